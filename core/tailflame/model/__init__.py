@@ -1,0 +1,35 @@
+"""What a measurement is: frozen dataclasses over read-only arrays."""
+
+from tailflame.model.histogram import Histogram, HistogramSeries
+from tailflame.model.recording import Machine, Meta, Recording, Caution
+from tailflame.model.stacks import (
+    NONE,
+    Event,
+    FrameKind,
+    FrameTable,
+    SampleTable,
+    StackBuilder,
+    StackProfile,
+    StackTable,
+    Thread,
+    Weight,
+)
+
+__all__ = [
+    "NONE",
+    "Event",
+    "FrameKind",
+    "FrameTable",
+    "Histogram",
+    "HistogramSeries",
+    "Machine",
+    "Meta",
+    "Recording",
+    "SampleTable",
+    "StackBuilder",
+    "StackProfile",
+    "StackTable",
+    "Thread",
+    "Caution",
+    "Weight",
+]

@@ -1,0 +1,85 @@
+"""A recording: what a file or a run gave, whatever tool made it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TypeAlias
+
+from tailflame.model.histogram import HistogramSeries
+from tailflame.model.stacks import StackProfile
+
+Result: TypeAlias = StackProfile | HistogramSeries
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Where it was recorded; empty or 0 where the file does not tell."""
+
+    hostname: str = ""
+    kernel: str = ""
+    arch: str = ""
+    cpu: str = ""
+    cpus: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """What is known of the run. None means "the file does not tell", never zero."""
+
+    command: tuple[str, ...] = ()
+    """The profiled command line."""
+    tool_argv: tuple[str, ...] = ()
+    """The profiler's own command line."""
+    tool_version: str = ""
+    started_at: datetime | None = None
+    duration_s: float | None = None
+    rate_asked_hz: float | None = None
+    rate_granted_hz: float | None = None
+    lost: int | None = None
+    """Events the kernel dropped, as the tool counts them."""
+    outcome: str = ""
+    """How the target ended, as a sentence."""
+    machine: Machine = field(default_factory=Machine)
+    build_ids: tuple[tuple[str, str], ...] = ()
+    """(module path, hex build id)."""
+    title: str = ""
+    """The file's own title (an SVG's)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caution:
+    """One line under a result's title: what spoils it, and the fix (may be empty)."""
+
+    text: str
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recording:
+    """`format` is the parser's name; `source` the file it came from, as a user would name it.
+
+    `baseline` is set where one file holds both sides of a comparison (two-column folded stacks).
+    """
+
+    tool: str
+    format: str
+    source: str
+    results: tuple[Result, ...]
+    meta: Meta = field(default_factory=Meta)
+    warnings: tuple[Caution, ...] = ()
+    baseline: StackProfile | None = None
+
+    @property
+    def profile(self) -> StackProfile | None:
+        """The stack profile, where there is one."""
+        return next((r for r in self.results if isinstance(r, StackProfile)), None)
+
+    @property
+    def histograms(self) -> HistogramSeries | None:
+        return next((r for r in self.results if isinstance(r, HistogramSeries)), None)
+
+    def with_warnings(self, *more: Caution) -> Recording:
+        """The same recording with further warnings, each once."""
+        fresh = tuple(w for w in more if w not in self.warnings)
+        return replace(self, warnings=self.warnings + fresh)
