@@ -1,7 +1,7 @@
 """What a measurement is: frozen dataclasses over read-only arrays."""
 
 from tailflame.model.histogram import Histogram, HistogramSeries
-from tailflame.model.recording import Machine, Meta, Recording, Caution
+from tailflame.model.recording import Caution, Machine, Meta, Recording
 from tailflame.model.stacks import (
     NONE,
     Event,
@@ -17,6 +17,7 @@ from tailflame.model.stacks import (
 
 __all__ = [
     "NONE",
+    "Caution",
     "Event",
     "FrameKind",
     "FrameTable",
@@ -30,6 +31,5 @@ __all__ = [
     "StackProfile",
     "StackTable",
     "Thread",
-    "Caution",
     "Weight",
 ]

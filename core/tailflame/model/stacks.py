@@ -156,8 +156,8 @@ class SampleTable:
     """One row per sample, or per group of equal samples where the file has merged them.
 
     stack: row of the StackTable (-1: empty stack); count: samples in this row (float: SVG and folded
-    files may hold fractions); period: weight in the event's unit; time_ns: CLOCK_MONOTONIC or the file's own clock
-    (-1: unknown); thread: index into `threads` (-1); cpu (-1); event: index into `events`.
+    files may hold fractions); period: weight in the event's unit; time_ns: CLOCK_MONOTONIC or the
+    file's own clock (-1: unknown); thread: index into `threads` (-1); cpu (-1); event: index into `events`.
     """
 
     stack: Int32
