@@ -1,0 +1,2 @@
+//! Benchmarks of the order path.
+fn main() {}
