@@ -9,18 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from tailflame.units import Unit
 
-Int32 = npt.NDArray[np.int32]
-Int64 = npt.NDArray[np.int64]
-Float64 = npt.NDArray[np.float64]
-UInt8 = npt.NDArray[np.uint8]
-Bool = npt.NDArray[np.bool_]
+# numpy's stubs lose the element type in most arithmetic: these tell the reader, not the checker.
+Int32: TypeAlias = npt.NDArray[Any]
+Int64: TypeAlias = npt.NDArray[Any]
+Float64: TypeAlias = npt.NDArray[Any]
+UInt8: TypeAlias = npt.NDArray[Any]
+Bool: TypeAlias = npt.NDArray[Any]
 
 NONE = -1
 """The sentinel of every index column: no parent, no module, no file, unknown time."""

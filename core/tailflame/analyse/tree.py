@@ -1,0 +1,561 @@
+"""The call tree of a profile: array arithmetic from samples to nodes, without recursion at any depth.
+
+A tree's nodes are numbered level by level, so parents come before children and every level is a slice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import pairwise
+
+import numpy as np
+
+from tailflame.analyse.names import module_label, plain
+from tailflame.model.stacks import (
+    NONE,
+    Bool,
+    Float64,
+    FrameKind,
+    FrameTable,
+    Int32,
+    Int64,
+    StackProfile,
+    StackTable,
+    UInt8,
+    Weight,
+    readonly,
+)
+from tailflame.units import Unit
+
+
+class Grouping(StrEnum):
+    """What makes two frames the same function."""
+
+    FUNCTION = "function"
+    FUNCTION_MODULE = "function and module"
+    LINE = "function and line"
+    MODULE = "module"
+    FILE = "source file"
+
+
+@dataclass(frozen=True, slots=True)
+class TreeOptions:
+    """What of a profile a tree shows.
+
+    hidden: names of functions whose frames are dropped, their callees attach to their callers.
+    focus: only stacks through this function, cut to start at its outermost occurrence.
+    collapse_modules: modules of which adjacent frames become one box named after the module.
+    threads: indices into the profile's threads; None means all.
+    inlines: False folds inlined frames into the physical function, as `perf report --no-inline` counts.
+    """
+
+    event: int = 0
+    weight: Weight = Weight.SAMPLES
+    inverted: bool = False
+    grouping: Grouping = Grouping.FUNCTION
+    collapse_recursion: bool = False
+    collapse_modules: frozenset[str] = frozenset()
+    hidden: frozenset[str] = frozenset()
+    focus: str | None = None
+    threads: frozenset[int] | None = None
+    inlines: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FunctionTable:
+    """Distinct functions of a grouping. `frame` stands for the function, -1 for a collapsed module."""
+
+    names: tuple[str, ...]
+    module: tuple[str, ...]
+    file: tuple[str, ...]
+    line: Int32
+    kind: UInt8
+    frame: Int32
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def index(self, name: str) -> int:
+        """The first function of this name, -1 where there is none."""
+        try:
+            return self.names.index(name)
+        except ValueError:
+            return NONE
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CallTree:
+    """Nodes by level. Per node: parent (-1), function, frame (one that stands for it, -1: none), depth,
+    self and total in the view's weight and in samples.
+
+    sample_node: node of every row of the profile's samples (-1: filtered out); sample_weight: its weight.
+    level_start: first node of each level, and the number of nodes at the end.
+    total, total_samples: of the view, including samples without any stack.
+    """
+
+    functions: FunctionTable
+    frames: FrameTable
+    parent: Int32
+    function: Int32
+    frame: Int32
+    depth: Int32
+    self_weight: Float64
+    total_weight: Float64
+    self_samples: Float64
+    total_samples_of: Float64
+    level_start: Int64
+    total: float
+    total_samples: float
+    unit: Unit
+    options: TreeOptions
+    sample_node: Int32
+    sample_weight: Float64
+    sample_order: Int64 | None
+    """Rows of the samples in the order of time; None where the file has no order."""
+    _cache: dict[str, tuple[Int64, Int64]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.parent)
+
+    @property
+    def depths(self) -> int:
+        return len(self.level_start) - 1
+
+    def name(self, node: int) -> str:
+        return self.functions.names[int(self.function[node])]
+
+    def kind(self, node: int) -> FrameKind:
+        return FrameKind(int(self.kinds()[node]))
+
+    def kinds(self) -> UInt8:
+        """FrameKind of every node."""
+        kinds = self.functions.kind[self.function].copy()
+        if len(self.frames):
+            known = self.frame >= 0
+            kinds[known] = self.frames.kind[self.frame[known]]
+        return kinds
+
+    def module(self, node: int) -> str:
+        frame = int(self.frame[node])
+        return self.frames.module_of(frame) if frame >= 0 else self.functions.module[int(self.function[node])]
+
+    def place(self, node: int) -> tuple[str, int]:
+        """(source file, line) of the node, ("", -1) where unknown."""
+        frame = int(self.frame[node])
+        if frame < 0:
+            return "", NONE
+        return self.frames.file_of(frame), int(self.frames.line[frame])
+
+    def path(self, node: int) -> list[int]:
+        """Nodes from the root to `node`."""
+        nodes: list[int] = []
+        while node >= 0:
+            nodes.append(node)
+            node = int(self.parent[node])
+        return nodes[::-1]
+
+    def children(self, node: int) -> Int64:
+        """Nodes whose parent is `node` (-1: the roots)."""
+        if node < 0:
+            return np.arange(self.level_start[1] if self.depths else 0)
+        depth = int(self.depth[node]) + 1
+        if depth >= self.depths:
+            return np.zeros(0, dtype=np.int64)
+        first, last = self.level_start[depth], self.level_start[depth + 1]
+        return first + np.flatnonzero(self.parent[first:last] == node)
+
+    def preorder(self) -> tuple[Int64, Int64]:
+        """(enter, leave) of every node: n's subtree is every m with enter[n] <= enter[m] < leave[n]."""
+        if "preorder" not in self._cache:
+            size = np.ones(len(self), dtype=np.int64)
+            add_up(size, self.parent, self.level_start)
+            enter = np.zeros(len(self), dtype=np.int64)
+            for first, last in levels(self.level_start):
+                parent = self.parent[first:last]
+                order = np.argsort(parent, kind="stable")
+                sizes = size[first:last][order]
+                before = np.cumsum(sizes) - sizes
+                groups = group_starts(parent[order])
+                offset = np.repeat(before[groups], np.diff(np.append(groups, last - first)))
+                base = np.where(parent[order] >= 0, enter[parent[order]] + 1, 0)
+                enter[first + order] = base + before - offset
+            self._cache["preorder"] = (enter, enter + size)
+        return self._cache["preorder"]
+
+    def outermost(self) -> Bool:
+        """True for nodes with no ancestor of the same function: those whose totals may be added up."""
+        enter, leave = self.preorder()
+        order = np.lexsort((enter, self.function))
+        function, start, end = self.function[order].astype(np.int64), enter[order], leave[order]
+        # Running maximum of `end` within each function: the function's own offset keeps groups apart.
+        span = int(leave.max(initial=0)) + 1
+        reach = np.maximum.accumulate(function * span + end)
+        nested = np.zeros(len(self), dtype=bool)
+        nested[1:] = reach[:-1] > function[1:] * span + start[1:]
+        answer = np.empty(len(self), dtype=bool)
+        answer[order] = ~nested
+        return answer
+
+
+def group_starts(values: Int64) -> Int64:
+    """Indices at which a run of equal values begins."""
+    if not len(values):
+        return np.zeros(0, dtype=np.int64)
+    return np.append(0, np.flatnonzero(values[1:] != values[:-1]) + 1)
+
+
+def levels(level_start: Int64) -> list[tuple[int, int]]:
+    """(first, last + 1) node of every level, from the roots down."""
+    return [(int(a), int(b)) for a, b in pairwise(level_start)]
+
+
+def add_up(values: Float64 | Int64, parent: Int32, level_start: Int64) -> None:
+    """Adds every node's value to its parent's, from the deepest level up, in place."""
+    for first, last in reversed(levels(level_start)[1:]):
+        np.add.at(values, parent[first:last], values[first:last])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trie:
+    """Rows of (parent, function) merged so that no two nodes share both; nodes are numbered by level."""
+
+    parent: Int32
+    function: Int32
+    row: Int32
+    """One row that became the node: its first."""
+    depth: Int32
+    level_start: Int64
+    node: Int32
+    """Node of every row, -1 for rows that were left out."""
+
+
+def merge_rows(parent: Int32, function: Int32, keep: Bool | None = None) -> Trie:
+    """The trie of rows with `parent` (another kept row or -1) and `function`."""
+    depth_of = StackTable(frame=function, parent=parent).depths()
+    if keep is not None:
+        depth_of = np.where(keep, depth_of, NONE).astype(np.int32)
+    order = np.argsort(depth_of, kind="stable")
+    first_kept = int(np.searchsorted(depth_of[order], 0))
+    order = order[first_kept:]
+    depth_sorted = depth_of[order]
+    count = int(depth_sorted[-1]) + 1 if len(order) else 0
+    bounds = np.searchsorted(depth_sorted, np.arange(count + 1))
+    span = int(function.max(initial=0)) + 1
+    node = np.full(len(parent), NONE, dtype=np.int32)
+    parents, functions, rows, starts = [], [], [], [0]
+    for level in range(count):
+        at = order[bounds[level] : bounds[level + 1]]
+        above = node[parent[at]].astype(np.int64) if level else np.full(len(at), NONE, dtype=np.int64)
+        key = (above + 1) * span + function[at]
+        _, index, inverse = np.unique(key, return_index=True, return_inverse=True)
+        node[at] = starts[-1] + inverse
+        parents.append(above[index])
+        functions.append(function[at[index]])
+        rows.append(at[index])
+        starts.append(starts[-1] + len(index))
+    return Trie(
+        parent=_joined(parents),
+        function=_joined(functions),
+        row=_joined(rows),
+        depth=np.repeat(np.arange(count, dtype=np.int32), np.diff(starts)),
+        level_start=np.asarray(starts, dtype=np.int64),
+        node=node,
+    )
+
+
+def _joined(parts: list[Int32]) -> Int32:
+    return np.concatenate(parts).astype(np.int32) if parts else np.zeros(0, dtype=np.int32)
+
+
+def function_table(frames: FrameTable, grouping: Grouping) -> tuple[FunctionTable, Int32]:
+    """The functions of `grouping` and the function of every frame."""
+    first_of: dict[object, int] = {}
+    function_of = np.empty(len(frames), dtype=np.int32)
+    labels: list[str] = []
+    stands: list[int] = []
+    strings = frames.strings
+    plain_of = [plain(s) for s in strings]
+    by_module = grouping is Grouping.MODULE
+    columns = zip(frames.name.tolist(), frames.module.tolist(), frames.file.tolist(), frames.line.tolist(),
+                  frames.kind.tolist(), strict=True)  # fmt: skip
+    for frame, (name, module, file, line, kind) in enumerate(columns):
+        label = plain_of[name]
+        key: object = label
+        if by_module:
+            label = _module_name(strings[module] if module >= 0 else "", kind)
+            key = label
+        elif grouping is Grouping.FILE:
+            label = (
+                strings[file]
+                if file >= 0
+                else f"[no source: {_module_name(strings[module] if module >= 0 else '', kind)}]"
+            )
+            key = label
+        elif grouping is Grouping.FUNCTION_MODULE:
+            key = (label, module)
+        elif grouping is Grouping.LINE:
+            key = (label, file, line)
+        index = first_of.get(key)
+        if index is None:
+            index = first_of[key] = len(labels)
+            labels.append(label)
+            stands.append(frame)
+        elif frames.kind[stands[index]] == FrameKind.INLINED and kind != FrameKind.INLINED:
+            stands[index] = frame  # a physical frame tells more of a function than an inlined copy
+        function_of[frame] = index
+    stand = np.asarray(stands, dtype=np.int32)
+    table = FunctionTable(
+        names=tuple(labels),
+        module=tuple(frames.module_of(f) for f in stands),
+        file=tuple(frames.file_of(f) for f in stands),
+        line=readonly(frames.line[stand], np.int32),
+        kind=readonly(frames.kind[stand], np.uint8),
+        frame=readonly(stand, np.int32),
+    )
+    return table, function_of
+
+
+def _module_name(module: str, kind: int) -> str:
+    if module:
+        return module_label(module)
+    return {FrameKind.KERNEL: "[kernel]", FrameKind.INLINED: "[inlined]", FrameKind.OTHER: "[process]"}.get(
+        FrameKind(kind), "[unknown module]"
+    )
+
+
+def kept_ancestor(parent: Int32, keep: Bool) -> Int32:
+    """For every row the nearest proper ancestor that is kept, -1 where there is none."""
+    up = parent.copy()
+    while True:
+        skip = (up >= 0) & ~keep[up]
+        if not skip.any():
+            return up
+        # Jumping from a dropped ancestor to its own answer so far at least doubles the reach every round.
+        up[skip] = up[up[skip]]
+
+
+def _reached(parent: Int32, marked: Bool) -> Bool:
+    """True for rows that are marked or have a marked ancestor."""
+    reach, up = marked.copy(), parent.copy()
+    while True:
+        live = up >= 0
+        if not live.any():
+            return reach
+        reach[live] |= reach[up[live]]
+        up[live] = up[up[live]]
+
+
+def build_tree(profile: StackProfile, options: TreeOptions | None = None) -> CallTree:
+    """The call tree of `profile` as `options` ask. Pure; seconds only for tens of millions of rows."""
+    options = options or TreeOptions()
+    functions, function_of = function_table(profile.frames, options.grouping)
+    stacks, samples = profile.stacks, profile.samples
+    row_function = function_of[stacks.frame] if len(stacks) else np.zeros(0, dtype=np.int32)
+    weight = profile.weights(event=options.event, weight=options.weight)
+    count = profile.weights(event=options.event, weight=Weight.SAMPLES)
+    chosen = samples.event == options.event
+    if options.threads is not None:
+        chosen &= np.isin(samples.thread, np.fromiter(options.threads, dtype=np.int32))
+    weight, count = np.where(chosen, weight, 0.0), np.where(chosen, count, 0.0)
+
+    keep = np.ones(len(stacks), dtype=bool)
+    if not options.inlines:
+        keep &= profile.frames.kind[stacks.frame] != FrameKind.INLINED
+    if options.hidden:
+        hidden = np.array([name in options.hidden for name in functions.names], dtype=bool)
+        keep &= ~hidden[row_function]
+    if options.collapse_modules:
+        functions, row_function, folded = _fold_modules(profile.frames, stacks, functions, row_function,
+                                                        options.collapse_modules)  # fmt: skip
+        up = kept_ancestor(stacks.parent, keep)
+        keep &= ~(folded & (up >= 0) & (row_function == row_function[up]))
+    if options.collapse_recursion or options.grouping in (Grouping.MODULE, Grouping.FILE):
+        up = kept_ancestor(stacks.parent, keep)
+        keep &= ~((up >= 0) & (row_function == row_function[up]))
+    parent = kept_ancestor(stacks.parent, keep)
+    # A dropped row's samples belong to the nearest ancestor that stays.
+    place = np.where(keep, np.arange(len(stacks), dtype=np.int32), parent)
+    if options.focus is not None:
+        wanted = (
+            np.array([name == options.focus for name in functions.names], dtype=bool)[row_function] & keep
+        )
+        through = _reached(parent, wanted)
+        top = wanted & ~((parent >= 0) & through[parent])
+        parent = np.where(top, NONE, parent).astype(np.int32)
+        keep &= through
+        place = np.where((place >= 0) & through[place], place, NONE)
+
+    trie = merge_rows(parent, row_function, keep)
+    at = np.where(samples.stack >= 0, place[samples.stack], NONE) if len(stacks) else samples.stack
+    sample_node = np.where((at >= 0) & chosen, trie.node[at] if len(stacks) else NONE, NONE).astype(np.int32)
+    if options.focus is not None:
+        weight, count = np.where(sample_node >= 0, weight, 0.0), np.where(sample_node >= 0, count, 0.0)
+    tree = _weighed(trie, stacks.frame, functions, profile, options, sample_node, weight, count)
+    tree = _pruned(tree)
+    return invert(tree) if options.inverted else tree
+
+
+def _fold_modules(
+    frames: FrameTable,
+    stacks: StackTable,
+    functions: FunctionTable,
+    row_function: Int32,
+    modules: frozenset[str],
+) -> tuple[FunctionTable, Int32, Bool]:
+    """Replaces the functions of `modules` by one function per module; also says which rows were replaced."""
+    names, kinds = list(functions.names), list(functions.kind)
+    index: dict[int, int] = {}
+    new_function = np.full(len(frames), NONE, dtype=np.int32)
+    for frame, module in enumerate(frames.module.tolist()):
+        if module >= 0 and frames.strings[module] in modules:
+            if module not in index:
+                index[module] = len(names)
+                names.append(f"[{module_label(frames.strings[module]).strip('[]')}]")
+                kinds.append(frames.kind[frame])
+            new_function[frame] = index[module]
+    extra = len(names) - len(functions)
+    table = FunctionTable(
+        names=tuple(names),
+        module=functions.module + tuple(frames.strings[m] for m in index),
+        file=functions.file + ("",) * extra,
+        line=readonly(np.append(functions.line, np.full(extra, NONE)), np.int32),
+        kind=readonly(kinds, np.uint8),
+        frame=readonly(np.append(functions.frame, np.full(extra, NONE)), np.int32),
+    )
+    replaced = new_function[stacks.frame]
+    folded = replaced >= 0
+    return table, np.where(folded, replaced, row_function).astype(np.int32), folded
+
+
+def _weighed(
+    trie: Trie, row_frame: Int32, functions: FunctionTable, profile: StackProfile, options: TreeOptions,
+    sample_node: Int32, weight: Float64, count: Float64,
+) -> CallTree:  # fmt: skip
+    size = len(trie.parent)
+    placed = sample_node >= 0
+    self_weight = np.bincount(sample_node[placed], weights=weight[placed], minlength=size)
+    self_samples = np.bincount(sample_node[placed], weights=count[placed], minlength=size)
+    total_weight, total_samples = self_weight.copy(), self_samples.copy()
+    add_up(total_weight, trie.parent, trie.level_start)
+    add_up(total_samples, trie.parent, trie.level_start)
+    node_frame = row_frame[trie.row] if size else np.zeros(0, dtype=np.int32)
+    collapsed = functions.frame[trie.function] < 0 if size else np.zeros(0, dtype=bool)
+    return CallTree(
+        functions=functions,
+        frames=profile.frames,
+        parent=trie.parent,
+        function=trie.function,
+        frame=np.where(collapsed, NONE, node_frame).astype(np.int32),
+        depth=trie.depth,
+        self_weight=self_weight,
+        total_weight=total_weight,
+        self_samples=self_samples,
+        total_samples_of=total_samples,
+        level_start=trie.level_start,
+        total=float(weight.sum()),
+        total_samples=float(count.sum()),
+        unit=profile.unit(event=options.event, weight=options.weight),
+        options=options,
+        sample_node=sample_node,
+        sample_weight=weight,
+        sample_order=time_order(profile),
+    )
+
+
+def time_order(profile: StackProfile) -> Int64 | None:
+    """Rows of the samples in the order of time, None where the file has none."""
+    times = profile.samples.time_ns
+    if len(times) and (times >= 0).all():
+        return np.argsort(times, kind="stable")
+    return np.arange(len(times)) if profile.in_time_order else None
+
+
+def _pruned(tree: CallTree) -> CallTree:
+    """Without the nodes that no sample of the view reaches."""
+    used = (tree.total_samples_of != 0) | (tree.total_weight != 0)
+    if used.all():
+        return tree
+    new = np.cumsum(used, dtype=np.int64) - 1
+    renumber = np.where(used, new, NONE).astype(np.int32)
+    starts = np.append(group_starts(tree.depth[used]), used.sum()).astype(np.int64)
+    parent = tree.parent[used]
+    node = (
+        np.where(tree.sample_node >= 0, renumber[tree.sample_node], NONE) if len(tree) else tree.sample_node
+    )
+    return CallTree(
+        functions=tree.functions,
+        frames=tree.frames,
+        parent=np.where(parent >= 0, renumber[parent], NONE).astype(np.int32),
+        function=tree.function[used],
+        frame=tree.frame[used],
+        depth=tree.depth[used],
+        self_weight=tree.self_weight[used],
+        total_weight=tree.total_weight[used],
+        self_samples=tree.self_samples[used],
+        total_samples_of=tree.total_samples_of[used],
+        level_start=starts,
+        total=tree.total,
+        total_samples=tree.total_samples,
+        unit=tree.unit,
+        options=tree.options,
+        sample_node=node.astype(np.int32),
+        sample_weight=tree.sample_weight,
+        sample_order=tree.sample_order,
+    )
+
+
+def invert(tree: CallTree, *, start: Int64 | None = None) -> CallTree:
+    """The tree read from the leaves: each root is a function, its children are its callers.
+
+    Without `start` every node gives its self weight. With it, each node of `start` gives its total weight
+    instead: the callers of a function.
+    """
+    if start is None:
+        start = np.flatnonzero((tree.self_samples != 0) | (tree.self_weight != 0))
+        weight, count = tree.self_weight[start], tree.self_samples[start]
+    else:
+        weight, count = tree.total_weight[start], tree.total_samples_of[start]
+    span = max(len(tree.functions), 1)
+    at = start.astype(np.int64)
+    origin = np.arange(len(at))
+    above = np.full(len(at), NONE, dtype=np.int64)
+    last = np.full(len(at), NONE, dtype=np.int64)
+    parents, functions, frames, weights, counts, starts = [], [], [], [], [], [0]
+    while len(at):
+        key = (above + 1) * span + tree.function[at]
+        _, index, inverse = np.unique(key, return_index=True, return_inverse=True)
+        parents.append(above[index])
+        functions.append(tree.function[at[index]])
+        frames.append(tree.frame[at[index]])
+        weights.append(np.bincount(inverse, weights=weight[origin]))
+        counts.append(np.bincount(inverse, weights=count[origin]))
+        above = starts[-1] + inverse
+        last[origin] = above
+        starts.append(starts[-1] + len(index))
+        at = tree.parent[at].astype(np.int64)
+        going = at >= 0
+        at, origin, above = at[going], origin[going], above[going]
+    size = starts[-1]
+    end_of = np.full(len(tree) + 1, NONE, dtype=np.int64)
+    end_of[start] = last
+    return CallTree(
+        functions=tree.functions,
+        frames=tree.frames,
+        parent=_joined(parents),
+        function=_joined(functions),
+        frame=_joined(frames),
+        depth=np.repeat(np.arange(len(starts) - 1, dtype=np.int32), np.diff(starts)),
+        self_weight=np.bincount(last, weights=weight, minlength=size) if size else np.zeros(0),
+        total_weight=np.concatenate(weights) if weights else np.zeros(0),
+        self_samples=np.bincount(last, weights=count, minlength=size) if size else np.zeros(0),
+        total_samples_of=np.concatenate(counts) if counts else np.zeros(0),
+        level_start=np.asarray(starts, dtype=np.int64),
+        total=tree.total,
+        total_samples=tree.total_samples,
+        unit=tree.unit,
+        options=tree.options,
+        sample_node=end_of[tree.sample_node].astype(np.int32),  # -1 reads the sentinel at the end
+        sample_weight=tree.sample_weight,
+        sample_order=tree.sample_order,
+    )
