@@ -1,0 +1,55 @@
+"""The formats Tailflame reads, and the one way in: `load`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tailflame.errors import ParseError, UnknownFormat
+from tailflame.model import Recording
+from tailflame.parse.folded import FOLDED
+from tailflame.parse.registry import Format
+from tailflame.parse.source import Progress, Source
+
+FORMATS: tuple[Format, ...] = (FOLDED,)
+
+
+def load(path: Path, *, format: str | None = None, progress: Progress | None = None) -> Recording:
+    """Reads any result file.
+
+    format: a format's name; its error is then shown. Without it the content decides: the most likely format
+    is tried first, then the next; where all fail, the most likely one's error is shown.
+    Raises ParseError (UnknownFormat where no format takes the file), Cancelled, and what a tool's run raises.
+    """
+    source = Source(Path(path), progress=progress)
+    if format is not None:
+        return named(format).load(source)
+    scored = [(f.sniff(source.head, source.bare_name), f) for f in FORMATS]
+    candidates = sorted((pair for pair in scored if pair[0] >= 0), key=lambda pair: -pair[0])
+    if not candidates:
+        raise UnknownFormat(
+            f"{source.name} is none of the formats that Tailflame reads.",
+            source=source.name,
+            advice=f"It reads {_titles()}.",
+        )
+    first: ParseError | None = None
+    for _, candidate in candidates:
+        try:
+            return candidate.load(source)
+        except ParseError as error:
+            first = first or error
+    assert first is not None
+    raise first
+
+
+def named(name: str) -> Format:
+    """The format called `name`; UnknownFormat if there is none."""
+    for known in FORMATS:
+        if known.name == name:
+            return known
+    names = ", ".join(known.name for known in FORMATS)
+    raise UnknownFormat(f"There is no format called “{name}”.", advice=f"Choose one of: {names}.")
+
+
+def _titles() -> str:
+    titles = [known.title for known in FORMATS]
+    return f"{', '.join(titles[:-1])} and {titles[-1]}" if len(titles) > 1 else titles[0]
