@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-THIN = " "  # NARROW NO-BREAK SPACE: between a number and its unit
-
 
 class Unit(StrEnum):
     """What one unit of a weight column means."""
@@ -40,7 +38,7 @@ def size(n: float) -> str:
     for unit in ("B", "kB", "MB", "GB", "TB"):
         if value < 999.5 or unit == "TB":
             digits = 0 if unit == "B" or value >= 99.95 else 1
-            return f"{sign}{value:.{digits}f}{THIN}{unit}"
+            return f"{sign}{value:.{digits}f} {unit}"
         value /= 1000
     raise AssertionError("unreachable")
 
@@ -52,7 +50,7 @@ def nanoseconds(ns: float) -> str:
     for unit in ("ns", "µs", "ms", "s"):
         if value < 999.5 or unit == "s":
             digits = 0 if value >= 99.95 or unit == "ns" else 1 if value >= 9.995 else 2
-            return f"{sign}{value:.{digits}f}{THIN}{unit}"
+            return f"{sign}{value:.{digits}f} {unit}"
         value /= 1000
     raise AssertionError("unreachable")
 
@@ -60,11 +58,11 @@ def nanoseconds(ns: float) -> str:
 def seconds(s: float) -> str:
     """A duration as a person says it: 0.8 s, 12.3 s, 3 min 05 s, 2 h 04 min."""
     if s < 60:
-        return f"{s:.1f}{THIN}s"
+        return f"{s:.1f} s"
     whole = round(s)
     if whole < 3600:
-        return f"{whole // 60}{THIN}min {whole % 60:02d}{THIN}s"
-    return f"{whole // 3600}{THIN}h {whole % 3600 // 60:02d}{THIN}min"
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
 def weight(value: float, unit: Unit) -> str:
@@ -73,4 +71,4 @@ def weight(value: float, unit: Unit) -> str:
         return nanoseconds(value)
     if unit is Unit.BYTES:
         return size(value)
-    return f"{count(round(value) if abs(value) >= 100 else value)}{THIN}{unit.value}"
+    return f"{count(round(value) if abs(value) >= 100 else value)} {unit.value}"

@@ -96,9 +96,7 @@ def _in_time(tree: CallTree, order: Int64) -> FlameLayout:
     counted = weight > 0
     node, weight = node[counted], weight[counted]
     if not len(node):
-        return FlameLayout(
-            np.zeros(1, dtype=np.int64), np.zeros(0), np.zeros(0), np.zeros(0, np.int32), tree.total
-        )
+        return FlameLayout(np.zeros(1, dtype=np.int64), np.zeros(0), np.zeros(0), np.zeros(0, np.int32), tree.total)
     change = group_starts(node)
     node, weight = node[change].copy(), np.add.reduceat(weight, change)
     begin = np.append(0.0, np.cumsum(weight)) / tree.total

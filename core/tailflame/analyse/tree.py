@@ -130,11 +130,11 @@ class CallTree:
 
     def kinds(self) -> UInt8:
         """FrameKind of every node."""
-        kinds = self.functions.kind[self.function].copy()
+        kinds: UInt8 = self.functions.kind[self.function].copy()
         if len(self.frames):
             known = self.frame >= 0
             kinds[known] = self.frames.kind[self.frame[known]]
-        return kinds
+        return np.asarray(kinds)
 
     def module(self, node: int) -> str:
         frame = int(self.frame[node])
@@ -162,8 +162,8 @@ class CallTree:
         depth = int(self.depth[node]) + 1
         if depth >= self.depths:
             return np.zeros(0, dtype=np.int64)
-        first, last = self.level_start[depth], self.level_start[depth + 1]
-        return first + np.flatnonzero(self.parent[first:last] == node)
+        first, last = int(self.level_start[depth]), int(self.level_start[depth + 1])
+        return np.flatnonzero(self.parent[first:last] == node) + first
 
     def preorder(self) -> tuple[Int64, Int64]:
         """(enter, leave) of every node: n's subtree is every m with enter[n] <= enter[m] < leave[n]."""
@@ -377,9 +377,7 @@ def build_tree(profile: StackProfile, options: TreeOptions | None = None) -> Cal
     # A dropped row's samples belong to the nearest ancestor that stays.
     place = np.where(keep, np.arange(len(stacks), dtype=np.int32), parent)
     if options.focus is not None:
-        wanted = (
-            np.array([name == options.focus for name in functions.names], dtype=bool)[row_function] & keep
-        )
+        wanted = np.array([name == options.focus for name in functions.names], dtype=bool)[row_function] & keep
         through = _reached(parent, wanted)
         top = wanted & ~((parent >= 0) & through[parent])
         parent = np.where(top, NONE, parent).astype(np.int32)
@@ -480,9 +478,7 @@ def _pruned(tree: CallTree) -> CallTree:
     renumber = np.where(used, new, NONE).astype(np.int32)
     starts = np.append(group_starts(tree.depth[used]), used.sum()).astype(np.int64)
     parent = tree.parent[used]
-    node = (
-        np.where(tree.sample_node >= 0, renumber[tree.sample_node], NONE) if len(tree) else tree.sample_node
-    )
+    node = np.where(tree.sample_node >= 0, renumber[tree.sample_node], NONE) if len(tree) else tree.sample_node
     return CallTree(
         functions=tree.functions,
         frames=tree.frames,

@@ -183,9 +183,7 @@ def test_inversion_is_the_tree_of_reversed_stacks(rows: list[tuple[list[str], in
 
 @given(stacks, st.sampled_from("ABCD"))
 def test_hiding_a_function_is_deleting_its_frames(rows: list[tuple[list[str], int]], name: str) -> None:
-    tree = build_tree(
-        profile("\n".join(f"{';'.join(f)} {n}" for f, n in rows)), TreeOptions(hidden=frozenset({name}))
-    )
+    tree = build_tree(profile("\n".join(f"{';'.join(f)} {n}" for f, n in rows)), TreeOptions(hidden=frozenset({name})))
     left = [([x for x in f if x != name], n) for f, n in rows]
     text = "\n".join(f"{';'.join(f)} {n}" for f, n in left if f)
     assert drawn(tree) == (drawn(build_tree(profile(text))) if text else [])

@@ -1,0 +1,202 @@
+"""Flat tables of a profile: self and total per function, module, source file or thread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from tailflame.analyse.tree import CallTree, Grouping, TreeOptions, build_tree, invert
+from tailflame.model.stacks import (
+    NONE,
+    Float64,
+    FrameKind,
+    Int32,
+    Int64,
+    StackProfile,
+    UInt8,
+    Weight,
+    readonly,
+)
+from tailflame.units import Unit
+
+
+class GroupBy(StrEnum):
+    """What a row of the table is."""
+
+    FUNCTION = "function"
+    MODULE = "module"
+    FILE = "source file"
+    THREAD = "thread"
+
+
+_GROUPING = {
+    GroupBy.FUNCTION: Grouping.FUNCTION,
+    GroupBy.MODULE: Grouping.MODULE,
+    GroupBy.FILE: Grouping.FILE,
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HotspotTable:
+    """One row per key, heaviest self first. Totals count a recursive function once per sample.
+
+    self_weight, total_weight: in `unit`; self_samples, total_samples: samples.
+    total, samples: of the whole view, what 100 % means.
+    """
+
+    key: tuple[str, ...]
+    module: tuple[str, ...]
+    file: tuple[str, ...]
+    line: Int32
+    kind: UInt8
+    self_weight: Float64
+    total_weight: Float64
+    self_samples: Float64
+    total_samples: Float64
+    total: float
+    samples: float
+    unit: Unit
+
+    def __len__(self) -> int:
+        return len(self.key)
+
+    def row(self, key: str) -> int:
+        """The row of `key`, -1 where there is none."""
+        return self.key.index(key) if key in self.key else NONE
+
+    def hottest(self, count: int = 3) -> list[int]:
+        """Rows with the most self weight that are code: no process roots, none without self weight."""
+        rows = np.flatnonzero((self.kind != FrameKind.OTHER) & (self.self_weight > 0))
+        return [int(r) for r in rows[:count]]
+
+
+def hotspots(
+    profile: StackProfile,
+    *,
+    event: int = 0,
+    weight: Weight = Weight.SAMPLES,
+    by: GroupBy = GroupBy.FUNCTION,
+    threads: frozenset[int] | None = None,
+    inlines: bool = False,
+) -> HotspotTable:
+    """The table of `profile`.
+
+    Inlined frames count for the physical function that contains them, as in `perf report --no-inline`, unless
+    `inlines` asks for rows of their own.
+    """
+    grouping = _GROUPING.get(by, Grouping.FUNCTION)
+    options = TreeOptions(event=event, weight=weight, grouping=grouping, threads=threads, inlines=inlines)
+    tree = build_tree(profile, options)
+    return _by_thread(profile, tree) if by is GroupBy.THREAD else table_of(tree)
+
+
+def table_of(tree: CallTree) -> HotspotTable:
+    """The table of the functions of a top-down tree."""
+    size = len(tree.functions)
+    top = tree.outermost()
+    function, outer = tree.function, tree.function[top]
+    self_weight = np.bincount(function, weights=tree.self_weight, minlength=size)
+    self_samples = np.bincount(function, weights=tree.self_samples, minlength=size)
+    total_weight = np.bincount(outer, weights=tree.total_weight[top], minlength=size)
+    total_samples = np.bincount(outer, weights=tree.total_samples_of[top], minlength=size)
+    seen = np.flatnonzero(np.bincount(function, minlength=size))
+    order = seen[np.lexsort((-total_weight[seen], -self_weight[seen]))]
+    functions = tree.functions
+    return HotspotTable(
+        key=tuple(functions.names[i] for i in order),
+        module=tuple(functions.module[i] for i in order),
+        file=tuple(functions.file[i] for i in order),
+        line=readonly(functions.line[order], np.int32),
+        kind=readonly(functions.kind[order], np.uint8),
+        self_weight=readonly(self_weight[order], np.float64),
+        total_weight=readonly(total_weight[order], np.float64),
+        self_samples=readonly(self_samples[order], np.float64),
+        total_samples=readonly(total_samples[order], np.float64),
+        total=tree.total,
+        samples=tree.total_samples,
+        unit=tree.unit,
+    )
+
+
+def thread_label(profile: StackProfile, index: int) -> str:
+    """ "engine-0 (8812)", or the bare name where ids are unknown."""
+    if index < 0:
+        return "[unknown thread]"
+    thread = profile.threads[index]
+    return f"{thread.name} ({thread.tid})" if thread.tid >= 0 else thread.name
+
+
+def _by_thread(profile: StackProfile, tree: CallTree) -> HotspotTable:
+    count = profile.weights(event=tree.options.event, weight=Weight.SAMPLES)
+    chosen = (tree.sample_weight > 0) | (count > 0)
+    if tree.options.threads is not None:
+        chosen &= np.isin(profile.samples.thread, list(tree.options.threads))
+    thread = profile.samples.thread + 1  # 0 is "unknown"
+    size = len(profile.threads) + 1
+    weights = np.bincount(thread[chosen], weights=tree.sample_weight[chosen], minlength=size)
+    samples = np.bincount(thread[chosen], weights=count[chosen], minlength=size)
+    order = np.argsort(-weights, kind="stable")
+    order = order[samples[order] > 0]
+    return HotspotTable(
+        key=tuple(thread_label(profile, int(i) - 1) for i in order),
+        module=("",) * len(order),
+        file=("",) * len(order),
+        line=readonly(np.full(len(order), NONE), np.int32),
+        kind=readonly(np.full(len(order), FrameKind.UNKNOWN), np.uint8),
+        self_weight=readonly(weights[order], np.float64),
+        total_weight=readonly(weights[order], np.float64),
+        self_samples=readonly(samples[order], np.float64),
+        total_samples=readonly(samples[order], np.float64),
+        total=tree.total,
+        samples=tree.total_samples,
+        unit=tree.unit,
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sandwich:
+    """One function with who calls it (inverted tree, rooted at the function) and what it calls (tree, likewise).
+
+    Weights are in `unit`; `total` is the function's own, `whole` the view's: what 100 % means.
+    """
+
+    function: str
+    callers: CallTree
+    callees: CallTree
+    self_weight: float
+    total_weight: float
+    self_samples: float
+    total_samples: float
+    whole: float
+    unit: Unit
+
+
+def sandwich(
+    profile: StackProfile,
+    function: str,
+    *,
+    event: int = 0,
+    weight: Weight = Weight.SAMPLES,
+    threads: frozenset[int] | None = None,
+    inlines: bool = False,
+) -> Sandwich:
+    """Callers and callees of `function`; recursion counts once. All zero for a function that does not occur."""
+    options = TreeOptions(event=event, weight=weight, threads=threads, inlines=inlines)
+    tree = build_tree(profile, options)
+    index = tree.functions.index(function)
+    own = tree.function == index
+    nodes: Int64 = np.flatnonzero(own & tree.outermost())
+    focused = TreeOptions(event=event, weight=weight, threads=threads, inlines=inlines, focus=function)
+    return Sandwich(
+        function=function,
+        callers=invert(tree, start=nodes),
+        callees=build_tree(profile, focused),
+        self_weight=float(tree.self_weight[own].sum()),
+        total_weight=float(tree.total_weight[nodes].sum()),
+        self_samples=float(tree.self_samples[own].sum()),
+        total_samples=float(tree.total_samples_of[nodes].sum()),
+        whole=tree.total,
+        unit=tree.unit,
+    )

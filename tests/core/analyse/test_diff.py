@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from helpers.stacks import profile
+from tailflame.analyse.diff import Comparison, DeltaTable, Scale, Status, compare, lay_out_diff
+from tailflame.model import StackBuilder, StackProfile
+
+SHARES = {"validate": 0.22, "check_exposure": 0.25, "match_order": 0.18, "encode": 0.12, "decode": 0.09,
+          "vwap": 0.06, "book_add": 0.05, "memcpy": 0.02, "malloc": 0.01}  # fmt: skip
+
+
+def drawn_samples(rng: np.random.Generator, number: int, grow: dict[str, float] | None = None) -> StackProfile:
+    """`number` samples of a program whose functions have SHARES, some of them made slower by a factor."""
+    work = np.array([share * (grow or {}).get(name, 1.0) for name, share in SHARES.items()])
+    total = rng.poisson(number * work.sum() / sum(SHARES.values()))
+    counts = rng.multinomial(total, work / work.sum())
+    return profile("\n".join(f"main;run;{name} {n}" for name, n in zip(SHARES, counts, strict=True) if n))
+
+
+def marked(table: DeltaTable) -> list[str]:
+    return [table.names[i] for i in np.flatnonzero(table.significant)]
+
+
+def test_union_has_inclusive_deltas_with_new_and_vanished_frames() -> None:
+    result = compare(profile("A;B 10\nA;C 30\nA;D 10"), profile("A;B 10\nA;C 60\nA;E 30"))
+    tree = result.tree
+    seen = {tree.name(n): (tree.total_before[n], tree.total_after[n], tree.status(n)) for n in range(len(tree))}
+    assert seen == {
+        "A": (50, 100, Status.BOTH),
+        "B": (10, 10, Status.BOTH),
+        "C": (30, 60, Status.BOTH),
+        "D": (10, 0, Status.VANISHED),
+        "E": (0, 30, Status.NEW),
+    }
+    absolute = {tree.name(n): d for n, d in enumerate(tree.delta(Scale.ABSOLUTE))}
+    assert absolute == {"A": 50, "B": 0, "C": 30, "D": -10, "E": 30}
+    normalised = {tree.name(n): d for n, d in enumerate(tree.delta(Scale.NORMALISED))}
+    assert normalised == {"A": 0, "B": -5, "C": 0, "D": -10, "E": 15}
+
+
+def test_union_boxes_keep_room_for_vanished_frames() -> None:
+    tree = compare(profile("A;B 10\nA;C 30\nA;D 10"), profile("A;B 10\nA;C 60\nA;E 30")).tree
+    layout = lay_out_diff(tree, scale=Scale.ABSOLUTE)
+    width = {tree.name(int(n)): w * layout.total for n, w in zip(layout.node, layout.width, strict=True)}
+    assert width == pytest.approx({"A": 110, "B": 10, "C": 60, "D": 10, "E": 30})
+
+
+def test_hashes_disambiguators_and_addresses_do_not_break_the_matching() -> None:
+    before = profile("x[0123456789abcdef]::main;y::f::h0123456789abcdef 600\nx[0123456789abcdef]::main;0x7f00aa11 400")
+    after = profile("x[fedcba9876543210]::main;y::f::hfedcba9876543210 600\nx[fedcba9876543210]::main;0x7f33bb22 400")
+    result = compare(before, after)
+    assert len(result.tree) == 3
+    assert {result.table.status(i) for i in range(len(result.table))} == {Status.BOTH}
+    assert result.table.change.tolist() == pytest.approx([0, 0, 0])
+
+
+def test_a_regression_of_15_percent_is_found_and_named_alone() -> None:
+    rng = np.random.default_rng(7)
+    found = 0
+    for _ in range(40):
+        result = compare(drawn_samples(rng, 16_000), drawn_samples(rng, 16_000, {"check_exposure": 1.15}))
+        names = marked(result.table)
+        found += names == ["check_exposure"]
+        if names == ["check_exposure"]:
+            assert result.verdict[0].startswith("check_exposure regressed: +1")
+    assert found >= 36
+
+
+def test_a_faster_machine_is_no_improvement_of_every_function() -> None:
+    rng = np.random.default_rng(3)
+    result = compare(drawn_samples(rng, 20_000), drawn_samples(rng, 10_000))
+    assert result.scale == pytest.approx(0.5, rel=0.05)
+    assert marked(result.table) == []
+    assert result.verdict == ("No function moved beyond the noise.",)
+
+
+def test_equal_programs_are_rarely_marked() -> None:
+    rng = np.random.default_rng(11)
+    alarms = sum(bool(marked(compare(drawn_samples(rng, 8_000), drawn_samples(rng, 8_000)).table)) for _ in range(100))
+    assert alarms <= 5
+
+
+def test_the_interval_covers_the_truth() -> None:
+    rng = np.random.default_rng(5)
+    covered = 0
+    for _ in range(60):
+        table = compare(drawn_samples(rng, 10_000), drawn_samples(rng, 10_000, {"encode": 1.3})).table
+        row = table.row("encode")
+        covered += table.low[row] <= 0.3 <= table.high[row]
+    assert covered >= 54
+
+
+def test_weights_in_nanoseconds_are_no_more_certain_than_their_samples() -> None:
+    before, after = profile("A;B 61\nA;C 40"), profile("A;B 75\nA;C 41")
+    scaled = [profile(f"A;B {b * 1_003_009}\nA;C {c * 1_003_009}") for b, c in ((61, 40), (75, 41))]
+    plain, nanoseconds = compare(before, after).table, compare(*scaled).table
+    assert nanoseconds.p.tolist() == pytest.approx(plain.p.tolist(), nan_ok=True)
+    assert marked(nanoseconds) == marked(plain) == []
+
+
+def test_a_function_that_comes_in_bursts_needs_a_larger_change() -> None:
+    def bursty(burst: int, seed: int) -> StackProfile:
+        rng = np.random.default_rng(seed)
+        builder = StackBuilder()
+        stacks = {
+            n: builder.stack([builder.frame("main"), builder.frame(n)]) for n in ("steady", "burst", "other", "more")
+        }
+        for block in range(20):
+            inside = rng.random() < 0.5
+            for i in range(500):
+                name = "burst" if inside and i < burst else str(rng.choice(["steady", "other", "more"]))
+                builder.sample(stacks[name], time_ns=(block * 500 + i) * 1_000_000)
+        return builder.build()
+
+    table = compare(bursty(200, 1), bursty(200, 2)).table
+    assert not table.significant.any()
+    row = table.row("burst")
+    assert table.high[row] - table.low[row] > 3 * (table.high[table.row("steady")] - table.low[table.row("steady")])
+
+
+def test_new_and_vanished_functions_are_said_in_words() -> None:
+    result = compare(
+        profile("main;a 500\nmain;b 500\nmain;c 500\nmain;gone 300"),
+        profile("main;a 500\nmain;b 500\nmain;c 500\nmain;fresh 300"),
+    )
+    assert result.verdict == (
+        "fresh is new on top of the stack: 16.7% of the samples.",
+        "gone vanished: it had 16.7% of the samples.",
+    )
+
+
+def test_the_test_says_its_level_and_how_many_functions() -> None:
+    result = compare(profile("a 500\nb 500\nc 500"), profile("a 500\nb 500\nc 500"))
+    assert "3 functions tested, family-wise level 5%" in result.test
+
+
+def test_comparing_with_nothing_says_nothing_moved() -> None:
+    empty = StackBuilder().build()
+    result: Comparison = compare(empty, empty)
+    assert len(result.table) == len(result.tree) == 0
+    assert compare(profile("a 2000"), empty).tree.status(0) is Status.VANISHED

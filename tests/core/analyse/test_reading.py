@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from datetime import datetime
+
+from helpers.stacks import profile
+from tailflame.analyse.reading import cautions, facts, read, top_hotspots
+from tailflame.analyse.tree import build_tree
+from tailflame.model import Caution, Machine, Meta, Recording, StackBuilder, StackProfile
+
+
+def recording(data: StackProfile, **meta: object) -> Recording:
+    return Recording("perf record", "perf.data", "perf.data", (data,), Meta(**meta))  # type: ignore[arg-type]
+
+
+def test_the_three_readings_name_the_right_functions() -> None:
+    tree = build_tree(
+        profile(
+            "main;run;x::wide;x::leaf 40\nmain;run;x::wide 5\nmain;run;a;b;c;d;e;deep 35\n"
+            "main;run;x::other;x::leaf 15\nmain;idle 5"
+        )
+    )
+    sentences = read(tree)
+    by_heading = {
+        h: [s.function for s in sentences if s.heading == h] for h in ("Wide bars", "Flat tops", "Tall stacks")
+    }
+    assert by_heading["Wide bars"][0] == "x::leaf"
+    assert by_heading["Flat tops"] == ["x::leaf", "deep", "x::wide"]
+    assert by_heading["Tall stacks"][0] == "deep"
+    text = [s.text for s in sentences]
+    assert "x::leaf is on top of the stack for 55.0%, at 2 places." in text
+    assert "6 calls in a row, from a to deep, pass on nearly all of their 35.0%: candidates for inlining." in text
+    assert "x::wide and what it calls take 45.0%, 5.0% of it in the function itself." in text
+    for sentence in sentences:
+        assert tree.name(sentence.node) == sentence.function
+
+
+def test_an_empty_tree_has_nothing_to_say() -> None:
+    assert read(build_tree(StackBuilder().build())) == ()
+
+
+def test_top_hotspots() -> None:
+    top = top_hotspots(profile("A;B 6\nA;C 3\nA 1"))
+    assert [(h.function, h.self_share, h.total_share) for h in top] == [
+        ("B", 0.6, 0.6),
+        ("C", 0.3, 0.3),
+        ("A", 0.1, 1.0),
+    ]
+
+
+def test_facts_have_units_and_leave_out_what_is_unknown() -> None:
+    lines = dict(
+        facts(
+            recording(
+                profile("main: A 1500"),
+                command=("./engine", "--fast"),
+                started_at=datetime(2026, 1, 2, 3, 4, 5),
+                duration_s=12.34,
+                lost=3,
+                rate_asked_hz=997.0,
+                rate_granted_hz=997.0,
+                machine=Machine(hostname="box", cpu="EPYC", cpus=2, kernel="6.1"),
+                tool_version="6.1",
+            )
+        )
+    )
+    assert lines["Command"] == "./engine --fast"
+    assert lines["Duration"] == "12.3 s"
+    assert lines["Samples"] == "1,500"
+    assert (lines["Lost"], lines["Rate"]) == ("3", "asked 997 Hz, granted 997 Hz")
+    assert lines["Machine"] == "box, EPYC, 2 CPUs"
+    assert "Lost" not in dict(facts(recording(profile("A 1"))))
+
+
+def test_below_a_thousand_samples_says_so_once() -> None:
+    few = cautions(recording(profile("A 999")))
+    assert "Too few samples: 999" in few[0].text
+    assert cautions(recording(profile("A 1000"))) == ()
+    said = recording(profile("A 5")).with_warnings(Caution("Too few samples: 5."))
+    assert len(cautions(said)) == 1
