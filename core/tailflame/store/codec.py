@@ -1,0 +1,277 @@
+"""A Recording as a JSON header and named columns, and back.
+
+Everything a view shows is inside: names, modules, source lines, build ids, threads, events, weights. Nothing
+is looked up in a binary again, so that a recording reads identically after `cargo build` has replaced it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tailflame.errors import StoreError
+from tailflame.model import (
+    Caution,
+    Event,
+    FrameKind,
+    FrameTable,
+    Histogram,
+    HistogramSeries,
+    Machine,
+    Meta,
+    Recording,
+    SampleTable,
+    StackProfile,
+    StackTable,
+    Thread,
+)
+from tailflame.model.recording import Result
+from tailflame.store.files import Fields
+from tailflame.store.upgrade import RECORDING
+from tailflame.units import Unit
+
+Array = npt.NDArray[Any]
+Columns = dict[str, Array]
+
+_FRAME_COLUMNS = (("name", "<i4"), ("module", "<i4"), ("file", "<i4"), ("line", "<i4"), ("kind", "|u1"))
+_STACK_COLUMNS = (("frame", "<i4"), ("parent", "<i4"))
+_SAMPLE_COLUMNS = (
+    ("stack", "<i4"),
+    ("count", "<f8"),
+    ("period", "<f8"),
+    ("time_ns", "<i8"),
+    ("thread", "<i4"),
+    ("cpu", "<i4"),
+    ("event", "<i4"),
+)
+_HISTOGRAM_COLUMNS = (
+    ("counts", "<i8"),
+    ("length", "<i8"),
+    ("lowest", "<i8"),
+    ("digits", "<i4"),
+    ("start_s", "<f8"),
+    ("length_s", "<f8"),
+)
+
+
+def encode(recording: Recording) -> tuple[dict[str, Any], Columns]:
+    """(header, columns) to hand to `write_columns`."""
+    columns: Columns = {}
+    header = {
+        "format": "tailflame recording",
+        "version": RECORDING.version,
+        "tool": recording.tool,
+        "parser": recording.format,
+        "source": recording.source,
+        "meta": _encode_meta(recording.meta),
+        "warnings": [{"text": w.text, "fix": w.fix} for w in recording.warnings],
+        "results": [_encode_result(result, f"{index}", columns) for index, result in enumerate(recording.results)],
+    }
+    if recording.baseline is not None:
+        header["baseline"] = _encode_result(recording.baseline, "baseline", columns)
+    return header, columns
+
+
+def decode(fields: Fields, columns: Mapping[str, Array]) -> Recording:
+    """The recording; StoreError where the header or a column is not what `encode` makes."""
+    fields = RECORDING.upgraded(fields)
+    baseline = _decode_stacks(fields.part("baseline"), "baseline", columns) if "baseline" in fields else None
+    return Recording(
+        tool=fields.text("tool"),
+        format=fields.text("parser"),
+        source=fields.text("source"),
+        results=tuple(_decode_result(part, f"{index}", columns) for index, part in enumerate(fields.parts("results"))),
+        meta=_decode_meta(fields.part("meta")),
+        warnings=tuple(Caution(part.text("text"), part.text("fix", "")) for part in fields.parts("warnings")),
+        baseline=baseline,
+    )
+
+
+def _encode_meta(meta: Meta) -> dict[str, Any]:
+    machine = meta.machine
+    return {
+        "command": list(meta.command),
+        "tool_argv": list(meta.tool_argv),
+        "tool_version": meta.tool_version,
+        "started_at": meta.started_at.isoformat() if meta.started_at else None,
+        "duration_s": meta.duration_s,
+        "rate_asked_hz": meta.rate_asked_hz,
+        "rate_granted_hz": meta.rate_granted_hz,
+        "lost": meta.lost,
+        "outcome": meta.outcome,
+        "machine": {
+            "hostname": machine.hostname,
+            "kernel": machine.kernel,
+            "arch": machine.arch,
+            "cpu": machine.cpu,
+            "cpus": machine.cpus,
+        },
+        "build_ids": [{"module": module, "build_id": build_id} for module, build_id in meta.build_ids],
+        "title": meta.title,
+    }
+
+
+def _decode_meta(fields: Fields) -> Meta:
+    machine = fields.part("machine")
+    return Meta(
+        command=fields.texts("command"),
+        tool_argv=fields.texts("tool_argv"),
+        tool_version=fields.text("tool_version", ""),
+        started_at=fields.moment("started_at"),
+        duration_s=fields.number("duration_s"),
+        rate_asked_hz=fields.number("rate_asked_hz"),
+        rate_granted_hz=fields.number("rate_granted_hz"),
+        lost=fields.whole("lost"),
+        outcome=fields.text("outcome", ""),
+        machine=Machine(
+            hostname=machine.text("hostname", ""),
+            kernel=machine.text("kernel", ""),
+            arch=machine.text("arch", ""),
+            cpu=machine.text("cpu", ""),
+            cpus=machine.integer("cpus", 0),
+        ),
+        build_ids=tuple((part.text("module"), part.text("build_id")) for part in fields.parts("build_ids")),
+        title=fields.text("title", ""),
+    )
+
+
+def _encode_result(result: Result, prefix: str, columns: Columns) -> dict[str, Any]:
+    if isinstance(result, StackProfile):
+        return _encode_stacks(result, prefix, columns)
+    return _encode_histograms(result, prefix, columns)
+
+
+def _decode_result(fields: Fields, prefix: str, columns: Mapping[str, Array]) -> Result:
+    kind = fields.text("kind")
+    if kind == "stacks":
+        return _decode_stacks(fields, prefix, columns)
+    if kind == "histograms":
+        return _decode_histograms(fields, prefix, columns)
+    raise fields.wrong("kind", "“stacks” or “histograms”")
+
+
+def _encode_stacks(profile: StackProfile, prefix: str, columns: Columns) -> dict[str, Any]:
+    tables = (
+        ("frames", profile.frames, _FRAME_COLUMNS),
+        ("stacks", profile.stacks, _STACK_COLUMNS),
+        ("samples", profile.samples, _SAMPLE_COLUMNS),
+    )
+    for table_name, table, wanted in tables:
+        for name, dtype in wanted:
+            columns[f"{prefix}.{table_name}.{name}"] = np.asarray(getattr(table, name), dtype=dtype)
+    return {
+        "kind": "stacks",
+        "strings": list(profile.frames.strings),
+        "threads": [{"name": t.name, "pid": t.pid, "tid": t.tid} for t in profile.threads],
+        "events": [{"name": e.name, "unit": e.unit.value, "has_period": e.has_period} for e in profile.events],
+        "approximate": profile.approximate,
+        "in_time_order": profile.in_time_order,
+    }
+
+
+def _decode_stacks(fields: Fields, prefix: str, columns: Mapping[str, Array]) -> StackProfile:
+    strings = fields.texts("strings")
+    threads = tuple(Thread(t.text("name"), t.integer("pid"), t.integer("tid")) for t in fields.parts("threads"))
+    events = tuple(Event(e.text("name"), _unit(e), e.flag("has_period", False)) for e in fields.parts("events"))
+    frames = _table(fields, f"{prefix}.frames", _FRAME_COLUMNS, columns)
+    stacks = _table(fields, f"{prefix}.stacks", _STACK_COLUMNS, columns)
+    samples = _table(fields, f"{prefix}.samples", _SAMPLE_COLUMNS, columns)
+    frame_count, stack_count = len(frames["name"]), len(stacks["frame"])
+
+    def within(table: str, name: str, column: Array, low: int, high: int) -> None:
+        if len(column) and not (low <= column.min() and column.max() < high):
+            raise StoreError(f"{fields.what} is damaged: {prefix}.{table}.{name} points outside its table.")
+
+    within("frames", "name", frames["name"], 0, len(strings))
+    within("frames", "module", frames["module"], -1, len(strings))
+    within("frames", "file", frames["file"], -1, len(strings))
+    within("frames", "kind", frames["kind"], 0, len(FrameKind))
+    within("stacks", "frame", stacks["frame"], 0, frame_count)
+    within("stacks", "parent", stacks["parent"], -1, stack_count)
+    if np.any(stacks["parent"] >= np.arange(stack_count)):
+        raise StoreError(f"{fields.what} is damaged: {prefix}.stacks has a parent behind its child.")
+    within("samples", "stack", samples["stack"], -1, stack_count)
+    within("samples", "thread", samples["thread"], -1, len(threads))
+    within("samples", "event", samples["event"], 0, len(events))
+    if not (np.isfinite(samples["count"]).all() and np.isfinite(samples["period"]).all()):
+        raise StoreError(f"{fields.what} is damaged: {prefix}.samples holds a weight that is no number.")
+    return StackProfile(
+        frames=FrameTable(strings=strings, **frames),
+        stacks=StackTable(**stacks),
+        samples=SampleTable(**samples),
+        threads=threads,
+        events=events,
+        approximate=fields.flag("approximate", False),
+        in_time_order=fields.flag("in_time_order", False),
+    )
+
+
+def _unit(fields: Fields) -> Unit:
+    text = fields.text("unit")
+    if text not in set(Unit):
+        raise fields.wrong("unit", "a known unit")
+    return Unit(text)
+
+
+def _table(
+    fields: Fields, prefix: str, wanted: tuple[tuple[str, str], ...], columns: Mapping[str, Array]
+) -> dict[str, Array]:
+    """The columns of one table: all there, of their type, of one length."""
+    table: dict[str, Array] = {}
+    for name, dtype in wanted:
+        column = columns.get(f"{prefix}.{name}")
+        if column is None:
+            raise StoreError(f"{fields.what} is damaged: {prefix}.{name} is missing.")
+        if column.dtype.str != dtype:
+            raise StoreError(f"{fields.what} is damaged: {prefix}.{name} has the wrong type.")
+        table[name] = column
+    if len({len(column) for column in table.values()}) != 1:
+        raise StoreError(f"{fields.what} is damaged: the columns of {prefix} differ in length.")
+    return table
+
+
+def _encode_histograms(series: HistogramSeries, prefix: str, columns: Columns) -> dict[str, Any]:
+    counts = [np.asarray(histogram.counts, dtype="<i8") for histogram in series.histograms]
+    values: dict[str, Array] = {
+        "counts": np.concatenate(counts) if counts else np.zeros(0, dtype="<i8"),
+        "length": np.array([len(column) for column in counts], dtype="<i8"),
+        "lowest": np.array([histogram.lowest for histogram in series.histograms], dtype="<i8"),
+        "digits": np.array([histogram.digits for histogram in series.histograms], dtype="<i4"),
+        "start_s": np.array(series.start_s, dtype="<f8"),
+        "length_s": np.array(series.length_s, dtype="<f8"),
+    }
+    for name, column in values.items():
+        columns[f"{prefix}.{name}"] = column
+    return {"kind": "histograms", "tags": list(series.tags), "unit": series.unit}
+
+
+def _decode_histograms(fields: Fields, prefix: str, columns: Mapping[str, Array]) -> HistogramSeries:
+    tags = fields.texts("tags")
+    counts = _table(fields, prefix, _HISTOGRAM_COLUMNS[:1], columns)["counts"]
+    table = _table(fields, prefix, _HISTOGRAM_COLUMNS[1:], columns)
+    lengths, lowest, digits = table["length"], table["lowest"], table["digits"]
+    whole = (
+        len(lengths) == len(tags)
+        and bool(np.all((lengths >= 0) & (lengths <= len(counts))))
+        and int(lengths.sum()) == len(counts)
+        and bool(np.all(lowest >= 1))
+        and bool(np.all((digits >= 0) & (digits <= 5)))
+        and bool(np.all(counts >= 0))
+        and bool(np.isfinite(table["start_s"]).all() and np.isfinite(table["length_s"]).all())
+    )
+    if not whole:
+        raise StoreError(f"{fields.what} is damaged: the histograms of {prefix} do not fit together.")
+    ends = np.cumsum(lengths)
+    return HistogramSeries(
+        tags=tags,
+        start_s=tuple(table["start_s"].tolist()),
+        length_s=tuple(table["length_s"].tolist()),
+        histograms=tuple(
+            Histogram(counts=counts[end - length : end], lowest=int(low), digits=int(digit))
+            for end, length, low, digit in zip(ends, lengths, lowest, digits, strict=True)
+        ),
+        unit=fields.text("unit", "ns"),
+    )

@@ -1,0 +1,138 @@
+"""From what a user names to a recording: a file, a session's folder or id, "latest", "baseline"."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from tailflame.errors import StoreError
+from tailflame.model import Recording
+from tailflame.store.files import absolute
+from tailflame.store.library import Library, SessionInfo
+from tailflame.store.manifest import SessionState
+from tailflame.store.provenance import binary_key
+from tailflame.store.session import MANIFEST, RECORDING, Draw, load_recording
+
+Load: TypeAlias = Callable[[Path], Recording]
+
+_LATEST = re.compile(r"latest(?:~(\d{1,6}))?")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Opened:
+    """A recording, and the session it is kept in (None for a file of its own). `label` is for a title."""
+
+    recording: Recording
+    label: str
+    session: SessionInfo | None = None
+    recovered: bool = False
+    """True where an interrupted or unread session has just been read and finished."""
+
+
+def find_session(name: str, library: Library, *, binary: str | Path = "") -> SessionInfo | None:
+    """The session that `name` stands for; None where it is none of:
+
+    latest, latest~1 ...   the newest session that can be read, the one before it; of `binary`, where given
+    baseline               the baseline of `binary`, else of the newest session's binary
+    an id                  or the beginning of one
+    a folder, or its session.json or recording.npz
+
+    StoreError where a name is meant for a session and there is none, or more than one.
+    """
+    latest = _LATEST.fullmatch(name)
+    if latest:
+        readable = [info for info in library.sessions() if _readable(info) and _belongs(info, binary)]
+        back = int(latest[1] or 0)
+        if back < len(readable):
+            return readable[back]
+        if not readable:
+            raise StoreError(f"There is no session in {library.root} yet.", advice="Record one: tailflame record.")
+        raise StoreError(f"“{name}” goes back further than the {len(readable)} sessions there are.")
+    if name == "baseline":
+        return _baseline(library, binary)
+    path = Path(name)
+    if path.name in {MANIFEST, RECORDING} and (path.parent / MANIFEST).is_file():
+        path = path.parent
+    if (path / MANIFEST).is_file():
+        # A session of any profiles folder, not only the library's.
+        path = Path(absolute(path))
+        return Library(path.parent).session(path.name)
+    if path.exists() or os.sep in name:
+        return None
+    matches = [info for info in library.sessions() if info.id.startswith(name)] if name else []
+    exact = [info for info in matches if info.id == name]
+    if len(exact or matches) > 1:
+        raise StoreError(
+            f"“{name}” stands for {len(matches)} sessions: {', '.join(info.id for info in matches[:3])} …",
+            advice="Write more of the name.",
+        )
+    return next(iter(exact or matches), None)
+
+
+def open_result(
+    name: str | Path,
+    library: Library,
+    *,
+    load: Load,
+    draw: Draw | None = None,
+    binary: str | Path = "",
+) -> Opened:
+    """The recording that `name` stands for (see find_session); any other path is a result file, read by `load`.
+
+    An interrupted or unread session is read from its raw file and finished. StoreError, or `load`'s own errors.
+    """
+    text = os.fspath(name)
+    info = find_session(text, library, binary=binary)
+    if info is None:
+        path = Path(text)
+        if not path.exists():
+            raise StoreError(
+                f"“{text}” is neither a file nor a session.", advice="See `tailflame list` for the sessions."
+            )
+        return Opened(load(path), label=path.name)
+    return open_session(info, library, load=load, draw=draw)
+
+
+def open_session(info: SessionInfo, library: Library, *, load: Load, draw: Draw | None = None) -> Opened:
+    """The recording of a session; StoreError where it has none to read."""
+    if info.state is SessionState.UNREADABLE:
+        raise StoreError(info.problem or f"{info.id} cannot be read.")
+    if info.state is SessionState.FAILED:
+        raise StoreError(
+            f"{info.id} failed: {info.manifest.outcome if info.manifest else ''}".rstrip(": "),
+            advice="Record again.",
+        )
+    if info.state is SessionState.COMPLETE:
+        return Opened(load_recording(info.path), label=info.title, session=info)
+    home = library if info.path.parent == library.root else Library(info.path.parent)
+    recording = home.recover(info, load, draw=draw)
+    return Opened(recording, label=info.title, session=home.session(info.id), recovered=True)
+
+
+def _readable(info: SessionInfo) -> bool:
+    return info.state in {SessionState.COMPLETE, SessionState.RECORDED, SessionState.INTERRUPTED}
+
+
+def _belongs(info: SessionInfo, binary: str | Path) -> bool:
+    return not binary or info.binary_key == binary_key(binary)
+
+
+def _baseline(library: Library, binary: str | Path) -> SessionInfo:
+    advice = "Pin one: tailflame baseline set SESSION."
+    if binary:
+        found = library.baseline_of(binary)
+        if found is None:
+            raise StoreError(f"{binary} has no baseline.", advice=advice)
+        return found
+    sessions = library.sessions()
+    newest = next((info for info in sessions if _readable(info) and info.binary_key), None)
+    if newest is None:
+        raise StoreError("There is no session whose baseline could be meant.", advice=advice)
+    found = next((info for info in sessions if info.baseline and info.binary_key == newest.binary_key), None)
+    if found is None:
+        raise StoreError(f"{newest.binary} has no baseline.", advice=advice)
+    return found

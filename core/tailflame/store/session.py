@@ -1,0 +1,193 @@
+"""One session's folder: written so that a crash at any moment loses nothing that was recorded.
+
+profiles/20261123_120455_trading-system_perf/
+    session.json                            first, state "recording"; replaced whole at each step
+    perf.data                               the tool's own files under their usual names
+    cpu_flamegraph_20261123_120455.svg      the flame graph, for a browser
+    recording.npz                           everything a view shows (codec.py)
+    sources.json                            text of the hot source lines (sources.py)
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from tailflame.errors import StoreError
+from tailflame.model import Meta, Recording, StackProfile
+from tailflame.store.codec import decode, encode
+from tailflame.store.columns import read_columns, write_columns
+from tailflame.store.files import locked, read_json, write_json
+from tailflame.store.manifest import Manifest, SessionState
+from tailflame.store.owner import Owner
+from tailflame.store.sources import SourceExcerpts, gather_sources, load_sources, save_sources
+
+MANIFEST = "session.json"
+RECORDING = "recording.npz"
+SOURCES = "sources.json"
+FLAME_GRAPH = "flame_graph"
+"""The role of the SVG among a session's artifacts."""
+
+Draw: TypeAlias = Callable[[StackProfile, Path], None]
+"""Writes a profile's flame graph to a path (report.svg: the store does not draw)."""
+
+
+def now() -> datetime:
+    """The time with its zone, to the second: folders and documents show it."""
+    return datetime.now().astimezone().replace(microsecond=0)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """session.json of `folder`. StoreError or StoreVersionError where it cannot be read."""
+    return Manifest.from_fields(read_json(folder / MANIFEST))
+
+
+def save_recording(folder: Path, recording: Recording) -> None:
+    """Writes `folder`/recording.npz, whole or not at all."""
+    header, columns = encode(recording)
+    write_columns(folder / RECORDING, header, columns)
+
+
+def load_recording(folder: Path) -> Recording:
+    """What `save_recording` wrote, exactly. StoreError where it is missing, damaged or newer."""
+    path = folder / RECORDING
+    if not path.exists():
+        raise StoreError(
+            f"{folder.name} holds no finished recording.",
+            advice="Open the raw file in it, or record again.",
+        )
+    fields, columns = read_columns(path)
+    return decode(fields, columns)
+
+
+class SessionFolder:
+    """The handle of whoever writes a session. Each step is on disk when its method returns."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.id = path.name
+
+    @property
+    def manifest(self) -> Manifest:
+        return read_manifest(self.path)
+
+    @property
+    def primary(self) -> Path:
+        """The artifact to read. StoreError where the session has none."""
+        name = self.manifest.primary
+        if not name:
+            raise StoreError(f"{self.id} has no file to read.", advice="Record again.")
+        return self.path / name
+
+    @property
+    def stamp(self) -> str:
+        """The YYYYmmdd_HHMMSS of the folder's name, which its flame graph shares."""
+        return f"{self.manifest.created_at:%Y%m%d_%H%M%S}"
+
+    def update(self, **changes: Any) -> Manifest:
+        """Replaces fields of session.json, keeping what others (a pin, a note) wrote meanwhile."""
+        with locked(self.path.parent / ".lock"):
+            manifest = replace(self.manifest, **changes)
+            write_json(self.path / MANIFEST, manifest.document())
+        return manifest
+
+    def planned(self, *, argv: tuple[str, ...], artifacts: Mapping[str, Path], primary: str) -> None:
+        """What is about to run, and the files it will leave, by role. `primary` is the role that is read."""
+        names = self._inside(artifacts)
+        self.update(tool_argv=argv, artifacts=names, primary=names[primary])
+
+    def tool_started(self, pid: int) -> None:
+        """The profiler's process: it may go on recording after a crash of Tailflame."""
+        self.update(tool_owner=Owner.of(pid))
+
+    def recorded(
+        self, *, outcome: str = "", exit_code: int | None = None, artifacts: Mapping[str, Path] | None = None
+    ) -> None:
+        """The tool has ended and its files are complete; they still have to be read."""
+        names = self._inside(artifacts or {})
+        kept = {**self.manifest.artifacts, **names}
+        self.update(
+            state=SessionState.RECORDED,
+            outcome=outcome,
+            exit_code=exit_code,
+            artifacts=kept,
+            finished_at=now(),
+            tool_owner=None,
+        )
+
+    def complete(self, recording: Recording, *, draw: Draw | None = None) -> Recording:
+        """Keeps `recording` for good; its meta is filled up with what only the session knows. Returns it."""
+        manifest = self.manifest
+        full = replace(recording, meta=_filled(recording.meta, manifest))
+        save_recording(self.path, full)
+        artifacts = dict(manifest.artifacts)
+        profile = full.profile
+        if profile is not None:
+            bases = [Path(base) for base in (manifest.cwd, manifest.commit.root if manifest.commit else "") if base]
+            excerpts = gather_sources(profile, bases=bases)
+            if excerpts.lines:
+                save_sources(self.path / SOURCES, excerpts)
+            if draw is not None:
+                artifacts[FLAME_GRAPH] = self._draw(profile, draw)
+        self.update(
+            state=SessionState.COMPLETE,
+            artifacts=artifacts,
+            samples=None if profile is None else round(float(profile.samples.count.sum())),
+            events=() if profile is None else tuple(event.name for event in profile.events),
+            lost=full.meta.lost,
+            duration_s=full.meta.duration_s,
+            tool_version=full.meta.tool_version,
+            build_id=manifest.build_id or _build_id(full.meta, manifest.binary),
+            finished_at=manifest.finished_at or now(),
+            owner=None,
+            tool_owner=None,
+        )
+        return full
+
+    def failed(self, sentence: str) -> None:
+        """The tool left nothing that can be read; its files stay for inspection."""
+        self.update(state=SessionState.FAILED, outcome=sentence, finished_at=now(), owner=None, tool_owner=None)
+
+    def load(self) -> Recording:
+        return load_recording(self.path)
+
+    def sources(self) -> SourceExcerpts:
+        return load_sources(self.path / SOURCES)
+
+    def _draw(self, profile: StackProfile, draw: Draw) -> str:
+        name = f"cpu_flamegraph_{self.stamp}.svg"
+        unfinished = self.path / f".{name}.tmp"
+        try:
+            draw(profile, unfinished)
+            unfinished.replace(self.path / name)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                unfinished.unlink()
+        return name
+
+    def _inside(self, artifacts: Mapping[str, Path]) -> dict[str, str]:
+        """Names relative to the folder; artifacts elsewhere are not the session's."""
+        return {
+            role: str(path.relative_to(self.path)) for role, path in artifacts.items() if path.is_relative_to(self.path)
+        }
+
+
+def _filled(meta: Meta, manifest: Manifest) -> Meta:
+    """`meta` with what the tool's file does not tell."""
+    duration = meta.duration_s
+    return replace(
+        meta,
+        command=meta.command or ((manifest.binary, *manifest.args) if manifest.binary else ()),
+        tool_argv=meta.tool_argv or manifest.tool_argv,
+        started_at=meta.started_at or manifest.created_at,
+        duration_s=duration,
+        outcome=meta.outcome or manifest.outcome,
+    )
+
+
+def _build_id(meta: Meta, binary: str) -> str:
+    return next((build_id for module, build_id in meta.build_ids if module == binary), "")

@@ -1,0 +1,201 @@
+"""What Tailflame remembers for the user: recent binaries, presets, editor, profiles folder, theme.
+
+One versioned JSON file, replaced whole. A damaged one is set aside with a notice and never stops anything; one of
+a newer Tailflame is left alone and not written over.
+
+    TAILFLAME_CONFIG_DIR     where settings.json lies     (default: XDG, ~/.config/tailflame)
+    TAILFLAME_PROFILES       the profiles folder          (default: the setting, then ~/.local/share/tailflame/profiles)
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import platformdirs
+
+from tailflame.errors import StoreError, StoreVersionError
+from tailflame.store.files import absolute, locked, read_json, write_json
+from tailflame.store.upgrade import SETTINGS
+
+RECENT = 20
+THEMES = ("system", "light", "dark")
+Preset: TypeAlias = Mapping[str, Any]
+"""Options by name: JSON values only; whoever writes it reads it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Immutable; `remembering` and the like give a changed copy for `update_settings`."""
+
+    recent_binaries: tuple[str, ...] = ()
+    """Newest first."""
+    recent_files: tuple[str, ...] = ()
+    presets: Mapping[str, Preset] = field(default_factory=dict)
+    """The last options used, by binary."""
+    editor: str = ""
+    """A command with %f (file) and %l (line); "" for $VISUAL or $EDITOR."""
+    profiles: str = ""
+    """The profiles folder; "" for the usual place."""
+    theme: str = "system"
+    window: Mapping[str, Any] = field(default_factory=dict)
+    """The window's own state (geometry, open panels): JSON values."""
+
+    def remembering(self, binary: str | Path, preset: Preset | None = None) -> Settings:
+        """With `binary` at the head of the recent ones, and its options."""
+        place = absolute(binary)
+        presets = dict(self.presets)
+        if preset is not None:
+            presets[place] = dict(preset)
+        return replace(self, recent_binaries=_to_front(self.recent_binaries, place), presets=presets)
+
+    def having_opened(self, file: str | Path) -> Settings:
+        return replace(self, recent_files=_to_front(self.recent_files, absolute(file)))
+
+    def preset_of(self, binary: str | Path) -> Preset:
+        return self.presets.get(absolute(binary), {})
+
+
+def _to_front(places: tuple[str, ...], place: str) -> tuple[str, ...]:
+    return (place, *(other for other in places if other != place))[:RECENT]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """`notice` tells what was wrong with the file, "" when nothing was."""
+
+    settings: Settings
+    notice: str = ""
+    writable: bool = True
+
+
+def config_folder() -> Path:
+    override = os.environ.get("TAILFLAME_CONFIG_DIR")
+    return Path(override) if override else Path(platformdirs.user_config_dir("tailflame", appauthor=False))
+
+
+def profiles_folder(settings: Settings) -> Path:
+    """Where sessions are kept."""
+    chosen = os.environ.get("TAILFLAME_PROFILES") or settings.profiles
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    return Path(platformdirs.user_data_dir("tailflame", appauthor=False)) / "profiles"
+
+
+def load_settings() -> Loaded:
+    """The settings, or the defaults with a notice. Never fails."""
+    path = config_folder() / "settings.json"
+    if not path.exists():
+        return Loaded(Settings())
+    try:
+        return Loaded(_decode(path))
+    except StoreVersionError as error:
+        return Loaded(Settings(), f"{error} The defaults are used and nothing is saved.", writable=False)
+    except StoreError as error:
+        aside = path.with_name(f"settings.damaged-{datetime.now():%Y%m%d_%H%M%S}.json")
+        try:
+            path.rename(aside)
+        except OSError:
+            return Loaded(Settings(), f"{error} The defaults are used.", writable=False)
+        return Loaded(Settings(), f"{error} The defaults are used; the damaged file is now {aside}.")
+
+
+def update_settings(change: Callable[[Settings], Settings]) -> Settings:
+    """Applies `change` to what is on disk now, so that two Tailflames do not undo each other, and saves it.
+
+    StoreError where the file cannot be written; a newer Tailflame's file is left as it is.
+    """
+    folder = config_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be made: {error.strerror}.", advice="Check its permissions.") from error
+    with locked(folder / ".lock"):
+        loaded = load_settings()
+        settings = change(loaded.settings)
+        if loaded.writable and (settings != loaded.settings or not (folder / "settings.json").exists()):
+            write_json(folder / "settings.json", _document(settings))
+    return settings
+
+
+def _document(settings: Settings) -> dict[str, Any]:
+    return {
+        "format": "tailflame settings",
+        "version": SETTINGS.version,
+        "recent_binaries": list(settings.recent_binaries),
+        "recent_files": list(settings.recent_files),
+        "presets": {binary: dict(preset) for binary, preset in settings.presets.items()},
+        "editor": settings.editor,
+        "profiles": settings.profiles,
+        "theme": settings.theme,
+        "window": dict(settings.window),
+    }
+
+
+def _decode(path: Path) -> Settings:
+    fields = SETTINGS.upgraded(read_json(path))
+    presets = fields.part("presets")
+    theme = fields.text("theme", "system")
+    return Settings(
+        recent_binaries=fields.texts("recent_binaries")[:RECENT],
+        recent_files=fields.texts("recent_files")[:RECENT],
+        presets={binary: presets.part(binary).document for binary in presets.document},
+        editor=fields.text("editor", ""),
+        profiles=fields.text("profiles", ""),
+        theme=theme if theme in THEMES else "system",
+        window=fields.part("window").document,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class EditorCommand:
+    """`argv` opens the place; an editor that `needs_terminal` must be given one."""
+
+    argv: tuple[str, ...]
+    needs_terminal: bool
+
+
+_IN_TERMINAL = frozenset({"vi", "vim", "nvim", "nano", "micro", "hx", "helix", "kak", "joe", "ne"})
+_PLACE = {
+    # How the editors that $VISUAL commonly names are told the line.
+    **dict.fromkeys(("code", "codium", "code-oss", "cursor", "windsurf"), ("--goto", "%f:%l")),
+    **dict.fromkeys(("subl", "zed", "zeditor", "hx", "helix"), ("%f:%l",)),
+    **dict.fromkeys(("kate", "kwrite"), ("--line", "%l", "%f")),
+    **dict.fromkeys(("idea", "clion", "rustrover", "rust-rover"), ("--line", "%l", "%f")),
+    "qtcreator": ("-client", "%f:%l"),
+}
+_PLUS_LINE = ("+%l", "%f")  # vi, vim, nvim, gvim, nano, emacs, emacsclient, gedit, joe, micro, kak
+
+
+def editor_command(settings: Settings, file: str | Path, line: int = 1) -> EditorCommand:
+    """How to open `file` at `line` in the user's editor: the chosen command, else $VISUAL, else $EDITOR.
+
+    StoreError where none is set, the command cannot be split, or its program is missing.
+    """
+    command = settings.editor or os.environ.get("VISUAL", "") or os.environ.get("EDITOR", "")
+    advice = "Set an editor command in the settings, for example: code --goto %f:%l"
+    if not command.strip():
+        raise StoreError("No editor is set: neither in the settings nor in $VISUAL or $EDITOR.", advice=advice)
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise StoreError(f"The editor command “{command}” cannot be read: {error}.", advice=advice) from error
+    if shutil.which(words[0]) is None:
+        raise StoreError(f"The editor “{words[0]}” is not installed.", advice=advice)
+    name = Path(words[0]).name
+    if not any("%f" in word for word in words):
+        words += _PLACE.get(name, _PLUS_LINE)
+    terminal = name in _IN_TERMINAL or (name.startswith("emacs") and {"-nw", "-t", "--tty"} & set(words))
+    return EditorCommand(tuple(_fill(word, str(file), line) for word in words), bool(terminal))
+
+
+def _fill(word: str, file: str, line: int) -> str:
+    """%f, %l and %% in one pass, so that a file called "%l" stays what it is."""
+    parts = word.split("%%")
+    return "%".join(file.join(piece.replace("%l", str(max(line, 1))) for piece in part.split("%f")) for part in parts)
