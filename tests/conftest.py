@@ -1,0 +1,37 @@
+"""What every test shares: tools that may be missing, and a place of its own for settings and sessions."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from helpers.environment import ROOT, refuse
+
+LOCAL_TOOLS = ROOT / ".tools" / "bin"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # `make test` installs cargo-flamegraph and inferno here; a user's own installation wins.
+    os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", ""), str(LOCAL_TOOLS)])
+    # Tests must not depend on who runs them or in which language.
+    os.environ.pop("DEBUGINFOD_URLS", None)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """`@pytest.mark.tool("perf")` skips where the tool is missing; in CI a missing tool is a failure."""
+    for mark in item.iter_markers("tool"):
+        for name in mark.args:
+            if shutil.which(name) is None:
+                refuse(f"{name} is not installed")
+
+
+@pytest.fixture(autouse=True)
+def _own_settings(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test reads or writes the user's settings and sessions."""
+    home = tmp_path_factory.mktemp("user")
+    monkeypatch.setenv("TAILFLAME_CONFIG_DIR", str(home / "config"))
+    monkeypatch.setenv("TAILFLAME_PROFILES", str(home / "profiles"))
+    yield

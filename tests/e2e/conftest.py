@@ -1,0 +1,40 @@
+"""The real target of the end-to-end tests: the demo trading system, built once."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from helpers.environment import ROOT, refuse
+
+DEMO = ROOT / "resources" / "demo" / "trading-system"
+BINARY = DEMO / "target" / "release-with-debug" / "trading-system"
+
+
+@pytest.fixture(scope="session")
+def demo_binary() -> Path:
+    """The demo, built with debug symbols. Skips where there is no cargo that can build it."""
+    cargo = shutil.which("cargo")
+    if cargo is None:
+        if BINARY.exists():
+            return BINARY
+        refuse("cargo is not installed, so the demo target cannot be built")
+    needed = re.search(r'rust-version\s*=\s*"([\d.]+)"', (DEMO / "Cargo.toml").read_text())
+    version = subprocess.run(["cargo", "--version"], capture_output=True, text=True, check=True).stdout.split()[1]
+    if needed and _numbers(version) < _numbers(needed[1]):
+        refuse(f"cargo {version} is older than {needed[1]}, which the demo target needs")
+    # .cargo/config.toml counts only from cargo's working directory: frame pointers are set there.
+    subprocess.run(
+        ["cargo", "build", "--locked", "--quiet", "--profile", "release-with-debug"],
+        cwd=DEMO, check=True, timeout=900, env={k: v for k, v in os.environ.items() if k != "RUSTFLAGS"},
+    )  # fmt: skip
+    return BINARY
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
