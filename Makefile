@@ -1,0 +1,50 @@
+# Two commands do everything: `make run` opens the demo, `make test` runs the tests. Both set up what they need.
+PYTHON ?= python3
+VENV := .venv
+
+.PHONY: help run test check lint screenshots bench sample install uninstall wheel clean
+
+help: ## Say what can be made
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+run: ## Set up, record the demo target and show its flame graph (offscreen where there is no display)
+	@$(PYTHON) scripts/bootstrap.py run
+	@$(VENV)/bin/python scripts/run_demo.py
+
+test: ## Set up and run all tests
+	@$(PYTHON) scripts/bootstrap.py test
+	@$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+lint: ## ruff, mypy --strict and the import contracts
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+check: test lint ## What CI does
+
+screenshots: ## Every page and state, light and dark, at 1280x800 and at 2x, into docs/screenshots
+	@$(PYTHON) scripts/bootstrap.py test
+	@$(VENV)/bin/python scripts/screenshots.py
+
+bench: ## The figures of the README
+	@$(PYTHON) scripts/bootstrap.py test
+	@for b in benchmarks/*.py; do echo "== $$b"; $(VENV)/bin/python $$b || exit 1; done
+
+sample: ## Record the sample session that ships in resources/ anew
+	@$(PYTHON) scripts/bootstrap.py run
+	@$(VENV)/bin/python scripts/record_sample.py
+
+install: ## Put the application, its icon and its file types in place for the current user
+	@$(PYTHON) scripts/bootstrap.py system
+	@$(PYTHON) packaging/install.py install
+
+uninstall: ## Take away what `make install` put in place
+	@$(PYTHON) packaging/install.py uninstall
+
+wheel: ## Build the wheel into dist/
+	@$(PYTHON) scripts/bootstrap.py run
+	$(VENV)/bin/pip wheel --quiet --no-deps --wheel-dir dist .
+
+clean: ## Remove what was built
+	rm -rf $(VENV) .tools dist resources/demo/trading-system/target

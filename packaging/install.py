@@ -1,0 +1,98 @@
+"""Installs Tailflame for the current user, with icon, file types and menu entry; or takes all of it away again.
+
+    install.py install | uninstall
+
+Everything goes below $XDG_DATA_HOME (~/.local/share) and ~/.local/bin; the list of what was put there is kept in
+share/tailflame/installed.txt, and uninstall removes exactly that. Sessions and settings are never touched.
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+APP_ID = "org.tailflame.Tailflame"
+DATA = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+BIN = Path.home() / ".local" / "bin"
+HOME = DATA / "tailflame"
+VENV = HOME / "venv"
+RECEIPT = HOME / "installed.txt"
+
+
+def install() -> int:
+    HOME.mkdir(parents=True, exist_ok=True)
+    print(f"installing the application into {VENV}")
+    subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], check=True)
+    pip = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, str(ROOT)], check=True)
+    placed = []
+    BIN.mkdir(parents=True, exist_ok=True)
+    for name in ("tailflame", "tailflame-gui"):
+        link = BIN / name
+        if link.is_symlink() or not link.exists():
+            link.unlink(missing_ok=True)
+            link.symlink_to(VENV / "bin" / name)
+            placed.append(link)
+        else:
+            print(f"left alone: {link} is not ours")
+    # The absolute path: a desktop's PATH need not hold ~/.local/bin.
+    entry = (HERE / f"{APP_ID}.desktop").read_text().replace("Exec=tailflame-gui", f"Exec={VENV}/bin/tailflame-gui")
+    placed += [
+        put(DATA / "applications" / f"{APP_ID}.desktop", entry.encode()),
+        put(DATA / "mime" / "packages" / f"{APP_ID}.xml", (HERE / f"{APP_ID}.mime.xml").read_bytes()),
+        put(DATA / "metainfo" / f"{APP_ID}.metainfo.xml", (HERE / f"{APP_ID}.metainfo.xml").read_bytes()),
+    ]
+    icons = DATA / "icons" / "hicolor"
+    placed.append(put(icons / "scalable" / "apps" / f"{APP_ID}.svg", (HERE / "icons" / "tailflame.svg").read_bytes()))
+    for png in sorted((HERE / "icons").glob("tailflame-*.png")):
+        size = png.stem.rpartition("-")[2]
+        placed.append(put(icons / f"{size}x{size}" / "apps" / f"{APP_ID}.png", png.read_bytes()))
+    RECEIPT.write_text("".join(f"{path}\n" for path in placed))
+    refresh()
+    print(f"installed. Start Tailflame from the menu, or with {BIN / 'tailflame-gui'}")
+    return 0
+
+
+def uninstall() -> int:
+    if not RECEIPT.exists():
+        print(f"nothing to take away: {RECEIPT} does not exist")
+        return 0
+    for line in RECEIPT.read_text().splitlines():
+        Path(line).unlink(missing_ok=True)
+    shutil.rmtree(VENV, ignore_errors=True)
+    RECEIPT.unlink()
+    if not any(HOME.iterdir()):
+        HOME.rmdir()
+    refresh()
+    print("uninstalled. Your sessions and settings were left where they are.")
+    return 0
+
+
+def put(path: Path, content: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def refresh() -> None:
+    """Lets the desktop see the change at once; without these programs it does so at the next login."""
+    for command in (
+        ["update-mime-database", str(DATA / "mime")],
+        ["update-desktop-database", str(DATA / "applications")],
+        ["gtk-update-icon-cache", "--quiet", "--ignore-theme-index", str(DATA / "icons" / "hicolor")],
+    ):
+        if shutil.which(command[0]) and Path(command[-1]).exists():
+            subprocess.run(command, check=False, stderr=subprocess.DEVNULL)
+
+
+if __name__ == "__main__":
+    verbs = {"install": install, "uninstall": uninstall}
+    if len(sys.argv) != 2 or sys.argv[1] not in verbs:
+        raise SystemExit(__doc__)
+    sys.exit(verbs[sys.argv[1]]())
