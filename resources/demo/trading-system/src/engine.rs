@@ -14,6 +14,8 @@ use crate::options::Options;
 use crate::risk::Risk;
 use crate::{Order, Reject, measure, validation};
 
+/// Market data messages for each order: there is always more market than business.
+const TICKS_PER_ORDER: u32 = 4;
 /// Orders before the clock starts: the book, the positions and the caches are as they will stay.
 const WARM_UP: u32 = 50_000;
 
@@ -48,11 +50,14 @@ impl Engine {
         }
     }
 
-    /// One market data message and one order.
+    /// Some market data messages and one order.
     #[inline(always)]
     pub fn turn(&mut self, laps: impl FnOnce() -> Laps) -> (Turn, Laps) {
-        let message = self.flow.next_tick();
-        let reference_price = self.market_data.on_market_data(&message);
+        let mut reference_price = 0.0;
+        for _ in 0..TICKS_PER_ORDER {
+            let message = self.flow.next_tick();
+            reference_price = self.market_data.on_market_data(&message);
+        }
         let order = self.flow.next_order();
         let slow = self.slow_path > 0 && self.choice.below(u64::from(self.slow_path)) == 0;
         let mut laps = laps();
@@ -69,7 +74,10 @@ impl Engine {
         slow: bool,
         laps: &mut Laps,
     ) -> Result<Outcome, Reject> {
-        measure!(laps, Validation, validation::validate_order(order, reference_price))?;
+        measure!(laps, Validation, {
+            let collar = self.market_data.look_up_collar();
+            validation::validate_order(order, reference_price, collar)
+        })?;
         measure!(laps, RiskCheck, self.risk.check_risk(order, slow))?;
         measure!(laps, Execution, Ok(self.execute(order)))
     }
@@ -111,7 +119,9 @@ impl Engine {
                 break;
             }
             orders += 1;
-            let (turn, laps) = self.turn(|| Laps::start(orders.is_multiple_of(options.time_every)));
+            let logged = logging && orders.is_multiple_of(options.log_every);
+            let timed = logged || orders.is_multiple_of(options.time_every);
+            let (turn, laps) = self.turn(|| Laps::start(timed));
             let leaked = laps.ended().map_or(0, |ended| leak.keep_up(ended));
             {
                 let mut interval = recorder.lock();
@@ -132,7 +142,7 @@ impl Engine {
             if let Some(metrics) = &mut metrics {
                 metrics.record(&laps);
             }
-            if logging && orders.is_multiple_of(options.log_every) {
+            if logged {
                 log_order(&turn, &laps);
             }
         }
@@ -147,7 +157,7 @@ fn log_order(turn: &Turn, laps: &Laps) {
         order_id = turn.order.id,
         account = turn.order.account,
         slow = turn.slow,
-        reject = turn.outcome.err().map(|reject| tracing::field::debug(reject)),
+        reject = turn.outcome.err().map(tracing::field::debug),
         validation_us = laps.micros(Stage::Validation),
         risk_check_us = laps.micros(Stage::RiskCheck),
         execution_us = laps.micros(Stage::Execution),

@@ -1,6 +1,6 @@
 //! The third stage: the order meets the book, and what happened is reported.
 
-use crate::order_book::{Fill, OrderBook};
+use crate::order_book::{Depth, Fill, OrderBook};
 use crate::{Kind, Order, Side};
 
 /// What one order came to.
@@ -14,6 +14,7 @@ pub struct Outcome {
 pub struct Execution {
     book: OrderBook,
     fills: Vec<Fill>,
+    depth: Depth,
     report: Vec<u8>,
 }
 
@@ -25,7 +26,12 @@ impl Default for Execution {
 
 impl Execution {
     pub fn new() -> Self {
-        Self { book: OrderBook::new(), fills: Vec::with_capacity(256), report: Vec::with_capacity(512) }
+        Self {
+            book: OrderBook::new(),
+            fills: Vec::with_capacity(256),
+            depth: Depth::default(),
+            report: Vec::with_capacity(512),
+        }
     }
 
     pub fn book(&self) -> &OrderBook {
@@ -50,6 +56,7 @@ impl Execution {
             }
             Kind::Cancel { resting_id } => cancelled = self.book.cancel(resting_id),
         }
+        self.book.publish_depth(&mut self.depth);
         let filled_quantity = self.fills.iter().map(|fill| fill.quantity).sum();
         self.encode_report(order, filled_quantity);
         Outcome { fills: self.fills.len() as u32, filled_quantity, cancelled }
@@ -67,10 +74,16 @@ impl Execution {
         push_field(report, b"55", u64::from(order.instrument));
         push_field(report, b"54", if order.side == Side::Buy { 1 } else { 2 });
         push_field(report, b"38", u64::from(order.quantity));
+        push_field(report, b"44", order.price.unsigned_abs());
         push_field(report, b"14", u64::from(filled_quantity));
-        for fill in self.fills.iter().take(2) {
+        push_field(report, b"151", u64::from(order.quantity - filled_quantity));
+        for fill in &self.fills {
             push_field(report, b"31", fill.price.unsigned_abs());
             push_field(report, b"32", u64::from(fill.quantity));
+        }
+        for level in self.depth.bids.iter().chain(&self.depth.asks) {
+            push_field(report, b"270", level.price.unsigned_abs());
+            push_field(report, b"271", level.quantity);
         }
         let sum = report.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte));
         push_field(report, b"10", u64::from(sum));
@@ -116,7 +129,7 @@ mod tests {
         let outcome = execution.execute_order(&buy);
         assert_eq!(outcome, Outcome { fills: 1, filled_quantity: 30, cancelled: false });
         let text = String::from_utf8_lossy(execution.report()).replace('\x01', "|");
-        assert!(text.contains("|37=2|") && text.contains("|38=50|14=30|31=100"), "{text}");
+        assert!(text.contains("|37=2|") && text.contains("|14=30|151=20|31="), "{text}");
         let cancel = Order { id: 3, kind: Kind::Cancel { resting_id: 2 }, ..template };
         assert!(execution.execute_order(&cancel).cancelled);
         assert_eq!(execution.book().depth(), 0);

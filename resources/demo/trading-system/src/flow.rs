@@ -13,7 +13,7 @@ impl Random {
     }
 
     #[inline(always)]
-    pub fn next(&mut self) -> u64 {
+    pub fn bits(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -23,7 +23,7 @@ impl Random {
     /// A number below `bound`, which must fit in 32 bits.
     #[inline(always)]
     pub fn below(&mut self, bound: u64) -> u64 {
-        ((self.next() >> 32) * bound) >> 32
+        ((self.bits() >> 32) * bound) >> 32
     }
 }
 
@@ -44,7 +44,7 @@ impl OrderFlow {
     pub fn next_order(&mut self) -> Order {
         let id = self.next_id;
         self.next_id += 1;
-        let side = if self.random.next() >> 63 == 0 { Side::Buy } else { Side::Sell };
+        let side = if self.random.bits() >> 63 == 0 { Side::Buy } else { Side::Sell };
         let choice = self.random.below(100);
         let kind = match choice {
             0..85 => Kind::Limit,
@@ -76,7 +76,7 @@ impl OrderFlow {
         const LETTERS: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
         let mut reference = [0; 24];
         for half in reference.chunks_exact_mut(12) {
-            let bits = self.random.next();
+            let bits = self.random.bits();
             for (place, letter) in half.iter_mut().enumerate() {
                 *letter = LETTERS[(bits >> (5 * place)) as usize & 31];
             }

@@ -78,7 +78,11 @@ fn run(options: &Options) -> Result<(), String> {
         let written = profiler.finish().map_err(|error| format!("the profiler failed: {error}"))?;
         eprintln!("{written} profiles in {}", options.profile_dir.display());
     }
-    print_report(options, &tracker, elapsed, signalled).map_err(|error| format!("cannot print the report: {error}"))
+    match print_report(options, &tracker, elapsed, signalled) {
+        // Whoever read our output has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        outcome => outcome.map_err(|error| format!("cannot print the report: {error}")),
+    }
 }
 
 /// Runs the engines until the time is over or a signal comes, and closes an interval each second. True if it was a signal.

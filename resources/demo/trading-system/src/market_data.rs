@@ -3,7 +3,10 @@
 use crate::{INSTRUMENTS, REFERENCE_PRICE};
 
 pub const TICK_BYTES: usize = 64;
-const WINDOW: usize = 64;
+const WINDOW: usize = 128;
+/// The collar of the strictest instrument; no other is wider than twice that.
+const NARROWEST_COLLAR: f64 = 0.01;
+/// Links from one instrument's entry to the fields that an order needs.
 const LOOKUP_STEPS: usize = 16;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,18 +63,16 @@ impl MarketData {
             self.bad_ticks += 1;
             return REFERENCE_PRICE as f64;
         };
-        let factor = self.look_up_reference();
         let instrument = &mut self.instruments[usize::from(tick.instrument) % INSTRUMENTS];
         update_vwap(instrument, &tick);
         update_ema(instrument, &tick);
-        // The reference data only says how the two prices are weighed.
-        let weight = f64::from(factor & 0xFF) / 255.0;
-        instrument.vwap * weight + instrument.ema * (1.0 - weight)
+        (instrument.vwap + instrument.ema) / 2.0
     }
 
-    /// Follows the reference data. Cheap while it stays in the cache; `--cache-hostile` makes each step a miss.
+    /// How far an order may be from the reference price, as a part of it, found by following the reference data. Cheap
+    /// while that stays in the cache; `--cache-hostile` makes each step a miss.
     #[inline(never)]
-    fn look_up_reference(&mut self) -> u32 {
+    pub fn look_up_collar(&mut self) -> f64 {
         let mut position = self.position;
         let mut payload = 0;
         for _ in 0..LOOKUP_STEPS {
@@ -80,7 +81,7 @@ impl MarketData {
             position = link.next;
         }
         self.position = position;
-        payload
+        NARROWEST_COLLAR * (1.0 + f64::from(payload) / 255.0)
     }
 }
 

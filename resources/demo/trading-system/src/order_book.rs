@@ -6,6 +6,8 @@ use crate::{Order, REFERENCE_PRICE, Side};
 const LEVELS: usize = 1024;
 const NONE: u32 = u32::MAX;
 const CAPACITY: usize = 2048;
+/// How many levels of each side are published.
+const DEPTH_LEVELS: usize = 4;
 
 #[derive(Clone, Copy, Debug)]
 struct Resting {
@@ -31,6 +33,20 @@ pub struct Fill {
     pub resting_id: u64,
     pub price: i64,
     pub quantity: u32,
+}
+
+/// All orders at one price together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DepthLevel {
+    pub price: i64,
+    pub quantity: u64,
+}
+
+/// The best levels of both sides, best first; what is missing has no quantity.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Depth {
+    pub bids: [DepthLevel; DEPTH_LEVELS],
+    pub asks: [DepthLevel; DEPTH_LEVELS],
 }
 
 pub struct OrderBook {
@@ -147,6 +163,28 @@ impl OrderBook {
         found
     }
 
+    /// Sums up the best levels, order by order. A book in earnest would keep the sums instead: here is something to win.
+    #[inline(never)]
+    pub fn publish_depth(&self, depth: &mut Depth) {
+        for step in 0..DEPTH_LEVELS {
+            let bid = self.best_bid.saturating_sub(step);
+            depth.bids[step] = DepthLevel { price: price_of(bid), quantity: self.level_quantity(&self.bids[bid]) };
+            let ask = (self.best_ask + step).min(LEVELS - 1);
+            depth.asks[step] = DepthLevel { price: price_of(ask), quantity: self.level_quantity(&self.asks[ask]) };
+        }
+    }
+
+    #[inline(always)]
+    fn level_quantity(&self, level: &Level) -> u64 {
+        let (mut slot, mut quantity) = (level.first, 0);
+        while slot != NONE {
+            let resting = &self.orders[slot as usize];
+            quantity += u64::from(resting.quantity);
+            slot = resting.next;
+        }
+        quantity
+    }
+
     #[inline(always)]
     fn remove(&mut self, slot: u32) {
         let Resting { level, side, previous, next, .. } = self.orders[slot as usize];
@@ -255,6 +293,21 @@ mod tests {
         assert!(!book.cancel(5));
         assert_eq!(book.depth(), 1);
         assert_eq!(book.best_bid(), Some(REFERENCE_PRICE - 2));
+    }
+
+    #[test]
+    fn published_depth_adds_up_each_level() {
+        let mut book = OrderBook::new();
+        for (id, side, price, quantity) in
+            [(1, Side::Buy, -1, 10), (2, Side::Buy, -1, 5), (3, Side::Buy, -2, 7), (4, Side::Sell, 1, 3)]
+        {
+            book.insert(&order(id, side, price, quantity), quantity);
+        }
+        let mut depth = Depth::default();
+        book.publish_depth(&mut depth);
+        assert_eq!(depth.bids[0], DepthLevel { price: REFERENCE_PRICE - 1, quantity: 15 });
+        assert_eq!(depth.bids[1], DepthLevel { price: REFERENCE_PRICE - 2, quantity: 7 });
+        assert_eq!((depth.asks[0].quantity, depth.asks[1].quantity), (3, 0));
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub struct ContinuousProfiler {
 }
 
 impl ContinuousProfiler {
-    /// Starts the thread. It writes `profile_<seconds since 1970>.svg` into `folder` at the end of each period.
+    /// Starts the thread. It writes `profile_<ms since 1970>.svg` into `folder` at the end of each period.
     pub fn start(period: Duration, folder: &Path) -> io::Result<Self> {
         std::fs::create_dir_all(folder)?;
         let (stop, stopped) = channel();
@@ -59,6 +59,6 @@ fn write_profile(guard: &ProfilerGuard<'_>, folder: &Path) -> io::Result<bool> {
 }
 
 fn next_path(folder: &Path) -> PathBuf {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    folder.join(format!("profile_{seconds}.svg"))
+    let millis = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    folder.join(format!("profile_{millis}.svg"))
 }

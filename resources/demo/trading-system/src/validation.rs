@@ -2,17 +2,14 @@
 
 use crate::{ACCOUNTS, INSTRUMENTS, Order, REFERENCE_PRICE, Reject, Side};
 
-/// How far from the reference price an order may be, as a part of it.
-const COLLAR: f64 = 0.01;
-
 #[inline(never)]
-pub fn validate_order(order: &Order, reference_price: f64) -> Result<(), Reject> {
+pub fn validate_order(order: &Order, reference_price: f64, collar: f64) -> Result<(), Reject> {
     check_fields(order)?;
     check_reference(order)?;
     if checksum(order) != order.checksum {
         return Err(Reject::BadChecksum);
     }
-    check_price_collar(order, reference_price)
+    check_price_collar(order, reference_price, collar)
 }
 
 #[inline(always)]
@@ -40,12 +37,12 @@ fn check_reference(order: &Order) -> Result<(), Reject> {
 }
 
 #[inline(never)]
-fn check_price_collar(order: &Order, reference_price: f64) -> Result<(), Reject> {
+fn check_price_collar(order: &Order, reference_price: f64, collar: f64) -> Result<(), Reject> {
     let distance = match order.side {
         Side::Buy => order.price as f64 - reference_price,
         Side::Sell => reference_price - order.price as f64,
     };
-    if distance / reference_price <= COLLAR { Ok(()) } else { Err(Reject::PriceCollar) }
+    if distance / reference_price <= collar { Ok(()) } else { Err(Reject::PriceCollar) }
 }
 
 /// CRC-32 (IEEE) of the order's fields, a table look-up for each byte.
@@ -100,16 +97,16 @@ mod tests {
         let mut flow = OrderFlow::new(1);
         let mut order = flow.next_order();
         order.checksum = checksum(&order);
-        assert_eq!(validate_order(&order, price), Ok(()));
+        assert_eq!(validate_order(&order, price, 0.01), Ok(()));
 
         let broken = Order { checksum: order.checksum ^ 1, ..order };
-        assert_eq!(validate_order(&broken, price), Err(Reject::BadChecksum));
+        assert_eq!(validate_order(&broken, price, 0.01), Err(Reject::BadChecksum));
         let unknown = Order { account: ACCOUNTS as u32, ..order };
-        assert_eq!(validate_order(&unknown, price), Err(Reject::BadField));
+        assert_eq!(validate_order(&unknown, price, 0.01), Err(Reject::BadField));
         let blank = Order { reference: [b'A'; 24], ..order };
-        assert_eq!(validate_order(&blank, price), Err(Reject::BadReference));
+        assert_eq!(validate_order(&blank, price, 0.01), Err(Reject::BadReference));
         let mut far = Order { side: Side::Buy, price: REFERENCE_PRICE * 3 / 2, ..order };
         far.checksum = checksum(&far);
-        assert_eq!(validate_order(&far, price), Err(Reject::PriceCollar));
+        assert_eq!(validate_order(&far, price, 0.01), Err(Reject::PriceCollar));
     }
 }
