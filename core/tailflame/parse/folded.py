@@ -19,25 +19,18 @@ from tailflame.model import (
     NONE,
     Caution,
     Event,
-    FrameKind,
-    FrameTable,
     Recording,
     SampleTable,
     StackProfile,
 )
 from tailflame.model.stacks import Int32, readonly
+from tailflame.parse.frames import Numbers, frame_table
 from tailflame.parse.registry import NO
 from tailflame.parse.source import Source, decode_head
 from tailflame.parse.trie import Trie
 
 _COUNT = re.compile(r"\d+(?:\.\d*)?", re.ASCII)
 _SUFFIXES = (".folded", ".collapsed", ".stacks", ".stackcollapse")
-_ANNOTATIONS = {
-    "_[k]": FrameKind.KERNEL,
-    "_[i]": FrameKind.INLINED,
-    "_[j]": FrameKind.JIT,
-    "_[w]": FrameKind.OTHER,  # "waker" stacks of --colors chain: drawn upside down, not run there
-}
 _BATCH = 4_000_000
 """Frames held as plain numbers before they are merged into the trie."""
 _CACHE = 32 * 1024 * 1024
@@ -89,9 +82,7 @@ class Folded:
 FOLDED = Folded()
 
 
-def _recording(
-    source: Source, stacks: _Stacks, reader: _Reader, *, baseline: StackProfile | None = None
-) -> Recording:
+def _recording(source: Source, stacks: _Stacks, reader: _Reader, *, baseline: StackProfile | None = None) -> Recording:
     if not reader.good:
         raise ParseError(
             f"{source.name} holds no folded stacks: no line ends in a count.",
@@ -205,19 +196,11 @@ class _Reader:
         self.ignored += 1
 
 
-class _Numbers(dict[str, int]):
-    """Numbers names in the order they come: `numbers[name]` at the speed of a dict."""
-
-    def __missing__(self, name: str) -> int:
-        number = self[name] = len(self)
-        return number
-
-
 @dataclass(slots=True)
 class _Stacks:
     """Collects lines in flat arrays: 4 bytes per frame until a batch is merged, 12 bytes per line."""
 
-    names: _Numbers = field(default_factory=_Numbers)
+    names: Numbers = field(default_factory=Numbers)
     trie: Trie = field(default_factory=Trie)
     _frames: array[int] = field(default_factory=lambda: array("i"))
     _lengths: array[int] = field(default_factory=lambda: array("i"))
@@ -277,33 +260,3 @@ class _Stacks:
         self._leaves.append(self.trie.add(np.frombuffer(self._frames, np.int32), self._lengths))
         self._frames = array("i")
         self._lengths = array("i")
-
-
-def frame_table(names: Iterable[str]) -> FrameTable:
-    """Frames of bare names: annotations become kinds, "[libm.so.6]" an unresolved address in that module."""
-    strings = _Numbers()
-    name: list[int] = []
-    module: list[int] = []
-    kind: list[FrameKind] = []
-    for text in names:
-        known = _ANNOTATIONS.get(text[-4:])
-        bare = text[:-4] if known is not None else text
-        inside = bare[1:-1] if bare.startswith("[") and bare.endswith("]") else ""
-        name.append(strings[bare])
-        module.append(strings[inside] if inside and inside != "unknown" else NONE)
-        if known is not None:
-            kind.append(known)
-        else:
-            kind.append(FrameKind.OTHER if inside or bare in ("-", "--") else FrameKind.UNKNOWN)
-    if FrameKind.KERNEL in kind:
-        # A file that tells its kernel frames tells by silence which are not.
-        kind = [FrameKind.USER if k is FrameKind.UNKNOWN else k for k in kind]
-    none = readonly(np.full(len(name), NONE, np.int32), np.int32)
-    return FrameTable(
-        strings=tuple(strings),
-        name=readonly(name, np.int32),
-        module=readonly(module, np.int32),
-        file=none,
-        line=none,
-        kind=readonly(kind, np.uint8),
-    )

@@ -234,9 +234,7 @@ def _opened(path: Path) -> BinaryIO:
     if not stat.S_ISREG(mode):
         os.close(descriptor)
         if stat.S_ISDIR(mode):
-            raise ParseError(
-                f"{name} is a folder, not a file.", source=name, advice="Choose a result file inside it."
-            )
+            raise ParseError(f"{name} is a folder, not a file.", source=name, advice="Choose a result file inside it.")
         raise ParseError(
             f"{name} is a device or a pipe, not a file.",
             source=name,
