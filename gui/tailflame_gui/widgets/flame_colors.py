@@ -1,0 +1,247 @@
+"""What the colours of a flame graph mean: an index per node, a palette, and the legend that goes with them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+from PySide6.QtGui import QColor
+
+from tailflame.analyse.names import module_label
+from tailflame.analyse.tree import CallTree
+from tailflame.model import FrameKind
+from tailflame.model.stacks import Bool, Float64, UInt8
+from tailflame.units import percent
+from tailflame_gui import theme
+from tailflame_gui.theme import Tokens
+
+RAMP = 31
+"""Steps of a continuous palette; odd, so that the middle of a difference is "same"."""
+
+
+class ColorBy(StrEnum):
+    """What the colour of a box tells."""
+
+    CRATE = "crate"
+    MODULE = "module"
+    KIND = "kind"
+    SELF = "self weight"
+    PLAIN = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class LegendEntry:
+    """index: the palette entry; share: of all self weight, 0..1 (None: does not apply); tip: more of it."""
+
+    label: str
+    index: int
+    share: float | None = None
+    tip: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FlameColors:
+    """index: per node, into `palette` ([colours, 3] of 0..255). A `ramp` has its ends as entries."""
+
+    index: UInt8
+    palette: UInt8
+    title: str
+    entries: tuple[LegendEntry, ...]
+    ramp: bool = False
+
+
+def rgb(color: QColor) -> tuple[int, int, int]:
+    return color.red(), color.green(), color.blue()
+
+
+def palette_of(colors: Sequence[QColor]) -> UInt8:
+    return np.array([rgb(c) for c in colors], dtype=np.uint8).reshape(-1, 3)
+
+
+def ramp_of(stops: Sequence[QColor], steps: int = RAMP) -> UInt8:
+    """`steps` colours through `stops`, evenly."""
+    known = palette_of(stops).astype(np.float64)
+    at = np.linspace(0, len(known) - 1, steps)
+    channels = [np.interp(at, np.arange(len(known)), known[:, channel]) for channel in range(3)]
+    return np.rint(np.stack(channels, axis=1)).astype(np.uint8)
+
+
+# `<alloc::vec::Vec<T> as core::ops::Drop>::drop`, `&mut foo::bar`, `(anonymous namespace)::f`
+_LEADING = re.compile(r"^(?:[<&*\[(]|mut |dyn |impl |const |unsafe )+")
+_SEGMENT = re.compile(r"^([A-Za-z_][\w.-]*)::")
+_TRAIT = re.compile(r" as ([A-Za-z_]\w*)::")
+
+
+@lru_cache(maxsize=200_000)
+def crate_of(name: str) -> str:
+    """The crate (Rust) or outermost namespace (C++) of a function, "" where the name has none.
+
+    >>> crate_of("<alloc::vec::Vec<T> as core::ops::Drop>::drop")
+    'alloc'
+    """
+    found = _SEGMENT.match(_LEADING.sub("", name))
+    if found:
+        return found.group(1)
+    trait = _TRAIT.search(name)
+    return trait.group(1) if trait and name.startswith("<") else ""
+
+
+KERNEL, PROCESS, NOWHERE = 12, 13, 14
+"""Palette entries after the twelve hues: kernel code, process and thread roots, frames of unknown origin."""
+
+
+def color_tree(tree: CallTree, by: ColorBy, tokens: Tokens) -> FlameColors:
+    """The colours of `tree` in the theme's `tokens`."""
+    match by:
+        case ColorBy.CRATE | ColorBy.MODULE:
+            return _by_label(tree, by, tokens)
+        case ColorBy.KIND:
+            return _by_kind(tree, tokens)
+        case ColorBy.SELF:
+            return _by_self(tree, tokens)
+        case ColorBy.PLAIN:
+            return FlameColors(
+                index=np.zeros(len(tree), dtype=np.uint8),
+                palette=palette_of([tokens.kind_user]),
+                title="One colour",
+                entries=(),
+            )
+
+
+def _by_label(tree: CallTree, by: ColorBy, tokens: Tokens) -> FlameColors:
+    labels, of_node = _labels(tree, by)
+    hue_of = np.array([theme.module_hue(label) if label else NOWHERE for label in labels], dtype=np.uint8)
+    index = hue_of[of_node] if len(labels) else np.zeros(0, dtype=np.uint8)
+    kinds = tree.kinds()
+    index = np.where(kinds == FrameKind.KERNEL, KERNEL, index)
+    rootlike = (kinds == FrameKind.OTHER) & (tree.parent < 0)
+    index = np.where(rootlike, PROCESS, index).astype(np.uint8)
+    palette = palette_of([*tokens.module_hues, tokens.kind_kernel, _root(tokens), tokens.same])
+
+    weight = np.bincount(of_node, weights=np.where(index < KERNEL, tree.self_weight, 0), minlength=len(labels))
+    total = float(tree.self_weight.sum()) or 1.0
+    entries = [
+        LegendEntry(labels[at], int(hue_of[at]), float(weight[at]) / total)
+        for at in np.argsort(-weight, kind="stable").tolist()
+        if labels[at] and (of_node[index < KERNEL] == at).any()
+    ]
+    for special, label, tip in (
+        (KERNEL, "kernel", "Code of the operating system's kernel"),
+        (PROCESS, "process", "The process or thread at the root"),
+        (NOWHERE, "unknown", "The file does not tell where this code lives"),
+    ):
+        if (index == special).any():
+            own = float(tree.self_weight[index == special].sum()) / total
+            entries.append(LegendEntry(label, special, own, tip))
+    entries.sort(key=lambda e: (e.index == PROCESS, -(e.share or 0.0)))
+    noun = "Crate or namespace" if by is ColorBy.CRATE else "Module"
+    return FlameColors(index, palette, noun, tuple(entries))
+
+
+def _labels(tree: CallTree, by: ColorBy) -> tuple[list[str], npt.NDArray[np.int64]]:
+    """Distinct labels, and the label of every node."""
+    functions, frames = tree.functions, tree.frames
+    known: dict[str, int] = {}
+
+    def number(label: str) -> int:
+        return known.setdefault(label, len(known))
+
+    module_of_string = [number(module_label(s)) for s in _module_strings(tree)]
+    none = number("")
+    if len(frames):
+        slot = np.full(len(frames.strings) + 1, none, dtype=np.int64)
+        slot[_module_ids(tree)] = module_of_string
+        by_frame = slot[frames.module]
+        by_function = np.array([number(module_label(m)) for m in functions.module], dtype=np.int64)
+        of_node = np.where(tree.frame >= 0, by_frame[tree.frame], by_function[tree.function])
+    else:
+        of_node = np.array([number(module_label(m)) for m in functions.module], dtype=np.int64)[tree.function]
+    if by is ColorBy.CRATE and len(functions):
+        crates = [crate_of(name) for name in functions.names]
+        crate = np.array([number(c) if c else -1 for c in crates], dtype=np.int64)[tree.function]
+        of_node = np.where(crate >= 0, crate, of_node)
+    return list(known), of_node
+
+
+def _module_ids(tree: CallTree) -> npt.NDArray[np.int64]:
+    used = np.unique(tree.frames.module).astype(np.int64)
+    return used[used >= 0]
+
+
+def _module_strings(tree: CallTree) -> list[str]:
+    return [tree.frames.strings[i] for i in _module_ids(tree)]
+
+
+def _by_kind(tree: CallTree, tokens: Tokens) -> FlameColors:
+    index = tree.kinds().astype(np.uint8)
+    unknown = theme.blend(tokens.kind_user, tokens.surface, 0.55)
+    palette = palette_of(
+        [tokens.kind_user, tokens.kind_kernel, tokens.kind_inlined, tokens.kind_other, _root(tokens), unknown]
+    )
+    total = float(tree.self_weight.sum()) or 1.0
+    own = np.bincount(index, weights=tree.self_weight, minlength=len(palette)) / total
+    words = {
+        FrameKind.USER: ("user", "Code of the program and its libraries"),
+        FrameKind.KERNEL: ("kernel", "Code of the operating system's kernel"),
+        FrameKind.INLINED: ("inlined", "Code that the compiler copied into its caller"),
+        FrameKind.JIT: ("JIT", "Code that was compiled while the program ran"),
+        FrameKind.OTHER: ("other", "Not code: a process, a thread, an unresolved address"),
+        FrameKind.UNKNOWN: ("not told", "The file does not tell whether this is user or kernel code"),
+    }
+    present = np.bincount(index, minlength=len(palette))
+    entries = tuple(
+        LegendEntry(label, int(kind), float(own[kind]), tip) for kind, (label, tip) in words.items() if present[kind]
+    )
+    return FlameColors(index, palette, "Kind of code", entries)
+
+
+def _by_self(tree: CallTree, tokens: Tokens) -> FlameColors:
+    share = tree.self_weight / tree.total if tree.total else np.zeros(len(tree))
+    most = float(share.max(initial=0.0))
+    # The square root spreads the many small values; the legend names the ends.
+    level = np.sqrt(np.clip(share / most, 0.0, 1.0)) if most else share
+    hot = theme.blend(tokens.bad, tokens.kind_kernel, 0.7)
+    cold = theme.blend(tokens.kind_user, tokens.surface, 0.30)
+    entries = (
+        LegendEntry("0", 0, None, "Only callees run: no weight of its own"),
+        LegendEntry(percent(most), RAMP - 1, None, "The frame with the most weight of its own in this view"),
+    )
+    return FlameColors(
+        index=np.rint(level * (RAMP - 1)).astype(np.uint8),
+        palette=ramp_of([cold, tokens.kind_user, tokens.kind_kernel, hot]),
+        title="Self weight",
+        entries=entries,
+        ramp=True,
+    )
+
+
+def color_difference(
+    delta: Float64, tokens: Tokens, *, within_noise: Bool | None = None, least: str = "less", most: str = "more"
+) -> FlameColors:
+    """Colours of a comparison: `delta` per node, -1 (less) to 1 (more); nodes within noise are "same"."""
+    level = np.clip(np.nan_to_num(delta), -1.0, 1.0)
+    if within_noise is not None:
+        level = np.where(within_noise, 0.0, level)
+    middle = RAMP // 2
+    entries = (
+        LegendEntry(least, 0, None, "Weighs less than in the baseline"),
+        LegendEntry("same", middle, None, "Equal, or within the sampling noise"),
+        LegendEntry(most, RAMP - 1, None, "Weighs more than in the baseline"),
+    )
+    return FlameColors(
+        index=(np.rint(level * middle) + middle).astype(np.uint8),
+        palette=ramp_of([tokens.less, tokens.same, tokens.more]),
+        title="Change",
+        entries=entries,
+        ramp=True,
+    )
+
+
+def _root(tokens: Tokens) -> QColor:
+    """Processes and threads: not code, so no hue."""
+    return theme.blend(tokens.faint, tokens.surface, 0.40)

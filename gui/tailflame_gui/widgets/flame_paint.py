@@ -1,0 +1,347 @@
+"""A flame graph as pixels: the cost depends on what is on the screen, not on how many boxes there are.
+
+Boxes lie in arrays sorted by depth, then start. For every visible row one search finds the box that covers
+each pixel column's centre; the row of colours becomes one line of an image, and lines are repeated to the
+height of a row. Where boxes are narrower than a pixel, a centre alone would pick at random and shimmer
+when the view moves, so those columns show the mean colour of what they cover, exactly, from sums over all boxes.
+Marked boxes (matches, occurrences of a function) always get at least one column.
+
+Nothing here knows of widgets: arrays in, an array of 0xffRRGGBB out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tailflame.analyse.layout import FlameLayout
+from tailflame.model.stacks import NONE, Bool, Float64, Int64, UInt8
+
+UInt32 = npt.NDArray[np.uint32]
+
+GAP_FROM = 4
+"""Boxes of at least so many device pixels end with a gap of one: narrower ones would be mostly gap."""
+MARGIN = 1e-12
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Boxes:
+    """Boxes ready to be painted. Row d holds boxes row_start[d] to row_start[d + 1].
+
+    start, end: fractions of the whole; color: index into `palette`; palette: [colours, 3] of 0..255;
+    mass: [boxes + 1, 4], the running sums of width times (red, green, blue, 1) over all boxes in order;
+    hatch: 0 plain, 1 vanished (\\\\\\), 2 new (///), or None where nothing is hatched.
+    """
+
+    row_start: Int64
+    start: Float64
+    end: Float64
+    color: UInt8
+    palette: UInt8
+    mass: Float64
+    hatch: UInt8 | None = None
+
+    @property
+    def depths(self) -> int:
+        return len(self.row_start) - 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Marks:
+    """Boxes that stand out: a bool per box, their indices, and where they start."""
+
+    of_box: Bool
+    boxes: Int64
+    start: Float64
+
+    @property
+    def empty(self) -> bool:
+        return not len(self.boxes)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """What is painted: [rows, columns] of the covering box (-1: none) and of the colour."""
+
+    box: Int64
+    color: UInt32
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Runs:
+    """Stretches of one box within a row of a Frame: row, first column, length in columns, box."""
+
+    row: Int64
+    column: Int64
+    length: Int64
+    box: Int64
+
+
+def prepare(layout: FlameLayout, color: UInt8, palette: UInt8, *, hatch: UInt8 | None = None) -> Boxes:
+    """`color` and `hatch` are given per node, `palette` as [colours, 3] of 0..255."""
+    node = layout.node
+    width = layout.width
+    of_box = color[node] if len(color) else np.zeros(0, dtype=np.uint8)
+    mass = np.zeros((len(node) + 1, 4))
+    shade = palette.astype(np.float64)
+    for channel in range(3):
+        np.cumsum(width * shade[of_box, channel], out=mass[1:, channel])
+    np.cumsum(width, out=mass[1:, 3])
+    hatched = hatch[node] if hatch is not None and hatch.any() else None
+    return Boxes(layout.row_start, layout.start, layout.start + width, of_box, palette, mass, hatched)
+
+
+def mark(boxes: Boxes, of_box: Bool) -> Marks:
+    """The boxes for which `of_box` is True."""
+    chosen = np.flatnonzero(of_box)
+    return Marks(of_box, chosen, boxes.start[chosen])
+
+
+def blend(palette: UInt8, towards: tuple[int, int, int], share: float) -> UInt8:
+    """`palette` moved by `share` (0..1) of the way towards a colour."""
+    mixed = palette * (1.0 - share) + np.asarray(towards, dtype=np.float64) * share
+    return np.rint(mixed).astype(np.uint8)
+
+
+def packed(rgb: npt.NDArray[np.uint8 | np.float64]) -> UInt32:
+    """[..., 3] of 0..255 as 0xffRRGGBB."""
+    channels = np.empty((*rgb.shape[:-1], 4), dtype=np.uint8)
+    channels[..., :3] = rgb[..., ::-1]
+    channels[..., 3] = 0xFF
+    # Bytes B, G, R, A are 0xAARRGGBB on every machine this runs on (Qt's RGB32 has the host's order).
+    return channels.view("<u4")[..., 0].astype(np.uint32)
+
+
+def covering(boxes: Boxes, depths: Int64, window: tuple[float, float], columns: int) -> Int64:
+    """[len(depths), columns]: the box that covers each column's centre, -1 where there is none.
+
+    `window` is the visible part of the whole, as fractions. Depths that do not exist give rows of -1.
+    """
+    x0, x1 = window
+    pixel = (x1 - x0) / columns
+    centres = x0 + (np.arange(columns) + 0.5) * pixel
+    out = np.full((len(depths), columns), NONE, dtype=np.int64)
+    for row, depth in enumerate(depths.tolist()):
+        if not 0 <= depth < boxes.depths:
+            continue
+        first, last = _in_view(boxes, depth, x0, x1)
+        if last <= first:
+            continue
+        box = np.searchsorted(boxes.start[first:last], centres, side="right") + (first - 1)
+        known = box >= first
+        np.maximum(box, first, out=box)
+        known &= centres < boxes.end[box]
+        out[row] = np.where(known, box, NONE)
+    return out
+
+
+def runs_of(box: Int64) -> Runs:
+    """The stretches of one box in each row of `box`, without the empty ones."""
+    columns = box.shape[1]
+    flat = box.ravel()
+    begins = np.ones(flat.size, dtype=bool)
+    np.not_equal(flat[1:], flat[:-1], out=begins[1:])
+    begins[::columns] = True
+    first = np.flatnonzero(begins)
+    length = np.diff(np.append(first, flat.size))
+    at = flat[first]
+    real = at >= 0
+    first, length, at = first[real], length[real], at[real]
+    row, column = np.divmod(first, columns)
+    return Runs(row, column, length, at)
+
+
+def paint(
+    boxes: Boxes,
+    depths: Int64,
+    window: tuple[float, float],
+    columns: int,
+    *,
+    background: tuple[int, int, int],
+    marks: Marks | None = None,
+    fade: float = 0.0,
+    glow: Marks | None = None,
+    glow_color: tuple[int, int, int] = (0, 0, 0),
+    glow_share: float = 0.0,
+) -> tuple[Frame, Runs]:
+    """One line of colours per depth of `depths`, `columns` device pixels wide.
+
+    With `marks`, everything else fades by `fade` towards the background. Boxes of `glow` move by `glow_share`
+    towards `glow_color`.
+    """
+    box = covering(boxes, depths, window, columns)
+    runs = runs_of(box)
+    palette = boxes.palette if marks is None else blend(boxes.palette, background, fade)
+    # The last entry is the background: an index of -1 reads it.
+    lut = np.append(packed(palette), packed(np.asarray(background, dtype=np.uint8)))
+    full = packed(boxes.palette)
+    color = lut[_entry(boxes, box)]
+
+    narrow = np.zeros(box.shape, dtype=bool)
+    thin = runs.length < GAP_FROM - 1
+    spread = runs.row[thin] * columns + runs.column[thin]
+    for step in range(GAP_FROM - 2):
+        longer = runs.length[thin] > step
+        narrow.ravel()[spread[longer] + step] = True
+    if narrow.any():
+        _average(boxes, depths, window, narrow, color, background, 0.0 if marks is None else fade)
+
+    if marks is not None and not marks.empty:
+        _light(boxes, marks, depths, window, box, color, full)
+    if glow is not None and not glow.empty:
+        bright = packed(blend(boxes.palette, glow_color, glow_share))
+        _light(boxes, glow, depths, window, box, color, bright)
+
+    wide = runs.length >= GAP_FROM
+    ends = runs.row[wide] * columns + runs.column[wide] + runs.length[wide] - 1
+    inside = boxes.end[runs.box[wide]] <= window[1] + MARGIN
+    color.ravel()[ends[inside]] = lut[-1]
+    return Frame(box, color), runs
+
+
+def compose(
+    frame: Frame,
+    boxes: Boxes,
+    tops: Int64,
+    height: int,
+    *,
+    background: tuple[int, int, int],
+    hatch_color: tuple[int, int, int] = (0, 0, 0),
+    hatch_share: float = 0.35,
+) -> UInt32:
+    """[height, columns] of 0xffRRGGBB. Line r of `frame` fills rows tops[r] to tops[r + 1] - 1 of the image,
+    where the last stays background: the hairline between rows. `tops` ascends and may reach outside.
+    """
+    empty = packed(np.asarray(background, dtype=np.uint8))
+    columns = frame.color.shape[1]
+    bounds = np.clip(tops, 0, height)
+    image = np.empty((height, columns), dtype=np.uint32)
+    image[: bounds[0]] = empty
+    image[bounds[-1] :] = empty
+    image[bounds[0] : bounds[-1]] = np.repeat(frame.color, np.diff(bounds), axis=0)
+    if boxes.hatch is not None:
+        _hatch(frame, boxes, tops, image, hatch_color, hatch_share)
+    lines = tops[1:] - 1
+    image[lines[(lines >= 0) & (lines < height)]] = empty
+    return image
+
+
+def box_at(boxes: Boxes, depth: int, x: float) -> int:
+    """The box of row `depth` that covers the fraction `x`, -1 where there is none."""
+    if not 0 <= depth < boxes.depths:
+        return NONE
+    first, last = int(boxes.row_start[depth]), int(boxes.row_start[depth + 1])
+    box = first + int(np.searchsorted(boxes.start[first:last], x, side="right")) - 1
+    return box if box >= first and x < boxes.end[box] else NONE
+
+
+def _in_view(boxes: Boxes, depth: int, x0: float, x1: float) -> tuple[int, int]:
+    """The boxes of row `depth` that may be seen between x0 and x1."""
+    first, last = int(boxes.row_start[depth]), int(boxes.row_start[depth + 1])
+    row = boxes.start[first:last]
+    left = int(np.searchsorted(row, x0, side="right")) - 1
+    right = int(np.searchsorted(row, x1, side="left"))
+    return first + max(left, 0), first + right
+
+
+def _entry(boxes: Boxes, box: Int64) -> npt.NDArray[np.int16]:
+    """Palette entries of `box`, -1 where there is none."""
+    if not len(boxes.color):
+        return np.full(box.shape, NONE, dtype=np.int16)
+    return np.where(box >= 0, boxes.color[box].astype(np.int16), np.int16(NONE))
+
+
+def _average(
+    boxes: Boxes,
+    depths: Int64,
+    window: tuple[float, float],
+    narrow: Bool,
+    color: UInt32,
+    background: tuple[int, int, int],
+    fade: float,
+) -> None:
+    """Gives the columns of `narrow` the mean colour of what they cover, what is empty counting as background."""
+    x0, x1 = window
+    pixel = (x1 - x0) / narrow.shape[1]
+    ground = np.asarray(background, dtype=np.float64)
+    for row in np.flatnonzero(narrow.any(axis=1)).tolist():
+        at = np.flatnonzero(narrow[row])
+        depth = int(depths[row])
+        left = _mass_until(boxes, depth, x0 + at * pixel, x0, x1)
+        right = _mass_until(boxes, depth, x0 + (at + 1) * pixel, x0, x1)
+        mean = (right - left) / pixel
+        covered = np.clip(mean[:, 3:], 0.0, 1.0)
+        rgb = np.clip(mean[:, :3], 0.0, 255.0)
+        rgb = rgb * (1.0 - fade) + ground * covered * fade + ground * (1.0 - covered)
+        color[row, at] = packed(np.clip(np.rint(rgb), 0.0, 255.0))
+
+
+def _mass_until(boxes: Boxes, depth: int, x: Float64, x0: float, x1: float) -> Float64:
+    """[len(x), 4]: the sums of `boxes.mass` over everything left of each `x` in row `depth`."""
+    first, last = _in_view(boxes, depth, x0, x1)
+    box = np.searchsorted(boxes.start[first:last], x, side="right") + (first - 1)
+    before = box < first
+    np.maximum(box, first, out=box)
+    part = np.clip(np.minimum(x, boxes.end[box]) - boxes.start[box], 0.0, None)
+    part[before] = 0.0
+    shade = np.ones((len(x), 4))
+    shade[:, :3] = boxes.palette[boxes.color[box]]
+    mass: Float64 = boxes.mass[box] + part[:, None] * shade
+    return mass
+
+
+def _light(
+    boxes: Boxes,
+    marks: Marks,
+    depths: Int64,
+    window: tuple[float, float],
+    box: Int64,
+    color: UInt32,
+    palette: UInt32,
+) -> None:
+    """Paints the marked boxes in `palette`; each gets a column even where it covers no centre."""
+    seen = (box >= 0) & marks.of_box[box]
+    color[seen] = palette[boxes.color[box[seen]]]
+    x0, x1 = window
+    columns = box.shape[1]
+    edges = x0 + np.arange(columns + 1) * ((x1 - x0) / columns)
+    for row, depth in enumerate(depths.tolist()):
+        if not 0 <= depth < boxes.depths:
+            continue
+        bounds = boxes.row_start[depth : depth + 2]
+        first, last = np.searchsorted(marks.boxes, bounds).tolist()
+        if first == last:
+            continue
+        place = np.searchsorted(marks.start[first:last], edges)
+        at = np.flatnonzero(np.diff(place))
+        if not len(at):
+            continue
+        found = marks.boxes[first + place[at]]
+        slim = boxes.end[found] - boxes.start[found] < edges[1] - edges[0]
+        color[row, at[slim]] = palette[boxes.color[found[slim]]]
+
+
+def _hatch(
+    frame: Frame,
+    boxes: Boxes,
+    tops: Int64,
+    image: UInt32,
+    hatch_color: tuple[int, int, int],
+    hatch_share: float,
+) -> None:
+    """Diagonal lines over hatched boxes: a mark that does not depend on colour."""
+    assert boxes.hatch is not None
+    height, columns = image.shape
+    kind = np.where(frame.box >= 0, boxes.hatch[frame.box], 0)
+    x = np.arange(columns)
+    for row in np.flatnonzero(kind.any(axis=1)).tolist():
+        top, bottom = max(int(tops[row]), 0), min(int(tops[row + 1]), height)
+        y = np.arange(top, bottom)[:, None] - int(tops[row])
+        down, up = (x - y) % 8 < 2, (x + y) % 8 < 2
+        on = np.where(kind[row] == 1, down, up & (kind[row] == 2))
+        part = image[top:bottom]
+        old = part[on]
+        rgb = np.stack([(old >> shift) & 0xFF for shift in (16, 8, 0)], axis=-1).astype(np.uint8)
+        part[on] = packed(blend(rgb, hatch_color, hatch_share))

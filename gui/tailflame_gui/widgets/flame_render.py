@@ -1,0 +1,194 @@
+"""Paints a flame graph into a QPainter: the image of all boxes at once, then labels and outlines of the wide ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter, QPen
+
+from tailflame.analyse.names import short
+from tailflame.model.stacks import NONE, Bool, Int64, UInt8
+from tailflame_gui import theme
+from tailflame_gui.theme import Tokens
+from tailflame_gui.widgets import flame_paint
+from tailflame_gui.widgets.flame_colors import rgb
+from tailflame_gui.widgets.flame_geometry import Geometry
+from tailflame_gui.widgets.flame_paint import Boxes, Marks, Runs, UInt32
+from tailflame_gui.widgets.flame_scene import FlameScene
+
+LABEL_FROM = 40
+"""Boxes of at least so many pixels get a label."""
+LABEL_SIZE = 12
+PADDING = 4
+FADE = 0.62
+"""How far what is not marked moves towards the background."""
+GLOW = 0.22
+"""How far occurrences of the hovered function move towards the text's colour."""
+
+
+def fitted(name: str, room: int) -> str:
+    """`name` in at most `room` characters: its short form, then its last component, then an ellipsis."""
+    text = short(name)
+    if len(text) <= room:
+        return text
+    last = text.rsplit("::", 1)[-1]
+    if len(last) <= room:
+        return last
+    return f"{last[: room - 1]}…" if room >= 4 else ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Emphasis:
+    """What stands out. marks: the rest fades (None: nothing fades); glow: slightly brighter boxes;
+    selected, hovered, match: boxes with an outline (-1: none).
+    """
+
+    marks: Marks | None = None
+    glow: Marks | None = None
+    selected: int = NONE
+    hovered: int = NONE
+    match: int = NONE
+
+
+@dataclass(slots=True, eq=False)
+class FlameRenderer:
+    """Holds one scene ready to be painted, and the last image, which is painted again while nothing has changed."""
+
+    scene: FlameScene
+    boxes: Boxes
+    font: QFont = field(default_factory=lambda: theme.mono_font(LABEL_SIZE))
+    _labels: dict[tuple[int, int], str] = field(default_factory=dict)
+    _key: tuple[object, ...] | None = None
+    _image: QImage | None = None
+    _pixels: UInt32 | None = None
+    _runs: Runs | None = None
+
+    def paint(
+        self, painter: QPainter, view: Geometry, emphasis: Emphasis, tokens: Tokens, *, scale: float = 1.0
+    ) -> None:
+        """Paints `view` at the painter's origin; `scale` is the number of device pixels per pixel."""
+        depths = view.visible()
+        if not len(depths) or view.width <= 0 or view.height <= 0:
+            painter.fillRect(0, 0, view.width, view.height, tokens.surface)
+            return
+        key = (view, scale, tokens.dark, emphasis.marks, emphasis.glow)
+        if key != self._key:
+            self._raster(view, emphasis, tokens, scale)
+            self._key = key
+        assert self._image is not None and self._runs is not None
+        painter.drawImage(QPointF(0, 0), self._image)
+        self._label(painter, view, depths, self._runs, emphasis, tokens, scale)
+        for box, color, width in (
+            (emphasis.hovered, tokens.text, 1.0),
+            (emphasis.match, tokens.text, 2.0),
+            (emphasis.selected, tokens.accent, 2.0),
+        ):
+            if box >= 0:
+                self._outline(painter, view, box, color, width)
+
+    def _raster(self, view: Geometry, emphasis: Emphasis, tokens: Tokens, scale: float) -> None:
+        depths = view.visible()
+        background = rgb(tokens.surface)
+        frame, runs = flame_paint.paint(
+            self.boxes,
+            depths,
+            (view.x0, view.x1),
+            max(round(view.width * scale), 1),
+            background=background,
+            marks=emphasis.marks,
+            fade=FADE,
+            glow=emphasis.glow,
+            glow_color=rgb(tokens.text),
+            glow_share=GLOW,
+        )
+        first = view.top(int(depths[0]))
+        tops = np.rint((first + np.arange(len(depths) + 1) * view.row_height) * scale).astype(np.int64)
+        self._pixels = flame_paint.compose(
+            frame,
+            self.boxes,
+            tops,
+            max(round(view.height * scale), 1),
+            background=background,
+            hatch_color=rgb(tokens.text),
+        )
+        height, width = self._pixels.shape
+        image = QImage(self._pixels.data, width, height, width * 4, QImage.Format.Format_RGB32)
+        image.setDevicePixelRatio(scale)
+        wide = runs.length >= LABEL_FROM * scale
+        self._runs = Runs(runs.row[wide], runs.column[wide], runs.length[wide], runs.box[wide])
+        self._image = image
+
+    def _label(
+        self,
+        painter: QPainter,
+        view: Geometry,
+        depths: Int64,
+        runs: Runs,
+        emphasis: Emphasis,
+        tokens: Tokens,
+        scale: float,
+    ) -> None:
+        metrics = QFontMetricsF(self.font)
+        advance = metrics.horizontalAdvance("M" * 20) / 20
+        baseline = (view.row_height - 1 + metrics.ascent() - metrics.descent()) / 2
+        functions = self.scene.box_function[runs.box].tolist()
+        color = self.boxes.color[runs.box]
+        bright = _inks(self.boxes.palette, tokens)[color]
+        if emphasis.marks is not None:
+            faded = flame_paint.blend(self.boxes.palette, rgb(tokens.surface), FADE)
+            bright = np.where(emphasis.marks.of_box[runs.box], bright, _inks(faded, tokens)[color])
+        tops = [view.top(int(d)) + baseline for d in depths]
+        painter.save()
+        painter.setFont(self.font)
+        painter.setRenderHint(QPainter.RenderHint.TextAntialiasing)
+        for light in (False, True):
+            painter.setPen(_light_ink(tokens) if light else _dark_ink(tokens))
+            for at in np.flatnonzero(bright == light).tolist():
+                room = int((runs.length[at] / scale - 2 * PADDING + 1) / advance)
+                text = self._fitted(functions[at], room)
+                if text:
+                    painter.drawText(QPointF(runs.column[at] / scale + PADDING, tops[int(runs.row[at])]), text)
+        painter.restore()
+
+    def _fitted(self, function: int, room: int) -> str:
+        key = (function, room)
+        text = self._labels.get(key)
+        if text is None:
+            if len(self._labels) > 50_000:
+                self._labels.clear()
+            text = self._labels[key] = fitted(self.scene.names[function], room)
+        return text
+
+    def _outline(self, painter: QPainter, view: Geometry, box: int, color: QColor, width: float) -> None:
+        start, end = self.scene.extent(box)
+        left, right = max(view.x_of(start), -4.0), min(view.x_of(end), view.width + 4.0)
+        if right < 0 or left > view.width:
+            return
+        if right - left < 3:
+            middle = (left + right) / 2
+            left, right = middle - 1.5, middle + 1.5
+        top = view.top(self.scene.depth(box))
+        inset = width / 2
+        painter.save()
+        painter.setPen(QPen(color, width, j=Qt.PenJoinStyle.MiterJoin))
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        box_rect = QRectF(left, top, right - left - 1, view.row_height - 1)
+        painter.drawRect(box_rect.adjusted(inset, inset, -inset, -inset))
+        painter.restore()
+
+
+def _dark_ink(tokens: Tokens) -> QColor:
+    return tokens.on_fill
+
+
+def _light_ink(tokens: Tokens) -> QColor:
+    return tokens.text if tokens.dark else tokens.surface
+
+
+def _inks(palette: UInt8, tokens: Tokens) -> Bool:
+    """True where light text stands out better from the fill than dark text."""
+    dark, light = _dark_ink(tokens), _light_ink(tokens)
+    fills = [QColor(*map(int, color)) for color in palette]
+    return np.array([theme.contrast(light, f) > theme.contrast(dark, f) for f in fills], dtype=bool)
