@@ -6,11 +6,12 @@ from pathlib import Path
 
 from tailflame.errors import ParseError, UnknownFormat
 from tailflame.model import Recording
+from tailflame.parse.flamegraph_svg import FLAMEGRAPH_SVG
 from tailflame.parse.folded import FOLDED
 from tailflame.parse.registry import Format
 from tailflame.parse.source import Progress, Source
 
-FORMATS: tuple[Format, ...] = (FOLDED,)
+FORMATS: tuple[Format, ...] = (FLAMEGRAPH_SVG, FOLDED)
 
 
 def load(path: Path, *, format: str | None = None, progress: Progress | None = None) -> Recording:

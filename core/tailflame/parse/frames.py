@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -27,34 +27,34 @@ class Numbers(dict[str, int]):
         return number
 
 
-def frame_table(
-    names: Iterable[str],
-    *,
-    kinds: Mapping[int, FrameKind] | None = None,
-    modules: Mapping[int, str] | None = None,
-) -> FrameTable:
+def frame_table(names: Iterable[str]) -> FrameTable:
     """One frame per name, in order.
 
     "_[k]" and its like become kinds and leave the name; "[libm.so.6]" is an unresolved address in that module.
     A file that marks its kernel frames tells by silence that the others are not: they become USER.
-    kinds, modules: what the file tells otherwise, by position; it goes before what the name tells.
     """
-    strings = Numbers()
-    name: list[int] = []
-    module: list[int] = []
-    kind: list[FrameKind] = []
-    for position, text in enumerate(names):
+    bare: list[str] = []
+    modules: list[str] = []
+    kinds: list[FrameKind] = []
+    for text in names:
         mark = ANNOTATIONS.get(text[-4:])
-        bare = text[:-4] if mark is not None else text
-        inside = bare[1:-1] if bare.startswith("[") and bare.endswith("]") else ""
-        known = (modules or {}).get(position, inside if inside != "unknown" else "")
-        name.append(strings[bare])
-        module.append(strings[known] if known else NONE)
+        name = text[:-4] if mark is not None else text
+        inside = name[1:-1] if name.startswith("[") and name.endswith("]") else ""
         if mark is None:
-            mark = FrameKind.OTHER if inside or bare in SEPARATORS else FrameKind.UNKNOWN
-        kind.append((kinds or {}).get(position, mark))
-    if kinds is None and FrameKind.KERNEL in kind:
-        kind = [FrameKind.USER if k is FrameKind.UNKNOWN else k for k in kind]
+            mark = FrameKind.OTHER if inside or name in SEPARATORS else FrameKind.UNKNOWN
+        bare.append(name)
+        modules.append(inside if inside != "unknown" else "")
+        kinds.append(mark)
+    if FrameKind.KERNEL in kinds:
+        kinds = [FrameKind.USER if kind is FrameKind.UNKNOWN else kind for kind in kinds]
+    return known_frames(bare, modules, kinds)
+
+
+def known_frames(names: Iterable[str], modules: Iterable[str], kinds: Iterable[int]) -> FrameTable:
+    """Frames whose every column is told: nothing is read out of the names. Module "": unknown."""
+    strings = Numbers()
+    name = [strings[text] for text in names]
+    module = [strings[text] if text else NONE for text in modules]
     none = readonly(np.full(len(name), NONE, np.int32), np.int32)
     return FrameTable(
         strings=tuple(strings),
@@ -62,5 +62,5 @@ def frame_table(
         module=readonly(module, np.int32),
         file=none,
         line=none,
-        kind=readonly(kind, np.uint8),
+        kind=readonly(list(kinds), np.uint8),
     )

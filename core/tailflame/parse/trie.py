@@ -48,7 +48,7 @@ class Trie:
         parent = np.full(len(live), NONE, dtype=np.int32)
         depth = 0
         while len(live):
-            row = self._rows(depth, parent, flat[start[live] + depth])
+            row = self.grow(depth, parent, flat[start[live] + depth])
             depth += 1
             goes_on = length[live] > depth
             leaf[live[~goes_on]] = row[~goes_on]
@@ -62,8 +62,8 @@ class Trie:
             parent=readonly(np.concatenate([empty, *self._parents]), np.int32),
         )
 
-    def _rows(self, depth: int, parent: Int32, frame: Int32) -> Int32:
-        """The rows of (parent, frame) pairs at `depth`, new ones numbered onwards."""
+    def grow(self, depth: int, parent: Int32, frame: Int32) -> Int32:
+        """The rows of (parent, frame) pairs at `depth`, new ones numbered onwards; parents are of `depth` - 1."""
         wanted: Int64 = ((parent.astype(np.int64) + 1) << 32) | frame
         keys, inverse = np.unique(wanted, return_inverse=True)
         if depth == len(self._levels):

@@ -1,0 +1,298 @@
+"""The boxes of a flame-graph SVG: a tolerant, streaming scan that knows the few tags these files use.
+
+It is not an XML parser, on purpose: files in use are not always well-formed (nameattr leaves "&" bare, the
+oldest leave "<" bare), some have hundreds of megabytes on one line, and a scan that knows no entities cannot be
+made to expand them. Nothing in the file is executed or fetched.
+"""
+
+from __future__ import annotations
+
+import codecs
+import math
+import re
+from array import array
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from tailflame.errors import ParseError
+from tailflame.model import FrameKind
+from tailflame.parse.frames import Numbers
+from tailflame.parse.source import Source, encoding_of
+from tailflame.units import size as size_text
+
+OWN_MARK = "data-tailflame"
+"""Attribute of the frames' element in our own files; its boxes carry class (kind) and data-module."""
+KIND_CLASSES = {
+    "user": FrameKind.USER,
+    "kernel": FrameKind.KERNEL,
+    "inlined": FrameKind.INLINED,
+    "jit": FrameKind.JIT,
+    "other": FrameKind.OTHER,
+}
+"""Anything else, or no class, is UNKNOWN."""
+
+_TAG_LIMIT = 16 * 1024 * 1024
+_JOIN_LIMIT = 64 * 1024
+
+# flamegraph.pl:  <rect x="37.6" y="49" width="100.2" height="15.0" fill="rgb(248,149,12)" rx="2" ry="2" />
+_PLAIN = re.compile(r'rect x="([\d.]+)" y="([\d.]+)" width="([\d.]+)" height="[\d.]+" fill="[^"]*" r')
+# inferno: <rect x="2.3355%" y="53" width="8.4926%" height="15" fill="rgb(221,193,54)" fg:x="33" fg:w="120"/>
+_FLUID = re.compile(
+    r'rect x="([\d.]+)%" y="([\d.]+)" width="([\d.]+)%" height="[\d.]+" fill="[^"]*"'
+    r' fg:x="(\d+)" fg:w="(\d+)"/?>'
+)
+_ATTRIBUTE = re.compile(r"""([\w:-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
+_LENGTH = re.compile(r"\s*(-?\d+(?:\.(\d+))?)(?:[eE]-?\d+)?(%|px)?\s*")
+# "parse (1,250 samples, 88.46%)", with "; +1.91%" in differential graphs
+_TITLE = re.compile(
+    r"(.*) \((?:-?[\d,.]+ sample weight, )?(-?[\d,]+(?:\.\d+)?) ([^,]*), ([\d.]+)%(?:; ?([+-]?[\d.]+)%)?\)",
+    re.DOTALL,
+)
+# 2011 to 2015: onmouseover="s('parse (30 samples, 19.35%)')"
+_HOVER = re.compile(r"""onmouseover\s*=\s*"s\('(.*)'\)\"""", re.DOTALL)
+_ENTITY = re.compile(r"&(#\d{1,7}|#x[0-9A-Fa-f]{1,6}|lt|gt|amp|quot|apos);")
+_NAMED = {"lt": "<", "gt": ">", "amp": "&", "quot": '"', "apos": "'"}
+_KNOWN_TAGS = ("g", "/g", "a ", "/a", "rect", "text", "/text", "title", "/title", "svg", "/svg")
+
+
+@dataclass(slots=True)
+class Boxes:
+    """One entry per box that has a name, in the order of the file.
+
+    name: into `names`; x, width: in px or %, as the file has them; y: px; count: as the title tells, NaN where
+    it tells none; start, weight: inferno's exact fg:x and fg:w, -1 where there is none; kind, module: our own
+    files' (kind -1: none).
+    """
+
+    names: Numbers = field(default_factory=Numbers)
+    name: array[int] = field(default_factory=lambda: array("i"))
+    x: array[float] = field(default_factory=lambda: array("d"))
+    width: array[float] = field(default_factory=lambda: array("d"))
+    y: array[float] = field(default_factory=lambda: array("d"))
+    count: array[float] = field(default_factory=lambda: array("d"))
+    start: array[int] = field(default_factory=lambda: array("q"))
+    weight: array[int] = field(default_factory=lambda: array("q"))
+    kind: array[int] = field(default_factory=lambda: array("b"))
+    module: array[int] = field(default_factory=lambda: array("i"))
+    modules: Numbers = field(default_factory=Numbers)
+
+    title: str = ""
+    units: Counter[str] = field(default_factory=Counter)
+    whole: set[int] = field(default_factory=set)
+    """Boxes whose title ends in ", 100%)" without decimals: what all these tools write for the root."""
+    differential: bool = False
+    own: bool = False
+    inverted: bool = False
+    """What the file's script says."""
+    decimals: int = 0
+    """Most decimals of any x."""
+    percent: bool = False
+    fractional: bool = False
+    """Some title's count has a fraction."""
+
+    def __len__(self) -> int:
+        return len(self.name)
+
+
+def scan(source: Source) -> Boxes:
+    """Reads every box. ParseError for entity definitions and for a tag without end."""
+    scanner = _Scanner(source.name)
+    for parts in _tags(source):
+        scanner.feed(parts)
+    return scanner.boxes
+
+
+def unescape(text: str) -> str:
+    """The five XML entities and character references; anything else stays as it is."""
+    return _ENTITY.sub(_character, text) if "&" in text else text
+
+
+def _character(match: re.Match[str]) -> str:
+    word = match[1]
+    if word[0] != "#":
+        return _NAMED[word]
+    code = int(word[2:], 16) if word[1] == "x" else int(word[1:])
+    return chr(code) if 0 < code < 0xD800 or 0xDFFF < code < 0x110000 else match[0]
+
+
+def _tags(source: Source) -> Iterator[list[str]]:
+    """The text cut at each "<": tag with attributes, ">", and the text after it."""
+    decoder = codecs.getincrementaldecoder(encoding_of(source.head))(errors="backslashreplace")
+    pending = ""
+    first = True
+    for chunk in source.chunks():
+        parts = (pending + decoder.decode(chunk)).split("<")
+        pending = parts.pop()
+        if len(pending) > _TAG_LIMIT:
+            raise ParseError(
+                f"{source.name} has a tag of more than {size_text(_TAG_LIMIT)}: it is not a flame graph.",
+                source=source.name,
+            )
+        if first and parts:
+            del parts[0]  # what stands before the first tag
+            first = False
+        yield parts
+    yield [pending + decoder.decode(b"", final=True)]
+
+
+class _Scanner:
+    def __init__(self, source_name: str) -> None:
+        self.boxes = Boxes()
+        self._source_name = source_name
+        self._until = ""  # inside a script, style or comment: what ends it
+        self._title: str | None = None
+        self._in_title = False
+        self._hover = ""
+        self._kind = -1
+        self._half = ""  # a tag cut at a bare "<" inside an attribute
+
+    def feed(self, parts: list[str]) -> None:
+        for part in parts:
+            if self._until:
+                self._skip(part)
+                continue
+            if self._half:
+                part = self._joined(part)
+            if self._in_title and self._title is not None and not part.startswith(_KNOWN_TAGS):
+                self._title += f"<{part}"
+                self._in_title = len(self._title) < _JOIN_LIMIT
+                continue
+            if part.startswith("rect"):
+                if part.count('"') & 1:
+                    self._half = part
+                else:
+                    self._rect(part)
+            elif part.startswith("title"):
+                self._title = part[part.find(">") + 1 :]
+                self._in_title = True
+            elif part.startswith(("/title", "/text")):
+                self._in_title = False
+            elif part.startswith("text"):
+                if not self.boxes.title and not self.boxes.name:
+                    self.boxes.title = unescape(part[part.find(">") + 1 :]).strip()
+            elif part.startswith(("g ", "g>", "g\n", "a ", "a\n", "a>")):
+                if part.count('"') & 1:
+                    self._half = part
+                else:
+                    self._group(part)
+            elif part.startswith(("/g", "/a")):
+                self._title, self._hover, self._kind = None, "", -1
+            else:
+                self._other(part)
+
+    def _joined(self, part: str) -> str:
+        half, self._half = self._half, ""
+        if part.startswith(_KNOWN_TAGS) or len(half) > _JOIN_LIMIT:
+            return part  # the quote was simply missing: go on with the next tag
+        return f"{half}<{part}"
+
+    def _skip(self, part: str) -> None:
+        if self._until == "/script":
+            # inferno: "var inverted = true;", flamegraph.pl: "if (1 == 0) {"
+            if "inverted = true" in part or "if (1 == 0)" in part:
+                self.boxes.inverted = True
+            if part.startswith("/script"):
+                self._until = ""
+        elif self._until in part:
+            self._until = ""
+
+    def _other(self, part: str) -> None:
+        if part.startswith("!--"):
+            self._until = "" if "-->" in part else "-->"
+        elif part.startswith("script"):
+            self._until = "" if part.rstrip().endswith("/>") else "/script"
+            self._skip(part)
+        elif part.startswith("style"):
+            self._until = "" if part.rstrip().endswith("/>") else "/style"
+        elif part.startswith("![CDATA["):
+            self._until = "" if "]]>" in part else "]]>"
+        elif part.startswith("svg"):
+            self.boxes.own |= OWN_MARK in part
+        elif part.startswith("!ENTITY"):
+            raise ParseError(
+                f"{self._source_name} defines entities of its own, which flame graphs never do:"
+                " it was not read, because such files can grow without bound.",
+                source=self._source_name,
+                advice="Do not open it in other programs either, unless you know who made it.",
+            )
+
+    def _group(self, part: str) -> None:
+        self._title, self._kind = None, -1
+        hover = _HOVER.search(part) if "onmouseover" in part else None
+        self._hover = hover[1] if hover else ""
+        if self.boxes.own:
+            self._kind = KIND_CLASSES.get(dict(_attributes(part)).get("class", ""), FrameKind.UNKNOWN)
+
+    def _rect(self, part: str) -> None:
+        title = self._title
+        if title is None:
+            if "onmouseover" in part and (hover := _HOVER.search(part)):
+                title = hover[1]
+            elif self._hover:
+                title = self._hover
+            else:
+                return  # the background
+            title = title.replace("\\'", "'")
+        self._title = None
+        boxes = self.boxes
+        start = weight = -1
+        if (fluid := _FLUID.match(part)) is not None:
+            x, y, width = float(fluid[1]), float(fluid[2]), float(fluid[3])
+            start, weight = int(fluid[4]), int(fluid[5])
+            decimals, percent = 4, True
+        elif (plain := _PLAIN.match(part)) is not None:
+            x, y, width = float(plain[1]), float(plain[2]), float(plain[3])
+            decimals, percent = len(plain[1].partition(".")[2]), False
+        else:
+            attributes = dict(_attributes(part))
+            # A browser that saves a zoomed graph keeps the true geometry aside.
+            place = _LENGTH.fullmatch(attributes.get("_orig_x", attributes.get("x", "")))
+            extent = _LENGTH.fullmatch(attributes.get("_orig_width", attributes.get("width", "")))
+            row = _LENGTH.fullmatch(attributes.get("y", ""))
+            start, weight = _whole_number(attributes.get("fg:x")), _whole_number(attributes.get("fg:w"))
+            if row is None or ((place is None or extent is None) and (start < 0 or weight < 0)):
+                return
+            x = float(place[1]) if place else math.nan
+            width = float(extent[1]) if extent else math.nan
+            y = float(row[1])
+            decimals, percent = (len(place[2] or ""), place[3] == "%") if place else (0, False)
+            if boxes.own and (module := attributes.get("data-module")):
+                boxes.module.extend([-1] * (len(boxes.name) - len(boxes.module)))
+                boxes.module.append(boxes.modules[unescape(module)])
+        boxes.decimals = max(boxes.decimals, decimals)
+        boxes.percent |= percent
+        boxes.x.append(x)
+        boxes.y.append(y)
+        boxes.width.append(width)
+        boxes.start.append(start)
+        boxes.weight.append(weight)
+        boxes.kind.append(self._kind)
+        self._named(unescape(title))
+
+    def _named(self, title: str) -> None:
+        boxes = self.boxes
+        match = _TITLE.fullmatch(title)
+        if match is None:
+            boxes.count.append(math.nan)
+            boxes.name.append(boxes.names[title])
+            return
+        name, count, unit, share, change = match.groups()
+        if change is not None:
+            boxes.differential = True
+        if share == "100":
+            boxes.whole.add(len(boxes.name))
+        if "." in count:
+            boxes.fractional = True
+        boxes.count.append(float(count.replace(",", "")))
+        boxes.units[unit] += 1
+        boxes.name.append(boxes.names[name])
+
+
+def _attributes(part: str) -> Iterator[tuple[str, str]]:
+    for key, double, single in _ATTRIBUTE.findall(part):
+        yield key, double or single
+
+
+def _whole_number(text: str | None) -> int:
+    return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 19 else -1
