@@ -1,0 +1,365 @@
+"""A call tree as an item model: children are found by two index arrays, so a million nodes cost nothing to open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PySide6.QtCore import QAbstractItemModel, QModelIndex, QObject, QPersistentModelIndex, Qt
+
+from tailflame.analyse.names import module_label
+from tailflame.analyse.tree import CallTree
+from tailflame.model.stacks import NONE, Bool, Int64
+from tailflame.units import Unit, count
+from tailflame_gui.models.array_table import cell_font
+from tailflame_gui.models.figures import Measure, share_text
+from tailflame_gui.models.roles import Column, Face, Role
+from tailflame_gui.widgets.flame_search import matching
+
+Index = QModelIndex | QPersistentModelIndex
+NAME, TOTAL_SHARE, TOTAL, SELF_SHARE, SELF, SAMPLES, MODULE = range(7)
+_RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+_LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+_ROOT = QModelIndex()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Siblings:
+    """Nodes grouped by parent, each group in display order.
+
+    order: nodes; first: where the children of parent p begin, at p + 1 (the roots at 0); place: a node's line among
+    its siblings.
+    """
+
+    order: Int64
+    first: Int64
+    place: Int64
+
+    @classmethod
+    def of(cls, parent: Int64, rank: Any) -> Siblings:
+        size = len(parent)
+        order = np.lexsort((rank, parent))
+        first = np.searchsorted(parent[order], np.arange(-1, size + 1))
+        place = np.empty(size, dtype=np.int64)
+        place[order] = np.arange(size) - first[parent[order] + 1]
+        return cls(order, first, place)
+
+
+class CallTreeModel(QAbstractItemModel):
+    """Lines are the nodes of a CallTree, heaviest child first until sorted otherwise."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._tree: CallTree | None = None
+        self._siblings = Siblings.of(np.zeros(0, dtype=np.int64), np.zeros(0))
+        self._measure = Measure("samples", 1.0, 0)
+        self._columns: tuple[Column, ...] = _columns(self._measure, inverted=False)
+        self._shown: tuple[int, ...] = tuple(range(len(self._columns)))
+        self._sorted = (TOTAL, Qt.SortOrder.DescendingOrder)
+        self._marked: Bool | None = None
+        self._whole = 0.0
+
+    @property
+    def tree(self) -> CallTree | None:
+        return self._tree
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return self._columns
+
+    def set_tree(self, tree: CallTree, *, measure: Measure, inverted: bool = False, whole: float | None = None) -> None:
+        """Shows `tree`; shares are of `whole`, the tree's own total if None."""
+        self.beginResetModel()
+        self._tree, self._measure = tree, measure
+        self._whole = tree.total if whole is None else whole
+        every = _columns(measure, inverted=inverted)
+        left_out = set()
+        if inverted:  # every leaf's weight is its own: there is nothing to tell apart
+            left_out |= {SELF_SHARE, SELF}
+        if tree.unit is Unit.SAMPLES:
+            left_out.add(SAMPLES)
+        if not any(tree.functions.module):
+            left_out.add(MODULE)
+        self._shown = tuple(figure for figure in range(len(every)) if figure not in left_out)
+        self._columns = tuple(every[figure] for figure in self._shown)
+        self._marked = None
+        self._arrange()
+        self.endResetModel()
+
+    # Nodes and lines.
+
+    def node(self, index: Index) -> int:
+        """The tree's node of an index, -1 for the invisible root."""
+        return int(index.internalId()) if index.isValid() else NONE
+
+    def index_of(self, node: int, column: int = 0) -> QModelIndex:
+        """The index of a node; invalid for -1."""
+        if node < 0:
+            return QModelIndex()
+        return self.createIndex(int(self._siblings.place[node]), column, node)
+
+    def children_of(self, node: int) -> Int64:
+        """Nodes in display order."""
+        first = self._siblings.first
+        return self._siblings.order[first[node + 1] : first[node + 2]]
+
+    def hottest_path(self, node: int = NONE) -> list[int]:
+        """From `node` down along the heaviest callee, to where most of the weight stays or scatters.
+
+        The path ends at a node that keeps more to itself than it passes to any one callee.
+        """
+        tree = self._tree
+        if tree is None or not len(tree):
+            return []
+        path = [] if node < 0 else [node]
+        while True:
+            below = self.children_of(node)
+            if not len(below):
+                return path
+            hottest = int(below[np.argmax(tree.total_weight[below])])
+            if node >= 0 and tree.self_weight[node] > tree.total_weight[hottest]:
+                return path
+            node = hottest
+            path.append(node)
+
+    # Search.
+
+    def mark(self, query: str) -> Int64:
+        """Marks the nodes whose function matches; returns them in reading order, from the top to the bottom.
+
+        "" marks nothing. PatternError where `query` cannot be read, and nothing changes.
+        """
+        tree = self._tree
+        found: Int64 = np.zeros(0, dtype=np.int64)
+        marked = None
+        if tree is not None and len(tree) and query:
+            marked = matching(tree.functions.names, query)[tree.function]
+            found = np.flatnonzero(marked)
+            found = found[np.argsort(self._reading_order()[found], kind="stable")]
+        self._marked = marked
+        if tree is not None and len(tree):
+            self._repaint()
+        return found
+
+    def share_of(self, nodes: Int64) -> float:
+        """What part of the view lies in the subtrees of `nodes`, nested ones counted once."""
+        tree = self._tree
+        if tree is None or not len(nodes):
+            return 0.0
+        enter, leave = tree.preorder()
+        nodes = nodes[np.argsort(enter[nodes])]
+        reach = np.maximum.accumulate(leave[nodes])
+        outer = np.ones(len(nodes), dtype=bool)
+        outer[1:] = enter[nodes][1:] >= reach[:-1]
+        return self._share(float(tree.total_weight[nodes[outer]].sum()))
+
+    def nodes_of(self, function: str) -> Int64:
+        """Nodes of a function, heaviest first."""
+        tree = self._tree
+        index = NONE if tree is None else tree.functions.index(function)
+        if tree is None or index < 0:
+            return np.zeros(0, dtype=np.int64)
+        nodes = np.flatnonzero(tree.function == index)
+        return nodes[np.argsort(-tree.total_weight[nodes], kind="stable")]
+
+    def _reading_order(self) -> Int64:
+        """Where every node stands when everything is expanded."""
+        tree = self._tree
+        assert tree is not None
+        enter, leave = tree.preorder()
+        size = leave - enter
+        order, place = self._siblings.order, self._siblings.place
+        # Sizes of the earlier siblings in display order, then the parent's own line, level by level.
+        before = np.cumsum(size[order]) - size[order]
+        offset = np.empty(len(tree), dtype=np.int64)
+        heads = np.flatnonzero(place[order] == 0)
+        lengths = np.diff(np.append(heads, len(order)))
+        offset[order] = before - np.repeat(before[heads], lengths)
+        line = offset.copy()
+        for depth in range(1, tree.depths):
+            first, last = int(tree.level_start[depth]), int(tree.level_start[depth + 1])
+            line[first:last] += line[tree.parent[first:last]] + 1
+        return line
+
+    # Qt's side.
+
+    def index(self, row: int, column: int, parent: Index = _ROOT) -> QModelIndex:
+        if not self.hasIndex(row, column, parent):
+            return QModelIndex()
+        first = int(self._siblings.first[self.node(parent) + 1])
+        return self.createIndex(row, column, int(self._siblings.order[first + row]))
+
+    def parent(self, index: Index = _ROOT) -> QModelIndex:  # type: ignore[override]
+        if not index.isValid() or self._tree is None:
+            return QModelIndex()
+        return self.index_of(int(self._tree.parent[index.internalId()]))
+
+    def rowCount(self, parent: Index = _ROOT) -> int:
+        if self._tree is None or parent.column() > 0:
+            return 0
+        node = self.node(parent)
+        return int(self._siblings.first[node + 2] - self._siblings.first[node + 1])
+
+    def columnCount(self, parent: Index = _ROOT) -> int:
+        return 0 if parent.column() > 0 else len(self._columns)
+
+    def hasChildren(self, parent: Index = _ROOT) -> bool:
+        return self.rowCount(parent) > 0
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        if not index.isValid() or self._tree is None:
+            return None
+        column, node = index.column(), int(index.internalId())
+        if role == Qt.ItemDataRole.DisplayRole:
+            return self._text(self._shown[column], node)
+        if role > Qt.ItemDataRole.UserRole:
+            return self._role(Role(role), self._shown[column], node)
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            return _RIGHT if self._columns[column].numeric else _LEFT
+        if role == Qt.ItemDataRole.FontRole:
+            return cell_font(self._columns[column].face)
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return self._tip(node)
+        return None
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        if orientation is not Qt.Orientation.Horizontal or not 0 <= section < len(self._columns):
+            return None
+        column = self._columns[section]
+        if role == Qt.ItemDataRole.DisplayRole:
+            return column.title
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return column.tip
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            return _RIGHT if column.numeric else _LEFT
+        return None
+
+    def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
+        """Orders siblings; the shape of the tree stays."""
+        if not 0 <= column < len(self._shown):
+            return
+        self.layoutAboutToBeChanged.emit()
+        before = self.persistentIndexList()
+        self._sorted = (self._shown[column], order)
+        self._arrange()
+        after = [self.index_of(self.node(index), index.column()) for index in before]
+        self.changePersistentIndexList(before, after)
+        self.layoutChanged.emit()
+
+    def _arrange(self) -> None:
+        tree = self._tree
+        if tree is None:
+            return
+        figure, order = self._sorted
+        rank: Any
+        match figure:
+            case 0 | 6:
+                words = tree.functions.names if figure == NAME else tree.functions.module
+                place = {word: at for at, word in enumerate(sorted(sorted(set(words)), key=str.casefold))}
+                rank = np.fromiter((place[w] for w in words), dtype=np.int64, count=len(words))[tree.function]
+            case 3 | 4:
+                rank = tree.self_weight
+            case 5:
+                rank = tree.total_samples_of
+            case _:
+                rank = tree.total_weight
+        if order is Qt.SortOrder.DescendingOrder:
+            rank = -rank
+        self._siblings = Siblings.of(tree.parent.astype(np.int64), rank)
+
+    def _repaint(self) -> None:
+        # An empty role list means "all"; the view repaints what it shows, whatever the range.
+        last = self.rowCount() - 1
+        self.dataChanged.emit(self.index(0, 0), self.index(last, len(self._columns) - 1))
+
+    def _text(self, figure: int, node: int) -> str:
+        tree = self._tree
+        assert tree is not None
+        match figure:
+            case 0:
+                return tree.name(node)
+            case 1:
+                return share_text(self._share(tree.total_weight[node]), tree.total_samples)
+            case 2:
+                return self._measure.text(float(tree.total_weight[node]))
+            case 3:
+                return share_text(self._share(tree.self_weight[node]), tree.total_samples)
+            case 4:
+                return self._measure.text(float(tree.self_weight[node]))
+            case 5:
+                return count(float(tree.total_samples_of[node]))
+            case _:
+                return module_label(tree.module(node))
+
+    def _role(self, role: Role, figure: int, node: int) -> Any:
+        tree = self._tree
+        assert tree is not None
+        if role == Role.RAW:
+            match figure:
+                case 1:
+                    return 100 * self._share(tree.total_weight[node])
+                case 2:
+                    return float(tree.total_weight[node])
+                case 3:
+                    return 100 * self._share(tree.self_weight[node])
+                case 4:
+                    return float(tree.self_weight[node])
+                case 5:
+                    return float(tree.total_samples_of[node])
+            return self._text(figure, node)
+        if role == Role.BAR:
+            if figure == TOTAL_SHARE:
+                return self._share(tree.total_weight[node])
+            return self._share(tree.self_weight[node]) if figure == SELF_SHARE else None
+        if role == Role.FUNCTION:
+            return tree.name(node)
+        if role == Role.KIND:
+            frame = int(tree.frame[node])
+            kinds = tree.frames.kind if frame >= 0 else tree.functions.kind
+            return int(kinds[frame if frame >= 0 else tree.function[node]])
+        if role == Role.PLACE:
+            return tree.place(node)
+        if role == Role.MARKED:
+            return self._marked is not None and bool(self._marked[node])
+        return None
+
+    def _tip(self, node: int) -> str:
+        tree = self._tree
+        assert tree is not None
+        file, line = tree.place(node)
+        lines = [
+            tree.name(node),
+            f"total {self._measure.with_unit(float(tree.total_weight[node]))}, "
+            f"self {self._measure.with_unit(float(tree.self_weight[node]))}, "
+            f"{count(float(tree.total_samples_of[node]))} samples",
+        ]
+        if module := tree.module(node):
+            lines.append(module)
+        if file:
+            lines.append(f"{file}:{line}" if line > 0 else file)
+        return "\n".join(lines)
+
+    def _share(self, weight: float) -> float:
+        return float(weight) / self._whole if self._whole else 0.0
+
+
+def _columns(measure: Measure, *, inverted: bool) -> tuple[Column, ...]:
+    total = "Weight spent in this call and in what it calls."
+    if inverted:
+        total = "Weight of the function at the top of this branch that came through this chain of callers."
+    own = "Weight spent in this call itself."
+    return (
+        Column(
+            "Function, and below it who calls it" if inverted else "Function, and below it what it calls",
+            "Right and left open and close a line; * opens everything below it.",
+            Face.NAME,
+            0,
+        ),
+        Column("Total %", f"{total} Share of the view; the bar's full width is 100 %.", Face.BAR, 96),
+        Column(f"Total, {measure.label}", total, Face.FIGURE, 120),
+        Column("Self %", f"{own} Share of the view; the bar's full width is 100 %.", Face.BAR, 96),
+        Column(f"Self, {measure.label}", own, Face.FIGURE, 120),
+        Column("Samples", "Samples in this call path.", Face.FIGURE, 88),
+        Column("Module", "The binary or library that holds the code.", Face.TEXT, 136),
+    )
