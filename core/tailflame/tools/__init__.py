@@ -1,0 +1,30 @@
+"""The profilers Tailflame can launch. A new one is one file here and one entry in TOOLS."""
+
+from __future__ import annotations
+
+from tailflame.tools.base import Capabilities, Capability, Plan, Target, Tool, command_line
+from tailflame.tools.perf_record import CallGraph, PerfOptions, PerfRecord
+
+PERF_RECORD = PerfRecord()
+TOOLS = (PERF_RECORD,)
+
+
+def tool_named(name: str) -> PerfRecord:
+    """The tool called `name`."""
+    return next(tool for tool in TOOLS if tool.name == name)
+
+
+__all__ = [
+    "PERF_RECORD",
+    "TOOLS",
+    "CallGraph",
+    "Capabilities",
+    "Capability",
+    "PerfOptions",
+    "PerfRecord",
+    "Plan",
+    "Target",
+    "Tool",
+    "command_line",
+    "tool_named",
+]
