@@ -42,7 +42,9 @@ def install() -> int:
         else:
             print(f"left alone: {link} is not ours")
     # The absolute path: a desktop's PATH need not hold ~/.local/bin.
-    entry = (HERE / f"{APP_ID}.desktop").read_text().replace("Exec=tailflame-gui", f"Exec={VENV}/bin/tailflame-gui")
+    # Quoted: a home folder may have a blank in its name.
+    program = f'"{VENV}/bin/tailflame-gui"'
+    entry = (HERE / f"{APP_ID}.desktop").read_text().replace("Exec=tailflame-gui", f"Exec={program}")
     placed += [
         put(DATA / "applications" / f"{APP_ID}.desktop", entry.encode()),
         put(DATA / "mime" / "packages" / f"{APP_ID}.xml", (HERE / f"{APP_ID}.mime.xml").read_bytes()),
