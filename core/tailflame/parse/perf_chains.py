@@ -1,0 +1,229 @@
+"""Call chains of `perf script`, from text to numbered stacks.
+
+The texts repeat themselves: a whole chain, or at least all of it but the leaf, has nearly always been seen before.
+Chains are therefore looked up as text, then their callers' part, then their lines; only what is new is parsed.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tailflame.model import NONE, FrameKind, StackTable
+from tailflame.model.stacks import Int32
+from tailflame.parse.perf_frames import KERNEL_HALF, PerfFrame, frames_of
+from tailflame.parse.perf_records import header_of
+from tailflame.parse.trie import Trie
+
+_BATCH = 4_000_000
+"""Frames held as plain numbers before they are merged into the trie."""
+_CACHE = 48 * 1024 * 1024
+"""Characters of text remembered."""
+
+_INLINED = "(inlined)"
+_FRAMEISH = re.compile(r"\s+(?:0x)?[0-9a-f]{1,16}(?:\s|$)")
+
+
+@dataclass(slots=True)
+class Chains:
+    """Numbers distinct stacks. A chain's text is its lines, innermost first.
+
+    keep_addresses: whether frames that differ only in their address stay apart, to be looked up in debug
+    information later, or are one.
+    """
+
+    keep_addresses: bool = False
+    frames: dict[PerfFrame, int] = field(default_factory=dict)
+    _known: dict[int, dict[str, int]] = field(default_factory=dict)
+    """By root frame: the stack of each chain seen of late."""
+    _callers: dict[str, list[int]] = field(default_factory=dict)
+    """A chain's text without its leaf: its frames, root first."""
+    _groups: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """A line, with its source line and the inlined frames above it: its frames, outermost first."""
+    _remembered: int = 0
+    _trie: Trie = field(default_factory=Trie)
+    _flat: array[int] = field(default_factory=lambda: array("i"))
+    _lengths: array[int] = field(default_factory=lambda: array("i"))
+    _leaves: list[Int32] = field(default_factory=list)
+    _stacks: int = 0
+
+    def frame(self, frame: PerfFrame) -> int:
+        if not self.keep_addresses:
+            frame = frame._replace(address=NONE, offset=NONE)
+        return self.frames.setdefault(frame, len(self.frames))
+
+    def root(self, comm: str) -> int:
+        """The frame of a process or thread name; -1 for none."""
+        return self.frame(PerfFrame(comm, kind=FrameKind.OTHER)) if comm else NONE
+
+    def known(self, root: int) -> dict[str, int]:
+        """The stacks below `root` by their text, as far as they are remembered."""
+        return self._known.setdefault(root, {})
+
+    def stack(self, chain: str, root: int) -> int:
+        """The number of a chain's stack below `root`; -1 where a line of it is no frame."""
+        known = self.known(root)
+        number = known.get(chain)
+        if number is not None:
+            return number
+        frames = self.parsed(chain)
+        if frames is None:
+            return NONE
+        self._remember(len(chain))
+        number = known[chain] = self.add(frames, root)
+        return number
+
+    def add(self, frames: list[int], root: int) -> int:
+        """The number of the stack of `frames`, root first, below `root`. Equal stacks may get several numbers."""
+        if root >= 0:
+            self._flat.append(root)
+        self._flat.extend(frames)
+        self._lengths.append(len(frames) + (root >= 0))
+        if len(self._flat) > _BATCH:
+            self._merge()
+        self._stacks += 1
+        return self._stacks - 1
+
+    def parsed(self, chain: str) -> list[int] | None:
+        """The frames of a chain's text, root first; None where a line of it is no frame."""
+        if not chain:
+            return []
+        leaf_end = _group_end(chain)
+        group, rest = chain[:leaf_end], chain[leaf_end + 1 :]
+        callers = self._callers.get(rest)
+        if callers is None:
+            callers = self._parse(rest) if rest else []
+            if callers is None:
+                return None
+            self._remember(len(rest))
+            self._callers[rest] = callers
+        leaf = self._groups.get(group)
+        if leaf is None:
+            leaf = self._group(group)
+            if leaf is None:
+                return None
+        return [*callers, *leaf]
+
+    def finish(self) -> tuple[StackTable, Int32]:
+        """The distinct stacks as a trie, and the row of each number that `stack` and `add` gave."""
+        self._merge()
+        return self._trie.table(), np.concatenate([np.empty(0, np.int32), *self._leaves])
+
+    def _parse(self, chain: str) -> list[int] | None:
+        lines = chain.split("\n")
+        if "\n " in chain:
+            lines = _with_sources(lines)
+        if _INLINED in chain:
+            lines = _grouped(lines)
+        found = list(map(self._groups.get, lines))
+        if None in found:
+            for index, line in enumerate(lines):
+                if found[index] is None:
+                    found[index] = self._group(line)
+                    if found[index] is None:
+                        return None
+        found.reverse()
+        return [frame for frames in found if frames for frame in frames]
+
+    def _group(self, text: str) -> tuple[int, ...] | None:
+        """The frames of one physical frame's lines, outermost first; None where one is no frame.
+
+        perf marks the last frame of a run of inlined ones "(inlined)" as well, without a frame of its own for the
+        function they are inlined into, where debug information and symbol table name that differently
+        (`__libc_start_main_impl`): what has another address than its caller is not inlined into it.
+        """
+        numbers: list[int] = []
+        module, address = "", NONE
+        for line in reversed(_with_sources(text.split("\n"))):
+            if not line.startswith("\t") and _is_header(line):
+                return None
+            frames = frames_of(line)
+            if frames is None:
+                return None
+            for frame in frames:
+                if frame.kind is not FrameKind.INLINED:
+                    module, address = frame.module, frame.address
+                elif frame.address == address:
+                    frame = frame._replace(module=module)
+                else:
+                    module, address = "", frame.address
+                    kind = FrameKind.KERNEL if address >= KERNEL_HALF else FrameKind.USER
+                    frame = frame._replace(kind=kind)
+                numbers.append(self.frame(frame))
+        self._remember(len(text))
+        found = self._groups[text] = tuple(numbers)
+        return found
+
+    def _remember(self, characters: int) -> None:
+        self._remembered += characters
+        if self._remembered > _CACHE:
+            for known in self._known.values():
+                known.clear()
+            self._callers.clear()
+            self._groups.clear()
+            self._remembered = characters
+
+    def _merge(self) -> None:
+        self._leaves.append(self._trie.add(np.frombuffer(self._flat, np.int32), self._lengths))
+        self._flat = array("i")
+        self._lengths = array("i")
+
+
+def is_below(line: str) -> bool:
+    """Whether a line that begins with a blank, not with perf's tab, belongs to the sample above it: a frame whose tab
+    became blanks, or a source line. A header without call chain begins with blanks as well."""
+    return (_FRAMEISH.match(line) is not None or line[2:3] not in ("", " ")) and not _is_header(line)
+
+
+def is_bare_frame(line: str) -> bool:
+    """Whether a line is a frame alone, as `-F ip,sym` prints a sample without call chain."""
+    return _FRAMEISH.match(line) is not None and not _is_header(line)
+
+
+def _is_header(line: str) -> bool:
+    header = header_of(line, frames_follow=False)
+    return header is not None and bool(header.comm or header.event or header.time_ns != NONE)
+
+
+def _group_end(chain: str) -> int:
+    """Where the lines of the innermost physical frame end."""
+    start = 0
+    while True:
+        end = chain.find("\n", start)
+        if end < 0:
+            return len(chain)
+        below = chain[end + 1 : end + 3]
+        if below == "  " and chain[end + 3 : end + 4] not in ("", " "):
+            end = chain.find("\n", end + 1)  # its source line
+            if end < 0:
+                return len(chain)
+        if not chain.endswith(_INLINED, start, end):
+            return end
+        start = end + 1
+
+
+def _with_sources(lines: list[str]) -> list[str]:
+    """Lines with the source line (`  main.c:12`) that stands below some of them appended."""
+    joined: list[str] = []
+    for line in lines:
+        if joined and line.startswith("  ") and line[2:3] not in ("", " "):
+            joined[-1] = f"{joined[-1]}\n{line}"
+        else:
+            joined.append(line)
+    return joined
+
+
+def _grouped(lines: list[str]) -> list[str]:
+    """Each physical frame in one piece with the inlined ones above it."""
+    groups: list[str] = []
+    open_group = False
+    for line in lines:
+        if open_group:
+            groups[-1] = f"{groups[-1]}\n{line}"
+        else:
+            groups.append(line)
+        open_group = line.endswith(_INLINED)
+    return groups
