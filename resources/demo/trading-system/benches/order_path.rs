@@ -5,10 +5,9 @@
 //! in target/criterion/*/*/profile/. `TRADING_REGRESS=15 cargo bench` puts in a regression to find.
 
 use std::hint::black_box;
-use std::time::Duration;
 
 use clap::Parser;
-use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use criterion::{Criterion, criterion_group, criterion_main};
 use pprof::criterion::{Output, PProfProfiler};
 use trading_system::engine::Engine;
 use trading_system::execution::Execution;
@@ -30,78 +29,76 @@ fn warm_engine() -> Engine {
     engine
 }
 
+/// Orders to go round in: making them is not what is measured.
+struct Supply {
+    orders: Vec<Order>,
+    next: usize,
+}
+
+impl Supply {
+    fn new(change: impl FnMut(&mut Order)) -> Self {
+        let mut flow = OrderFlow::new(1);
+        let mut orders: Vec<Order> = std::iter::repeat_with(|| flow.next_order()).take(4096).collect();
+        orders.iter_mut().for_each(change);
+        Self { orders, next: 0 }
+    }
+
+    fn next_order(&mut self) -> &Order {
+        self.next = (self.next + 1) % self.orders.len();
+        &self.orders[self.next]
+    }
+}
+
 /// Each stage by itself, on the orders that it gets in a run.
 fn stages(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("stages");
     let price = REFERENCE_PRICE as f64;
-    let mut flow = OrderFlow::new(1);
+    let mut supply = Supply::new(|_| ());
 
     let mut market_data = MarketData::new(1, false);
+    let tick = OrderFlow::new(1).next_tick();
     group.bench_function("on_market_data", |bencher| {
-        bencher.iter_batched_ref(
-            || flow.next_tick(),
-            |tick| black_box(market_data.on_market_data(tick)),
-            BatchSize::SmallInput,
-        );
+        bencher.iter(|| market_data.on_market_data(black_box(&tick)));
     });
     group.bench_function("validate_order", |bencher| {
-        bencher.iter_batched_ref(
-            || flow.next_order(),
-            |order| black_box(validation::validate_order(order, price, 0.01)),
-            BatchSize::SmallInput,
-        );
+        bencher.iter(|| validation::validate_order(black_box(supply.next_order()), price, 0.01));
     });
     let mut risk = Risk::new(options().regress);
     group.bench_function("check_risk", |bencher| {
-        bencher.iter_batched_ref(
-            || flow.next_order(),
-            |order| black_box(risk.check_risk(order, false)),
-            BatchSize::SmallInput,
-        );
+        bencher.iter(|| risk.check_risk(black_box(supply.next_order()), false));
     });
     let mut execution = Execution::new();
     group.bench_function("execute_order", |bencher| {
-        bencher.iter_batched_ref(
-            || flow.next_order(),
-            |order| black_box(execution.execute_order(order)),
-            BatchSize::SmallInput,
-        );
+        bencher.iter(|| execution.execute_order(black_box(supply.next_order())));
     });
     group.finish();
 }
 
-/// What guards the latency: the whole way of an order, and two kinds of it by themselves. The thresholds are wider than
-/// criterion's own: on a shared machine those call changes where there are none.
+/// What guards the latency: the whole way of an order, and two kinds of it. The thresholds are wider than criterion's
+/// own: on a shared machine those call changes where there are none.
 fn latency_regression(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("latency_regression");
-    group.significance_level(0.01).noise_threshold(0.03).measurement_time(Duration::from_secs(8));
+    group.significance_level(0.01).noise_threshold(0.03);
 
     let mut engine = warm_engine();
     group.bench_function("market_data_and_order", |bencher| {
         bencher.iter(|| black_box(engine.turn(|| Laps::start(false))));
     });
-    let (kinds, price) = (["rejected", "resting"], REFERENCE_PRICE as f64);
-    for kind in kinds {
+    let limit = |order: &mut Order| {
+        order.kind = Kind::Limit;
+        order.checksum = validation::checksum(order);
+    };
+    let rejected = |order: &mut Order| order.checksum = !validation::checksum(order);
+    for (name, mut supply) in [("limit_order", Supply::new(limit)), ("rejected_order", Supply::new(rejected))] {
         let mut engine = warm_engine();
-        let mut flow = OrderFlow::new(2);
-        group.bench_function(kind, |bencher| {
-            bencher.iter_batched_ref(
-                || order(kind, &mut flow),
-                |order| black_box(engine.process_order(order, price, false, &mut Laps::start(false))),
-                BatchSize::SmallInput,
-            );
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let order = black_box(supply.next_order());
+                engine.process_order(order, REFERENCE_PRICE as f64, false, &mut Laps::start(false))
+            });
         });
     }
     group.finish();
-}
-
-fn order(kind: &str, flow: &mut OrderFlow) -> Order {
-    let mut order = Order { kind: Kind::Limit, price: REFERENCE_PRICE, ..flow.next_order() };
-    order.checksum = validation::checksum(&order);
-    if kind == "rejected" {
-        order.checksum ^= 1;
-    }
-    order
 }
 
 criterion_group! {

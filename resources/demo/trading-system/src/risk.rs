@@ -5,8 +5,8 @@ use std::hash::{BuildHasherDefault, DefaultHasher};
 
 use crate::{ACCOUNTS, INSTRUMENTS, Order, Reject, Side};
 
-/// The scenarios that one exposure check walks through, for each percent of its cost: 3 x 100 of them without `--regress`.
-const SCENARIOS_PER_PERCENT: u32 = 3;
+/// The scenarios that one exposure check walks through, for each percent of its cost: 4 x 100 of them without `--regress`.
+const SCENARIOS_PER_PERCENT: u32 = 4;
 /// The portfolio revaluations of one slow check: about a hundred times the cost of a normal one.
 const REVALUATIONS: u32 = 1500;
 /// The net position at which an account is at its limit.
@@ -120,11 +120,11 @@ mod tests {
 
     #[test]
     fn regress_scales_the_scenarios_exactly() {
-        assert_eq!(scenarios(0), 300);
-        assert_eq!(scenarios(15), 345);
-        assert_eq!(scenarios(-50), 150);
+        assert_eq!(scenarios(0), 400);
+        assert_eq!(scenarios(15), 460);
+        assert_eq!(scenarios(-50), 200);
         assert_eq!(scenarios(100), 2 * scenarios(0));
-        assert_eq!(Risk::new(15).scenarios, 345);
+        assert_eq!(Risk::new(15).scenarios, 460);
     }
 
     #[test]
