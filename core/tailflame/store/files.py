@@ -101,17 +101,19 @@ def parse_json(data: bytes | str, what: str) -> Fields:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Holds an advisory lock on `path` (made if missing), so that two Tailflames do not undo each other."""
+def locked(folder: Path) -> Iterator[None]:
+    """Holds an advisory lock on `folder`, so that two Tailflames do not undo each other's changes in it.
+
+    The folder itself is locked, which leaves no lock file behind. Where a file system knows no such locks (some network
+    ones) it goes on without: each file is still replaced whole.
+    """
     try:
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o666)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        raise StoreError(
-            f"{path.parent} cannot be written to: {reason(error)}.",
-            advice="Choose another profiles folder, or check its permissions.",
-        ) from error
+        raise StoreError(f"{folder} cannot be opened: {reason(error)}.", advice="Check its permissions.") from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -89,6 +90,11 @@ class SessionInfo:
         return SessionFolder(self.path)
 
 
+def session_at(folder: Path) -> SessionInfo:
+    """The session in any folder, without the profiles folder around it (and so never a baseline)."""
+    return _info(folder, _read_entry(folder))
+
+
 class Library:
     """The sessions under `root`, which is made when the first one is."""
 
@@ -139,8 +145,7 @@ class Library:
 
     def _new_folder(self, at: datetime, name: str, tool: str) -> Path:
         """profiles/<YYYYmmdd_HHMMSS>_<binary>_<tool>[_n]: n from 2 on where the name is taken."""
-        label = "_".join(_NAME.sub("_", part).strip("._")[:64] or "x" for part in (name, tool))
-        stem = f"{at:%Y%m%d_%H%M%S}_{label}"
+        stem = f"{at:%Y%m%d_%H%M%S}_{_label(name, tool)}"
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             for n in range(1, 10_000):
@@ -158,8 +163,8 @@ class Library:
     def sessions(self) -> tuple[SessionInfo, ...]:
         """All sessions, newest first. One that cannot be read is listed with its problem; the rest are not touched."""
         stamps = self._stamps()
-        entries = self._catalogue.entries(stamps, self._read_entry) if stamps else {}
-        infos = [self._info(key, entry) for key, entry in entries.items()]
+        entries = self._catalogue.entries(stamps, lambda name: _read_entry(self.root / name)) if stamps else {}
+        infos = [_info(self.root / key, entry) for key, entry in entries.items()]
         pinned = _pinned(infos)
         infos = [replace(info, baseline=True) if info.id in pinned else info for info in infos]
         return tuple(sorted(infos, key=_order, reverse=True))
@@ -175,14 +180,14 @@ class Library:
         """Makes the catalogue anew from the folders, and finishes deletions that a crash left half done."""
         self._catalogue.discard()
         if self.root.is_dir():
-            for leftover in self.root.glob(f"{_TRASH}*"):
+            for leftover in [*self.root.glob(f"{_TRASH}*"), *self.root.glob(".adopting-*")]:
                 shutil.rmtree(leftover, ignore_errors=True)
         return self.sessions()
 
     def delete(self, session_id: str) -> None:
         """Removes a session's folder for good. StoreError while it is being recorded."""
         folder = self._folder_of(session_id)
-        info = self._info(session_id, self._read_entry(session_id))
+        info = session_at(folder)
         if info.state is SessionState.RECORDING:
             raise StoreError(f"{session_id} is being recorded.", advice="Stop or cancel the recording first.")
         self._remove(folder)
@@ -241,22 +246,31 @@ class Library:
             raise
         return self.session(session.id)
 
-    def recover(self, info: SessionInfo, load: Callable[[Path], Recording], *, draw: Draw | None = None) -> Recording:
-        """Reads the raw file of a session that was never finished, and finishes it.
+    def adopt(self, folder: Path) -> SessionInfo:
+        """A copy of a finished session from elsewhere, under its own name; the one that is here already, if it is.
 
-        Errors: StoreError where nothing was recorded or someone still records; `load`'s own.
+        It is nobody's baseline at first.
         """
-        if info.state is SessionState.RECORDING:
-            raise StoreError(f"{info.id} is being recorded.", advice="Stop the recording first.")
-        primary = info.folder.primary
-        if not primary.is_file() or not primary.stat().st_size:
-            raise StoreError(f"{info.id} was interrupted before anything was recorded.", advice="Record again.")
-        recording = load(primary)
-        if info.state is SessionState.INTERRUPTED:
-            recording = recording.with_warnings(INTERRUPTED)
-            if not info.folder.manifest.outcome:
-                info.folder.update(outcome="interrupted: Tailflame ended before the recording was finished")
-        return info.folder.complete(recording, draw=draw)
+        info = session_at(folder)
+        if info.manifest is None or info.state is not SessionState.COMPLETE:
+            raise StoreError(info.problem or f"{folder} holds no finished session.")
+        at = info.manifest.created_at
+        name = f"{at:%Y%m%d_%H%M%S}_{_label(Path(info.binary).name or 'session', info.tool)}"
+        if not (self.root / name / MANIFEST).exists():
+            unfinished = self.root / f".adopting-{secrets.token_hex(4)}"
+            try:
+                self.root.mkdir(parents=True, exist_ok=True)
+                shutil.copytree(folder, unfinished)
+                write_json(unfinished / MANIFEST, replace(info.manifest, pinned_at=None).document())
+                unfinished.rename(self.root / name)
+            except OSError as error:
+                raise StoreError(
+                    f"{folder} cannot be copied to {self.root}: {reason(error)}.",
+                    advice="Check the folder's permissions and free space.",
+                ) from error
+            finally:
+                shutil.rmtree(unfinished, ignore_errors=True)
+        return self.session(name)
 
     def set_baseline(self, session_id: str, *, binary: str | Path = "") -> SessionInfo:
         """Pins a session as the baseline of its binary; `binary` says whose where the session does not.
@@ -326,34 +340,61 @@ class Library:
                 f"{self.root} cannot be read: {reason(error)}.", advice="Choose another profiles folder."
             ) from error
 
-    def _read_entry(self, session_id: str) -> Entry:
-        folder = self.root / session_id
-        stamp = _stamp(folder)
-        try:
-            manifest = read_manifest(folder)
-        except StoreError as error:
-            return Entry(stamp=stamp, document="", problem=_printable(str(error)))
-        return Entry(
-            stamp=stamp,
-            document=json.dumps(manifest.document()),
-            created_at=manifest.created_at.isoformat(),
-            tool=_printable(manifest.tool),
-            binary_key=_printable(manifest.binary_key),
-            pinned_at=manifest.pinned_at.isoformat() if manifest.pinned_at else "",
-        )
 
-    def _info(self, session_id: str, entry: Entry) -> SessionInfo:
-        path = self.root / session_id
-        if entry.problem:
-            return SessionInfo(session_id, path, SessionState.UNREADABLE, None, problem=entry.problem)
-        try:
-            manifest = Manifest.from_fields(parse_json(entry.document, str(path / MANIFEST)))
-        except StoreError as error:
-            return SessionInfo(session_id, path, SessionState.UNREADABLE, None, problem=error.sentence)
-        state = manifest.state
-        if state is SessionState.RECORDING and not _written(manifest, path):
-            state = SessionState.INTERRUPTED
-        return SessionInfo(session_id, path, state, manifest)
+def _read_entry(folder: Path) -> Entry:
+    stamp = _stamp(folder)
+    try:
+        manifest = read_manifest(folder)
+    except StoreError as error:
+        return Entry(stamp=stamp, document="", problem=_printable(str(error)))
+    return Entry(
+        stamp=stamp,
+        document=json.dumps(manifest.document()),
+        created_at=manifest.created_at.isoformat(),
+        tool=_printable(manifest.tool),
+        binary_key=_printable(manifest.binary_key),
+        pinned_at=manifest.pinned_at.isoformat() if manifest.pinned_at else "",
+    )
+
+
+def _info(folder: Path, entry: Entry) -> SessionInfo:
+    if entry.problem:
+        return SessionInfo(folder.name, folder, SessionState.UNREADABLE, None, problem=entry.problem)
+    try:
+        manifest = Manifest.from_fields(parse_json(entry.document, str(folder / MANIFEST)))
+    except StoreError as error:
+        return SessionInfo(folder.name, folder, SessionState.UNREADABLE, None, problem=error.sentence)
+    state = manifest.state
+    if state is SessionState.RECORDING and not _written(manifest, folder):
+        state = SessionState.INTERRUPTED
+    return SessionInfo(folder.name, folder, state, manifest)
+
+
+def recover(
+    info: SessionInfo,
+    load: Callable[[Path], Recording],
+    *,
+    draw: Draw | None = None,
+    mend: Callable[[Path], object] | None = None,
+) -> Recording:
+    """Reads the raw file of a session that was never finished, and finishes it.
+
+    mend: makes a cut file readable (run.perf_file), where the recording was interrupted.
+    Errors: StoreError where nothing was recorded or someone still records; `load`'s own.
+    """
+    if info.state is SessionState.RECORDING:
+        raise StoreError(f"{info.id} is being recorded.", advice="Stop the recording first.")
+    primary = info.folder.primary
+    if not primary.is_file() or not primary.stat().st_size:
+        raise StoreError(f"{info.id} was interrupted before anything was recorded.", advice="Record again.")
+    if mend is not None and info.state is SessionState.INTERRUPTED:
+        mend(primary)
+    recording = load(primary)
+    if info.state is SessionState.INTERRUPTED:
+        recording = recording.with_warnings(INTERRUPTED)
+        if not info.folder.manifest.outcome:
+            info.folder.update(outcome="interrupted: Tailflame ended before the recording was finished")
+    return info.folder.complete(recording, draw=draw)
 
 
 def _stamp(folder: Path) -> str:
@@ -388,6 +429,11 @@ def _pinned(infos: list[SessionInfo]) -> set[str]:
 def _order(info: SessionInfo) -> tuple[float, int, str]:
     """By time, then by name, so that `_10` comes after `_2`, and that after the one without."""
     return (info.started_at.timestamp() if info.started_at else 0.0, len(info.id), info.id)
+
+
+def _label(*parts: str) -> str:
+    """The parts as a folder's name may hold them."""
+    return "_".join(_NAME.sub("_", part).strip("._")[:64] or "x" for part in parts)
 
 
 def _title(binary: str, args: tuple[str, ...]) -> str:

@@ -12,12 +12,14 @@ from typing import TypeAlias
 from tailflame.errors import StoreError
 from tailflame.model import Recording
 from tailflame.store.files import absolute
-from tailflame.store.library import Library, SessionInfo
+from tailflame.store.library import Library, SessionInfo, recover, session_at
 from tailflame.store.manifest import SessionState
 from tailflame.store.provenance import binary_key
 from tailflame.store.session import MANIFEST, RECORDING, Draw, load_recording
 
 Load: TypeAlias = Callable[[Path], Recording]
+
+Mend: TypeAlias = Callable[[Path], object]
 
 _LATEST = re.compile(r"latest(?:~(\d{1,6}))?")
 
@@ -58,9 +60,9 @@ def find_session(name: str, library: Library, *, binary: str | Path = "") -> Ses
     if path.name in {MANIFEST, RECORDING} and (path.parent / MANIFEST).is_file():
         path = path.parent
     if (path / MANIFEST).is_file():
-        # A session of any profiles folder, not only the library's.
         path = Path(absolute(path))
-        return Library(path.parent).session(path.name)
+        # Elsewhere it is looked at alone: a folder that is not ours gets no catalogue.
+        return library.session(path.name) if path.parent == library.root else session_at(path)
     if path.exists() or os.sep in name:
         return None
     matches = [info for info in library.sessions() if info.id.startswith(name)] if name else []
@@ -79,11 +81,13 @@ def open_result(
     *,
     load: Load,
     draw: Draw | None = None,
+    mend: Mend | None = None,
     binary: str | Path = "",
 ) -> Opened:
     """The recording that `name` stands for (see find_session); any other path is a result file, read by `load`.
 
-    An interrupted or unread session is read from its raw file and finished. StoreError, or `load`'s own errors.
+    An interrupted or unread session is read from its raw file and finished; `mend` makes a cut file whole first.
+    StoreError, or `load`'s own errors.
     """
     text = os.fspath(name)
     info = find_session(text, library, binary=binary)
@@ -94,10 +98,10 @@ def open_result(
                 f"“{text}” is neither a file nor a session.", advice="See `tailflame list` for the sessions."
             )
         return Opened(load(path), label=path.name)
-    return open_session(info, library, load=load, draw=draw)
+    return open_session(info, load=load, draw=draw, mend=mend)
 
 
-def open_session(info: SessionInfo, library: Library, *, load: Load, draw: Draw | None = None) -> Opened:
+def open_session(info: SessionInfo, *, load: Load, draw: Draw | None = None, mend: Mend | None = None) -> Opened:
     """The recording of a session; StoreError where it has none to read."""
     if info.state is SessionState.UNREADABLE:
         raise StoreError(info.problem or f"{info.id} cannot be read.")
@@ -108,9 +112,8 @@ def open_session(info: SessionInfo, library: Library, *, load: Load, draw: Draw 
         )
     if info.state is SessionState.COMPLETE:
         return Opened(load_recording(info.path), label=info.title, session=info)
-    home = library if info.path.parent == library.root else Library(info.path.parent)
-    recording = home.recover(info, load, draw=draw)
-    return Opened(recording, label=info.title, session=home.session(info.id), recovered=True)
+    recording = recover(info, load, draw=draw, mend=mend)
+    return Opened(recording, label=info.title, session=session_at(info.path), recovered=True)
 
 
 def _readable(info: SessionInfo) -> bool:

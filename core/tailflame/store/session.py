@@ -90,15 +90,26 @@ class SessionFolder:
 
     def update(self, **changes: Any) -> Manifest:
         """Replaces fields of session.json, keeping what others (a pin, a note) wrote meanwhile."""
-        with locked(self.path.parent / ".lock"):
+        with locked(self.path):
             manifest = replace(self.manifest, **changes)
             write_json(self.path / MANIFEST, manifest.document())
         return manifest
 
-    def planned(self, *, argv: tuple[str, ...], artifacts: Mapping[str, Path], primary: str) -> None:
-        """What is about to run, and the files it will leave, by role. `primary` is the role that is read."""
+    def planned(
+        self,
+        *,
+        argv: tuple[str, ...],
+        artifacts: Mapping[str, Path],
+        primary: str,
+        args: tuple[str, ...] | None = None,
+    ) -> None:
+        """What is about to run, and the files it will leave, by role. `primary` is the role that is read.
+
+        args: the target's arguments, where they name the session's folder and so were not known before it.
+        """
         names = self._inside(artifacts)
-        self.update(tool_argv=argv, artifacts=names, primary=names[primary])
+        changes = {} if args is None else {"args": args}
+        self.update(tool_argv=argv, artifacts=names, primary=names[primary], **changes)
 
     def tool_started(self, pid: int) -> None:
         """The profiler's process: it may go on recording after a crash of Tailflame."""

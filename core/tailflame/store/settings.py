@@ -116,7 +116,7 @@ def update_settings(change: Callable[[Settings], Settings]) -> Settings:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"{folder} cannot be made: {error.strerror}.", advice="Check its permissions.") from error
-    with locked(folder / ".lock"):
+    with locked(folder):
         loaded = load_settings()
         settings = change(loaded.settings)
         if loaded.writable and (settings != loaded.settings or not (folder / "settings.json").exists()):

@@ -87,10 +87,10 @@ def test_a_lock_keeps_others_waiting(tmp_path: Path) -> None:
 
     def second() -> None:
         waiting.set()
-        with locked(tmp_path / ".lock"):
+        with locked(tmp_path):
             order.append("second")
 
-    with locked(tmp_path / ".lock"):
+    with locked(tmp_path):
         thread = threading.Thread(target=second)
         thread.start()
         assert waiting.wait(5)

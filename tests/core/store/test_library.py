@@ -323,3 +323,28 @@ def test_the_document_is_what_it_was_after_a_round_trip(library: Library, book: 
     library.set_baseline(session.id)
     text = (session.path / "session.json").read_text()
     assert json.loads(text) == session.manifest.document()
+
+
+def test_a_session_from_elsewhere_is_adopted_once_and_under_its_name(
+    library: Library, book: Path, tmp_path: Path
+) -> None:
+    elsewhere = Library(tmp_path / "elsewhere")
+    session = complete(elsewhere, book)
+    elsewhere.set_baseline(session.id)
+    shipped = tmp_path / "sample"
+    shutil.copytree(session.path, shipped)
+    info = library.adopt(shipped)
+    assert info.id == session.id
+    assert not info.baseline
+    assert same(info.folder.load(), session.load())
+    info.folder.update(note="mine")
+    again = library.adopt(shipped).manifest
+    assert again is not None
+    assert again.note == "mine"
+    assert ids(library) == [session.id]
+    with pytest.raises(StoreError):
+        library.adopt(tmp_path)
+    (shipped / "session.json").unlink()
+    with pytest.raises(StoreError):
+        library.adopt(shipped)
+    assert sorted(os.listdir(library.root)) == [session.id, "catalogue.sqlite"]

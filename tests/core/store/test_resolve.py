@@ -111,3 +111,25 @@ def test_a_session_with_nothing_in_it_says_so(library: Library, book: Path) -> N
     session.recorded(outcome="exited with status 1")
     with pytest.raises(StoreError, match="before anything was recorded"):
         open_result(session.id, library, load=never)
+
+
+def test_looking_at_a_session_elsewhere_leaves_nothing_beside_it(library: Library, book: Path, tmp_path: Path) -> None:
+    session = complete(Library(tmp_path / "downloads"), book)
+    (tmp_path / "downloads" / "catalogue.sqlite").unlink(missing_ok=True)
+    open_result(session.path, library, load=never)
+    assert [path.name for path in (tmp_path / "downloads").iterdir()] == [session.id]
+
+
+def test_a_cut_file_is_mended_before_it_is_read_and_a_whole_one_is_not(library: Library, book: Path) -> None:
+    mended: list[Path] = []
+    for interrupted in (False, True):
+        session = library.new_session(tool="perf", binary=book)
+        data = session.path / "perf.data"
+        session.planned(argv=("perf",), artifacts={"data": data}, primary="data")
+        data.write_bytes(b"x")
+        if interrupted:
+            session.update(owner=None)
+        else:
+            session.recorded()
+        open_result(session.id, library, load=lambda p: recording(), mend=mended.append)
+    assert mended == [data]
