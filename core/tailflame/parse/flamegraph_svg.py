@@ -7,7 +7,7 @@ palette and chance in the usual one.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from tailflame.model import (
     StackProfile,
 )
 from tailflame.model.stacks import Float64, Int32, Int64, readonly
-from tailflame.parse.frames import frame_table, known_frames
+from tailflame.parse.frames import doubted_counts, frame_table, known_frames
 from tailflame.parse.registry import NO
 from tailflame.parse.source import Source, decode_head
 from tailflame.parse.svg_boxes import Boxes, scan
@@ -57,8 +57,6 @@ _UNITS = {
     "MB": (Unit.BYTES, 1e6),
     "MiB": (Unit.BYTES, 1024.0**2),
 }
-_USUAL_MINIMUM = 0.0001
-"""The least share a frame must have to be drawn by default: inferno 0.01 %, flamegraph.pl 0.1 of 1180 px."""
 
 
 class FlamegraphSvg:
@@ -94,6 +92,8 @@ class _Tree:
     self_weight: Float64
     approximate: str
     """Why it is, as a sentence; empty where it is exact."""
+    left_out: int = 0
+    """Boxes narrower than the file's rounding, whose place cannot be known."""
 
 
 def _recording(source: Source, boxes: Boxes) -> Recording:
@@ -111,6 +111,8 @@ def _recording(source: Source, boxes: Boxes) -> Recording:
         cautions.append(Caution(what))
     cautions += _told(boxes, tree, event)
     profile = _profile(boxes, tree, event, factor)
+    if event.unit is Unit.SAMPLES:
+        cautions += doubted_counts(profile)
     return Recording(
         tool="",
         format=FLAMEGRAPH_SVG.name,
@@ -172,10 +174,19 @@ def _exact_tree(boxes: Boxes, counted: Float64) -> _Tree | None:
         return None
     # fg:w is the count before --factor: the title's figures are the ones people know.
     heaviest = int(np.argmax(weight))
-    factor = counted[heaviest] / weight[heaviest] if weight[heaviest] else 1.0
-    if abs(factor - 1) > 1e-3:
-        own = own * factor
-    return _Tree(geometry, parent, own, "")
+    factor = _plainest(float(counted[heaviest]), float(weight[heaviest]))
+    return _Tree(geometry, parent, own * factor, "")
+
+
+def _plainest(scaled: float, whole: float) -> float:
+    """The factor with the fewest digits that makes the rounded figure `scaled` of `whole`."""
+    if scaled == whole or not whole:
+        return 1.0
+    for digits in range(15):
+        factor = float(f"{scaled / whole:.{digits}e}")
+        if abs(factor * whole - scaled) <= 0.5:
+            return factor
+    return scaled / whole
 
 
 def _placed_tree(boxes: Boxes, counted: Float64) -> _Tree:
@@ -183,6 +194,7 @@ def _placed_tree(boxes: Boxes, counted: Float64) -> _Tree:
     width = np.nan_to_num(np.asarray(boxes.width, dtype=np.float64))
     depth = _depths(boxes)
     slack = 1.1 * 10.0**-boxes.decimals
+    left_out = 0
     geometry = Geometry(depth=depth, x=np.nan_to_num(x), width=width, count=counted, slack=slack)
     rows = geometry.rows()
     why = ""
@@ -195,12 +207,26 @@ def _placed_tree(boxes: Boxes, counted: Float64) -> _Tree:
         total = float(counted[root].sum())
         scale = float(width[root].sum()) / total if total else 0.0
         parent, misfits = placed_parents(geometry, rows, scale)
-        if misfits or boxes.decimals == 0:
+        if misfits and boxes.decimals:
+            # Below the rounding a place says nothing. Without such frames the others may fall into place.
+            narrow = (counted * scale < 10.0**-boxes.decimals) & (depth > 0)
+            wide = replace(geometry, depth=np.where(narrow, NONE, depth), count=np.where(narrow, 0.0, counted))
+            again, still = placed_parents(wide, wide.rows(), scale)
+            if still * 2 < misfits:
+                geometry, parent, misfits = wide, again, still
+                left_out = int(narrow.sum())
+        if np.isnan(boxes.count).any() and 10.0**-boxes.decimals > scale:
+            why = "Some frames have titles without a count, and the places are rounded: their weights are rough."
+        if misfits or not boxes.decimals:
             why = "The file's places are rounded: which caller a few narrow frames have is a guess."
-    own = self_weights(parent, counted)
-    if (own < -0.5).any():
-        why = why or "The file's counts are rounded, and some frames hold less than what they call."
-    return _Tree(geometry, parent, np.maximum(own, 0.0), why)
+    own = self_weights(parent, geometry.count)
+    if (own < -0.5).any() and (own >= -0.5 * _children(parent) - 0.5).all():
+        why = "The file's counts are rounded: some frames weigh a little less than what they call."
+    return _Tree(geometry, parent, np.maximum(own, 0.0), why, left_out)
+
+
+def _children(parent: Int64) -> Int64:
+    return np.bincount(parent[parent >= 0], minlength=len(parent))
 
 
 def _event(boxes: Boxes) -> tuple[Event, float]:
@@ -223,21 +249,42 @@ def _told(boxes: Boxes, tree: _Tree, event: Event) -> list[Caution]:
         )
     if math.isnan(sum(boxes.count)):
         cautions.append(Caution("Some frames have titles without a count: theirs is taken from their width."))
-    geometry = tree.geometry
-    root = geometry.depth == 0
-    total = float(geometry.count[root].sum())
-    shown = geometry.count[geometry.count > 0]
-    least = float(shown.min()) if len(shown) else 0.0
-    share = least / total if total else 0.0
-    if least > 1 and share < 3 * _USUAL_MINIMUM:
+    if tree.left_out:
         cautions.append(
             Caution(
-                f"Frames below {count(least)} {event.name} ({percent(share, digits=3)}) are not in the file:"
-                " their time counts as their callers' own.",
+                f"{count(tree.left_out)} frames are narrower than the file's rounding, so that their callers cannot"
+                " be told: they were left out, their time counts as their callers' own.",
+                "Use the folded stacks, or inferno's graph, which keeps exact places.",
+            )
+        )
+    elif (least := _least_drawn(tree.geometry)) is not None:
+        figure, share = least
+        cautions.append(
+            Caution(
+                f"Frames below {count(figure)} {event.name} ({percent(share, digits=3)}) may be missing from the file:"
+                " their time then counts as their callers' own.",
                 "Write the graph with --minwidth 0, or use the folded stacks.",
             )
         )
     return cautions
+
+
+def _least_drawn(geometry: Geometry) -> tuple[float, float] | None:
+    """Weight and share of the smallest frame, if smaller ones seem to have been left out.
+
+    Every profile has stacks that were seen once. Where the smallest frame is heavier than the step between
+    the weights, the single ones were too narrow to be drawn.
+    """
+    weights = np.unique(geometry.count[geometry.count > 0])
+    total = float(geometry.count[geometry.depth == 0].sum())
+    if len(weights) < 20:
+        return None
+    least = float(weights[0])
+    steps = np.diff(weights)
+    steps = steps[steps > 0.05 * least]  # one sample's weight may vary a little
+    once = float(steps.min()) if len(steps) else least
+    share = least / total
+    return (least, share) if least > 1.5 * once and share < 0.01 else None
 
 
 def _profile(boxes: Boxes, tree: _Tree, event: Event, factor: float) -> StackProfile:

@@ -24,7 +24,7 @@ from tailflame.model import (
     StackProfile,
 )
 from tailflame.model.stacks import Int32, readonly
-from tailflame.parse.frames import Numbers, frame_table
+from tailflame.parse.frames import Numbers, doubted_counts, frame_table
 from tailflame.parse.registry import NO
 from tailflame.parse.source import Source, decode_head
 from tailflame.parse.trie import Trie
@@ -89,12 +89,13 @@ def _recording(source: Source, stacks: _Stacks, reader: _Reader, *, baseline: St
             source=source.name,
             advice="A line of folded stacks looks like this: main;parse;read 42",
         )
+    profile = stacks.profile()
     return Recording(
         tool="",
         format=FOLDED.name,
         source=source.name,
-        results=(stacks.profile(),),
-        warnings=reader.cautions(),
+        results=(profile,),
+        warnings=reader.cautions() + doubted_counts(profile),
         baseline=baseline,
     )
 

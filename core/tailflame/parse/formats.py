@@ -8,10 +8,11 @@ from tailflame.errors import ParseError, UnknownFormat
 from tailflame.model import Recording
 from tailflame.parse.flamegraph_svg import FLAMEGRAPH_SVG
 from tailflame.parse.folded import FOLDED
+from tailflame.parse.perf_script import PERF_SCRIPT
 from tailflame.parse.registry import Format
 from tailflame.parse.source import Progress, Source
 
-FORMATS: tuple[Format, ...] = (FLAMEGRAPH_SVG, FOLDED)
+FORMATS: tuple[Format, ...] = (PERF_SCRIPT, FLAMEGRAPH_SVG, FOLDED)
 
 
 def load(path: Path, *, format: str | None = None, progress: Progress | None = None) -> Recording:

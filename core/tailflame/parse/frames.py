@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from tailflame.model import NONE, FrameKind, FrameTable
+from tailflame.model import NONE, Caution, FrameKind, FrameTable, StackProfile
 from tailflame.model.stacks import readonly
+from tailflame.units import count
 
 ANNOTATIONS = {
     "_[k]": FrameKind.KERNEL,
@@ -17,6 +18,10 @@ ANNOTATIONS = {
 }
 SEPARATORS = ("-", "--")
 """What stackcollapse tools put between kernel and user frames, and between stacks of a chain graph."""
+
+
+_IMPLAUSIBLE = 100_000_000
+"""Nobody has so many samples in a file of stacks: an hour at 997 Hz on 32 processors has as many."""
 
 
 class Numbers(dict[str, int]):
@@ -63,4 +68,22 @@ def known_frames(names: Iterable[str], modules: Iterable[str], kinds: Iterable[i
         file=none,
         line=none,
         kind=readonly(list(kinds), np.uint8),
+    )
+
+
+def doubted_counts(profile: StackProfile) -> tuple[Caution, ...]:
+    """A caution where "samples" are far too many to be samples.
+
+    stackcollapse-perf.pl, inferno and cargo-flamegraph add up perf's periods (nanoseconds of cpu-clock, or
+    cycles) and call the sum samples.
+    """
+    total = profile.total()
+    if total < _IMPLAUSIBLE:
+        return ()
+    return (
+        Caution(
+            f"Its counts add up to {count(round(total))}: they are hardly samples but periods (nanoseconds or"
+            " cycles), so that how far noise goes cannot be told from them.",
+            "Open the perf.data that it was made from, if it was kept.",
+        ),
     )

@@ -53,6 +53,7 @@ _TITLE = re.compile(
 _HOVER = re.compile(r"""onmouseover\s*=\s*"s\('(.*)'\)\"""", re.DOTALL)
 _ENTITY = re.compile(r"&(#\d{1,7}|#x[0-9A-Fa-f]{1,6}|lt|gt|amp|quot|apos);")
 _NAMED = {"lt": "<", "gt": ">", "amp": "&", "quot": '"', "apos": "'"}
+_OPENING_GROUPS = ("g ", "g\n", "g\t", "a ", "a\n", "a\t", "a>")
 _KNOWN_TAGS = ("g", "/g", "a ", "/a", "rect", "text", "/text", "title", "/title", "svg", "/svg")
 
 
@@ -154,30 +155,33 @@ class _Scanner:
                 continue
             if self._half:
                 part = self._joined(part)
-            if self._in_title and self._title is not None and not part.startswith(_KNOWN_TAGS):
-                self._title += f"<{part}"
-                self._in_title = len(self._title) < _JOIN_LIMIT
-                continue
-            if part.startswith("rect"):
+            tag = part[:2]  # enough to tell the usual ones, a million times over
+            if self._in_title:
+                if tag != "/t" and not part.startswith(_KNOWN_TAGS):
+                    self._title = f"{self._title}<{part}"
+                    self._in_title = len(self._title) < _JOIN_LIMIT
+                    continue
+                self._in_title = False
+            if tag == "/t":
+                pass
+            elif tag == "re":
                 if part.count('"') & 1:
                     self._half = part
                 else:
                     self._rect(part)
-            elif part.startswith("title"):
-                self._title = part[part.find(">") + 1 :]
-                self._in_title = True
-            elif part.startswith(("/title", "/text")):
-                self._in_title = False
-            elif part.startswith("text"):
+            elif tag == "te":
                 if not self.boxes.title and not self.boxes.name:
                     self.boxes.title = unescape(part[part.find(">") + 1 :]).strip()
-            elif part.startswith(("g ", "g>", "g\n", "a ", "a\n", "a>")):
+            elif tag == "ti":
+                self._title = part[part.find(">") + 1 :]
+                self._in_title = True
+            elif tag in ("/g", "g>", "/a"):
+                self._title, self._hover, self._kind = None, "", -1
+            elif tag in _OPENING_GROUPS:
                 if part.count('"') & 1:
                     self._half = part
                 else:
                     self._group(part)
-            elif part.startswith(("/g", "/a")):
-                self._title, self._hover, self._kind = None, "", -1
             else:
                 self._other(part)
 
