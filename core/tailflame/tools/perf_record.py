@@ -54,7 +54,7 @@ class PerfOptions:
 MAX_DWARF_STACK = 65528
 DWARF_STACKS = (4096, 8192, 16384, 32768, MAX_DWARF_STACK)
 DWARF_BUFFER_PAGES = 2048
-"""8 MiB per CPU hold a second of 8 KiB stacks at 997 Hz; perf's own 512 KiB, all that ordinary users get, hold 60 ms."""
+"""8 MiB per CPU hold a second of 8 KiB stacks at 997 Hz; perf's own 512 KiB, an ordinary user's share, hold 60 ms."""
 
 # "[ perf record: Woken up 1 times to write data ]", its warnings, and the failures that `explain` knows.
 _OWN_LINES = re.compile(
