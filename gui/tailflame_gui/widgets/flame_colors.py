@@ -27,7 +27,7 @@ RAMP = 31
 class ColorBy(StrEnum):
     """What the colour of a box tells."""
 
-    CRATE = "crate"
+    CRATE = "crate"  # and module within the crate
     MODULE = "module"
     KIND = "kind"
     SELF = "self weight"
@@ -73,20 +73,26 @@ def ramp_of(stops: Sequence[QColor], steps: int = RAMP) -> UInt8:
 
 # `<alloc::vec::Vec<T> as core::ops::Drop>::drop`, `&mut foo::bar`, `(anonymous namespace)::f`
 _LEADING = re.compile(r"^(?:[<&*\[(]|mut |dyn |impl |const |unsafe )+")
-_SEGMENT = re.compile(r"^([A-Za-z_][\w.-]*)::")
+_PATH = re.compile(r"^([A-Za-z_][\w.-]*)::(?:([a-z_][a-z0-9_]*)::)?")
 _TRAIT = re.compile(r" as ([A-Za-z_]\w*)::")
+_STANDARD = frozenset({"core", "alloc", "std", "test", "proc_macro"})
 
 
 @lru_cache(maxsize=200_000)
 def crate_of(name: str) -> str:
-    """The crate (Rust) or outermost namespace (C++) of a function, "" where the name has none.
+    """The crate and its module (Rust) or the outer namespaces (C++) of a function, "" where the name has none.
+
+    The standard library is one thing to most readers, so its crates stay whole.
 
     >>> crate_of("<alloc::vec::Vec<T> as core::ops::Drop>::drop")
     'alloc'
+    >>> crate_of("trading_system::risk::Risk::check_risk")
+    'trading_system::risk'
     """
-    found = _SEGMENT.match(_LEADING.sub("", name))
+    found = _PATH.match(_LEADING.sub("", name))
     if found:
-        return found.group(1)
+        crate, module = found.groups()
+        return crate if module is None or crate in _STANDARD else f"{crate}::{module}"
     trait = _TRAIT.search(name)
     return trait.group(1) if trait and name.startswith("<") else ""
 
@@ -139,7 +145,7 @@ def _by_label(tree: CallTree, by: ColorBy, tokens: Tokens) -> FlameColors:
             own = float(tree.self_weight[index == special].sum()) / total
             entries.append(LegendEntry(label, special, own, tip))
     entries.sort(key=lambda e: (e.index == PROCESS, -(e.share or 0.0)))
-    noun = "Crate or namespace" if by is ColorBy.CRATE else "Module"
+    noun = "Crate" if by is ColorBy.CRATE else "Module"
     return FlameColors(index, palette, noun, tuple(entries))
 
 

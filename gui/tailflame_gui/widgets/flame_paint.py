@@ -165,11 +165,12 @@ def paint(
     glow: Marks | None = None,
     glow_color: tuple[int, int, int] = (0, 0, 0),
     glow_share: float = 0.0,
+    gaps: bool = True,
 ) -> tuple[Frame, Runs]:
     """One line of colours per depth of `depths`, `columns` device pixels wide.
 
     With `marks`, everything else fades by `fade` towards the background. Boxes of `glow` move by `glow_share`
-    towards `glow_color`.
+    towards `glow_color`. Without `gaps`, boxes touch.
     """
     box = covering(boxes, depths, window, columns)
     runs = runs_of(box)
@@ -194,6 +195,8 @@ def paint(
         bright = packed(blend(boxes.palette, glow_color, glow_share))
         _light(boxes, glow, depths, window, box, color, bright)
 
+    if not gaps:
+        return Frame(box, color), runs
     wide = runs.length >= GAP_FROM
     ends = runs.row[wide] * columns + runs.column[wide] + runs.length[wide] - 1
     inside = boxes.end[runs.box[wide]] <= window[1] + MARGIN

@@ -1,0 +1,514 @@
+"""The flame graph of a profile with everything around it: controls, path, minimap, search, legend and reading.
+
+Model objects in, signals out:
+
+    view = FlameView(selection)
+    view.set_profile(recording.profile, title="trading-system, 12:04")
+    view.export_requested.connect(...)   # "svg", "png", "png@2x", "folded", "speedscope"; see `tree`, `image`
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeAlias
+
+from PySide6.QtCore import QPoint, Qt, Signal
+from PySide6.QtGui import QAction, QGuiApplication, QImage, QKeySequence, QResizeEvent, QShortcut
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QMenu,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QSplitter,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from tailflame.analyse.names import module_label, short
+from tailflame.analyse.tree import CallTree, TreeOptions
+from tailflame.errors import TailflameError
+from tailflame.model import StackProfile, Weight
+from tailflame.units import count, percent
+from tailflame_gui import icons, theme
+from tailflame_gui.export_image import flame_image
+from tailflame_gui.selection import Selection
+from tailflame_gui.tasks import Latest
+from tailflame_gui.views.filter_chips import FilterChips, cleared
+from tailflame_gui.views.flame_bar import FlameBar
+from tailflame_gui.views.flame_picture import FlamePicture, FlameSettings, colored, draw, is_large
+from tailflame_gui.views.reading_panel import ReadingPanel
+from tailflame_gui.widgets.breadcrumbs import Breadcrumbs
+from tailflame_gui.widgets.flame_colors import FlameColors
+from tailflame_gui.widgets.flame_graph import KEYS, FlameGraph, Orientation
+from tailflame_gui.widgets.flame_paint import Boxes
+from tailflame_gui.widgets.flame_search import Matches, search
+from tailflame_gui.widgets.legend import Legend
+from tailflame_gui.widgets.minimap import Minimap
+from tailflame_gui.widgets.search_bar import SearchBar, tool_button
+
+_BESIDE_FROM = 960
+"""From this width on the reading stands beside the graph, else below it."""
+_MANY_BOXES = 50_000
+"""From so many boxes on a search runs in a thread."""
+
+Actions: TypeAlias = tuple[tuple[str, Callable[[], object]], ...]
+"""Buttons of an empty page: what they say and do."""
+
+
+class FlameView(QWidget):
+    """open_source(file, line: -1 unknown); show_hotspots(function); show_callers(function);
+    export_requested(kind); weight_changed(event, Weight); record_requested, open_requested: from the empty state;
+    failed(TailflameError).
+    """
+
+    open_source = Signal(str, int)
+    show_hotspots = Signal(str)
+    show_callers = Signal(str)
+    export_requested = Signal(str)
+    weight_changed = Signal(int, object)
+    record_requested = Signal()
+    open_requested = Signal()
+    failed = Signal(object)
+
+    def __init__(self, selection: Selection | None = None, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.selection = selection or Selection(self)
+        self._profile: StackProfile | None = None
+        self._title = ""
+        self._settings = FlameSettings()
+        self._picture: FlamePicture | None = None
+        self._split = False
+        self._drawing = Latest(self)
+        self._searching = Latest(self)
+        self.graph = FlameGraph(self)
+        self.bar = FlameBar(self)
+        self.chips = FilterChips(self)
+        self.crumbs = Breadcrumbs(self)
+        self.search = SearchBar(self)
+        self.minimap = Minimap(self.graph, self)
+        self.legend = Legend(self)
+        self.reading = ReadingPanel(self)
+        self.back = tool_button("arrow-left", "Back (Alt+Left, Backspace, the mouse's back button)", self)
+        self.forward = tool_button("arrow-right", "Forward (Alt+Right, the mouse's forward button)", self)
+        self.everything = tool_button("maximize", "Show everything (Home)", self)
+        self.busy = QProgressBar(self)
+        self.busy.setRange(0, 0)
+        self.busy.hide()
+        self._arrange()
+        self._connect()
+        self._show_state()
+
+    # what others ask
+
+    @property
+    def profile(self) -> StackProfile | None:
+        return self._profile
+
+    @property
+    def settings(self) -> FlameSettings:
+        return self._settings
+
+    @property
+    def options(self) -> TreeOptions:
+        return self._settings.options
+
+    @property
+    def tree(self) -> CallTree | None:
+        """The tree that is shown; what an export of this view writes."""
+        return self._picture.tree if self._picture else None
+
+    @property
+    def title(self) -> str:
+        return self._title
+
+    def image(self, scale: int = 1) -> QImage:
+        """The view as an image: title, graph as zoomed and coloured, legend; `scale` pixels per pixel."""
+        return flame_image(self.graph, self.legend, title=self._title, scale=scale)
+
+    def set_profile(
+        self, profile: StackProfile | None, *, title: str = "", event: int = 0, weight: Weight = Weight.SAMPLES
+    ) -> None:
+        """Shows `profile`; None shows what to do next. Order, colours and grouping stay as chosen."""
+        self._profile, self._title = profile, title
+        self.graph.setAccessibleName(f"Flame graph {title}".rstrip())
+        old = self._settings
+        options = TreeOptions(event=event, weight=weight, inverted=old.options.inverted, grouping=old.options.grouping)
+        self._settings = replace(old, options=options)
+        self._take(None)
+        self.bar.set_settings(self._settings)
+        self.bar.set_profile(profile)
+        self.chips.set_options(options)
+        self._draw()
+
+    def set_weight(self, event: int, weight: Weight) -> None:
+        """Weighs by another event or column, silently."""
+        self.set_options(replace(self.options, event=event, weight=weight))
+
+    def set_options(self, options: TreeOptions) -> None:
+        """Shows another tree of the same profile."""
+        self._apply(replace(self._settings, options=options))
+
+    # building
+
+    def _apply(self, settings: FlameSettings) -> None:
+        old, self._settings = self._settings, settings
+        self.bar.set_settings(settings)
+        self.chips.set_options(settings.options)
+        if settings == old:
+            return
+        if replace(settings, color_by=old.color_by) == old:
+            self._recolor()
+        else:
+            self._draw()
+        before, now = old.options, settings.options
+        if (before.event, before.weight) != (now.event, now.weight):
+            self.weight_changed.emit(now.event, now.weight)
+
+    def _draw(self) -> None:
+        profile, settings, tokens = self._profile, self._settings, theme.current()
+        if profile is None:
+            self._drawing.drop()
+            self._show_state()
+        elif is_large(profile):
+            self._drawing.ask(
+                lambda _progress: draw(profile, settings, tokens),
+                self._take,
+                name="draw the flame graph",
+                on_error=self._failed,
+            )
+        else:
+            self._take(draw(profile, settings, tokens))
+
+    def _take(self, picture: FlamePicture | None) -> None:
+        self._picture = picture
+        if picture is None:
+            self.graph.set_scene(None)
+            self.legend.set_colors(None)
+            self.reading.set_sentences(())
+        else:
+            self.graph.set_scene(picture.scene, boxes=picture.boxes)
+            self.legend.set_colors(picture.colors)
+            inverted = picture.settings.options.inverted
+            note = "Bottom-up: turn it off to read the graph in sentences." if inverted else ""
+            self.reading.set_sentences(picture.sentences, note=note)
+            if self.selection.function:
+                self.graph.select_function(self.selection.function)
+        self._show_state()
+        self._tell_path()
+
+    def _recolor(self) -> None:
+        picture, by, tokens = self._picture, self._settings.color_by, theme.current()
+        if picture is None:
+            return
+        tree, scene = picture.tree, picture.scene
+
+        def show(result: tuple[FlameColors, Boxes]) -> None:
+            colors, boxes = result
+            if self._picture is picture:
+                self.graph.set_colors(colors, boxes=boxes)
+                self.legend.set_colors(colors)
+
+        if len(scene) > _MANY_BOXES:
+            self._drawing.ask(
+                lambda _progress: colored(tree, scene, by, tokens),
+                show,
+                name="colour the flame graph",
+                on_error=self._failed,
+            )
+        else:
+            show(colored(tree, scene, by, tokens))
+
+    def _failed(self, error: TailflameError) -> None:
+        self.failed.emit(error)
+
+    # states
+
+    def _show_state(self) -> None:
+        """The graph, or what to do where there is none."""
+        picture = self._picture
+        if self._profile is None:
+            self._say(
+                "Nothing to draw yet",
+                "Record a program, or open perf.data, perf script text, folded stacks or a flame-graph SVG.",
+                (("Record", self.record_requested.emit), ("Open a file", self.open_requested.emit)),
+            )
+        elif picture is not None and not len(picture.scene):
+            filtered = picture.settings.options != cleared(picture.settings.options)
+            self._say(
+                "No stacks to draw",
+                "No sample is left by what is chosen above."
+                if filtered
+                else "The profile holds samples of this event, but no stack. Record with call graphs."
+                if picture.tree.total_samples
+                else "No sample of this event was taken.",
+                (("Show everything", lambda: self.set_options(cleared(self.options))),) if filtered else (),
+            )
+        else:
+            self._pages.setCurrentIndex(0)
+        shown = self._pages.currentIndex() == 0 and picture is not None
+        for widget in (self.search, self.minimap, self.legend):
+            widget.setEnabled(shown)
+        self._tell_history()
+
+    def _say(self, heading: str, text: str, actions: Actions) -> None:
+        page = self._pages.widget(1)
+        if page is not None:
+            self._pages.removeWidget(page)
+            page.deleteLater()
+        self._pages.addWidget(_empty_page(heading, text, actions, self))
+        self._pages.setCurrentIndex(1)
+
+    # parts that answer each other
+
+    def _connect(self) -> None:
+        graph, selection = self.graph, self.selection
+        self.bar.settings_changed.connect(self._apply)
+        self.bar.flame_toggled.connect(
+            lambda on: graph.set_orientation(Orientation.FLAME if on else Orientation.ICICLE)
+        )
+        self.bar.reading_toggled.connect(self.reading.setVisible)
+        self.bar.exported.connect(self.export_requested)
+        self.chips.changed.connect(self.set_options)
+        self.back.clicked.connect(graph.go_back)
+        self.forward.clicked.connect(graph.go_forward)
+        self.everything.clicked.connect(graph.reset_zoom)
+        self.crumbs.chosen.connect(self._zoom_to_step)
+        self.search.edited.connect(self._search)
+        self.search.walked.connect(graph.next_match)
+        self.search.left.connect(lambda: graph.setFocus(Qt.FocusReason.OtherFocusReason))
+        self.legend.entry_toggled.connect(graph.emphasise_color)
+        self.reading.chosen.connect(self._select_sentence)
+        graph.history_changed.connect(self._tell_history)
+        graph.window_changed.connect(self._tell_path)
+        graph.zoomed.connect(self._tell_path)
+        graph.search_changed.connect(self._tell_matches)
+        graph.search_ended.connect(self.search.end)
+        graph.find_requested.connect(self.search.begin)
+        graph.copy_requested.connect(self._copy_name)
+        graph.menu_requested.connect(self._open_menu)
+        graph.function_selected.connect(selection.select)
+        graph.function_hovered.connect(selection.hover)
+        selection.changed.connect(graph.select_function)
+        selection.hover_changed.connect(graph.hover_function)
+        self._drawing.busy_changed.connect(self.busy.setVisible)
+        theme.signals.changed.connect(self._recolor)
+        find = QShortcut(QKeySequence(QKeySequence.StandardKey.Find), self)
+        find.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        find.activated.connect(self.search.begin)
+
+    def _tell_history(self) -> None:
+        self.back.setEnabled(self.graph.camera.can_go_back)
+        self.forward.setEnabled(self.graph.camera.can_go_forward)
+        goal = self.graph.camera.goal
+        self.everything.setEnabled(goal.x1 - goal.x0 < 1)
+
+    def _tell_path(self) -> None:
+        graph, scene = self.graph, self.graph.scene
+        goal = graph.camera.goal
+        names = scene.names_to(graph.zoom_box) if scene is not None else ()
+        free = graph.zoom_box < 0 and goal.x1 - goal.x0 < 1
+        self.crumbs.set_path(names, note=f"{percent(goal.x1 - goal.x0)} of the width" if free else "")
+        self._tell_matches(graph.matches)
+        self._tell_history()
+
+    def _zoom_to_step(self, index: int) -> None:
+        scene, box = self.graph.scene, self.graph.zoom_box
+        if scene is not None:
+            self.graph.zoom_to_box(scene.path(box)[index] if index >= 0 else -1)
+            self.graph.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def _select_sentence(self, index: int) -> None:
+        picture = self._picture
+        if picture is None:
+            return
+        sentence = picture.sentences[index]
+        box = picture.scene.box_of_node(sentence.node)
+        self.graph.select_box(box if box >= 0 else picture.scene.box_of_function(sentence.function))
+        self.graph.bring_into_view(self.graph.selected_box)
+
+    # search
+
+    def _search(self, pattern: str, ignore_case: bool) -> None:
+        scene = self.graph.scene
+        self._searching.drop()
+        if scene is None:
+            return
+        if not pattern:
+            self.graph.set_matches(None)
+        elif len(scene) > _MANY_BOXES:
+            self._searching.ask(
+                lambda _progress: search(scene, pattern, ignore_case=ignore_case),
+                lambda matches: self.graph.set_matches(matches) if self.graph.scene is scene else None,
+                name="search the flame graph",
+                on_error=self._bad_pattern,
+            )
+        else:
+            try:
+                self.graph.set_search(pattern, ignore_case=ignore_case)
+            except TailflameError as error:
+                self._bad_pattern(error)
+
+    def _bad_pattern(self, error: TailflameError) -> None:
+        self.graph.set_matches(None)
+        self.search.tell("invalid", str(error), matches=0, bad=True)
+
+    def _tell_matches(self, matches: Matches | None) -> None:
+        if matches is None:
+            self.search.tell("", "", matches=0)
+            return
+        x0, x1 = self.graph.camera.goal.x0, self.graph.camera.goal.x1
+        of_view, of_all = percent(matches.share(x0, x1)), percent(matches.share())
+        at = self.graph.match_box
+        place = f"{int((matches.boxes <= at).sum())}/" if at >= 0 else ""
+        self.search.tell(
+            f"{of_view} matched  ·  {place}{count(len(matches))}",
+            f"{of_view} of what is in view and {of_all} of everything lies under a match; nested matches count once.\n"
+            f"{count(int(matches.functions.sum()))} functions, {count(len(matches))} boxes. N and M walk through them.",
+            matches=len(matches),
+        )
+
+    # menu
+
+    def _open_menu(self, box: int, at: QPoint) -> None:
+        menu = self.menu_for(box)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.popup(at)
+
+    def menu_for(self, box: int) -> QMenu:
+        """What can be done with the frame of `box`; -1: with the graph."""
+        menu, picture = QMenu(self), self._picture
+        menu.setToolTipsVisible(True)
+        if picture is not None and box >= 0:
+            scene, tree, options = picture.scene, picture.tree, self.options
+            node, name = scene.node(box), scene.name(box)
+            file, line = tree.place(node)
+            module = tree.module(node)
+            _add(menu, "copy", "Copy name", lambda: self._copy_name(box))
+            _add(menu, "layers", "Copy stack", lambda: self._copy_stack(box))
+            source = _add(menu, "file-code", "Open source", lambda: self.open_source.emit(file, line))
+            source.setEnabled(bool(file))
+            source.setToolTip(f"{file}:{line}" if file and line > 0 else file or "The profile has no source line here.")
+            menu.addSeparator()
+            _add(menu, "table-2", "Show in hotspots", lambda: self.show_hotspots.emit(name))
+            _add(menu, "sandwich", "Callers and callees", lambda: self.show_callers.emit(name))
+            menu.addSeparator()
+            _add(menu, "zoom-in", "Zoom to this frame", lambda: self.graph.zoom_to_box(box))
+            _add(menu, "focus", f"Focus on {_brief(name)}", lambda: self.set_options(replace(options, focus=name)))
+            _add(
+                menu, "eye-off", f"Hide {_brief(name)}",
+                lambda: self.set_options(replace(options, hidden=options.hidden | {name})),
+            )  # fmt: skip
+            collapse = _add(
+                menu, "package", f"Collapse module {module_label(module)}" if module else "Collapse module",
+                lambda: self.set_options(replace(options, collapse_modules=options.collapse_modules | {module})),
+            )  # fmt: skip
+            collapse.setEnabled(bool(module) and module not in options.collapse_modules)
+        recursion = _add(
+            menu, "merge", "Collapse recursion",
+            lambda: self.set_options(
+                replace(self.options, collapse_recursion=not self.options.collapse_recursion)
+            ),
+        )  # fmt: skip
+        recursion.setCheckable(True)
+        recursion.setChecked(self.options.collapse_recursion)
+        if self.options != cleared(self.options):
+            _add(menu, "undo-2", "Show everything", lambda: self.set_options(cleared(self.options)))
+        return menu
+
+    def _copy_name(self, box: int) -> None:
+        if self.graph.scene is not None and box >= 0:
+            QGuiApplication.clipboard().setText(self.graph.scene.name(box))
+
+    def _copy_stack(self, box: int) -> None:
+        """One frame per line, the outermost first."""
+        if self.graph.scene is not None and box >= 0:
+            QGuiApplication.clipboard().setText("\n".join(self.graph.scene.names_to(box)))
+
+    # layout
+
+    def _arrange(self) -> None:
+        path = QHBoxLayout()
+        path.setSpacing(4)
+        for button in (self.back, self.forward, self.everything):
+            path.addWidget(button)
+        path.addWidget(self.crumbs, 3)
+        path.addWidget(self.search, 2)
+        self.search.setMinimumWidth(400)
+        keys = "\n".join(f"{key}: {what}" for key, what in KEYS)
+        help_button = tool_button("keyboard", f"Keys in the graph\n{keys}", self)
+        help_button.setAccessibleName("Keys in the graph")
+        path.addWidget(help_button)
+        self._pages = QStackedWidget(self)
+        drawn = QWidget(self)
+        column = QVBoxLayout(drawn)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        column.addWidget(self.minimap)
+        column.addWidget(self.graph, 1)
+        column.addWidget(self.legend)
+        self._pages.addWidget(drawn)
+        self._splitter = QSplitter(Qt.Orientation.Horizontal, self)
+        self._splitter.setChildrenCollapsible(False)
+        self._splitter.addWidget(self._pages)
+        self._splitter.addWidget(self.reading)
+        self._splitter.setStretchFactor(0, 1)
+        self._pages.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self._pages.setMinimumSize(240, 160)
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(8, 8, 8, 4)
+        whole.setSpacing(4)
+        whole.addWidget(self.bar)
+        whole.addLayout(path)
+        whole.addWidget(self.chips)
+        whole.addWidget(self.busy)
+        whole.addWidget(self._splitter, 1)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        beside = event.size().width() >= _BESIDE_FROM
+        wanted = Qt.Orientation.Horizontal if beside else Qt.Orientation.Vertical
+        if self._splitter.orientation() is not wanted or not self._split:
+            self._splitter.setOrientation(wanted)
+            reading = 224 if beside else 92
+            whole = event.size().width() if beside else max(event.size().height() - 72, 2 * reading)
+            self._splitter.setSizes([whole - reading, reading])
+            self._split = True
+
+
+def _add(menu: QMenu, icon: str, text: str, do: Callable[[], object]) -> QAction:
+    action = menu.addAction(icons.icon(icon), text.replace("&", "&&"))
+    action.triggered.connect(do)
+    return action
+
+
+def _brief(name: str) -> str:
+    text = short(name)
+    return text if len(text) <= 40 else f"{text[:39]}…"
+
+
+def _empty_page(heading: str, text: str, actions: Actions, parent: QWidget) -> QWidget:
+    page = QWidget(parent)
+    column = QVBoxLayout(page)
+    column.setSpacing(8)
+    column.addStretch(1)
+    for words, rank in ((heading, "title"), (text, "second")):
+        label = QLabel(words, page)
+        label.setProperty("rank", rank)
+        label.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        label.setWordWrap(True)
+        column.addWidget(label)
+    line = QHBoxLayout()
+    line.addStretch(1)
+    for index, (words, do) in enumerate(actions):
+        button = QPushButton(words, page)
+        button.setProperty("rank", "primary" if index == 0 else "")
+        button.clicked.connect(do)
+        line.addWidget(button)
+    line.addStretch(1)
+    column.addLayout(line)
+    column.addStretch(2)
+    return page

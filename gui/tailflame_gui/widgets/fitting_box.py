@@ -1,0 +1,90 @@
+"""A combo box as wide as what is chosen, with an icon that says what it chooses; its items carry data and a tip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from PySide6.QtCore import QSignalBlocker, QSize, Qt
+from PySide6.QtGui import QPaintEvent, QStandardItemModel
+from PySide6.QtWidgets import (
+    QComboBox,
+    QSizePolicy,
+    QStyle,
+    QStyleOptionComboBox,
+    QStylePainter,
+    QWidget,
+)
+
+from tailflame_gui import icons
+
+_ICON = 14
+_AROUND = 44
+"""Frame, padding and arrow beside icon and text."""
+_ARROW = 24
+_WIDEST = 200
+
+
+class FittingBox(QComboBox):
+    """`tip` says what is chosen here: tooltip and accessible name."""
+
+    def __init__(self, icon: str, tip: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._icon = icons.icon(icon)
+        self.setToolTip(tip)
+        self.setAccessibleName(tip)
+        self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
+        self.currentIndexChanged.connect(self.updateGeometry)
+
+    def offer(self, items: Iterable[tuple[Any, str, str]]) -> None:
+        """Fills it with (data, text, tip), silently."""
+        with QSignalBlocker(self):
+            self.clear()
+            for data, text, tip in items:
+                self.addItem(text, data)
+                if tip:
+                    self.setItemData(self.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+        self.view().setMinimumWidth(self.view().sizeHintForColumn(0) + 32 if self.count() else 0)
+        self.updateGeometry()
+
+    def choose(self, data: object) -> None:
+        """Shows the item with this data, silently; the first where there is none."""
+        with QSignalBlocker(self):
+            self.setCurrentIndex(max(self.findData(data), 0) if self.count() else -1)
+        self.updateGeometry()
+
+    def enable(self, data: object, on: bool, reason: str) -> None:
+        """Lets an item be chosen or not; `reason` is its tip where not."""
+        model = self.model()
+        assert isinstance(model, QStandardItemModel)
+        item = model.item(self.findData(data))
+        item.setEnabled(on)
+        if not on:
+            item.setToolTip(reason)
+
+    def texts(self) -> list[str]:
+        return [self.itemText(index) for index in range(self.count())]
+
+    def sizeHint(self) -> QSize:
+        text = self.fontMetrics().horizontalAdvance(self.currentText())
+        return QSize(min(_ICON + 6 + text + _AROUND, _WIDEST), super().sizeHint().height())
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(_ICON + 6 + _AROUND, super().minimumSizeHint().height())
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter, option = QStylePainter(self), QStyleOptionComboBox()
+        self.initStyleOption(option)
+        # No icon in the option: the style would reserve the width of a list item's icon for it.
+        field = self.style().subControlRect(
+            QStyle.ComplexControl.CC_ComboBox, option, QStyle.SubControl.SC_ComboBoxEditField, self
+        )
+        painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
+        mode = self._icon.Mode.Normal if self.isEnabled() else self._icon.Mode.Disabled
+        left = field.left() + 2
+        self._icon.paint(painter, left, 0, _ICON, self.height(), Qt.AlignmentFlag.AlignCenter, mode)
+        left += _ICON + 6
+        room = self.width() - _ARROW - left
+        text = self.fontMetrics().elidedText(self.currentText(), Qt.TextElideMode.ElideRight, room)
+        painter.setPen(self.palette().color(self.foregroundRole()))
+        painter.drawText(left, 0, room + 2, self.height(), Qt.AlignmentFlag.AlignVCenter, text)
