@@ -65,19 +65,26 @@ class FlamegraphSvg:
 
     def sniff(self, head: bytes, name: str) -> float:
         text = decode_head(head)
-        if "<svg" not in text:
+        start = text.lstrip()
+        if "<svg" not in text or not start.startswith("<"):
             return NO
-        begins = text.lstrip().startswith(("<?xml", "<svg", "<!DOCTYPE svg", "<!--"))
+        begins = start.startswith(("<?xml", "<svg", "<!DOCTYPE svg", "<!--"))
         marked = any(mark in text for mark in _MARKS)
         return 0.3 + 0.3 * begins + 0.3 * marked + 0.05 * name.lower().endswith(".svg")
 
     def load(self, source: Source) -> Recording:
         boxes = scan(source)
+        if not boxes.ended:
+            raise ParseError(
+                f"{source.name} is cut short: the picture has no end.",
+                source=source.name,
+                advice="Copy it or write it again.",
+            )
         if not len(boxes):
             raise ParseError(
-                f"{source.name} is an SVG without a frame in it: a picture, or a flame graph that was cut off.",
+                f"{source.name} is an SVG picture, but no flame graph: it holds no frames.",
                 source=source.name,
-                advice="Open the flame graph that flamegraph.pl, inferno or cargo flamegraph wrote, or record anew.",
+                advice="Open a flame graph as flamegraph.pl, inferno or cargo flamegraph write it.",
             )
         return _recording(source, boxes)
 

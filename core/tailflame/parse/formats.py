@@ -8,11 +8,13 @@ from tailflame.errors import ParseError, UnknownFormat
 from tailflame.model import Recording
 from tailflame.parse.flamegraph_svg import FLAMEGRAPH_SVG
 from tailflame.parse.folded import FOLDED
+from tailflame.parse.hlog import HLOG
+from tailflame.parse.looks import looks_like
 from tailflame.parse.perf_script import PERF_SCRIPT
 from tailflame.parse.registry import Format
 from tailflame.parse.source import Progress, Source
 
-FORMATS: tuple[Format, ...] = (PERF_SCRIPT, FLAMEGRAPH_SVG, FOLDED)
+FORMATS: tuple[Format, ...] = (PERF_SCRIPT, FLAMEGRAPH_SVG, HLOG, FOLDED)
 
 
 def load(path: Path, *, format: str | None = None, progress: Progress | None = None) -> Recording:
@@ -28,10 +30,11 @@ def load(path: Path, *, format: str | None = None, progress: Progress | None = N
     scored = [(f.sniff(source.head, source.bare_name), f) for f in FORMATS]
     candidates = sorted((pair for pair in scored if pair[0] >= 0), key=lambda pair: -pair[0])
     if not candidates:
+        what, advice = looks_like(source.head)
         raise UnknownFormat(
-            f"{source.name} is none of the formats that Tailflame reads.",
+            f"{source.name} is none of the formats that Tailflame reads: it looks like {what}.",
             source=source.name,
-            advice=f"It reads {_titles()}.",
+            advice=advice or f"Tailflame reads {_titles()}.",
         )
     first: ParseError | None = None
     for _, candidate in candidates:

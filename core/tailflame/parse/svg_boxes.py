@@ -84,6 +84,8 @@ class Boxes:
     """Boxes whose title ends in ", 100%)" without decimals: what all these tools write for the root."""
     differential: bool = False
     own: bool = False
+    ended: bool = False
+    """The closing tag of an svg element was seen."""
     inverted: bool = False
     """What the file's script says."""
     decimals: int = 0
@@ -213,6 +215,8 @@ class _Scanner:
             self._until = "" if "]]>" in part else "]]>"
         elif part.startswith("svg"):
             self.boxes.own |= OWN_MARK in part
+        elif part.startswith("/svg"):
+            self.boxes.ended = True
         elif part.startswith("!ENTITY"):
             raise ParseError(
                 f"{self._source_name} defines entities of its own, which flame graphs never do:"
