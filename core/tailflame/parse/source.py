@@ -120,6 +120,11 @@ class Source:
         for block in self.line_blocks():
             yield from block
 
+    def report(self, share: float) -> None:
+        """Reports progress for a reader that does not read through `chunks`; raises Cancelled to stop it."""
+        if self._progress is not None:
+            self._progress(min(max(share, 0.0), 1.0))
+
     def text(self, limit: int) -> str:
         """The whole text. ParseError if it has more than `limit` bytes."""
         parts: list[bytes] = []
