@@ -169,9 +169,11 @@ def _facts(path: Path, _mtime: int, size: int, _inode: int) -> BinaryFacts:
 def _elf_facts(elf: Elf, path: Path, size: int) -> BinaryFacts:
     units = elf.units(_UNITS_READ)
     own = next((unit for unit in units if not _is_library(unit)), None)
-    language = _LANGUAGES.get(own.language, "") if own else ""
-    if not language and elf.find_name(rb"\x00(?:rust_begin_unwind|rust_panic|_ZN3std2rt|_RNv\w*3std2rt)"):
+    # A Rust program may hold C, but what starts it is Rust's.
+    if elf.find_name(rb"\x00(?:_ZN3std2rt|_RI?Nv\w{0,80}3std2rt|rust_begin_unwind\x00)"):
         language = _RUST
+    else:
+        language = _LANGUAGES.get(own.language, "") if own else ""
     share = _frame_pointer_share(elf, own_only=language == _RUST)
     optimised = _optimised(elf, units, language)
     return BinaryFacts(
@@ -231,7 +233,7 @@ def _frame_pointer_share(elf: Elf, *, own_only: bool) -> float | None:
             continue
         looked_at += 1
         kept += _X86_PROLOGUE.search(code) is not None
-    return kept / looked_at if looked_at >= 3 else None
+    return kept / looked_at if looked_at >= 2 else None
 
 
 def _is_own_rust(name: str) -> bool:

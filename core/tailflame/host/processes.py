@@ -6,6 +6,7 @@ those of the main thread alone, so the tasks are summed here, and it knows no pa
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -186,6 +187,21 @@ def find_target(tool: int, *, profiler: str = "perf") -> int | None:
         except (psutil.NoSuchProcess, psutil.ZombieProcess, psutil.AccessDenied):
             continue
     return None
+
+
+def exit_status(pid: int) -> int | None:
+    """How a process ended that its own parent has not taken note of yet: its code, or minus its signal.
+
+    None where it is too late, or it has not ended. The kernel shows it in field 52 of /proc/PID/stat, as wait() would.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    fields = stat[stat.rindex(")") + 2 :].split()
+    if fields[0] != "Z":
+        return None
+    return os.waitstatus_to_exitcode(int(fields[49]))
 
 
 class Family:

@@ -94,7 +94,7 @@ class Outcome:
         if self.signal is not None:
             return f"killed by {signal_name(self.signal)}"
         if self.code is None:
-            return "ended in a way that nobody could see"
+            return "ended"
         return "finished" if self.code == 0 else f"exited with code {self.code}"
 
 

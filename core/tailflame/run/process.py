@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from tailflame.errors import TargetError, ToolFailed, ToolMissing
+from tailflame.host.processes import exit_status
 
 Stream = Literal["stdout", "stderr", "tool"]
 
@@ -187,14 +188,17 @@ class Handle:
     """A process that is not our child, held by a descriptor: no signal ever reaches a stranger with its number."""
 
     def __init__(self, pid: int, ended: Callable[[], None]) -> None:
-        """Raises ProcessLookupError where it has ended already."""
+        """`ended` is called once, on the event loop. Raises ProcessLookupError where it has ended already."""
         self.pid = pid
         self._fd = os.pidfd_open(pid)
         self._ended = ended
         self.alive = True
+        self.returncode: int | None = None
+        """Its code, or minus its signal; None while it runs, and where its parent was faster than we."""
         asyncio.get_running_loop().add_reader(self._fd, self._end)
 
     def _end(self) -> None:
+        self.returncode = exit_status(self.pid)
         self.close()
         self._ended()
 

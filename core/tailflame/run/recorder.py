@@ -328,10 +328,11 @@ class Recorder:
             if source.is_file():
                 shutil.move(source, place)
         data = plan.artifacts.get("perf.data")
-        whole = data is None or perf_file.is_finished(data)
-        whole = whole and plan.result.is_file() and plan.result.stat().st_size > 0
-        mended = not whole and data is not None and data.is_file() and perf_file.mend(data)
-        return _Worth(whole=whole, mended=mended, counts=self._file.look())
+        recorded = data is None or perf_file.is_finished(data)
+        drawn = plan.result.is_file() and plan.result.stat().st_size > 0
+        mended = not recorded and data is not None and data.is_file() and perf_file.mend(data)
+        result = plan.result if drawn and recorded else data if recorded or mended else None
+        return _Worth(whole=drawn and recorded, mended=mended, result=result, counts=self._file.look())
 
     def _finish(self, child: Child, ended: float, worth: _Worth) -> Finished:
         """Say how it went; in a thread."""
@@ -345,22 +346,21 @@ class Recorder:
         # A target too short to be seen has run as long as the tool.
         seconds = self._elapsed if self._target is not None else ended - self._began
         mirrored = plan.mirrors_target and worth.whole
+        witnessed = self._target.returncode if self._target is not None else None
         target = Outcome.of(
             plan.target.name,
-            child.returncode if mirrored else None,
+            child.returncode if mirrored else witnessed,
             seconds,
             ended_by=self._asked or (Ending.ITSELF if error is None else Ending.RECORDER),
             forced=self._forced,
         )
-        result = plan.result if worth.whole else plan.artifacts.get("perf.data") if worth.mended else None
         if self._cancelled:
-            result = None
             _drop(plan)
         return Finished(
             target=target,
             tool=Outcome.of(tool.title, 0 if mirrored else child.returncode, ended - self._began),
             artifacts=MappingProxyType({role: path for role, path in plan.artifacts.items() if path.is_file()}),
-            result=result,
+            result=None if self._cancelled else worth.result,
             samples=worth.counts.samples,
             lost=worth.counts.lost,
             cancelled=self._cancelled,
@@ -391,6 +391,7 @@ class _Worth:
 
     whole: bool
     mended: bool
+    result: Path | None
     counts: perf_file.Counts
 
 

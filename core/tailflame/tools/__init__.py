@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from tailflame.tools.base import Capabilities, Capability, Plan, Target, Tool, command_line
+from tailflame.tools.cargo_flamegraph import CargoFlamegraph, CargoKind, CargoOptions
 from tailflame.tools.perf_record import CallGraph, PerfOptions, PerfRecord
 
 PERF_RECORD = PerfRecord()
-TOOLS = (PERF_RECORD,)
+CARGO_FLAMEGRAPH = CargoFlamegraph()
+TOOLS = (PERF_RECORD, CARGO_FLAMEGRAPH)
 
 
-def tool_named(name: str) -> PerfRecord:
+def tool_named(name: str) -> PerfRecord | CargoFlamegraph:
     """The tool called `name`."""
     return next(tool for tool in TOOLS if tool.name == name)
 
 
 __all__ = [
+    "CARGO_FLAMEGRAPH",
     "PERF_RECORD",
     "TOOLS",
     "CallGraph",
     "Capabilities",
     "Capability",
+    "CargoFlamegraph",
+    "CargoKind",
+    "CargoOptions",
     "PerfOptions",
     "PerfRecord",
     "Plan",

@@ -57,7 +57,7 @@ DWARF_BUFFER_PAGES = 2048
 """8 MiB per CPU hold a second of 8 KiB stacks at 997 Hz; perf's own 512 KiB, an ordinary user's share, hold 60 ms."""
 
 # "[ perf record: Woken up 1 times to write data ]", its warnings, and the failures that `explain` knows.
-_OWN_LINES = re.compile(
+OWN_LINES = re.compile(
     r"^(\[ ?perf record: .*\]"
     r"|(WARNING|Warning|warning): .*|Warning:$|Error:$"
     r"|failed to write perf data, error: .*"
@@ -132,7 +132,7 @@ class PerfRecord:
             duration_s=options.duration_s,
             mirrors_target=True,
             samples_hz=_expected_rate(options),
-            own_lines=_OWN_LINES,
+            own_lines=OWN_LINES,
         )
 
     def explain(self, output: str, plan: Plan) -> TailflameError | None:
