@@ -178,8 +178,7 @@ def find_target(tool: int, *, profiler: str = "perf") -> int | None:
     for pid in (tool, *descendants(tool)):
         try:
             process = psutil.Process(pid)
-            words = process.cmdline()
-            if "record" not in words[1:2] or not Path(words[0]).name.startswith(profiler):
+            if not _is_recording(process.cmdline(), profiler):
                 continue
             for child in process.children():
                 if child.name() != f"{profiler}-exec" and child.status() != psutil.STATUS_ZOMBIE:
@@ -187,6 +186,14 @@ def find_target(tool: int, *, profiler: str = "perf") -> int | None:
         except (psutil.NoSuchProcess, psutil.ZombieProcess, psutil.AccessDenied):
             continue
     return None
+
+
+def _is_recording(words: list[str], profiler: str) -> bool:
+    """`perf record …`, or a script of that name with its interpreter in front."""
+    return any(
+        Path(word).name.startswith(profiler) and words[at + 1 : at + 2] == ["record"]
+        for at, word in enumerate(words[:2])
+    )
 
 
 def exit_status(pid: int) -> int | None:

@@ -70,11 +70,15 @@ class Host:
     max_sample_rate: int | None = None
     perf: Path | None = None
     perf_version: str = ""
+    perf_problem: str = ""
+    """What is wrong with a perf that is there and does not run, as a sentence."""
     refused: str = ""
     """perf's refusal in its own words, where it may not open any event."""
     user_only: bool = False
     """perf may see user space alone: events carry `:u`, kernel frames are missing."""
     events: Mapping[str, Support] = field(default_factory=lambda: MappingProxyType({}))
+    sees_kernel_addresses: bool = False
+    """/proc/kallsyms shows addresses to this process, so that kernel functions get their names."""
     lbr: Support = Support(False, "not probed")
 
     def has_tool(self, name: str) -> Path | None:
@@ -152,8 +156,22 @@ def _cpu_model() -> str:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
 
 
+def _sees_kernel_addresses() -> bool:
+    """Restricted, all addresses read as zero."""
+    try:
+        with Path("/proc/kallsyms").open("rb") as symbols:
+            head = symbols.read(4096)
+    except OSError:
+        return False
+    return any(line[:16].strip(b"0") for line in head.splitlines()[:-1] if b" " in line[16:17])
+
+
 def _with_perf(host: Host, perf: Path) -> Host:
-    version = ask(perf, "version").stdout.removeprefix("perf version").strip()
+    answer = ask(perf, "version")
+    if answer.returncode != 0:
+        # Ubuntu's /usr/bin/perf is a script that looks for the perf of the running kernel.
+        return replace(host, perf_problem=f"{perf} does not run: {_first_words(answer.stderr)}")
+    version = answer.stdout.removeprefix("perf version").strip()
     events, user_only, refused = _probe_events(perf)
     if events.get("instructions", Support(False)).available:
         suffix = ":u" if user_only else ""
@@ -165,6 +183,7 @@ def _with_perf(host: Host, perf: Path) -> Host:
         refused=refused,
         user_only=user_only,
         events=MappingProxyType(events),
+        sees_kernel_addresses=_sees_kernel_addresses(),
         lbr=_probe_lbr(perf, events, user_only),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tailflame.tools.base import Capabilities, Capability, Plan, Target, Tool, command_line
 from tailflame.tools.cargo_flamegraph import CargoFlamegraph, CargoKind, CargoOptions
 from tailflame.tools.perf_record import CallGraph, PerfOptions, PerfRecord
+from tailflame.tools.preflight import Finding, Level, doctor, preflight
 
 PERF_RECORD = PerfRecord()
 CARGO_FLAMEGRAPH = CargoFlamegraph()
@@ -26,11 +27,15 @@ __all__ = [
     "CargoFlamegraph",
     "CargoKind",
     "CargoOptions",
+    "Finding",
+    "Level",
     "PerfOptions",
     "PerfRecord",
     "Plan",
     "Target",
     "Tool",
     "command_line",
+    "doctor",
+    "preflight",
     "tool_named",
 ]

@@ -140,11 +140,9 @@ class PerfRecord:
 
 
 def _expected_rate(options: PerfOptions) -> float:
-    """Samples per CPU second, where every event ticks with the CPU's time; 0 where one comes when it likes."""
+    """Samples per CPU second of the events that tick with the CPU's time; the others come when they like."""
     ticking = {"cycles", "instructions", "cpu-clock", "task-clock"}
-    if all(name.partition(":")[0] in ticking for name in options.events):
-        return float(options.frequency * len(options.events))
-    return 0.0
+    return float(options.frequency * sum(name.partition(":")[0] in ticking for name in options.events))
 
 
 def explain(output: str, artifacts: Mapping[str, Path]) -> TailflameError | None:
