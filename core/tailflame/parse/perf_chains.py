@@ -24,6 +24,7 @@ _CACHE = 48 * 1024 * 1024
 """Characters of text remembered."""
 
 _INLINED = "(inlined)"
+_KERNEL = "\tffff"
 _FRAMEISH = re.compile(r"\s+(?:0x)?[0-9a-f]{1,16}(?:\s|$)")
 
 
@@ -41,8 +42,12 @@ class Chains:
     """By root frame: the stack of each chain seen of late."""
     _callers: dict[str, list[int]] = field(default_factory=dict)
     """A chain's text without its leaf: its frames, root first."""
+    _interrupted: dict[str, list[int]] = field(default_factory=dict)
+    """The same below a leaf in the kernel: the first user frame is where it was entered, not a caller."""
     _groups: dict[str, tuple[int, ...]] = field(default_factory=dict)
     """A line, with its source line and the inlined frames above it: its frames, outermost first."""
+    _exact: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """The same for leaves, and for what the kernel interrupted."""
     _remembered: int = 0
     _trie: Trie = field(default_factory=Trie)
     _flat: array[int] = field(default_factory=lambda: array("i"))
@@ -52,7 +57,7 @@ class Chains:
 
     def frame(self, frame: PerfFrame) -> int:
         if not self.keep_addresses:
-            frame = frame._replace(address=NONE, offset=NONE)
+            frame = frame._replace(address=NONE, offset=NONE, exact=True)
         return self.frames.setdefault(frame, len(self.frames))
 
     def root(self, comm: str) -> int:
@@ -92,43 +97,47 @@ class Chains:
         if not chain:
             return []
         leaf_end = _group_end(chain)
-        group, rest = chain[:leaf_end], chain[leaf_end + 1 :]
-        callers = self._callers.get(rest)
+        leaf, rest = chain[:leaf_end], chain[leaf_end + 1 :]
+        in_kernel = leaf.startswith(_KERNEL)
+        known = self._interrupted if in_kernel else self._callers
+        callers = known.get(rest)
         if callers is None:
-            callers = self._parse(rest) if rest else []
+            callers = self._parse(rest, in_kernel=in_kernel) if rest else []
             if callers is None:
                 return None
             self._remember(len(rest))
-            self._callers[rest] = callers
-        leaf = self._groups.get(group)
-        if leaf is None:
-            leaf = self._group(group)
-            if leaf is None:
-                return None
-        return [*callers, *leaf]
+            known[rest] = callers
+        frames = self._exact.get(leaf) or self._group(leaf, exact=True)
+        return None if frames is None else [*callers, *frames]
 
     def finish(self) -> tuple[StackTable, Int32]:
         """The distinct stacks as a trie, and the row of each number that `stack` and `add` gave."""
         self._merge()
         return self._trie.table(), np.concatenate([np.empty(0, np.int32), *self._leaves])
 
-    def _parse(self, chain: str) -> list[int] | None:
+    def _parse(self, chain: str, *, in_kernel: bool) -> list[int] | None:
         lines = chain.split("\n")
         if "\n " in chain:
             lines = _with_sources(lines)
         if _INLINED in chain:
             lines = _grouped(lines)
         found = list(map(self._groups.get, lines))
+        if in_kernel:
+            entered = next((i for i, line in enumerate(lines) if not line.startswith(_KERNEL)), NONE)
+            if entered >= 0:
+                found[entered] = self._exact.get(lines[entered]) or self._group(lines[entered], exact=True)
+                if found[entered] is None:
+                    return None
         if None in found:
             for index, line in enumerate(lines):
                 if found[index] is None:
-                    found[index] = self._group(line)
+                    found[index] = self._group(line, exact=False)
                     if found[index] is None:
                         return None
         found.reverse()
         return [frame for frames in found if frames for frame in frames]
 
-    def _group(self, text: str) -> tuple[int, ...] | None:
+    def _group(self, text: str, *, exact: bool) -> tuple[int, ...] | None:
         """The frames of one physical frame's lines, outermost first; None where one is no frame.
 
         perf marks the last frame of a run of inlined ones "(inlined)" as well, without a frame of its own for the
@@ -152,9 +161,10 @@ class Chains:
                     module, address = "", frame.address
                     kind = FrameKind.KERNEL if address >= KERNEL_HALF else FrameKind.USER
                     frame = frame._replace(kind=kind)
-                numbers.append(self.frame(frame))
+                numbers.append(self.frame(frame._replace(exact=exact)))
         self._remember(len(text))
-        found = self._groups[text] = tuple(numbers)
+        found = tuple(numbers)
+        (self._exact if exact else self._groups)[text] = found
         return found
 
     def _remember(self, characters: int) -> None:
@@ -162,8 +172,8 @@ class Chains:
         if self._remembered > _CACHE:
             for known in self._known.values():
                 known.clear()
-            self._callers.clear()
-            self._groups.clear()
+            for memory in (self._callers, self._interrupted, self._groups, self._exact):
+                memory.clear()
             self._remembered = characters
 
     def _merge(self) -> None:

@@ -46,6 +46,7 @@ class PerfFrame(NamedTuple):
 
     address: as printed (a file offset for user code since perf 5.19, a run-time address before that, and always
     so without a call chain); -1 where unknown. offset: from the start of the symbol; -1 where it is not printed.
+    exact: whether the address is that of the sampled instruction, not the one that a call returns to.
     """
 
     name: str
@@ -55,6 +56,14 @@ class PerfFrame(NamedTuple):
     line: int = NONE
     address: int = NONE
     offset: int = NONE
+    exact: bool = True
+
+    @property
+    def is_unresolved(self) -> bool:
+        """Whether perf found no symbol: the name only tells the module."""
+        return self.name == UNKNOWN or (
+            self.offset == NONE and self.name == f"[{self.module.rsplit('/', 1)[-1]}]" and bool(self.module)
+        )
 
 
 def frames_of(text: str) -> tuple[PerfFrame, ...] | None:

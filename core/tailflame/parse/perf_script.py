@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import codecs
 from array import array
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -39,6 +40,18 @@ class PerfSamples:
     samples: SampleTable
     threads: tuple[Thread, ...]
     events: tuple[Event, ...]
+
+    def ordered(self, names: Iterable[str]) -> PerfSamples:
+        """The same with the events in the order of `names`, as they were asked for, and not as they came."""
+        wanted = {name: place for place, name in enumerate(names)}
+        order = sorted(range(len(self.events)), key=lambda i: wanted.get(self.events[i].name, len(wanted)))
+        place = np.argsort(order).astype(np.int32)
+        event = readonly(place[self.samples.event], np.int32)
+        return replace(
+            self,
+            events=tuple(self.events[i] for i in order),
+            samples=replace(self.samples, event=event),
+        )
 
     def profile(self) -> StackProfile:
         return StackProfile(
@@ -340,6 +353,7 @@ class PerfScript:
                 details=reader.first_ignored,
             )
         header = from_comments(reader.comments)
+        found = found.ordered(event.name for event in header.events)
         lost = reader.records.lost or None
         recording = Recording(
             tool="perf",

@@ -1,0 +1,198 @@
+"""What spoils a recording of perf, as the lines under its title."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from tailflame.model import Caution, FrameKind
+from tailflame.model.stacks import Int32
+from tailflame.parse.debug_info import State
+from tailflame.parse.perf_file import PerfFile
+from tailflame.parse.perf_script import PerfSamples
+from tailflame.units import count, percent
+
+FEW_SAMPLES = 1000
+_UNRESOLVED_SHARE = 0.05
+_KERNEL_HIDDEN_SHARE = 0.5
+_DEEP_SHARE = 0.01
+_CUT_SHARE = 0.10
+_KERNEL_STACK_LIMIT = 127
+"""kernel.perf_event_max_stack, where nobody has raised it."""
+
+_SAME_ARCH = {"amd64": "x86_64", "arm64": "aarch64"}
+_STARTS = frozenset(
+    (
+        *("_start", "__libc_start_main", "__libc_start_call_main", "__libc_start_main_impl", "main", "start_thread"),
+        *("clone", "clone3", "__clone", "__clone3", "_dl_start_user", "_dl_start", "ret_from_fork_asm"),
+        *("ret_from_fork", "entry_SYSCALL_64_after_hwframe", "secondary_startup_64", "start_kernel"),
+    )
+)
+"""Functions at which a whole stack begins."""
+
+
+def few_samples(samples: int) -> tuple[Caution, ...]:
+    if samples >= FEW_SAMPLES:
+        return ()
+    there = "There is only 1 sample" if samples == 1 else f"There are only {count(samples)} samples"
+    return (Caution(f"{there}: small shares are guesses.", "Record for longer, or at a higher frequency."),)
+
+
+def lost_events(lost: int, samples: int) -> tuple[Caution, ...]:
+    if not lost:
+        return ()
+    total = lost + samples
+    return (
+        Caution(
+            f"{count(lost)} of {count(total)} samples were lost ({percent(lost / total)}).",
+            "Record with a larger buffer (-m 4M), at a lower frequency, or with a smaller dwarf stack.",
+        ),
+    )
+
+
+def of_file(file: PerfFile, samples: int) -> tuple[Caution, ...]:
+    """What the file itself tells."""
+    found: list[Caution] = []
+    if not file.whole:
+        found.append(
+            Caution(
+                f"{file.path.name} is cut short: only what comes before the cut is shown.",
+                "Copy it again if the original is whole.",
+            )
+        )
+    elif not file.closed:
+        found.append(
+            Caution(
+                f"perf record was killed before it could close {file.path.name}: its last moments, the machine and the"
+                " command are missing.",
+                "Stop perf record with Ctrl-C (SIGINT) rather than by killing it.",
+            )
+        )
+    found += lost_events(file.lost, samples)
+    if file.tally.throttled:
+        times = "once" if file.tally.throttled == 1 else f"{count(file.tally.throttled)} times"
+        found.append(
+            Caution(
+                f"The kernel paused sampling {times}, because it took too much time.",
+                "Record at a lower frequency.",
+            )
+        )
+    here = platform.machine()
+    there = _SAME_ARCH.get(file.header.arch, file.header.arch)
+    if there and there != here:
+        found.append(
+            Caution(
+                f"It was recorded on another architecture ({there}; this machine is {here}): functions of binaries that"
+                " are not here have no names.",
+                "Open it on the machine that recorded it, or copy the output of perf script from there.",
+            )
+        )
+    return tuple(found)
+
+
+def of_samples(samples: PerfSamples, *, unwound: bool) -> tuple[Caution, ...]:
+    """What the stacks tell, before inlined frames are put in. unwound: whether perf unwound copies of the stack."""
+    stack = samples.samples.stack[samples.samples.stack >= 0]
+    if not len(stack):
+        return ()
+    found: list[Caution] = []
+    unresolved = np.array([frame.is_unresolved for frame in samples.frames])
+    kernel = np.array([frame.kind is FrameKind.KERNEL for frame in samples.frames])
+    top = samples.stacks.frame[stack]
+    hidden = kernel[top] & unresolved[top]
+    in_kernel = int(kernel[top].sum())
+    names_hidden = in_kernel > 0 and hidden.sum() > _KERNEL_HIDDEN_SHARE * in_kernel
+    if names_hidden:
+        found.append(
+            Caution(
+                "The kernel's function names are hidden.",
+                "Before you record: sudo sysctl kernel.kptr_restrict=0 kernel.perf_event_paranoid=1",
+            )
+        )
+    nameless = unresolved[top] & ~hidden if names_hidden else unresolved[top]
+    if nameless.mean() > _UNRESOLVED_SHARE:
+        modules = _most(samples.frames[number].module or "memory of no file" for number in top[nameless])
+        found.append(
+            Caution(
+                f"{percent(float(nameless.mean()))} of the samples are in functions without a name"
+                f" (most in {modules}).",
+                "Build with symbols (strip = false), or install the package with its debug symbols.",
+            )
+        )
+    depth = samples.stacks.depths()
+    is_deep = float((depth[stack] >= _KERNEL_STACK_LIMIT).mean())
+    if is_deep > _DEEP_SHARE and not unwound:
+        found.append(
+            Caution(
+                f"{percent(is_deep)} of the stacks are as deep as the kernel records ({_KERNEL_STACK_LIMIT} frames):"
+                " their outer frames are missing.",
+                "Before you record: sudo sysctl kernel.perf_event_max_stack=1024",
+            )
+        )
+    if unwound:
+        cut = _share_cut(samples, stack, depth)
+        if cut > _CUT_SHARE:
+            found.append(
+                Caution(
+                    f"{percent(cut)} of the stacks end before the function in which their thread began: the copied part"
+                    " of the stack was too small, or a binary has no unwind information.",
+                    "Record with a larger copy (--call-graph dwarf,32768), or with frame pointers.",
+                )
+            )
+    return tuple(found)
+
+
+def _share_cut(samples: PerfSamples, stack: Int32, depth: Int32) -> float:
+    """Share of the samples whose outermost function is user code, and none that a thread begins in."""
+    whole = np.array(
+        [frame.name in _STARTS or frame.kind in (FrameKind.KERNEL, FrameKind.OTHER) for frame in samples.frames]
+    )
+    leaves, seen = np.unique(stack, return_counts=True)
+    outermost = leaves.copy()
+    while len(inner := np.flatnonzero(depth[outermost] > 1)):  # depth 0 is the thread's name
+        outermost[inner] = samples.stacks.parent[outermost[inner]]
+    return float(seen[~whole[samples.stacks.frame[outermost]]].sum() / seen.sum())
+
+
+def of_modules(states: Mapping[str, State], *, demangled: bool) -> tuple[Caution, ...]:
+    """What became of the binaries when inlined functions and source lines were looked up."""
+    found: list[Caution] = []
+    changed = sorted(module for module, state in states.items() if state is State.CHANGED)
+    if changed:
+        one = len(changed) == 1
+        found.append(
+            Caution(
+                f"{_listed(changed)} {'has' if one else 'have'} been rebuilt since this was recorded: inlined functions"
+                f" and source lines of {'it' if one else 'them'} are left out.",
+                "Record again, or put the recorded build back.",
+            )
+        )
+    large = sorted(module for module, state in states.items() if state is State.TOO_LARGE)
+    if large:
+        found.append(
+            Caution(f"The debug information of {_listed(large)} is too large: inlined functions are left out.")
+        )
+    if not demangled:
+        found.append(
+            Caution(
+                "Names of inlined functions are shown as the linker knows them, because c++filt is missing.",
+                "Install binutils.",
+            )
+        )
+    return tuple(found)
+
+
+def _most(modules: Iterable[str]) -> str:
+    tally: dict[str, int] = {}
+    for module in modules:
+        tally[module] = tally.get(module, 0) + 1
+    return max(tally, key=lambda module: tally[module]).rsplit("/", 1)[-1]
+
+
+def _listed(paths: list[str]) -> str:
+    names = [path.rsplit("/", 1)[-1] for path in paths]
+    if len(names) > 3:
+        return f"{', '.join(names[:2])} and {len(names) - 2} more"
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]

@@ -1,0 +1,197 @@
+"""perf.data files: perf reads them (`perf script`), debug information adds inlined functions and source lines."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import struct
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+
+from tailflame.errors import ParseError, ToolFailed
+from tailflame.model import NONE, Caution, Recording
+from tailflame.parse import perf_cautions
+from tailflame.parse.perf_file import PerfFile, is_perf_data, read_perf_file
+from tailflame.parse.perf_run import Ended, fields_for, run_script
+from tailflame.parse.perf_script import PerfText
+from tailflame.parse.registry import NO
+from tailflame.parse.source import Source
+from tailflame.parse.symbols import refine
+
+_READ_SHARE = 0.85
+"""Of the progress: reading; the rest is debug information."""
+_COPY = 4 * 1024 * 1024
+_DATA_SIZE_AT, _FEATURES_AT = 48, 72
+"""Where a perf.data file's header says how large its data is, and what follows it."""
+
+
+class PerfData:
+    name = "perf-data"
+    title = "perf.data"
+
+    def sniff(self, head: bytes, name: str) -> float:
+        return 1.0 if is_perf_data(head) else NO
+
+    def load(self, source: Source) -> Recording:
+        """Beside ParseError and Cancelled it raises ToolMissing and ToolFailed for perf."""
+        with _plain(source) as path:
+            file = replace(read_perf_file(path), path=source.path)
+            with _whole(file, path, source) as readable:
+                reader, ended, _ = run_script(
+                    readable, fields=fields_for(file.header.fields), watch=lambda text: _report(source, file, text)
+                )
+        return _recording(source, file, reader, ended)
+
+
+PERF_DATA = PerfData()
+
+
+def _recording(source: Source, file: PerfFile, reader: PerfText, ended: Ended) -> Recording:
+    found = reader.finish()
+    if not len(reader):
+        raise _without_samples(source, file, ended)
+    found = found.ordered(event.name for event in file.header.events)
+    header = file.header
+    warnings: list[Caution] = []
+    if ended.code:
+        warnings.append(
+            Caution(f"perf script stopped early ({ended.last_complaint or f'exit code {ended.code}'}).", "")
+        )
+    warnings += perf_cautions.of_file(file, len(reader))
+    warnings += perf_cautions.few_samples(len(reader))
+    warnings += perf_cautions.of_samples(found, unwound="STACK_USER" in header.fields)
+    warnings += _of_owner(source.path)
+    warnings += reader.cautions()
+    refined = refine(
+        found,
+        mappings=reader.records.mappings,
+        build_ids=header.build_ids,
+        progress=lambda share: source.report(_READ_SHARE + (1 - _READ_SHARE) * share),
+    )
+    warnings += perf_cautions.of_modules(refined.states, demangled=refined.demangled)
+    lost = file.lost if not file.tally.compressed else reader.records.lost
+    return Recording(
+        tool="perf",
+        format=PERF_DATA.name,
+        source=source.name,
+        results=(refined.samples.profile(),),
+        meta=header.meta(found.samples, lost=lost),
+    ).with_warnings(*warnings)
+
+
+def _without_samples(source: Source, file: PerfFile, ended: Ended) -> ParseError | ToolFailed:
+    if ended.code:
+        return ToolFailed(
+            f"perf cannot read {source.name}: {ended.last_complaint or f'it ended with exit code {ended.code}'}",
+            advice="It may have been recorded by a newer perf: install that, or record again.",
+            details=ended.complaints,
+        )
+    if file.lost:
+        return ParseError(
+            f"{source.name} holds no samples: all {file.lost:,} were lost while it was recorded.",
+            source=source.name,
+            advice="Record at a lower frequency, with a larger buffer (-m 4M), or with a smaller dwarf stack.",
+        )
+    return ParseError(
+        f"{source.name} holds no samples.",
+        source=source.name,
+        advice="The program may have ended too soon, or waited all the time: record for longer, or sample cpu-clock.",
+        details=ended.complaints,
+    )
+
+
+def _report(source: Source, file: PerfFile, text: PerfText) -> None:
+    """Progress by samples; where these are compressed, by time."""
+    if file.tally.samples:
+        share = len(text) / file.tally.samples
+    elif file.header.last_ns > file.header.first_ns and text.latest_ns != NONE:
+        share = (text.latest_ns - file.header.first_ns) / (file.header.last_ns - file.header.first_ns)
+    else:
+        share = 0.0
+    source.report(_READ_SHARE * share)
+
+
+def _of_owner(path: Path) -> tuple[Caution, ...]:
+    owner = path.stat().st_uid
+    if owner in (0, os.geteuid()):
+        return ()
+    try:
+        name = pwd.getpwuid(owner).pw_name
+    except KeyError:
+        name = f"user {owner}"
+    return (
+        Caution(
+            f"This file belongs to {name}: perf by itself refuses what another user may have made up, and was told to"
+            " read it (-f).",
+        ),
+    )
+
+
+@contextlib.contextmanager
+def _plain(source: Source) -> Iterator[Path]:
+    """The file as perf can open it: itself, or unpacked for as long as that takes."""
+    if not source.compression:
+        yield source.path
+        return
+    with _temporary(source) as copy:
+        for chunk in source.chunks(_COPY):
+            copy.write(chunk)
+        copy.flush()
+        yield Path(copy.name)
+
+
+@contextlib.contextmanager
+def _whole(file: PerfFile, path: Path, source: Source) -> Iterator[Path]:
+    """The file with its true size in its header, and without the record in which it was cut.
+
+    perf shows nothing at all of a file that ends within a record, and little of one that was never closed.
+    """
+    if file.whole and file.closed:
+        yield path
+        return
+    if not file.tally.samples and not file.tally.compressed:
+        raise ParseError(
+            f"{source.name} ends before its first sample.",
+            source=source.name,
+            advice="Copy it again, or record again: perf record was stopped too early, or killed.",
+        )
+    with path.open("rb") as raw, _temporary(source) as copy:
+        left = file.tally.end
+        while left:
+            chunk = raw.read(min(_COPY, left))
+            if not chunk:
+                break
+            copy.write(chunk)
+            left -= len(chunk)
+            source.report(0.0)
+        if not file.is_pipe:
+            order = ">" if file.big_endian else "<"
+            copy.seek(_DATA_SIZE_AT - 8)
+            raw.seek(_DATA_SIZE_AT - 8)
+            (data_at,) = struct.unpack(f"{order}Q", raw.read(8))
+            copy.write(struct.pack(f"{order}2Q", data_at, file.tally.end - data_at))
+            copy.seek(_FEATURES_AT)
+            copy.write(bytes(32))
+        copy.flush()
+        yield Path(copy.name)
+
+
+@contextlib.contextmanager
+def _temporary(source: Source) -> Iterator[BinaryIO]:
+    """A file for as long as it is read."""
+    folder = tempfile.gettempdir()
+    try:
+        with tempfile.NamedTemporaryFile(prefix="tailflame-", suffix=".perf.data", dir=folder) as copy:
+            yield copy  # type: ignore[misc]
+    except OSError as error:
+        raise ParseError(
+            f"{source.name} cannot be unpacked into {folder}: {error.strerror}.",
+            source=source.name,
+            advice=f"Make room in {folder} ({shutil.disk_usage(folder).free // 1_000_000:,} MB are free), or set TMPDIR"
+            " to a folder that has more.",
+        ) from error

@@ -1,0 +1,138 @@
+"""`perf script` as a child process: its text streamed into the reader, its complaints kept, killed on cancel."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from tailflame.errors import ToolFailed, ToolMissing
+from tailflame.parse.perf_script import PerfText
+
+_FIELDS = ("comm", "pid", "tid", "cpu", "time", "period", "event", "ip", "sym", "symoff", "dso")
+_NEEDS = {"cpu": "CPU", "time": "TIME", "pid": "TID", "tid": "TID"}
+"""Fields that perf refuses to print where the samples do not carry them; a period it always has."""
+_REFUSED = re.compile(r"Cannot print '(\w+)' field")
+_MAX_STACK = 4096
+"""Frames: perf cuts at 127 by default, also what it unwinds itself."""
+
+_PIPE = 1024 * 1024
+_POLL_MS = 100
+_STDERR_LIMIT = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How perf script ended: its exit code (negative: the signal that killed it) and what it complained of."""
+
+    code: int
+    complaints: str
+
+    @property
+    def last_complaint(self) -> str:
+        lines = [line.strip() for line in self.complaints.splitlines() if line.strip()]
+        return lines[-1] if lines else ""
+
+
+def perf_program() -> str:
+    """perf's path; ToolMissing where it is not installed."""
+    found = shutil.which("perf")
+    if found is None:
+        raise ToolMissing(
+            "Reading a perf.data file needs perf, and perf is not installed.",
+            advice="Install it: sudo apt install linux-perf (Debian), linux-tools-generic (Ubuntu),"
+            " or perf (Fedora, Arch).",
+        )
+    return found
+
+
+def script_argv(perf: str, path: Path, fields: Iterable[str]) -> list[str]:
+    """-f: perf refuses a file of another user, which guards against reading what somebody else planted; the user has
+    chosen this one."""
+    return [
+        *(perf, "script", "-f", "-i", str(path), "--no-inline", "--ns", "--max-stack", str(_MAX_STACK)),
+        *("--show-mmap-events", "--show-lost-events", "-F", ",".join(fields)),
+    ]
+
+
+def fields_for(carried: frozenset[str]) -> tuple[str, ...]:
+    """The fields to ask for, where every sample carries `carried` (perf's words; empty: not known)."""
+    return tuple(f for f in _FIELDS if not carried or f not in _NEEDS or _NEEDS[f] in carried)
+
+
+def run_script(
+    path: Path, *, fields: Sequence[str], watch: Callable[[PerfText], None]
+) -> tuple[PerfText, Ended, tuple[str, ...]]:
+    """What perf script prints of a file: the reader that took it in (not yet finished), how perf ended, its argv.
+
+    watch: called at least ten times a second; what it raises (Cancelled) kills perf.
+    Raises ToolMissing, and ToolFailed where perf is killed or cannot be started.
+    """
+    perf = perf_program()
+    asked = list(fields)
+    while True:
+        argv = script_argv(perf, path, asked)
+        reader = PerfText(keep_addresses=True)
+        ended = _run(argv, reader, watch)
+        refused = _REFUSED.search(ended.complaints)
+        if ended.code and refused and refused[1] in asked:
+            asked.remove(refused[1])
+            continue
+        if ended.code < 0:
+            raise ToolFailed(
+                f"perf script was killed by signal {-ended.code} while it read {path}.",
+                advice="Signal 9 often means that memory ran out: close other programs, or record for less long.",
+                details=ended.complaints,
+            )
+        return reader, ended, tuple(argv)
+
+
+def _run(argv: Sequence[str], reader: PerfText, watch: Callable[[PerfText], None]) -> Ended:
+    with tempfile.TemporaryFile() as complaints:
+        try:
+            child = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=complaints,
+                env=_environment(),
+                pipesize=_PIPE,
+            )
+        except OSError as error:
+            raise ToolFailed(f"{argv[0]} cannot be started: {error.strerror}.") from error
+        with child:
+            try:
+                assert child.stdout is not None
+                _stream(child.stdout, reader, watch)
+            except BaseException:
+                child.kill()
+                raise
+        complaints.seek(0)
+        return Ended(child.returncode, complaints.read(_STDERR_LIMIT).decode(errors="backslashreplace"))
+
+
+def _stream(output: IO[bytes], reader: PerfText, watch: Callable[[PerfText], None]) -> None:
+    """perf may be silent for long while it reads symbols: wait in steps, so that a cancel is heard."""
+    descriptor = output.fileno()
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    while True:
+        if poll.poll(_POLL_MS):
+            data = os.read(descriptor, _PIPE)
+            if not data:
+                return
+            reader.feed(data)
+        watch(reader)
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without translations, pagers, and the search of the network for debug information."""
+    kept = {k: v for k, v in os.environ.items() if k != "DEBUGINFOD_URLS" and not k.startswith("LC_")}
+    return {**kept, "LC_ALL": "C", "PAGER": "cat", "PERF_PAGER": "cat"}
