@@ -10,11 +10,12 @@ from tailflame.parse.flamegraph_svg import FLAMEGRAPH_SVG
 from tailflame.parse.folded import FOLDED
 from tailflame.parse.hlog import HLOG
 from tailflame.parse.looks import looks_like
+from tailflame.parse.perf_data import PERF_DATA
 from tailflame.parse.perf_script import PERF_SCRIPT
 from tailflame.parse.registry import Format
 from tailflame.parse.source import Progress, Source
 
-FORMATS: tuple[Format, ...] = (PERF_SCRIPT, FLAMEGRAPH_SVG, HLOG, FOLDED)
+FORMATS: tuple[Format, ...] = (PERF_DATA, PERF_SCRIPT, FLAMEGRAPH_SVG, HLOG, FOLDED)
 
 
 def load(path: Path, *, format: str | None = None, progress: Progress | None = None) -> Recording:
