@@ -12,11 +12,13 @@ from tailflame.analyse.names import module_label
 from tailflame.analyse.reading import Sentence, read
 from tailflame.analyse.tree import CallTree, TreeOptions, build_tree
 from tailflame.model import FrameKind, StackProfile
+from tailflame.model.stacks import Float64
 from tailflame_gui.theme import Tokens
 from tailflame_gui.widgets import flame_paint
-from tailflame_gui.widgets.flame_colors import ColorBy, FlameColors, color_tree
+from tailflame_gui.widgets.flame_colors import ColorBy, FlameColors, color_tree, on_cpu
 from tailflame_gui.widgets.flame_paint import Boxes
 from tailflame_gui.widgets.flame_scene import FlameScene, FrameFacts
+from tailflame_gui.widgets.flame_search import Matches, PatternError, search
 
 KIND_WORDS = {
     FrameKind.USER: "user",
@@ -37,6 +39,14 @@ class FlameSettings:
     color_by: ColorBy = ColorBy.CRATE
 
 
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is searched for."""
+
+    pattern: str
+    ignore_case: bool = True
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class FlamePicture:
     """A profile as `settings` ask: the tree, its boxes, their colours, and what can be said of it in words."""
@@ -47,18 +57,22 @@ class FlamePicture:
     colors: FlameColors
     boxes: Boxes
     sentences: tuple[Sentence, ...]
+    query: Query | None
+    matches: Matches | None
+    """What `query` has found in this picture."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TreeFacts:
-    """The hover card of a tree's nodes. `whole`: the profile's weight without any filter."""
+    """The hover card of a tree's nodes. `whole`: the profile's weight without any filter; own: flame_colors.on_cpu."""
 
     tree: CallTree
     whole: float
+    own: Float64
 
     def __call__(self, node: int) -> FrameFacts:
         tree = self.tree
-        own, total = float(tree.self_weight[node]), float(tree.total_weight[node])
+        own, total = float(self.own[node]), float(tree.total_weight[node])
         file, line = tree.place(node)
         share = total / self.whole if self.whole else 0.0
         own_share = own / self.whole if self.whole else 0.0
@@ -88,8 +102,8 @@ def is_large(profile: StackProfile) -> bool:
     return len(profile.stacks) > 4_000 or len(profile.samples) > 40_000
 
 
-def draw(profile: StackProfile, settings: FlameSettings, tokens: Tokens) -> FlamePicture:
-    """The picture of `profile` in the theme's `tokens`."""
+def draw(profile: StackProfile, settings: FlameSettings, tokens: Tokens, *, query: Query | None = None) -> FlamePicture:
+    """The picture of `profile` in the theme's `tokens`, with the matches of a search that goes on."""
     options = settings.options
     tree = build_tree(profile, options)
     layout = trimmed(lay_out(tree, settings.order))
@@ -98,11 +112,22 @@ def draw(profile: StackProfile, settings: FlameSettings, tokens: Tokens) -> Flam
         layout,
         function=tree.function,
         names=tree.functions.names,
-        facts=TreeFacts(tree, whole),
+        facts=TreeFacts(tree, whole, on_cpu(tree)),
         total=units.weight(tree.total, tree.unit),
     )
     colors, boxes = colored(tree, scene, settings.color_by, tokens)
-    return FlamePicture(settings, tree, scene, colors, boxes, () if options.inverted else read(tree))
+    sentences = () if options.inverted else read(tree)
+    return FlamePicture(settings, tree, scene, colors, boxes, sentences, query, _found(scene, query))
+
+
+def _found(scene: FlameScene, query: Query | None) -> Matches | None:
+    if query is None:
+        return None
+    try:
+        return search(scene, query.pattern, ignore_case=query.ignore_case)
+    except PatternError:
+        # The search bar has said so when it was typed; the picture is worth showing without.
+        return None
 
 
 def colored(tree: CallTree, scene: FlameScene, by: ColorBy, tokens: Tokens) -> tuple[FlameColors, Boxes]:

@@ -39,13 +39,13 @@ from tailflame_gui.selection import Selection
 from tailflame_gui.tasks import Latest
 from tailflame_gui.views.filter_chips import FilterChips, cleared
 from tailflame_gui.views.flame_bar import FlameBar
-from tailflame_gui.views.flame_picture import FlamePicture, FlameSettings, colored, draw, is_large
+from tailflame_gui.views.flame_picture import FlamePicture, FlameSettings, Query, colored, draw, is_large
 from tailflame_gui.views.reading_panel import ReadingPanel
 from tailflame_gui.widgets.breadcrumbs import Breadcrumbs
 from tailflame_gui.widgets.flame_colors import FlameColors
 from tailflame_gui.widgets.flame_graph import KEYS, FlameGraph, Orientation
 from tailflame_gui.widgets.flame_paint import Boxes
-from tailflame_gui.widgets.flame_search import Matches, search
+from tailflame_gui.widgets.flame_search import Matches, is_pattern, search
 from tailflame_gui.widgets.legend import Legend
 from tailflame_gui.widgets.minimap import Minimap
 from tailflame_gui.widgets.search_bar import SearchBar, tool_button
@@ -169,19 +169,19 @@ class FlameView(QWidget):
             self.weight_changed.emit(now.event, now.weight)
 
     def _draw(self) -> None:
-        profile, settings, tokens = self._profile, self._settings, theme.current()
+        profile, settings, tokens, query = self._profile, self._settings, theme.current(), self._query()
         if profile is None:
             self._drawing.drop()
             self._show_state()
         elif is_large(profile):
             self._drawing.ask(
-                lambda _progress: draw(profile, settings, tokens),
+                lambda _progress: draw(profile, settings, tokens, query=query),
                 self._take,
                 name="draw the flame graph",
                 on_error=self._failed,
             )
         else:
-            self._take(draw(profile, settings, tokens))
+            self._take(draw(profile, settings, tokens, query=query))
 
     def _take(self, picture: FlamePicture | None) -> None:
         self._picture = picture
@@ -190,7 +190,7 @@ class FlameView(QWidget):
             self.legend.set_colors(None)
             self.reading.set_sentences(())
         else:
-            self.graph.set_scene(picture.scene, boxes=picture.boxes)
+            self.graph.set_scene(picture.scene, boxes=picture.boxes, matches=picture.matches)
             self.legend.set_colors(picture.colors)
             inverted = picture.settings.options.inverted
             note = "Bottom-up: turn it off to read the graph in sentences." if inverted else ""
@@ -199,6 +199,14 @@ class FlameView(QWidget):
                 self.graph.select_function(self.selection.function)
         self._show_state()
         self._tell_path()
+        if picture is not None and picture.query != self._query():
+            # The pattern was edited while the picture was drawn.
+            self._search(self.search.pattern, self.search.ignore_case)
+
+    def _query(self) -> Query | None:
+        """What is searched for, None for nothing or for what is no expression."""
+        pattern, ignore_case = self.search.pattern, self.search.ignore_case
+        return Query(pattern, ignore_case) if pattern and is_pattern(pattern) else None
 
     def _recolor(self) -> None:
         picture, by, tokens = self._picture, self._settings.color_by, theme.current()

@@ -101,6 +101,13 @@ KERNEL, PROCESS, NOWHERE = 12, 13, 14
 """Palette entries after the twelve hues: kernel code, process and thread roots, frames of unknown origin."""
 
 
+def on_cpu(tree: CallTree) -> Float64:
+    """What each node adds to the view by itself: its self weight; in a bottom-up tree, where the leaves are the
+    roots, all of a root's weight and nothing of its callers'.
+    """
+    return np.where(tree.parent < 0, tree.total_weight, 0.0) if tree.options.inverted else tree.self_weight
+
+
 def color_tree(tree: CallTree, by: ColorBy, tokens: Tokens) -> FlameColors:
     """The colours of `tree` in the theme's `tokens`."""
     match by:
@@ -129,8 +136,9 @@ def _by_label(tree: CallTree, by: ColorBy, tokens: Tokens) -> FlameColors:
     index = np.where(rootlike, PROCESS, index).astype(np.uint8)
     palette = palette_of([*tokens.module_hues, tokens.kind_kernel, _root(tokens), tokens.same])
 
-    weight = np.bincount(of_node, weights=np.where(index < KERNEL, tree.self_weight, 0), minlength=len(labels))
-    total = float(tree.self_weight.sum()) or 1.0
+    running = on_cpu(tree)
+    weight = np.bincount(of_node, weights=np.where(index < KERNEL, running, 0), minlength=len(labels))
+    total = float(running.sum()) or 1.0
     entries = [
         LegendEntry(labels[at], int(hue_of[at]), float(weight[at]) / total)
         for at in np.argsort(-weight, kind="stable").tolist()
@@ -142,7 +150,7 @@ def _by_label(tree: CallTree, by: ColorBy, tokens: Tokens) -> FlameColors:
         (NOWHERE, "unknown", "The file does not tell where this code lives"),
     ):
         if (index == special).any():
-            own = float(tree.self_weight[index == special].sum()) / total
+            own = float(running[index == special].sum()) / total
             entries.append(LegendEntry(label, special, own, tip))
     entries.sort(key=lambda e: (e.index == PROCESS, -(e.share or 0.0)))
     noun = "Crate" if by is ColorBy.CRATE else "Module"
@@ -189,8 +197,8 @@ def _by_kind(tree: CallTree, tokens: Tokens) -> FlameColors:
     palette = palette_of(
         [tokens.kind_user, tokens.kind_kernel, tokens.kind_inlined, tokens.kind_other, _root(tokens), unknown]
     )
-    total = float(tree.self_weight.sum()) or 1.0
-    own = np.bincount(index, weights=tree.self_weight, minlength=len(palette)) / total
+    running = on_cpu(tree)
+    own = np.bincount(index, weights=running, minlength=len(palette)) / (float(running.sum()) or 1.0)
     words = {
         FrameKind.USER: ("user", "Code of the program and its libraries"),
         FrameKind.KERNEL: ("kernel", "Code of the operating system's kernel"),
@@ -207,7 +215,7 @@ def _by_kind(tree: CallTree, tokens: Tokens) -> FlameColors:
 
 
 def _by_self(tree: CallTree, tokens: Tokens) -> FlameColors:
-    share = tree.self_weight / tree.total if tree.total else np.zeros(len(tree))
+    share = on_cpu(tree) / tree.total if tree.total else np.zeros(len(tree))
     most = float(share.max(initial=0.0))
     # The square root spreads the many small values; the legend names the ends.
     level = np.sqrt(np.clip(share / most, 0.0, 1.0)) if most else share

@@ -9,7 +9,7 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter, QPen
 
 from tailflame.analyse.names import short
-from tailflame.model.stacks import NONE, Bool, Int64, UInt8
+from tailflame.model.stacks import NONE, Int64, UInt8
 from tailflame_gui import theme
 from tailflame_gui.theme import Tokens
 from tailflame_gui.widgets import flame_paint
@@ -24,6 +24,8 @@ LABEL_SIZE = 12
 PADDING = 4
 FADE = 0.62
 """How far what is not marked moves towards the background."""
+_LEGIBLE = 4.5
+"""The contrast that body text needs."""
 GLOW = 0.22
 """How far occurrences of the hovered function move towards the text's colour."""
 
@@ -60,6 +62,7 @@ class FlameRenderer:
     boxes: Boxes
     font: QFont = field(default_factory=lambda: theme.mono_font(LABEL_SIZE))
     _labels: dict[tuple[int, int], str] = field(default_factory=dict)
+    _inks: tuple[Tokens, UInt8, UInt8] | None = None
     _key: tuple[object, ...] | None = None
     _image: QImage | None = None
     _pixels: UInt32 | None = None
@@ -135,22 +138,29 @@ class FlameRenderer:
         baseline = (view.row_height - 1 + metrics.ascent() - metrics.descent()) / 2
         functions = self.scene.box_function[runs.box].tolist()
         color = self.boxes.color[runs.box]
-        bright = _inks(self.boxes.palette, tokens)[color]
+        full, faded = self._ink(tokens)
+        ink = full[color]
         if emphasis.marks is not None:
-            faded = flame_paint.blend(self.boxes.palette, rgb(tokens.surface), FADE)
-            bright = np.where(emphasis.marks.of_box[runs.box], bright, _inks(faded, tokens)[color])
+            ink = np.where(emphasis.marks.of_box[runs.box], ink, faded[color])
         tops = [view.top(int(d)) + baseline for d in depths]
         painter.save()
         painter.setFont(self.font)
         painter.setRenderHint(QPainter.RenderHint.TextAntialiasing)
-        for light in (False, True):
-            painter.setPen(_light_ink(tokens) if light else _dark_ink(tokens))
-            for at in np.flatnonzero(bright == light).tolist():
+        for index, pen in enumerate(inks(tokens)):
+            painter.setPen(pen)
+            for at in np.flatnonzero(ink == index).tolist():
                 room = int((runs.length[at] / scale - 2 * PADDING + 1) / advance)
                 text = self._fitted(functions[at], room)
                 if text:
                     painter.drawText(QPointF(runs.column[at] / scale + PADDING, tops[int(runs.row[at])]), text)
         painter.restore()
+
+    def _ink(self, tokens: Tokens) -> tuple[UInt8, UInt8]:
+        """Inks for the palette, and for the palette faded."""
+        if self._inks is None or self._inks[0] is not tokens:
+            faded = flame_paint.blend(self.boxes.palette, rgb(tokens.surface), FADE)
+            self._inks = (tokens, ink_of(self.boxes.palette, tokens), ink_of(faded, tokens))
+        return self._inks[1], self._inks[2]
 
     def _fitted(self, function: int, room: int) -> str:
         key = (function, room)
@@ -179,16 +189,18 @@ class FlameRenderer:
         painter.restore()
 
 
-def _dark_ink(tokens: Tokens) -> QColor:
-    return tokens.on_fill
+def inks(tokens: Tokens) -> tuple[QColor, ...]:
+    """What labels are written in: the theme's dark and light, and black and white for fills between them."""
+    light = tokens.text if tokens.dark else tokens.surface
+    return tokens.on_fill, light, QColor(Qt.GlobalColor.black), QColor(Qt.GlobalColor.white)
 
 
-def _light_ink(tokens: Tokens) -> QColor:
-    return tokens.text if tokens.dark else tokens.surface
-
-
-def _inks(palette: UInt8, tokens: Tokens) -> Bool:
-    """True where light text stands out better from the fill than dark text."""
-    dark, light = _dark_ink(tokens), _light_ink(tokens)
-    fills = [QColor(*map(int, color)) for color in palette]
-    return np.array([theme.contrast(light, f) > theme.contrast(dark, f) for f in fills], dtype=bool)
+def ink_of(palette: UInt8, tokens: Tokens) -> UInt8:
+    """Per colour of `palette`, the index of the ink that can be read on it (4.5:1 at least, always)."""
+    chosen = []
+    for color in palette:
+        fill = QColor(*map(int, color))
+        ratios = [theme.contrast(ink, fill) for ink in inks(tokens)]
+        best = int(np.argmax(ratios[:2]))
+        chosen.append(best if ratios[best] >= _LEGIBLE else int(np.argmax(ratios)))
+    return np.array(chosen, dtype=np.uint8)

@@ -37,6 +37,18 @@ class Matches:
         return self.covered.share(x0, x1)
 
 
+def is_pattern(pattern: str) -> bool:
+    """True for what can be searched for."""
+    return not _SPECIAL.intersection(pattern) or _expression(pattern, True).isValid()
+
+
+def _expression(pattern: str, ignore_case: bool) -> QRegularExpression:
+    options = QRegularExpression.PatternOption.UseUnicodePropertiesOption
+    if ignore_case:
+        options |= QRegularExpression.PatternOption.CaseInsensitiveOption
+    return QRegularExpression(pattern, options)
+
+
 def matching(names: Sequence[str], pattern: str, *, ignore_case: bool = True) -> Bool:
     """True for the names in which `pattern` is found. PatternError where it is not a regular expression.
 
@@ -47,10 +59,7 @@ def matching(names: Sequence[str], pattern: str, *, ignore_case: bool = True) ->
             lower = pattern.lower()
             return np.fromiter((lower in name.lower() for name in names), dtype=bool, count=len(names))
         return np.fromiter((pattern in name for name in names), dtype=bool, count=len(names))
-    options = QRegularExpression.PatternOption.UseUnicodePropertiesOption
-    if ignore_case:
-        options |= QRegularExpression.PatternOption.CaseInsensitiveOption
-    expression = QRegularExpression(pattern, options)
+    expression = _expression(pattern, ignore_case)
     if not expression.isValid():
         raise PatternError(
             f"Not a regular expression: {expression.errorString()} at character {expression.patternErrorOffset() + 1}.",

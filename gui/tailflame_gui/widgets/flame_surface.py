@@ -133,12 +133,17 @@ class FlameSurface(QAbstractScrollArea):
         )
 
     def set_scene(
-        self, scene: FlameScene | None, colors: FlameColors | None = None, *, boxes: Boxes | None = None
+        self,
+        scene: FlameScene | None,
+        colors: FlameColors | None = None,
+        *,
+        boxes: Boxes | None = None,
+        matches: Matches | None = None,
     ) -> None:
-        """Shows `scene`; None shows nothing. Zoom, selection and search stay where the same path of functions
-        still exists. `boxes`: flame_paint.prepare's result, where it was made in another thread.
+        """Shows `scene`; None shows nothing. Zoom and selection stay where the same path of functions still exists.
+        `boxes`: flame_paint.prepare's result, `matches`: flame_search.search's, where they were made elsewhere.
         """
-        old, query = self.scene, self._matches
+        old = self.scene
         zoomed = old.names_to(self.zoom_box) if old else ()
         chosen = old.names_to(self._selected) if old else ()
         self._set_hovered(NONE)
@@ -152,8 +157,7 @@ class FlameSurface(QAbstractScrollArea):
             self._renderer = FlameRenderer(scene, boxes or _prepared(scene, colors))
             self._selected = scene.find(chosen) if chosen else NONE
             at = scene.find(zoomed) if zoomed else NONE
-            if query is not None:
-                self._take_matches(search(scene, query.pattern, ignore_case=query.ignore_case))
+            self._take_matches(matches)
         self._fit_scroll_bar()
         bar = self.verticalScrollBar()
         bar.setValue(bar.maximum() if self._rooted_below else 0)
