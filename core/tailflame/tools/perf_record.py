@@ -253,6 +253,7 @@ _FAILURES = (
     ("Perf session creation failed", _cannot_write),
     ("event is not supported", _unsupported),
     ("PMU Hardware", _unsupported),
+    ("Please use -F freq option with a lower value", _frequency),
     ("Workload failed", _workload),
     (" workload: ", _workload),
 )
