@@ -10,6 +10,8 @@ from tailflame_gui import theme
 from tailflame_resources import bundled
 
 SIZE = 16
+IN_BUTTON = QSize(20, 16)
+"""The icon size of buttons with words: 4 px stay free before the words."""
 
 
 def icon(name: str, color: str = "second") -> QIcon:
@@ -33,7 +35,12 @@ def pixmap(name: str, color: str = "second", *, size: int = SIZE, scale: float =
 
 
 def paint(painter: QPainter, rect: QRectF, name: str, color: str = "second") -> None:
-    """Paints the icon into `rect` of a painter that is already active."""
+    """Paints the icon into `rect` of a painter that is already active: square, at the left, centred in height.
+
+    A rectangle wider than high keeps the rest free, which is how buttons get room between icon and words.
+    """
+    side = min(rect.width(), rect.height())
+    rect = QRectF(rect.left(), rect.center().y() - side / 2, side, side)
     tint = getattr(theme.current(), color).name()
     svg = bundled.icon_svg(name).replace("currentColor", tint)
     QSvgRenderer(QByteArray(svg.encode())).render(painter, rect)
@@ -80,3 +87,8 @@ class _TintedIcon(QIconEngine):
         if state is QIcon.State.On and self._color == "second":
             return "accent"
         return self._color
+
+
+def nothing() -> QIcon:
+    """No icon: takes away one that was there."""
+    return QIcon()

@@ -276,9 +276,8 @@ def _seen(future: asyncio.Future[Any]) -> None:
         future.exception()
 
 
-async def run_job(jobs: JobList, title: str, work: Callable[[Progress], T]) -> T:
-    """`in_thread` with a job of its own in the bottom line."""
-    job = jobs.start(title)
+async def run_job(job: Job, work: Callable[[Progress], T]) -> T:
+    """`in_thread`, and the job ends as the work does."""
     try:
         result = await in_thread(work, job=job)
     except (Cancelled, asyncio.CancelledError):

@@ -308,6 +308,8 @@ def interface_font(size: int = BASE, *, weight: QFont.Weight = QFont.Weight.Norm
     font.setPixelSize(size)
     font.setWeight(weight)
     font.setFeature(QFont.Tag("tnum"), 1)
+    # Letters keep their own widths; hinted horizontally they would snap to whole pixels and look uneven.
+    font.setHintingPreference(QFont.HintingPreference.PreferVerticalHinting)
     return font
 
 

@@ -70,7 +70,7 @@ def test_a_job_shows_the_progress_of_its_thread(qtbot: QtBot) -> None:
         return threading.current_thread().name
 
     async def run() -> None:
-        results.append(await tasks.run_job(jobs, "Reading perf.data", work))
+        results.append(await tasks.run_job(jobs.start("Reading perf.data"), work))
 
     tasks.spawn(run(), name="run", on_error=pytest.fail)
     qtbot.waitUntil(half.is_set)
@@ -97,7 +97,7 @@ def test_cancelling_a_job_frees_its_waiter_at_once(qtbot: QtBot) -> None:
 
     async def run() -> None:
         try:
-            ended.append(await tasks.run_job(jobs, "x", deaf))
+            ended.append(await tasks.run_job(jobs.start("x"), deaf))
         except Cancelled:
             ended.append("cancelled")
 
@@ -124,7 +124,7 @@ def test_progress_raises_in_the_thread_of_a_cancelled_job(qtbot: QtBot) -> None:
             raise
 
     async def run() -> None:
-        await tasks.run_job(jobs, "x", work)
+        await tasks.run_job(jobs.start("x"), work)
 
     tasks.spawn(run(), name="run", on_error=pytest.fail)
     qtbot.waitUntil(started.is_set)
@@ -140,7 +140,7 @@ def test_a_failing_job_leaves_the_list(qtbot: QtBot) -> None:
         raise ParseError("broken.", source="x")
 
     async def run() -> None:
-        await tasks.run_job(jobs, "x", work)
+        await tasks.run_job(jobs.start("x"), work)
 
     tasks.spawn(run(), name="run", on_error=told.append)
     qtbot.waitUntil(lambda: bool(told))

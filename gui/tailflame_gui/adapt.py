@@ -1,0 +1,77 @@
+"""From core's objects to what the pages show."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from tailflame.run import Entry
+from tailflame.store import SessionInfo
+from tailflame.tools import TOOLS
+from tailflame_gui.rows import RunRow, SessionRow, TargetRow
+
+_TITLES = {tool.name: tool.title for tool in TOOLS}
+
+
+def session_row(info: SessionInfo) -> SessionRow:
+    manifest = info.manifest
+    return SessionRow(
+        id=info.id,
+        path=info.path,
+        title=info.title,
+        binary=info.binary,
+        tool=tool_title(info.tool),
+        state=info.state.value,
+        started_at=info.started_at,
+        duration_s=manifest.duration_s if manifest else None,
+        samples=info.samples,
+        lost=manifest.lost if manifest else None,
+        commit=info.commit.short if info.commit else "",
+        branch=info.commit.branch if info.commit else "",
+        profile=manifest.cargo_profile if manifest else "",
+        outcome=info.problem or (manifest.outcome if manifest else ""),
+        baseline=info.baseline,
+        binary_key=info.binary_key,
+    )
+
+
+def tool_title(name: str) -> str:
+    """ "perf record" for "perf-record"; formats and tools nobody knows keep their name."""
+    return _TITLES.get(name, name)
+
+
+def tab_title(row: SessionRow, *, now: datetime | None = None) -> str:
+    """ "12:04 trading-system", with the day where it is not today."""
+    name = row.binary_name or row.title
+    if row.started_at is None:
+        return name
+    at = row.started_at.astimezone()
+    today = (now or datetime.now().astimezone()).date()
+    day = "" if at.date() == today else f"{at.day} {at:%b} "
+    return f"{day}{at:%H:%M} {name}"
+
+
+def target_row(binary: str, key: str, sessions: tuple[SessionRow, ...], *, of: SessionRow | None = None) -> TargetRow:
+    """The program at hand; `of` is the session that is looked at, else the newest one of the binary tells."""
+    own = [row for row in sessions if row.binary_key == key]
+    newest = of or next(iter(own), None)
+    baseline = next((row for row in own if row.baseline), None)
+    return TargetRow(
+        binary=binary,
+        profile=newest.profile if newest else "",
+        commit=newest.commit if newest else "",
+        baseline=tab_title(baseline).removesuffix(f" {baseline.binary_name}") if baseline else "",
+    )
+
+
+def run_row(entry: Entry) -> RunRow:
+    outcome = entry.problem or (entry.outcome.sentence if entry.outcome else "")
+    return RunRow(
+        number=entry.number,
+        started_at=entry.started_at,
+        command_line=entry.command_line,
+        outcome=outcome,
+        ok=None
+        if entry.outcome is None and not entry.problem
+        else not entry.problem and bool(entry.outcome and entry.outcome.ok),
+        pid=entry.pid,
+    )

@@ -1,0 +1,296 @@
+"""Runs recordings for the window: one at a time, kept from the first moment, handed on at the display's pace."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from tailflame import units
+from tailflame.errors import Cancelled, ParseError, StoreError, TailflameError, ToolFailed
+from tailflame.host.processes import ProcessSample
+from tailflame.model import Caution, Recording
+from tailflame.parse import load
+from tailflame.run import Event, Finished, Observed, Output, Progress, Recorder, Stage, Started
+from tailflame.store import SessionFolder
+from tailflame.tools import Plan, Target, Tool
+from tailflame_gui import adapt, tasks
+from tailflame_gui.controller import Controller, draw_flame_graph
+from tailflame_gui.rows import EndRow, Level, Notice, Offer, OutputRow, ProgressRow, SessionRow
+from tailflame_gui.tasks import Job, JobState
+
+PACE_MS = 33
+"""Events are gathered and handed on thirty times a second at most."""
+
+
+class RecordController(QObject):
+    """Events of a recording, gathered.
+
+    started(plan): it begins. output(tuple of OutputRow), observed(tuple of ProcessSample), progressed(ProgressRow):
+    what came since. ended(EndRow): the target has ended. failed(TailflameError): nothing could be recorded.
+    kept(OpenResult): the result is read, kept and open.
+    """
+
+    started = Signal(object)
+    output = Signal(object)
+    observed = Signal(object)
+    progressed = Signal(object)
+    ended = Signal(object)
+    failed = Signal(object)
+    kept = Signal(object)
+
+    def __init__(self, controller: Controller) -> None:
+        super().__init__()
+        self._controller = controller
+        self._recorder: Recorder | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._last: tuple[Target, Tool[Any], Any] | None = None
+        self._asked = ""
+        self._outputs: list[OutputRow] = []
+        self._samples: list[ProcessSample] = []
+        self._progress: ProgressRow | None = None
+        self._pace = QTimer(self)
+        self._pace.setSingleShot(True)
+        self._pace.setInterval(PACE_MS)
+        self._pace.timeout.connect(self._hand_on)
+
+    @property
+    def running(self) -> bool:
+        return self._task is not None
+
+    @property
+    def can_repeat(self) -> bool:
+        return self._last is not None and not self.running
+
+    def start_recording(self, target: Target, tool: Tool[Any], options: Any) -> None:
+        """Records in a new session of the library. While one runs, another is refused with a notice."""
+        if self.running:
+            self._controller.fail(
+                StoreError("A recording is running already.", advice="Stop or cancel it first, at the bottom line.")
+            )
+            return
+        self._last = (target, tool, options)
+        self._asked = ""
+        self._controller.remember(lambda settings: settings.remembering(target.binary))
+        self._controller.state.set_recording(True)
+        self._task = tasks.spawn(
+            self._record(target, tool, options),
+            name=f"recording {target.name}",
+            on_error=self._failed,
+            on_cancel=self._over,
+        )
+
+    def record_again(self) -> None:
+        """Once more with the same target, tool and options."""
+        if self._last is not None:
+            self.start_recording(*self._last)
+
+    def stop_recording(self) -> None:
+        """Politely: what was recorded is kept and opens."""
+        self._asked = self._asked or "stop"
+        self._pass_on()
+
+    def cancel_recording(self) -> None:
+        """What was recorded is thrown away."""
+        self._asked = "cancel"
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        """The wish may come before there is a recorder: it is remembered until then."""
+        if self._recorder is not None and self._asked:
+            (self._recorder.cancel if self._asked == "cancel" else self._recorder.stop)()
+
+    async def close(self) -> None:
+        """At the end of the program: stops a running recording, and waits until it is kept."""
+        if self._task is None:
+            return
+        self.stop_recording()
+        # A failure has been told already; here only its end matters.
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    # One recording
+
+    async def _record(self, target: Target, tool: Tool[Any], options: Any) -> None:
+        library = self._controller.library
+
+        def prepare(_progress: tasks.Progress) -> tuple[SessionFolder, Plan]:
+            session = library.new_session(
+                tool=tool.name, binary=target.binary, args=target.args, cwd=target.cwd or "", env=target.env
+            )
+            plan = tool.plan(target, options, session.path)
+            session.planned(argv=plan.argv, artifacts=plan.artifacts, primary=plan.primary)
+            return session, plan
+
+        session, plan = await tasks.in_thread(prepare)
+        self._recorder = Recorder(plan, journal=self._controller.journal)
+        self._pass_on()
+        job = self._controller.jobs.start(f"{tool.title} {target.name}", stop=self.stop_recording)
+        job.on_cancel(self.cancel_recording)
+        self.started.emit(plan)
+        self._controller.refresh_library()
+        try:
+            finished = await self._follow(self._recorder, session, job)
+        except BaseException:
+            # Nothing was recorded: it could not be started, or the fault is ours.
+            job.end(JobState.FAILED)
+            await tasks.in_thread(lambda _progress: library.discard(session))
+            raise
+        self._hand_on()
+        self.ended.emit(_end_row(finished))
+        if finished.cancelled:
+            job.end(JobState.CANCELLED)
+            await tasks.in_thread(lambda _progress: library.discard(session))
+            raise Cancelled
+        job.end(JobState.DONE if finished.result is not None else JobState.FAILED)
+        await self._keep(session, finished, tool.title)
+
+    async def _follow(self, recorder: Recorder, session: SessionFolder, job: Job) -> Finished:
+        finished: Finished | None = None
+        async with aclosing(recorder.events()) as events:
+            async for event in events:
+                if isinstance(event, Started):
+                    await tasks.in_thread(partial(_note_tool, session, event.pid))
+                elif isinstance(event, Finished):
+                    finished = event
+                else:
+                    self._gather(event, job)
+        if finished is None:
+            raise ToolFailed("The recording ended without a word.")
+        return finished
+
+    def _gather(self, event: Event, job: Job) -> None:
+        match event:
+            case Output():
+                self._outputs.append(OutputRow(event.stream, event.text))
+            case Observed():
+                self._samples.append(event.sample)
+            case Progress():
+                self._progress = _progress_row(event)
+                job.say(progress_text(self._progress), fraction=_fraction(event))
+            case _:
+                return
+        if not self._pace.isActive():
+            self._pace.start()
+
+    def _hand_on(self) -> None:
+        self._pace.stop()
+        outputs, self._outputs = tuple(self._outputs), []
+        samples, self._samples = tuple(self._samples), []
+        progress, self._progress = self._progress, None
+        if outputs:
+            self.output.emit(outputs)
+        if samples:
+            self.observed.emit(samples)
+        if progress is not None:
+            self.progressed.emit(progress)
+
+    async def _keep(self, session: SessionFolder, finished: Finished, tool: str) -> None:
+        """Reads what was recorded, keeps it, opens it."""
+        library = self._controller.library
+        outcome = finished.target
+        if finished.result is None:
+            error = finished.error or ToolFailed(f"{tool} left nothing to read.")
+            await tasks.in_thread(lambda _progress: session.failed(error.sentence))
+            raise error
+        result = finished.result
+        await tasks.in_thread(
+            lambda _progress: session.recorded(
+                outcome=outcome.sentence, exit_code=outcome.status, artifacts=finished.artifacts
+            )
+        )
+        cautions = [Caution(note) for note in finished.notes]
+        if finished.error is not None:
+            cautions.append(Caution(finished.error.sentence, finished.error.advice))
+
+        def read(progress: tasks.Progress) -> tuple[Recording, SessionRow]:
+            recording = load(result, progress=progress).with_warnings(*cautions)
+            whole = session.complete(recording, draw=draw_flame_graph)
+            return whole, adapt.session_row(library.session(session.id))
+
+        job = self._controller.jobs.start(f"Reading {result.name}")
+        try:
+            recording, row = await tasks.run_job(job, read)
+        except (Cancelled, ParseError) as problem:
+            self._unread(session, problem)
+            return
+        finally:
+            self._over()
+            self._controller.refresh_library()
+        self.kept.emit(self._controller.show_recording(session.path, recording, row))
+
+    def _unread(self, session: SessionFolder, problem: TailflameError) -> None:
+        """The tool's file is complete and stays: reading it can be tried again at any time."""
+        cancelled = isinstance(problem, Cancelled)
+        self._controller.state.notify(
+            Notice(
+                Level.NOTE if cancelled else Level.ERROR,
+                "The recording is kept, and not read yet." if cancelled else problem.sentence,
+                "" if cancelled else f"{problem.advice} What was recorded is kept in {session.path}.".strip(),
+                problem.details,
+                offers=(Offer("Read it", lambda: self._open_later(session.path)),),
+            )
+        )
+
+    def _open_later(self, path: Path) -> None:
+        self._controller.open_file(path)
+
+    def _failed(self, error: TailflameError) -> None:
+        self._over()
+        self._controller.refresh_library()
+        self.failed.emit(error)
+        self._controller.fail(error)
+
+    def _over(self) -> None:
+        self._recorder = None
+        self._task = None
+        self._pace.stop()
+        self._controller.state.set_recording(False)
+
+
+def _note_tool(session: SessionFolder, pid: int, _progress: tasks.Progress) -> None:
+    session.tool_started(pid)
+
+
+def progress_text(row: ProgressRow) -> str:
+    """ "recording  12.3 s  48,210 samples  3.1 MB"."""
+    parts = [row.stage, units.seconds(row.elapsed_s)]
+    if row.remaining_s is not None and row.stage == Stage.RECORDING:
+        parts.append(f"{units.seconds(row.remaining_s)} left")
+    about = "about " if row.samples_are_estimate else ""
+    parts += [f"{about}{units.count(row.samples)} samples", units.size(row.bytes)]
+    if row.lost:
+        parts.append(f"{units.count(row.lost)} lost")
+    return "   ".join(parts)
+
+
+def _progress_row(event: Progress) -> ProgressRow:
+    return ProgressRow(
+        stage=event.stage.value,
+        elapsed_s=event.elapsed_s,
+        remaining_s=event.remaining_s,
+        bytes=event.bytes,
+        samples=event.samples,
+        lost=event.lost,
+        samples_are_estimate=event.samples_are_estimate,
+    )
+
+
+def _fraction(event: Progress) -> float | None:
+    if event.remaining_s is None:
+        return None
+    whole = event.elapsed_s + event.remaining_s
+    return min(event.elapsed_s / whole, 1.0) if whole > 0 else None
+
+
+def _end_row(finished: Finished) -> EndRow:
+    return EndRow(
+        target=finished.target.what,
+        sentence=finished.target.sentence,
+        crashed=finished.target.crashed,
+        cancelled=finished.cancelled,
+        notes=finished.notes,
+    )

@@ -1,0 +1,133 @@
+"""Makes the window and connects it with the controllers: who asks for what, and who does it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from PySide6.QtCore import QUrl
+from PySide6.QtGui import QActionGroup, QDesktopServices, QGuiApplication
+
+from tailflame_gui import dropping, theme
+from tailflame_gui.actions import Actions
+from tailflame_gui.controller import Controller
+from tailflame_gui.dialogs.editor import EditorDialog
+from tailflame_gui.dialogs.files import choose_files, choose_folder, choose_program
+from tailflame_gui.machine import Machine
+from tailflame_gui.recording import RecordController
+from tailflame_gui.rows import SessionRow
+from tailflame_gui.state import AppState, OpenResult
+from tailflame_gui.tasks import JobList
+from tailflame_gui.views import slots
+from tailflame_gui.views.main_window import MainWindow
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parts:
+    """Everything that makes one window."""
+
+    state: AppState
+    jobs: JobList
+    actions: Actions
+    controller: Controller
+    recorder: RecordController
+    machine: Machine
+    window: MainWindow
+
+
+def build() -> Parts:
+    """The window with its controllers, connected, not yet shown."""
+    state, jobs, actions = AppState(), JobList(), Actions()
+    controller = Controller(state, jobs)
+    recorder = RecordController(controller)
+    machine = Machine(controller)
+    window = MainWindow(
+        state,
+        jobs,
+        actions,
+        record_page=slots.record_page(controller, recorder),
+        make_result=slots.result_view,
+        make_comparison=slots.comparison_view,
+        inspect=dropping.announce,
+    )
+    parts = Parts(state, jobs, actions, controller, recorder, machine, window)
+    window.library_page.show_folder(state.profiles)
+    window.restore_geometry(controller.settings.window)
+    _connect_pages(parts)
+    _connect_actions(parts)
+    _connect_theme(parts)
+    return parts
+
+
+def _connect_pages(parts: Parts) -> None:
+    window, controller = parts.window, parts.controller
+    window.opened.connect(controller.open_session)
+    window.dropped.connect(controller.open_paths)
+    window.compared.connect(controller.compare)
+    window.tab_closed.connect(controller.close_tab)
+    window.tab_retried.connect(controller.retry)
+    library = window.library_page
+    library.pinned.connect(controller.pin_session)
+    library.unpinned.connect(controller.unpin)
+    library.compared_with_baseline.connect(controller.compare_with_baseline)
+    library.deleted.connect(controller.delete_sessions)
+    library.folder_opened.connect(_show_folder)
+    window.start_page.check_again.connect(parts.machine.check_again)
+    controller.binary_wanted.connect(partial(_ask_binary, parts))
+
+
+def _connect_actions(parts: Parts) -> None:
+    window, controller, recorder, actions = parts.window, parts.controller, parts.recorder, parts.actions
+    state = parts.state
+    actions["open"].triggered.connect(lambda: choose_files(window, controller.open_paths))
+    actions["demo"].triggered.connect(controller.open_demo)
+    actions["profiles"].triggered.connect(
+        lambda: choose_folder(
+            window, "The folder that keeps the sessions", state.profiles, controller.set_profiles_folder
+        )
+    )
+    actions["record"].triggered.connect(actions["record_page"].trigger)
+    actions["record_again"].triggered.connect(recorder.record_again)
+    actions["stop"].triggered.connect(recorder.stop_recording)
+    actions["cancel"].triggered.connect(recorder.cancel_recording)
+    actions["reopen_tab"].triggered.connect(controller.reopen_closed)
+    actions["pin"].triggered.connect(lambda: state.result and controller.pin(state.result))
+    actions["unpin"].triggered.connect(
+        lambda: state.result and state.result.session and controller.unpin(state.result.session)
+    )
+    actions["compare_baseline"].triggered.connect(
+        lambda: state.result and controller.compare_with_baseline(state.result)
+    )
+    actions["editor"].triggered.connect(lambda: _ask_editor(parts))
+    actions["quit"].triggered.connect(window.close)
+    state.recording_changed.connect(lambda _recording: actions["record_again"].setEnabled(recorder.can_repeat))
+    actions["record_again"].setEnabled(False)
+
+
+def _connect_theme(parts: Parts) -> None:
+    group = QActionGroup(parts.window)
+    for mode in theme.Mode:
+        action = parts.actions[f"theme_{mode.value}"]
+        group.addAction(action)
+        action.setChecked(theme.mode() is mode)
+        action.triggered.connect(partial(parts.controller.set_theme, mode))
+
+
+def _ask_editor(parts: Parts) -> None:
+    dialog = EditorDialog(parts.controller.settings.editor, parts.window)
+    dialog.accepted.connect(lambda: parts.controller.change_settings(editor=dialog.command))
+    dialog.finished.connect(dialog.deleteLater)
+    dialog.open()
+
+
+def _ask_binary(parts: Parts, result: OpenResult) -> None:
+    choose_program(
+        parts.window,
+        f"Whose baseline is {result.title}? Choose the binary",
+        lambda binary: parts.controller.pin(result, binary=binary),
+    )
+
+
+def _show_folder(row: SessionRow) -> None:
+    if QGuiApplication.platformName() != "offscreen":
+        QDesktopServices.openUrl(QUrl.fromLocalFile(str(row.path)))
