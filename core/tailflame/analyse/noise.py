@@ -169,8 +169,9 @@ def judge(
         change = np.where(b > 0, a / b / scale - 1, np.where(a > 0, np.inf, 0.0))
     return Verdicts(
         change=change,
-        low=np.exp(estimate - 1.96 * error) - 1,
-        high=np.exp(estimate + 1.96 * error) - 1,
+        # A hundredth of a sample more or less has an interval from nothing to anything: no need to overflow.
+        low=np.exp(np.clip(estimate - 1.96 * error, -50, 50)) - 1,
+        high=np.exp(np.clip(estimate + 1.96 * error, -50, 50)) - 1,
         p=p,
         tested=tested,
         significant=_holm(p, tested),

@@ -141,3 +141,10 @@ def test_comparing_with_nothing_says_nothing_moved() -> None:
     result: Comparison = compare(empty, empty)
     assert len(result.table) == len(result.tree) == 0
     assert compare(profile("a 2000"), empty).tree.status(0) is Status.VANISHED
+
+
+def test_tiny_functions_have_wide_intervals_and_no_overflow() -> None:
+    table = compare(profile("a 100000\nb 100000\nc 100000\ntiny 1"), profile("a 100000\nb 100000\nc 100000")).table
+    row = table.row("tiny")
+    assert not table.tested[row] and not table.significant[row]
+    assert np.isfinite(table.high[row])
