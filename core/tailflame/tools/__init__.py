@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tailflame.tools.base import Capabilities, Capability, Plan, Target, Tool, command_line
 from tailflame.tools.cargo_flamegraph import CargoFlamegraph, CargoKind, CargoOptions
+from tailflame.tools.checks import Finding, Level, doctor, preflight
 from tailflame.tools.perf_record import CallGraph, PerfOptions, PerfRecord
-from tailflame.tools.preflight import Finding, Level, doctor, preflight
 
 PERF_RECORD = PerfRecord()
 CARGO_FLAMEGRAPH = CargoFlamegraph()

@@ -30,20 +30,20 @@ TAIL = ["-o", "/profiles/one/perf.data", "--", "/p/target/release/engine", "--se
 @pytest.mark.parametrize(
     ("wishes", "middle"),
     [
-        ({}, ["-F", "997", "-e", "cpu-clock", "--call-graph", "dwarf,8192"]),
+        ({}, ["-F", "1999", "-e", "cpu-clock", "--call-graph", "dwarf,8192"]),
         (
             {"call_graph": CallGraph.FRAME_POINTERS, "frequency": 4999},
             ["-F", "4999", "-e", "cpu-clock", "--call-graph", "fp"],
         ),
-        ({"call_graph": CallGraph.LBR, "events": ("cycles",)}, ["-F", "997", "-e", "cycles", "--call-graph", "lbr"]),
-        ({"call_graph": CallGraph.NONE}, ["-F", "997", "-e", "cpu-clock"]),
+        ({"call_graph": CallGraph.LBR, "events": ("cycles",)}, ["-F", "1999", "-e", "cycles", "--call-graph", "lbr"]),
+        ({"call_graph": CallGraph.NONE}, ["-F", "1999", "-e", "cpu-clock"]),
         (
             {"dwarf_stack": 16384, "events": ("cycles:u",), "large_buffer": True},
-            ["-F", "997", "-e", "cycles:u", "--call-graph", "dwarf,16384", "-m", "2048"],
+            ["-F", "1999", "-e", "cycles:u", "--call-graph", "dwarf,16384", "-m", "2048"],
         ),
         (
             {"call_graph": CallGraph.FRAME_POINTERS, "large_buffer": True},
-            ["-F", "997", "-e", "cpu-clock", "--call-graph", "fp"],
+            ["-F", "1999", "-e", "cpu-clock", "--call-graph", "fp"],
         ),
         (
             {
@@ -52,7 +52,7 @@ TAIL = ["-o", "/profiles/one/perf.data", "--", "/p/target/release/engine", "--se
                 "extra": ("--switch-events",),
             },
             [
-                *("-F", "997", "-e", "cycles,instructions,cache-misses,branch-misses", "--call-graph", "fp"),
+                *("-F", "1999", "-e", "cycles,instructions,cache-misses,branch-misses", "--call-graph", "fp"),
                 "--switch-events",
             ],
         ),
@@ -74,7 +74,7 @@ def test_command_line_to_paste_holds_folder_and_environment() -> None:
     target = Target(Path("/p/my engine"), ("it's",), cwd=Path("/p/run here"), env={"RUST_LOG": "a b"})
     plan = PERF_RECORD.plan(target, PerfOptions(call_graph=CallGraph.NONE), OUT)
     assert plan.command_line == (
-        "cd '/p/run here' && RUST_LOG='a b' perf record -k CLOCK_MONOTONIC -F 997 -e cpu-clock "
+        "cd '/p/run here' && RUST_LOG='a b' perf record -k CLOCK_MONOTONIC -F 1999 -e cpu-clock "
         "-o /profiles/one/perf.data -- '/p/my engine' 'it'\"'\"'s'"
     )
 
@@ -89,7 +89,7 @@ def test_target_keeps_the_users_environment(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize(
     ("events", "rate"),
-    [(("cpu-clock",), 997.0), (("cycles:u", "instructions:u"), 1994.0), (("cycles", "page-faults"), 997.0)],
+    [(("cpu-clock",), 1999.0), (("cycles:u", "instructions:u"), 3998.0), (("cycles", "page-faults"), 1999.0)],
 )
 def test_expected_rate(events: tuple[str, ...], rate: float) -> None:
     assert PERF_RECORD.plan(TARGET, PerfOptions(events=events), OUT).samples_hz == rate
