@@ -187,10 +187,10 @@ class FlameBar(QWidget):
 
     def _chosen(self) -> None:
         options = self._settings.options
-        event = self.event_box.currentData()
-        grouping = self.group_box.currentData()
-        thread = self.thread_box.currentData()
-        weight = self.weight_box.currentData() if event == options.event else options.weight
+        event = self.event_box.value
+        grouping = self.group_box.value
+        thread = self.thread_box.value
+        weight = self.weight_box.value if event == options.event else options.weight
         if self._profile is not None and event is not None and not self._profile.events[event].has_period:
             weight = Weight.SAMPLES
         fresh = replace(
@@ -207,7 +207,7 @@ class FlameBar(QWidget):
         if grouping is not options.grouping:
             # They name functions of the old grouping, which the new one need not have.
             fresh = replace(fresh, focus=None, hidden=frozenset())
-        settings = FlameSettings(fresh, self.order_box.currentData(), self.color_box.currentData())
+        settings = FlameSettings(fresh, self.order_box.value, self.color_box.value)
         if settings != self._settings:
             self.set_settings(settings)
             self.settings_changed.emit(settings)

@@ -1,4 +1,4 @@
-"""A combo box as wide as what is chosen, with an icon that says what it chooses; its items carry data and a tip."""
+"""A combo box as wide as what is chosen, with an icon that says what it chooses; its items carry a value and a tip."""
 
 from __future__ import annotations
 
@@ -26,38 +26,53 @@ _WIDEST = 200
 
 
 class FittingBox(QComboBox):
-    """`tip` says what is chosen here: tooltip and accessible name."""
+    """`tip` says what is chosen here: tooltip and accessible name.
+
+    Items' values are kept here and not in the model: Qt would hand an enumeration's member back as plain text.
+    """
 
     def __init__(self, icon: str, tip: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._icon = icons.icon(icon)
+        self._values: list[Any] = []
         self.setToolTip(tip)
         self.setAccessibleName(tip)
         self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
         self.currentIndexChanged.connect(self.updateGeometry)
 
     def offer(self, items: Iterable[tuple[Any, str, str]]) -> None:
-        """Fills it with (data, text, tip), silently."""
+        """Fills it with (value, text, tip), silently."""
         with QSignalBlocker(self):
             self.clear()
-            for data, text, tip in items:
-                self.addItem(text, data)
+            self._values.clear()
+            for value, text, tip in items:
+                self.addItem(text)
+                self._values.append(value)
                 if tip:
                     self.setItemData(self.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
         self.view().setMinimumWidth(self.view().sizeHintForColumn(0) + 32 if self.count() else 0)
         self.updateGeometry()
 
-    def choose(self, data: object) -> None:
-        """Shows the item with this data, silently; the first where there is none."""
+    @property
+    def value(self) -> Any:
+        """Of the chosen item, None where there is no item."""
+        return self._values[self.currentIndex()] if self.currentIndex() >= 0 else None
+
+    def row(self, value: object) -> int:
+        """Where the item with this value is, -1 where there is none."""
+        return self._values.index(value) if value in self._values else -1
+
+    def choose(self, value: object) -> None:
+        """Shows the item with this value, silently; the first where there is none."""
         with QSignalBlocker(self):
-            self.setCurrentIndex(max(self.findData(data), 0) if self.count() else -1)
+            self.setCurrentIndex(max(self.row(value), 0) if self.count() else -1)
         self.updateGeometry()
 
-    def enable(self, data: object, on: bool, reason: str) -> None:
+    def enable(self, value: object, on: bool, reason: str) -> None:
         """Lets an item be chosen or not; `reason` is its tip where not."""
         model = self.model()
         assert isinstance(model, QStandardItemModel)
-        item = model.item(self.findData(data))
+        item = model.item(self.row(value))
         item.setEnabled(on)
         if not on:
             item.setToolTip(reason)

@@ -33,8 +33,8 @@ class Orientation(StrEnum):
 class FlameSurface(QAbstractScrollArea):
     """hovered, selected, zoomed: a node, -1 for none; window_changed: the visible part of the whole;
     function_hovered, function_selected: a name, "" for none; path_zoomed: names from the root (tuple);
-    history_changed: back or forward came or went; search_changed: Matches or None; picture_changed: boxes,
-    colours, marks or the part in view are others now.
+    history_changed: back or forward came or went; search_changed: Matches or None, or another match was walked to;
+    picture_changed: boxes, colours, marks or the part in view are others now.
 
     What is set from outside by `set_window`, `zoom_to_path`, `hover_function` and `select_function` is not
     announced again, so two graphs may be linked both ways.
@@ -359,6 +359,7 @@ class FlameSurface(QAbstractScrollArea):
         self.select_box(self._match)
         self.bring_into_view(self._match)
         self._repaint()
+        self.search_changed.emit(self._matches)
 
     def _take_matches(self, matches: Matches | None) -> None:
         self._matches, self._match = matches, NONE
