@@ -1,6 +1,6 @@
 """Sessions, baselines and settings on disk."""
 
-from tailflame.store.library import INTERRUPTED, Library, SessionInfo, recover, session_at
+from tailflame.store.library import INTERRUPTED, Library, SessionInfo, program_of, recover, session_at
 from tailflame.store.manifest import Manifest, SessionState
 from tailflame.store.provenance import Commit, binary_key, cargo_profile
 from tailflame.store.resolve import Opened, find_session, open_result, open_session
@@ -38,6 +38,7 @@ __all__ = [
     "open_result",
     "open_session",
     "profiles_folder",
+    "program_of",
     "recover",
     "save_recording",
     "session_at",

@@ -95,6 +95,12 @@ def session_at(folder: Path) -> SessionInfo:
     return _info(folder, _read_entry(folder))
 
 
+def program_of(recording: Recording) -> str:
+    """The path of the profiled program, "" where the recording holds none or only a name."""
+    program = next(iter(recording.meta.command), "")
+    return program if Path(program).is_absolute() else ""
+
+
 class Library:
     """The sessions under `root`, which is made when the first one is."""
 
@@ -220,9 +226,7 @@ class Library:
 
         `binary` is whose baseline it may become; by default the recording's own command, where that is a path.
         """
-        program = str(binary) or next(iter(recording.meta.command), "")
-        if not binary and not Path(program).is_absolute():
-            program = ""
+        program = str(binary) or program_of(recording)
         tool = recording.tool or recording.format
         session = self.new_session(
             tool=tool,
@@ -296,7 +300,7 @@ class Library:
         others = [other for other in self.sessions() if other.binary_key == key and other.id != session_id]
         # Pinned first and the others unpinned after: the later pin wins should this be cut short.
         latest = max((o.manifest.pinned_at for o in others if o.manifest and o.manifest.pinned_at), default=None)
-        pinned_at = datetime.now().astimezone()
+        pinned_at = now()
         info.folder.update(pinned_at=max(pinned_at, latest) if latest else pinned_at, **changes)
         for other in others:
             if other.manifest and other.manifest.pinned_at:

@@ -37,8 +37,8 @@ Draw: TypeAlias = Callable[[StackProfile, Path], None]
 
 
 def now() -> datetime:
-    """The time with its zone, to the second: folders and documents show it."""
-    return datetime.now().astimezone().replace(microsecond=0)
+    """The time with its zone. Microseconds order sessions whose folders are named after the same second."""
+    return datetime.now().astimezone()
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -116,16 +116,25 @@ class SessionFolder:
         self.update(tool_owner=Owner.of(pid))
 
     def recorded(
-        self, *, outcome: str = "", exit_code: int | None = None, artifacts: Mapping[str, Path] | None = None
+        self,
+        *,
+        outcome: str = "",
+        exit_code: int | None = None,
+        duration_s: float | None = None,
+        lost: int | None = None,
+        artifacts: Mapping[str, Path] | None = None,
     ) -> None:
-        """The tool has ended and its files are complete; they still have to be read."""
-        names = self._inside(artifacts or {})
-        kept = {**self.manifest.artifacts, **names}
+        """The tool has ended and its files are complete; they still have to be read.
+
+        duration_s, lost: as the recorder saw them, for files that do not tell.
+        """
         self.update(
             state=SessionState.RECORDED,
             outcome=outcome,
             exit_code=exit_code,
-            artifacts=kept,
+            duration_s=duration_s,
+            lost=lost,
+            artifacts={**self.manifest.artifacts, **self._inside(artifacts or {})},
             finished_at=now(),
             tool_owner=None,
         )
@@ -142,7 +151,9 @@ class SessionFolder:
             excerpts = gather_sources(profile, bases=bases)
             if excerpts.lines:
                 save_sources(self.path / SOURCES, excerpts)
-            if draw is not None:
+            if manifest.primary.endswith(".svg"):
+                artifacts[FLAME_GRAPH] = manifest.primary  # a tool drew it already
+            elif draw is not None:
                 artifacts[FLAME_GRAPH] = self._draw(profile, draw)
         self.update(
             state=SessionState.COMPLETE,
@@ -189,13 +200,13 @@ class SessionFolder:
 
 def _filled(meta: Meta, manifest: Manifest) -> Meta:
     """`meta` with what the tool's file does not tell."""
-    duration = meta.duration_s
     return replace(
         meta,
         command=meta.command or ((manifest.binary, *manifest.args) if manifest.binary else ()),
         tool_argv=meta.tool_argv or manifest.tool_argv,
         started_at=meta.started_at or manifest.created_at,
-        duration_s=duration,
+        duration_s=manifest.duration_s if meta.duration_s is None else meta.duration_s,
+        lost=manifest.lost if meta.lost is None else meta.lost,
         outcome=meta.outcome or manifest.outcome,
     )
 

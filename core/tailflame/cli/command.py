@@ -1,0 +1,101 @@
+"""What a command is: one file here, one entry in COMMANDS (main.py)."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from tailflame.cli.exit_codes import UsageError
+from tailflame.cli.terminal import Terminal
+from tailflame.model import Event, Recording, StackProfile, Weight
+from tailflame.parse import load
+from tailflame.report import svg
+from tailflame.run.perf_file import mend
+from tailflame.store import Library, Opened, Settings, open_result
+
+
+def draw_flame_graph(profile: StackProfile, path: Path) -> None:
+    """Writes the flame graph that stands in a session's folder."""
+    svg.write(profile, path)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every command works with."""
+
+    terminal: Terminal
+    library: Library
+    settings: Settings
+
+    def open(self, name: str, *, binary: str = "", format: str | None = None) -> Opened:
+        """The recording that `name` stands for, with progress. An interrupted session is finished on the way."""
+
+        def read(path: Path) -> Recording:
+            with self.terminal.progress(f"reading {path.name}") as report:
+                return load(path, format=format, progress=report)
+
+        opened = open_result(name, self.library, load=read, draw=draw_flame_graph, mend=mend, binary=binary)
+        if opened.session is None:
+            opened = replace(opened, label=name)
+        if opened.recovered and opened.session is not None:
+            self.terminal.note(f"{opened.session.id} had not been read yet; it is kept now.")
+        return opened
+
+
+class Command(Protocol):
+    """The docstring of an implementation is its help: the first line stands in the list, the whole under --help."""
+
+    @property
+    def name(self) -> str: ...
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None: ...
+
+    def run(self, args: argparse.Namespace, context: Context) -> int:
+        """Does it and returns the exit status. Raises TailflameError for what a user can meet."""
+
+
+def add_view_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which event weighs the samples, and how."""
+    parser.add_argument(
+        "--event", metavar="NAME", help="the event to weigh by: its name or number (default: the first)"
+    )
+    parser.add_argument(
+        "--weight",
+        choices=("samples", "period"),
+        default="samples",
+        help="count samples, or the event's own units (default: samples)",
+    )
+
+
+def chosen_weight(args: argparse.Namespace) -> Weight:
+    return Weight.PERIOD if args.weight == "period" else Weight.SAMPLES
+
+
+def chosen_event(name: str | None, profile: StackProfile) -> int:
+    """The index of the event called `name`, or numbered so from 1 on; UsageError where there is none."""
+    if name is None:
+        return 0
+    names = [event.name for event in profile.events]
+    for index, event in enumerate(profile.events):
+        if name in (event.name, _bare(event)):
+            return index
+    if name.isdigit() and 1 <= int(name) <= len(names):
+        return int(name) - 1
+    raise UsageError(f"There is no event “{name}”.", advice=f"It has: {', '.join(names)}.")
+
+
+def _bare(event: Event) -> str:
+    """Without modifiers: "cycles" for "cycles:u"."""
+    return event.name.partition(":")[0]
+
+
+def profile_of(opened: Opened) -> StackProfile:
+    """The stacks of a result; UsageError where it holds none."""
+    profile = opened.recording.profile
+    if profile is None:
+        raise UsageError(
+            f"{opened.label} holds latencies and no stacks.", advice="`tailflame show` prints its percentiles."
+        )
+    return profile

@@ -1,0 +1,184 @@
+"""tailflame diff"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import numpy as np
+from rich.text import Text
+
+from tailflame.analyse.diff import Comparison, Status, compare
+from tailflame.analyse.names import module_label
+from tailflame.analyse.reading import cautions
+from tailflame.cli.command import Context, add_view_arguments, chosen_event, chosen_weight, profile_of
+from tailflame.cli.documents import result_document
+from tailflame.cli.exit_codes import ExitCode, UsageError
+from tailflame.cli.terminal import STYLES, add_row, plain_table
+from tailflame.model import FrameKind
+from tailflame.store import Opened
+from tailflame.units import count, percent
+
+
+class DiffCommand:
+    """Compare two results and name what changed beyond the noise.
+
+    BEFORE and AFTER are what `show` takes; by default the baseline of the latest session's program, and the latest
+    session. Changes are of a function's own time, measured against the scale: the ratio at which the typical function
+    stands still, so that a longer or busier run alone changes nothing. What could be noise is marked "within noise".
+
+    JSON: {"before": result, "after": result (as in show), "scale", "test", "verdict": [sentence],
+    "regressions": [name], "improvements": [name],
+    "functions": [{"name", "module", "direction": "more" | "less" | "within noise" | "not tested", "status": "both" |
+    "new" | "vanished", "change", "low", "high", "p", "self_before", "self_after", "total_before", "total_after",
+    "self_share_before", "self_share_after", "total_share_before", "total_share_after", "samples_before",
+    "samples_after"}]}; "change" is relative (0.15 is 15 % more) and null where the function is new.
+    """
+
+    name = "diff"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("before", metavar="BEFORE", nargs="?", default="baseline", help="baseline")
+        parser.add_argument("after", metavar="AFTER", nargs="?", default="latest", help="latest")
+        parser.add_argument("-n", "--number", type=int, default=20, metavar="N", help="rows to print (20)")
+        parser.add_argument(
+            "--fail-on-regression",
+            metavar="PERCENT",
+            nargs="?",
+            type=float,
+            const=0.0,
+            help=f"exit with {ExitCode.REGRESSION} where a function has regressed beyond the noise, by more than this",
+        )
+        parser.add_argument("--binary", metavar="PATH", default="", help="whose baseline and latest session are meant")
+        add_view_arguments(parser)
+
+    def run(self, args: argparse.Namespace, context: Context) -> int:
+        if args.fail_on_regression is not None and args.fail_on_regression < 0:
+            raise UsageError("--fail-on-regression takes a percentage from 0 on.")
+        before = context.open(args.before, binary=args.binary)
+        after = context.open(args.after, binary=args.binary)
+        left, right = profile_of(before), profile_of(after)
+        comparison = compare(
+            left,
+            right,
+            event_before=chosen_event(args.event, left),
+            event_after=chosen_event(args.event, right),
+            weight=chosen_weight(args),
+        )
+        _print(before, after, comparison, args, context)
+        context.terminal.document(_document(before, after, comparison))
+        if args.fail_on_regression is not None and _regressions(comparison, args.fail_on_regression / 100):
+            return ExitCode.REGRESSION
+        return ExitCode.OK
+
+
+def _regressions(comparison: Comparison, beyond: float = 0.0) -> list[str]:
+    table = comparison.table
+    return [table.names[i] for i in np.flatnonzero(table.significant & (table.change > beyond))]
+
+
+def _direction(comparison: Comparison, row: int) -> str:
+    table = comparison.table
+    if table.significant[row]:
+        return "more" if table.change[row] > 0 else "less"
+    return "within noise" if table.tested[row] else "not tested"
+
+
+def _print(before: Opened, after: Opened, comparison: Comparison, args: argparse.Namespace, context: Context) -> None:
+    terminal, table, tree = context.terminal, comparison.table, comparison.tree
+    for side, opened, total in (("before", before, tree.whole_before), ("after ", after, tree.whole_after)):
+        session = opened.session
+        name = f"{session.id}  {opened.label}" if session else opened.label
+        commit = f", {session.commit.short}" if session and session.commit else ""
+        terminal.line(Text.assemble((f"{side}  ", "dim"), name, f", {_amount(total, comparison)}{commit}"))
+        for caution in cautions(opened.recording):
+            terminal.caution(caution)
+    terminal.line()
+    for sentence in comparison.verdict:
+        terminal.line(sentence, style="bold")
+    terminal.line()
+    printed = plain_table(
+        ("self before", "right"), ("after", "right"), ("change", "right"), ("95 % interval", "right"),
+        ("total before", "right"), ("after", "right"), "", "function", "module",
+    )  # fmt: skip
+    rows = [row for row in range(len(table)) if table.kind[row] != FrameKind.OTHER]
+    for row in rows[: max(args.number, 0)]:
+        direction = _direction(comparison, row)
+        add_row(
+            printed,
+            [
+                percent(float(table.self_before[row] / (tree.whole_before or 1))),
+                percent(float(table.self_after[row] / (tree.whole_after or 1))),
+                _change(comparison, row),
+                _interval(comparison, row),
+                percent(float(table.total_before[row] / (tree.whole_before or 1))),
+                percent(float(table.total_after[row] / (tree.whole_after or 1))),
+                direction,
+                table.names[row],
+                module_label(table.module[row]),
+            ],
+            style=STYLES.get(direction, STYLES["noise"]),
+        )
+    terminal.table(printed)
+    terminal.line()
+    terminal.line(comparison.test, style="dim")
+
+
+def _amount(total: float, comparison: Comparison) -> str:
+    return f"{count(round(total))} {comparison.tree.unit.value}"
+
+
+def _change(comparison: Comparison, row: int) -> str:
+    table = comparison.table
+    if table.status(row) is Status.NEW or (not table.samples_before[row] and table.samples_after[row]):
+        return "new"
+    if table.status(row) is Status.VANISHED:
+        return "vanished"
+    if not table.samples_before[row]:
+        return ""
+    return percent(float(table.change[row]), signed=True)
+
+
+def _interval(comparison: Comparison, row: int) -> str:
+    table = comparison.table
+    if not table.tested[row] or not table.samples_before[row]:
+        return ""
+    return f"{percent(float(table.low[row]), signed=True)} to {percent(float(table.high[row]), signed=True)}"
+
+
+def _document(before: Opened, after: Opened, comparison: Comparison) -> dict[str, Any]:
+    table, tree = comparison.table, comparison.tree
+    whole_before, whole_after = tree.whole_before or 1.0, tree.whole_after or 1.0
+    moved = [(row, _direction(comparison, row)) for row in range(len(table))]
+    return {
+        "before": result_document(before, cautions(before.recording)),
+        "after": result_document(after, cautions(after.recording)),
+        "scale": comparison.scale,
+        "test": comparison.test,
+        "verdict": list(comparison.verdict),
+        "regressions": [table.names[row] for row, direction in moved if direction == "more"],
+        "improvements": [table.names[row] for row, direction in moved if direction == "less"],
+        "functions": [
+            {
+                "name": table.names[row],
+                "module": table.module[row],
+                "direction": direction,
+                "status": table.status(row).value,
+                "change": float(table.change[row]),
+                "low": float(table.low[row]),
+                "high": float(table.high[row]),
+                "p": float(table.p[row]),
+                "self_before": float(table.self_before[row]),
+                "self_after": float(table.self_after[row]),
+                "total_before": float(table.total_before[row]),
+                "total_after": float(table.total_after[row]),
+                "self_share_before": float(table.self_before[row] / whole_before),
+                "self_share_after": float(table.self_after[row] / whole_after),
+                "total_share_before": float(table.total_before[row] / whole_before),
+                "total_share_after": float(table.total_after[row] / whole_after),
+                "samples_before": float(table.samples_before[row]),
+                "samples_after": float(table.samples_after[row]),
+            }
+            for row, direction in moved
+        ],
+    }

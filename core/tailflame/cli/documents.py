@@ -1,0 +1,141 @@
+"""The JSON that commands print. Keys are stable; new ones may be added."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from tailflame.analyse.hotspots import HotspotTable
+from tailflame.model import Caution, HistogramSeries, Recording, StackProfile, Weight
+from tailflame.model.histogram import PERCENTILES
+from tailflame.store import Opened, SessionInfo
+from tailflame.tools import Finding
+
+
+def session_document(info: SessionInfo) -> dict[str, Any]:
+    """One session as `list` prints it."""
+    manifest, commit = info.manifest, info.commit
+    return {
+        "id": info.id,
+        "path": str(info.path),
+        "state": info.state.value,
+        "baseline": info.baseline,
+        "title": info.title,
+        "tool": info.tool,
+        "binary": info.binary,
+        "args": list(manifest.args) if manifest else [],
+        "started_at": info.started_at.isoformat() if info.started_at else None,
+        "duration_s": manifest.duration_s if manifest else None,
+        "samples": info.samples,
+        "lost": manifest.lost if manifest else None,
+        "events": list(manifest.events) if manifest else [],
+        "outcome": manifest.outcome if manifest else "",
+        "exit_code": manifest.exit_code if manifest else None,
+        "build_id": manifest.build_id if manifest else "",
+        "cargo_profile": manifest.cargo_profile if manifest else "",
+        "git": {"commit": commit.commit, "branch": commit.branch, "dirty": commit.dirty} if commit else None,
+        "note": manifest.note if manifest else "",
+        "problem": info.problem,
+    }
+
+
+def result_document(opened: Opened, cautions: tuple[Caution, ...]) -> dict[str, Any]:
+    """What is known of a run: "result" of show."""
+    recording = opened.recording
+    meta = recording.meta
+    machine = meta.machine
+    return {
+        "label": opened.label,
+        "source": recording.source,
+        "session": opened.session.id if opened.session else None,
+        "tool": recording.tool,
+        "tool_version": meta.tool_version,
+        "format": recording.format,
+        "command": list(meta.command),
+        "outcome": meta.outcome,
+        "started_at": meta.started_at.isoformat() if meta.started_at else None,
+        "duration_s": meta.duration_s,
+        "lost": meta.lost,
+        "rate_asked_hz": meta.rate_asked_hz,
+        "rate_granted_hz": meta.rate_granted_hz,
+        "threads": thread_count(recording),
+        "machine": {
+            "hostname": machine.hostname,
+            "kernel": machine.kernel,
+            "arch": machine.arch,
+            "cpu": machine.cpu,
+            "cpus": machine.cpus,
+        },
+        "build_ids": [{"module": module, "build_id": build_id} for module, build_id in meta.build_ids],
+        "cautions": [{"text": c.text, "fix": c.fix} for c in cautions],
+    }
+
+
+def thread_count(recording: Recording) -> int | None:
+    """None where the file does not tell threads apart."""
+    profile = recording.profile
+    return len(profile.threads) or None if profile is not None else None
+
+
+def events_document(profile: StackProfile) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": event.name,
+            "unit": event.unit.value,
+            "samples": profile.total(event=index),
+            "period": profile.total(event=index, weight=Weight.PERIOD) if event.has_period else None,
+        }
+        for index, event in enumerate(profile.events)
+    ]
+
+
+def hotspots_document(table: HotspotTable, rows: list[int]) -> list[dict[str, Any]]:
+    """Rows of a hotspot table; shares are of the whole view, 0 to 1."""
+    whole = table.total or 1.0
+    return [
+        {
+            "name": table.key[row],
+            "module": table.module[row],
+            "file": table.file[row],
+            "line": int(table.line[row]) if table.line[row] > 0 else None,
+            "self": float(table.self_weight[row]),
+            "total": float(table.total_weight[row]),
+            "self_samples": float(table.self_samples[row]),
+            "total_samples": float(table.total_samples[row]),
+            "self_share": float(table.self_weight[row] / whole),
+            "total_share": float(table.total_weight[row] / whole),
+        }
+        for row in rows
+    ]
+
+
+def latencies_document(series: HistogramSeries) -> list[dict[str, Any]]:
+    """Percentiles of each tag over the whole log, in `unit`."""
+    rows = []
+    for tag in series.distinct_tags():
+        whole = series.whole(tag)
+        values = whole.percentiles()
+        rows.append(
+            {
+                "tag": tag,
+                "unit": series.unit,
+                "count": whole.total,
+                "percentiles": {f"p{p:g}": value for p, value in zip(PERCENTILES, values, strict=True)},
+                "max": whole.maximum,
+            }
+        )
+    return rows
+
+
+def findings_document(findings: Iterable[Finding]) -> list[dict[str, Any]]:
+    """What a preflight found."""
+    return [
+        {
+            "level": finding.level.name.lower(),
+            "title": finding.title,
+            "detail": finding.detail,
+            "fix": finding.fix,
+            "fix_argv": list(finding.fix_argv),
+        }
+        for finding in findings
+    ]

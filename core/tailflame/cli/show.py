@@ -1,0 +1,102 @@
+"""tailflame show"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from tailflame.analyse.hotspots import GroupBy, hotspots
+from tailflame.analyse.reading import cautions, read
+from tailflame.analyse.tree import TreeOptions, build_tree
+from tailflame.cli.command import Context, add_view_arguments, chosen_event, chosen_weight
+from tailflame.cli.documents import events_document, hotspots_document, latencies_document, result_document
+from tailflame.cli.exit_codes import ExitCode
+from tailflame.cli.figures import hotspot_table, latency_table, print_facts, rows_of
+from tailflame.model import Recording
+from tailflame.parse import FORMATS
+from tailflame.store import Opened
+
+GROUPS = {"function": GroupBy.FUNCTION, "module": GroupBy.MODULE, "file": GroupBy.FILE, "thread": GroupBy.THREAD}
+
+
+class ShowCommand:
+    """Show a result: the facts of the run and where its time went.
+
+    RESULT is a result file of any format, a session's name, its folder, "latest", "latest~1" or "baseline".
+
+    JSON: {"result": {"label", "source", "session", "tool", "tool_version", "format", "command", "outcome",
+    "started_at", "duration_s", "lost", "rate_asked_hz", "rate_granted_hz", "threads", "machine", "build_ids",
+    "cautions": [{"text", "fix"}]},
+    "events": [{"name", "unit", "samples", "period"}],
+    "view": {"event", "weight", "by", "unit", "total", "samples"},
+    "hotspots": [{"name", "module", "file", "line", "self", "total", "self_samples", "total_samples", "self_share",
+    "total_share"}], "reading": [{"heading", "text", "function"}],
+    "latencies": [{"tag", "unit", "count", "percentiles": {"p50", "p90", "p95", "p99", "p99.9", "p99.99"}, "max"}]}
+    """
+
+    name = "show"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("result", metavar="RESULT", nargs="?", default="latest", help="what to show (latest)")
+        parser.add_argument("-n", "--number", type=int, default=15, metavar="N", help="hotspots to print (15)")
+        parser.add_argument("--by", choices=tuple(GROUPS), default="function", help="what a row is (function)")
+        parser.add_argument("--inlines", action="store_true", help="count inlined functions as functions of their own")
+        parser.add_argument("--places", action="store_true", help="print source file and line as well")
+        parser.add_argument(
+            "--format",
+            choices=tuple(f.name for f in FORMATS),
+            help="read a file as this format, whatever it looks like",
+        )
+        add_view_arguments(parser)
+
+    def run(self, args: argparse.Namespace, context: Context) -> int:
+        opened = context.open(args.result, format=args.format)
+        show(opened, args, context)
+        return ExitCode.OK
+
+
+def show(opened: Opened, args: argparse.Namespace, context: Context) -> None:
+    """Prints a result as text or as JSON."""
+    terminal, recording = context.terminal, opened.recording
+    document: dict[str, Any] = {"result": result_document(opened, cautions(recording))}
+    terminal.line(opened.label, style="bold")
+    print_facts(terminal, recording)
+    if recording.profile is not None:
+        document |= _show_profile(recording, args, context)
+    if recording.histograms is not None:
+        terminal.line()
+        terminal.table(latency_table(recording.histograms))
+        document["latencies"] = latencies_document(recording.histograms)
+    terminal.document(document)
+
+
+def _show_profile(recording: Recording, args: argparse.Namespace, context: Context) -> dict[str, Any]:
+    profile = recording.profile
+    assert profile is not None
+    event, weight, by = chosen_event(args.event, profile), chosen_weight(args), GROUPS[args.by]
+    table = hotspots(profile, event=event, weight=weight, by=by, inlines=args.inlines)
+    rows = rows_of(table, by, max(args.number, 0))
+    sentences = read(build_tree(profile, TreeOptions(event=event, weight=weight)))
+    terminal = context.terminal
+    terminal.line()
+    if rows:
+        terminal.table(hotspot_table(table, rows, by, places=args.places))
+    else:
+        terminal.line("There are no samples in it.")
+    if sentences and by is GroupBy.FUNCTION:
+        terminal.line()
+        for sentence in sentences:
+            terminal.line(f"{sentence.heading}: {sentence.text}")
+    return {
+        "events": events_document(profile),
+        "view": {
+            "event": profile.events[event].name,
+            "weight": args.weight,
+            "by": args.by,
+            "unit": table.unit.value,
+            "total": table.total,
+            "samples": table.samples,
+        },
+        "hotspots": hotspots_document(table, rows),
+        "reading": [{"heading": s.heading, "text": s.text, "function": s.function} for s in sentences],
+    }

@@ -1,0 +1,105 @@
+"""`diff`: names what changed beyond the noise, and can gate a build."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from helpers.recordings import recording
+from tailflame.store import Library
+
+Run = Callable[..., Any]
+
+
+def test_the_regression_is_named_and_the_rest_is_noise(tailflame: Run, before: Path, after: Path) -> None:
+    run = tailflame("diff", before, after)
+    assert run.code == 0
+    assert "check_exposure regressed: +32.0% self" in run.out
+    rows = {line.split()[-1]: line for line in run.out.splitlines() if line}
+    assert " more " in rows["check_exposure"]
+    assert "+32.0%" in rows["check_exposure"]
+    for name in ("match_order", "check_risk", "validate"):
+        assert "within noise" in rows[name]
+    assert "family-wise level 5%" in run.out
+
+
+def test_json_has_the_documented_keys(tailflame: Run, before: Path, after: Path) -> None:
+    document = tailflame("diff", before, after, "--json").document
+    assert set(document) == {
+        "before", "after", "scale", "test", "verdict", "regressions", "improvements", "functions",
+    }  # fmt: skip
+    assert document["regressions"] == ["check_exposure"]
+    assert document["improvements"] == []
+    assert document["scale"] == pytest.approx(1.0)
+    rows = {row["name"]: row for row in document["functions"]}
+    row = rows["check_exposure"]
+    assert (row["direction"], row["status"]) == ("more", "both")
+    assert row["change"] == pytest.approx(0.32)
+    assert row["low"] < 0.32 < row["high"]
+    assert (row["self_before"], row["self_after"]) == (2500, 3300)
+    assert row["self_share_after"] == pytest.approx(3300 / 12300)
+    assert rows["match_order"]["direction"] == "within noise"
+    assert rows["main"]["direction"] == "not tested"
+    assert rows["main"]["p"] is None
+    assert tailflame("diff", after, before, "--json").document["improvements"] == ["check_exposure"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ((), 0),
+        (("--fail-on-regression",), 1),
+        (("--fail-on-regression", "31.9"), 1),
+        (("--fail-on-regression", "32.1"), 0),
+    ],
+)
+def test_a_build_may_fail_on_a_regression(
+    tailflame: Run, before: Path, after: Path, words: tuple[str, ...], code: int
+) -> None:
+    assert tailflame("diff", before, after, *words).code == code
+    assert tailflame("diff", after, before, *words).code == 0
+    assert tailflame("diff", before, before, *words).code == 0
+
+
+def test_new_and_vanished_functions_are_called_so(tailflame: Run, before: Path, tmp_path: Path) -> None:
+    renamed = tmp_path / "renamed.folded"
+    renamed.write_text(before.read_text().replace("validate", "validate_all"))
+    out = tailflame("diff", before, renamed).out
+    rows = {line.split()[-1]: line for line in out.splitlines() if line}
+    assert " new " in rows["validate_all"]
+    assert " vanished " in rows["validate"]
+    assert tailflame("diff", before, renamed, "--fail-on-regression").code == 1
+
+
+def test_the_baseline_and_the_latest_session_are_the_default(tailflame: Run, library: Library, after: Path) -> None:
+    first = library.new_session(tool="perf", binary="/opt/book")
+    first.complete(recording("main;match 5000\nmain;risk 3000\nmain;validate 2000"))
+    library.set_baseline(first.id)
+    second = library.new_session(tool="perf", binary="/opt/book")
+    second.complete(recording("main;match 5000\nmain;risk 4500\nmain;validate 2000"))
+    document = tailflame("diff", "--json").document
+    assert document["regressions"] == ["risk"]
+    assert (document["before"]["session"], document["after"]["session"]) == (first.id, second.id)
+    other = library.new_session(tool="perf", binary="/opt/other")
+    other.complete(recording())
+    run = tailflame("diff")
+    assert run.code == 3
+    assert "/opt/other has no baseline" in run.err
+    assert tailflame("diff", "--json", "--binary", "/opt/book").document["after"]["session"] == second.id
+    assert tailflame("diff", "--json", first.id, after).document["before"]["session"] == first.id
+
+
+def test_rust_hashes_do_not_hide_a_function(tailflame: Run, before: Path, tmp_path: Path) -> None:
+    left, right = tmp_path / "left.folded", tmp_path / "right.folded"
+    left.write_text(before.read_text().replace("match_order", "book::match_order::h0123456789abcdef"))
+    right.write_text(before.read_text().replace("match_order", "book::match_order::hfedcba9876543210"))
+    assert "No function moved beyond the noise." in tailflame("diff", left, right).out
+
+
+def test_only_so_many_rows_are_printed(tailflame: Run, before: Path, after: Path) -> None:
+    out = tailflame("diff", before, after, "-n", "1").out
+    assert "check_exposure" in out
+    assert "validate" not in out

@@ -1,0 +1,201 @@
+"""Errors are a sentence, a fix and an exit status; never a traceback."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tailflame as package
+from tailflame.cli import main as cli
+from tailflame.cli.exit_codes import MEANING, ExitCode, UsageError, exit_code_of
+from tailflame.cli.terminal import finite, printable
+from tailflame.errors import (
+    Cancelled,
+    ParseError,
+    StoreError,
+    StoreVersionError,
+    TailflameError,
+    TargetError,
+    ToolDenied,
+    ToolFailed,
+    ToolMissing,
+    UnknownFormat,
+)
+from tailflame.store import Library
+
+Run = Callable[..., Any]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence", "fix"),
+    [
+        ((), "Which command?", "One of record, show, diff"),
+        (("paint",), "Argument COMMAND: invalid choice: 'paint'", "tailflame --help"),
+        (("show", "--colour"), "Unrecognized arguments: --colour.", "tailflame --help"),
+        (("show", "-n", "many"), "Argument -n/--number: invalid int value: 'many'.", "tailflame show --help"),
+        (("record",), "Which program?", "tailflame record [options] -- PROGRAM"),
+        (("record", "--", "true", "--", "-F"), None, None),
+        (("show", "x", "--", "y"), "`show` takes nothing after --.", "tailflame show --help"),
+        (("record", "--frequency", "0", "--", "true"), "--frequency must be above zero.", ""),
+        (("record", "--env", "X", "--", "true"), "“X” does not set a variable.", "NAME=VALUE"),
+        (("record", "-C", "/nowhere", "--", "true"), "/nowhere is not a folder.", ""),
+        (("diff", "--fail-on-regression", "-1", "a", "b"), "takes a percentage from 0 on", ""),
+    ],
+)
+def test_a_wrong_command_line_is_status_2(tailflame: Run, words: tuple[str, ...], sentence: str, fix: str) -> None:
+    if sentence is None:
+        return
+    run = tailflame(*words)
+    assert run.code == ExitCode.USAGE
+    assert run.out == ""
+    first, *rest = run.err.splitlines()
+    assert first.startswith("tailflame: ")
+    assert sentence in first
+    assert fix in "".join(rest)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (UsageError("x"), 2),
+        (ParseError("x"), 3),
+        (UnknownFormat("x"), 3),
+        (StoreError("x"), 3),
+        (StoreVersionError("x"), 3),
+        (ToolMissing("x"), 4),
+        (ToolDenied("x"), 4),
+        (ToolFailed("x"), 4),
+        (TargetError("x"), 5),
+        (Cancelled(), 130),
+        (TailflameError("x"), 70),
+    ],
+)
+def test_each_kind_of_error_has_its_status(error: TailflameError, code: int) -> None:
+    assert exit_code_of(error) == code
+
+
+def test_help_documents_every_status_and_every_command(tailflame: Run) -> None:
+    run = tailflame("--help")
+    assert run.code == 0
+    for code in ExitCode:
+        assert f"{code.value}  {MEANING[code]}" in run.out
+    for command in cli.COMMANDS:
+        assert f"    {command.name}" in run.out
+        inner = tailflame(command.name, "--help")
+        assert inner.code == 0
+        assert "exit status:" in inner.out
+        assert "--json" in inner.out
+        assert "JSON: " in inner.out, "every command documents what --json prints"
+
+
+def test_version(tailflame: Run) -> None:
+    assert tailflame("--version").out == f"tailflame {package.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [(b"", "empty"), (b"\x00\x01\x02 neither one nor the other", "noise.bin"), (None, "gone")],
+)
+def test_a_file_that_cannot_be_read_is_status_3(
+    tailflame: Run, tmp_path: Path, content: bytes | None, name: str
+) -> None:
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    run = tailflame("show", path)
+    assert run.code == ExitCode.INPUT
+    assert run.err.startswith("tailflame: ")
+    assert str(path) in run.err
+    assert "Traceback" not in run.err
+
+
+def test_a_fault_of_our_own_is_written_down_and_no_traceback_is_shown(
+    tailflame: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Library) -> None:
+        raise ZeroDivisionError("by nought")
+
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr(Library, "sessions", broken)
+    run = tailflame("list")
+    assert run.code == ExitCode.INTERNAL
+    assert "A fault of Tailflame: ZeroDivisionError: by nought." in run.err
+    assert "Traceback" not in run.err
+    (report,) = tmp_path.rglob("fault_*.txt")
+    assert str(report) in run.err
+    assert "Traceback" in report.read_text()
+    assert "  | " in tailflame("list", "--details").err
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "sentence"),
+    [
+        (KeyboardInterrupt(), 130, "Cancelled."),
+        (PermissionError(13, "Permission denied", "/etc/x"), 3, "/etc/x: Permission denied."),
+        (MemoryError(), 3, "not enough memory"),
+    ],
+)
+def test_what_the_system_throws_is_a_sentence(
+    tailflame: Run, monkeypatch: pytest.MonkeyPatch, fault: BaseException, code: int, sentence: str
+) -> None:
+    def broken(self: Library) -> None:
+        raise fault
+
+    monkeypatch.setattr(Library, "sessions", broken)
+    run = tailflame("list")
+    assert run.code == code
+    assert sentence in run.err
+
+
+def test_damaged_settings_are_a_notice_and_the_command_goes_on(tailflame: Run) -> None:
+    folder = Path(os.environ["TAILFLAME_CONFIG_DIR"])
+    folder.mkdir(parents=True)
+    (folder / "settings.json").write_text("{")
+    run = tailflame("list", "--json")
+    assert run.code == 0
+    assert run.document["sessions"] == []
+    assert "damaged" in run.err
+
+
+def test_the_profiles_folder_may_be_named(tailflame: Run, tmp_path: Path) -> None:
+    assert tailflame("list", "--json", "--profiles", tmp_path / "p").document["profiles"] == str(tmp_path / "p")
+
+
+def console_script() -> str:
+    return str(Path(sys.executable).with_name("tailflame"))
+
+
+def test_the_console_script_is_installed(before: Path) -> None:
+    done = subprocess.run([console_script(), "show", str(before)], capture_output=True, text=True, check=True)
+    assert "match_order" in done.stdout
+    assert done.stderr == ""
+
+
+def test_a_reader_that_goes_away_is_quiet(before: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [console_script(), "show", str(before)], stdout=write, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(write)
+    assert done.stderr == ""
+    assert done.returncode == 128 + signal.SIGPIPE == ExitCode.BROKEN_PIPE
+
+
+def test_names_cannot_steer_the_terminal() -> None:
+    assert printable("a\x1b[31mb\udcff") == "a\\x1b[31mb\\udcff"
+    assert printable("größe\tx") == "größe\tx"
+
+
+def test_json_holds_no_infinity() -> None:
+    assert finite({"a": [float("inf"), 1.5, float("nan")], "b": ("\udcff", None)}) == {
+        "a": [None, 1.5, None],
+        "b": ["\\udcff", None],
+    }
