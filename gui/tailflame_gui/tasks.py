@@ -353,6 +353,11 @@ def busy_workers() -> int:
     return _workers.busy
 
 
+def at_rest() -> bool:
+    """Nothing is being worked on, and no task waits for anything."""
+    return not _tasks and busy_workers() == 0
+
+
 async def close() -> None:
     """Ends every task and lets the threads go; for the end of the program."""
     pending = [task for task in _tasks if task is not asyncio.current_task()]

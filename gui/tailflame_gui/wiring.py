@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -91,17 +92,23 @@ def _connect_actions(parts: Parts) -> None:
     actions["stop"].triggered.connect(recorder.stop_recording)
     actions["cancel"].triggered.connect(recorder.cancel_recording)
     actions["reopen_tab"].triggered.connect(controller.reopen_closed)
-    actions["pin"].triggered.connect(lambda: state.result and controller.pin(state.result))
-    actions["unpin"].triggered.connect(
-        lambda: state.result and state.result.session and controller.unpin(state.result.session)
-    )
-    actions["compare_baseline"].triggered.connect(
-        lambda: state.result and controller.compare_with_baseline(state.result)
-    )
+    actions["pin"].triggered.connect(partial(_with_result, state, controller.pin))
+    actions["unpin"].triggered.connect(partial(_unpin, state, controller))
+    actions["compare_baseline"].triggered.connect(partial(_with_result, state, controller.compare_with_baseline))
     actions["editor"].triggered.connect(lambda: _ask_editor(parts))
     actions["quit"].triggered.connect(window.close)
     state.recording_changed.connect(lambda _recording: actions["record_again"].setEnabled(recorder.can_repeat))
     actions["record_again"].setEnabled(False)
+
+
+def _with_result(state: AppState, act: Callable[[OpenResult], None]) -> None:
+    if state.result is not None:
+        act(state.result)
+
+
+def _unpin(state: AppState, controller: Controller) -> None:
+    if state.result is not None and state.result.session is not None:
+        controller.unpin(state.result.session)
 
 
 def _connect_theme(parts: Parts) -> None:

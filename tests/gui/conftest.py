@@ -21,10 +21,11 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 import pytest
 import qasync
 import shiboken6
-from PySide6.QtCore import QCoreApplication, QEvent, QSettings, QThread, QTimer
+from PySide6.QtCore import QCoreApplication, QEvent, QThread, QTimer
 from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
 
-from tailflame_gui import theme
+from tailflame_gui import tasks, theme, wiring
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -38,7 +39,6 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings, profiles and window state stay inside the test."""
     monkeypatch.setenv("TAILFLAME_CONFIG_DIR", str(tmp_path / "config"))
     monkeypatch.setenv("TAILFLAME_PROFILES", str(tmp_path / "profiles"))
-    QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, str(tmp_path / "config"))
 
 
 @pytest.fixture(scope="session")
@@ -66,6 +66,19 @@ def _themed(qapp: QApplication) -> None:
 def _light_again() -> Iterator[None]:
     yield
     theme.set_mode(theme.Mode.LIGHT)
+
+
+@pytest.fixture
+def parts(qtbot: QtBot) -> Iterator[wiring.Parts]:
+    """A whole window with its controllers, shown, with an empty library."""
+    made = wiring.build()
+    qtbot.addWidget(made.window)
+    made.window.show()
+    qtbot.waitExposed(made.window)
+    yield made
+    made.recorder.cancel_recording()
+    made.jobs.cancel_all()
+    qtbot.waitUntil(tasks.at_rest)
 
 
 class _Unexpected(logging.Handler):
