@@ -25,10 +25,10 @@ def main() -> int:
     report.parent.mkdir(exist_ok=True)
     environ = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
     environ.setdefault("TAILFLAME_PROFILES", str(report.parent))
-    done = subprocess.run([str(BIN / "tailflame"), "demo", "--report", str(report)], check=False, cwd=ROOT, env=environ)
+    done = subprocess.run([str(BIN / "tailflame"), "demo"], check=False, cwd=ROOT, env=environ)
     if done.returncode:
         return done.returncode
-    session = json.loads(report.read_text())["session"]["folder"]
+    session = json.loads(report.read_text())["session"]["path"]
     picture = Path(session) / "window.png" if os.access(session, os.W_OK) else report.with_name("window.png")
     shot = [str(BIN / "tailflame-gui"), "--screenshot", str(picture), session]
     done = subprocess.run(shot, check=False, cwd=ROOT, env=environ)

@@ -44,7 +44,7 @@ def recordings(demo_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> d
             "record", "--json", "--frequency", "1999", "--", str(demo_binary),
             "--mode", "benchmark", "--seconds", "8", *extra, environ=environ,
         )  # fmt: skip
-        found[name] = Path(json.loads(out)["session"]["folder"])
+        found[name] = Path(json.loads(out)["session"]["path"])
     return found
 
 

@@ -1,0 +1,119 @@
+"""From a perf.data of 500,000 samples to the painted flame graph, beside `perf report` on the same file.
+
+    open_profile.py [--samples N] [--file PERF_DATA]
+
+Records the demo target fast enough to get N samples (or takes a file), then measures: our whole way to a Recording
+(perf script, parsing, symbols), call tree, layout, first paint, a frame while zooming; and `perf report --stdio` for
+the same file in the same run. Each figure is the median of three runs (one for the recording's parse above 60 s).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+from PySide6.QtWidgets import QApplication
+
+from tailflame.analyse.layout import lay_out
+from tailflame.analyse.tree import build_tree
+from tailflame.model import Recording
+from tailflame.parse import load
+
+ROOT = Path(__file__).resolve().parent.parent
+BINARY = ROOT / "resources" / "demo" / "trading-system" / "target" / "release-with-debug" / "trading-system"
+T = TypeVar("T")
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--samples", type=int, default=500_000)
+    options.add_argument("--file", type=Path)
+    asked = options.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        path = asked.file or record(Path(folder) / "perf.data", asked.samples)
+        recording, ours = timed(lambda: load(path))
+        profile = recording.profile
+        assert profile is not None
+        print(
+            f"{path.stat().st_size / 1e6:.0f} MB, {len(profile.samples):,} samples, {len(profile.stacks):,} stack rows"
+        )
+        report = ["perf", "report", "-i", str(path), "--stdio", "--no-children", "-g", "none", "--no-inline"]
+        _, theirs = timed(
+            lambda: subprocess.run(
+                report, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
+            )
+        )
+        print(f"open (perf script, parse, symbols)   {ours:8.2f} s")
+        print(f"perf report --stdio, same file       {theirs:8.2f} s   ours is {ours / theirs:.2f} of it")
+        tree, took = timed(lambda: build_tree(profile))
+        print(f"call tree, {len(tree):,} nodes          {took * 1000:8.1f} ms")
+        _, took = timed(lambda: lay_out(tree))
+        print(f"layout                               {took * 1000:8.1f} ms")
+        paint(recording)
+    return 0
+
+
+def record(path: Path, samples: int) -> Path:
+    if not BINARY.exists():
+        raise SystemExit(f"the demo target is not built ({BINARY}): run `make run` first")
+    rate = 20_000
+    limit = int(Path("/proc/sys/kernel/perf_event_max_sample_rate").read_text())
+    rate = min(rate, limit)
+    command = ["perf", "record", "-q", "-k", "CLOCK_MONOTONIC", "-F", str(rate), "-e", "cpu-clock",
+               "--call-graph", "fp", "-m", "8M", "-o", str(path), "--", str(BINARY), "--mode", "benchmark",
+               "--threads", "2", "--seconds", str(max(samples // rate // 2, 1) + 3)]  # fmt: skip
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return path
+
+
+def paint(recording: Recording) -> None:
+    from tailflame_gui.views.flame_view import FlameView
+
+    application = QApplication.instance() or QApplication([])
+    profile = recording.profile
+    assert profile is not None
+
+    def first() -> FlameView:
+        view = FlameView()
+        view.resize(1280, 800)
+        view.show()
+        view.set_profile(profile, title="benchmark")
+        while not view.ready:
+            application.processEvents()
+        view.grab()
+        return view
+
+    view, took = timed(first, runs=1)
+    print(f"first paint (tree, layout, pixels)   {took * 1000:8.1f} ms")
+    frames = []
+    for _ in range(60):
+        before = time.perf_counter()
+        view.grab()
+        frames.append(time.perf_counter() - before)
+    print(f"a frame of the whole view            {statistics.median(frames) * 1000:8.1f} ms")
+
+
+def timed(work: Callable[[], T], *, runs: int = 3) -> tuple[T, float]:
+    """The result and the median time; slow work runs once."""
+    times = []
+    for _ in range(runs):
+        before = time.perf_counter()
+        result = work()
+        times.append(time.perf_counter() - before)
+        if times[0] > 20:
+            break
+    return result, statistics.median(times)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
