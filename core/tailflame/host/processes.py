@@ -222,13 +222,23 @@ class Family:
 
     def end(self, *, grace_s: float = 2.0) -> int:
         """Ask those that are left to end, kill those that do not; how many were left. Blocks up to `grace_s`."""
-        left = [child for child in self._children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+        left = [child for child in self._children if _lives(child)]
         for child in left:
             _send(child.terminate)
-        _, stubborn = psutil.wait_procs(left, timeout=grace_s)
+        deadline = time.monotonic() + grace_s
+        while (stubborn := [child for child in left if _lives(child)]) and time.monotonic() < deadline:
+            time.sleep(0.01)
         for child in stubborn:
             _send(child.kill)
         return len(left)
+
+
+def _lives(process: psutil.Process) -> bool:
+    """Not ended; a zombie has, even where nobody takes note of it."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _send(signal: Callable[[], None]) -> None:

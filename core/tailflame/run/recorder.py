@@ -307,17 +307,22 @@ class Recorder:
         if not child.ended:
             if self._target is None or not self._target.signal(signal.SIGTERM):
                 child.signal(signal.SIGINT)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self.patience.grace):
-                    while not child.ended:
-                        self._woken.clear()
-                        child.take(partial=True)
-                        await self._woken.wait()
-            if not child.ended:
+            if not await self._ends_within(self.patience.grace, child):
                 child.signal_group(signal.SIGKILL)
+                await self._ends_within(self.patience.tool_grace, child)
         if self._target is not None:
             self._target.close()
         child.close()
+
+    async def _ends_within(self, seconds: float, child: Child) -> bool:
+        """Wait for the tool without listening to it."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not child.ended:
+                    self._woken.clear()
+                    child.take(partial=True)
+                    await self._woken.wait()
+        return child.ended
 
     # The end.
 
