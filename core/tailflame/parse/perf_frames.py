@@ -115,6 +115,9 @@ def _split(rest: str) -> tuple[str, int, str, bool]:
 
 def _opening(rest: str) -> int:
     """Where the parenthesis around the module opens: `f(int) (/tmp/a b/c (deleted))`; -1 if there is none."""
+    index = rest.find(" (/")  # no symbol has that
+    if index >= 0:
+        return index + 1
     depth = 0
     for index in range(len(rest) - 1, -1, -1):
         if rest[index] == ")":
@@ -125,12 +128,7 @@ def _opening(rest: str) -> int:
                 if index == 0 or rest[index - 1] in " \t":
                     return index
                 break
-    # A path with lone parentheses in it: a symbol has neither " (/" nor " ([".
-    for opening in (" (/", " (["):
-        index = rest.find(opening)
-        if index >= 0:
-            return index + 1
-    return -1
+    return rest.find(" ([") + 1 or NONE
 
 
 def _without_offset(symbol: str) -> tuple[str, int]:

@@ -16,13 +16,14 @@ from tailflame.model import NONE
 _COMM = r"(?:(?P<comm>.{0,15}\S)\s+|\s*)"
 _LONG_COMM = r"(?P<comm>\S.*?)\s+"
 _IDS = r"(?:(?P<pid>-?\d+)/\s*)?(?P<tid>-?\d+)\s+"
-_CPU = r"(?:\[(?P<cpu>\d+)\]\s+)?"
+_CPU_GIVEN = r"\[(?P<cpu>\d+)\]\s+"
+_CPU = f"(?:{_CPU_GIVEN})?"
 _MISC = r"(?:[A-Za-z]{1,5}\s+)?"
 _TIME = r"(?P<time>\d+\.\d{3,9}):"
 _PERIOD = r"(?:\s+(?P<period>\d+)(?=\s))?"
 # Without a time, only its width tells a period (`%10u`) from a thread id.
 _WIDE_PERIOD = r"(?P<period>[ \d]{9}\d+)(?=\s)"
-_EVENT = r"(?:\s*(?P<event>\S+):(?=\s|$))"
+_EVENT = r"(?:\s*(?P<event>(?![\d.]+:)\S+):(?=\s|$))"
 _REST = r"\s*(?P<rest>.*)"
 
 _SHAPES = tuple(
@@ -30,19 +31,24 @@ _SHAPES = tuple(
     for text in (
         _COMM + _IDS + _CPU + _MISC + _TIME + _PERIOD + _EVENT + "?" + _REST,
         _LONG_COMM + _IDS + _CPU + _MISC + _TIME + _PERIOD + _EVENT + "?" + _REST,
+        _WIDE_PERIOD + _EVENT + _REST,
         _COMM + _IDS + _CPU + _MISC + _WIDE_PERIOD + _EVENT + _REST,
         _COMM + _IDS + _CPU + _MISC + _EVENT + _REST,
-        _COMM + _CPU + _MISC + _TIME + _PERIOD + _EVENT + "?" + _REST,
+        _COMM + _CPU_GIVEN + _MISC + _TIME + _PERIOD + _EVENT + "?" + _REST,
+        _COMM + _MISC + _TIME + _PERIOD + _EVENT + "?" + _REST,
     )
 )
 # These say so little that only the frames below them tell that they begin a sample.
 _BARE_SHAPES = tuple(
     re.compile(text, re.DOTALL)
     for text in (
-        _COMM + _CPU + _MISC + _WIDE_PERIOD + _EVENT + r"\s*",
-        _COMM + _CPU + _MISC + _EVENT + r"\s*",
+        _COMM + _CPU_GIVEN + _MISC + _WIDE_PERIOD + _EVENT + r"\s*",
+        _COMM + _CPU_GIVEN + _MISC + _EVENT + r"\s*",
+        _COMM + _MISC + _WIDE_PERIOD + _EVENT + r"\s*",
+        _COMM + _MISC + _EVENT + r"\s*",
         _COMM + _IDS + _CPU,
-        _COMM + _CPU,
+        _COMM + _CPU_GIVEN,
+        _COMM,
     )
 )
 

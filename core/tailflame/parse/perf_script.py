@@ -31,6 +31,12 @@ _COOKIE = " (cookie) ([unknown])"
 """What perf 6.19 and later print in place of user frames that follow later ("DEFERRED CALLCHAIN")."""
 
 
+def _is_of_hash(line: str) -> bool:
+    """Whether a line that begins with "#" is a sample of a thread whose name does, not a comment."""
+    header = header_of(line, frames_follow=False)
+    return header is not None and header.tid != NONE and header.time_ns != NONE
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PerfSamples:
     """What a text of `perf script` holds. `frames` are numbered as `stacks.frame` has them."""
@@ -233,7 +239,7 @@ class PerfText:
                 self._body.append(line)
             else:
                 self._close()
-                if line.startswith("#"):
+                if line.startswith("#") and not _is_of_hash(line):
                     if len(self.comments) < _COMMENTS:
                         self.comments.append(line)
                 elif line.strip() and ("PERF_RECORD_" not in line or not self.records.read(line)):
