@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from helpers.stacks import profile
 from PySide6.QtCore import Qt
 from pytestqt.modeltest import ModelTester
 
+from helpers.stacks import profile
 from tailflame.analyse.diff import Comparison, Scale, compare
 from tailflame_gui.models import delta_model
 from tailflame_gui.models.delta_model import DeltaModel, Show
@@ -61,9 +61,10 @@ def test_is_a_sound_model(model: DeltaModel, qtmodeltester: ModelTester) -> None
 def test_a_change_beyond_the_noise_has_sign_arrow_and_interval(model: DeltaModel) -> None:
     assert cell(model, "match_order", delta_model.CHANGE).startswith("+")
     assert " to +" in cell(model, "match_order", delta_model.INTERVAL)
-    assert cell(model, "match_order", delta_model.NOISE).startswith("beyond noise, p")
+    assert cell(model, "match_order", delta_model.NOISE) == "beyond noise"
     index = model.index(line(model, "match_order"), delta_model.CHANGE)
     assert index.data(Role.SIGN) == 1
+    assert "p < 0.001" in index.data(Qt.ItemDataRole.ToolTipRole)
     assert index.data(Role.MUTED) is False
 
 

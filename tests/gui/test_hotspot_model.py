@@ -6,10 +6,10 @@ import time
 
 import numpy as np
 import pytest
-from helpers.stacks import profile
 from PySide6.QtCore import QPersistentModelIndex, Qt
 from pytestqt.modeltest import ModelTester
 
+from helpers.stacks import profile
 from tailflame.analyse.hotspots import GroupBy, HotspotTable, hotspots
 from tailflame.model import Event, StackBuilder, StackProfile, Weight
 from tailflame.model.stacks import readonly

@@ -6,10 +6,10 @@ import time
 
 import numpy as np
 import pytest
-from helpers.stacks import profile
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, Qt
 from pytestqt.modeltest import ModelTester
 
+from helpers.stacks import profile
 from tailflame.analyse.tree import CallTree, TreeOptions, build_tree
 from tailflame.model import StackBuilder, StackProfile
 from tailflame.units import Unit

@@ -19,6 +19,8 @@ from tailflame_gui.widgets.flame_search import matching
 Index = QModelIndex | QPersistentModelIndex
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 _LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+# Plain numbers: the header reads this role as an int.
+_DOWN, _UP = Qt.SortOrder.DescendingOrder.value, Qt.SortOrder.AscendingOrder.value
 _ROOT = QModelIndex()
 
 
@@ -152,6 +154,8 @@ class ArrayTable(QAbstractTableModel):
             return column.tip
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return _RIGHT if column.numeric else _LEFT
+        if role == Qt.ItemDataRole.InitialSortOrderRole:
+            return _DOWN if column.numeric else _UP
         return None
 
     def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
@@ -205,7 +209,7 @@ def found_in(words: Sequence[str], query: str) -> Bool:
 
 
 def cell_font(face: Face) -> QFont | None:
-    return None if face is Face.TEXT else theme.mono_font(theme.BASE - 1)
+    return None if face in (Face.TEXT, Face.WORDS) else theme.mono_font(theme.BASE - 1)
 
 
 def _cell(value: Any) -> str:

@@ -21,6 +21,8 @@ Index = QModelIndex | QPersistentModelIndex
 NAME, TOTAL_SHARE, TOTAL, SELF_SHARE, SELF, SAMPLES, MODULE = range(7)
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 _LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+# Plain numbers: the header reads this role as an int.
+_DOWN, _UP = Qt.SortOrder.DescendingOrder.value, Qt.SortOrder.AscendingOrder.value
 _ROOT = QModelIndex()
 
 
@@ -49,12 +51,14 @@ class Siblings:
 class CallTreeModel(QAbstractItemModel):
     """Lines are the nodes of a CallTree, heaviest child first until sorted otherwise."""
 
-    def __init__(self, parent: QObject | None = None) -> None:
+    def __init__(self, parent: QObject | None = None, *, title: str = "") -> None:
+        """`title` heads the first column, where the tree's own words do not fit."""
         super().__init__(parent)
+        self._title = title
         self._tree: CallTree | None = None
         self._siblings = Siblings.of(np.zeros(0, dtype=np.int64), np.zeros(0))
         self._measure = Measure("samples", 1.0, 0)
-        self._columns: tuple[Column, ...] = _columns(self._measure, inverted=False)
+        self._columns: tuple[Column, ...] = _columns(self._measure, inverted=False, title=title)
         self._shown: tuple[int, ...] = tuple(range(len(self._columns)))
         self._sorted = (TOTAL, Qt.SortOrder.DescendingOrder)
         self._marked: Bool | None = None
@@ -73,7 +77,7 @@ class CallTreeModel(QAbstractItemModel):
         self.beginResetModel()
         self._tree, self._measure = tree, measure
         self._whole = tree.total if whole is None else whole
-        every = _columns(measure, inverted=inverted)
+        every = _columns(measure, inverted=inverted, title=self._title)
         left_out = set()
         if inverted:  # every leaf's weight is its own: there is nothing to tell apart
             left_out |= {SELF_SHARE, SELF}
@@ -125,7 +129,7 @@ class CallTreeModel(QAbstractItemModel):
 
     # Search.
 
-    def mark(self, query: str) -> Int64:
+    def mark(self, query: str, *, ignore_case: bool = True) -> Int64:
         """Marks the nodes whose function matches; returns them in reading order, from the top to the bottom.
 
         "" marks nothing. PatternError where `query` cannot be read, and nothing changes.
@@ -134,7 +138,7 @@ class CallTreeModel(QAbstractItemModel):
         found: Int64 = np.zeros(0, dtype=np.int64)
         marked = None
         if tree is not None and len(tree) and query:
-            marked = matching(tree.functions.names, query)[tree.function]
+            marked = matching(tree.functions.names, query, ignore_case=ignore_case)[tree.function]
             found = np.flatnonzero(marked)
             found = found[np.argsort(self._reading_order()[found], kind="stable")]
         self._marked = marked
@@ -233,6 +237,8 @@ class CallTreeModel(QAbstractItemModel):
             return column.tip
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return _RIGHT if column.numeric else _LEFT
+        if role == Qt.ItemDataRole.InitialSortOrderRole:
+            return _DOWN if column.numeric else _UP
         return None
 
     def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
@@ -344,14 +350,14 @@ class CallTreeModel(QAbstractItemModel):
         return float(weight) / self._whole if self._whole else 0.0
 
 
-def _columns(measure: Measure, *, inverted: bool) -> tuple[Column, ...]:
+def _columns(measure: Measure, *, inverted: bool, title: str) -> tuple[Column, ...]:
     total = "Weight spent in this call and in what it calls."
     if inverted:
         total = "Weight of the function at the top of this branch that came through this chain of callers."
     own = "Weight spent in this call itself."
     return (
         Column(
-            "Function, and below it who calls it" if inverted else "Function, and below it what it calls",
+            title or ("Function, and below it who calls it" if inverted else "Function, and below it what it calls"),
             "Right and left open and close a line; * opens everything below it.",
             Face.NAME,
             0,

@@ -14,7 +14,8 @@ from tailflame.analyse.diff import Comparison, DeltaTable, Scale, Status
 from tailflame.analyse.names import module_label
 from tailflame.model.stacks import Bool, Float64
 from tailflame_gui.models.array_table import ArrayTable, found_in
-from tailflame_gui.models.figures import Measure, change_digits, share_text, signed_percent
+from tailflame_gui.models.compared import weight_scale
+from tailflame_gui.models.figures import Measure, change_digits, interval_text, share_text, signed_percent
 from tailflame_gui.models.roles import Column, Face, Role
 
 NAME, SELF_BEFORE, SELF_AFTER, CHANGE, INTERVAL, TOTAL_BEFORE, TOTAL_AFTER, TOTAL_CHANGE, NOISE, MODULE = range(10)
@@ -110,9 +111,7 @@ class DeltaModel(ArrayTable):
             case 4:
                 if not (table.samples_before[row] and table.samples_after[row]):
                     return ""
-                low, high = float(table.low[row]), float(table.high[row])
-                digits = change_digits(low, high)
-                return f"{signed_percent(low, digits=digits)} to {signed_percent(high, digits=digits)}"
+                return interval_text(float(table.low[row]), float(table.high[row]))
             case 7:
                 return self._total_change_text(row)
             case 8:
@@ -125,7 +124,7 @@ class DeltaModel(ArrayTable):
         table = self._held().table
         if not table.tested[row]:
             return TOO_SMALL
-        return f"{BEYOND}, {_p_text(float(table.p[row]))}" if table.significant[row] else WITHIN
+        return BEYOND if table.significant[row] else WITHIN
 
     def role(self, role: Role, column: int, row: int) -> Any:
         table = self._held().table
@@ -137,10 +136,9 @@ class DeltaModel(ArrayTable):
             return int(table.kind[row])
         if role == Role.MUTED:
             return not table.significant[row]
-        if role == Role.SIGN and column in (CHANGE, TOTAL_CHANGE):
-            change = table.change[row] if column == CHANGE else self._total_change()[row]
+        if role == Role.SIGN and column == CHANGE:
             # An arrow is a claim, so a figure that may be noise has none.
-            return int(np.sign(change)) if column == TOTAL_CHANGE or table.significant[row] else 0
+            return int(np.sign(table.change[row])) if table.significant[row] else 0
         return None
 
     def tip(self, column: int, row: int) -> str:
@@ -149,7 +147,8 @@ class DeltaModel(ArrayTable):
         lines = [table.names[row]]
         sides = f"self samples {table.samples_before[row]:,.0f} before, {table.samples_after[row]:,.0f} after"
         lines.append(f"{sides}; the typical function stands at ×{comparison.scale:.3f}")
-        lines.append(self.noise(row))
+        tested = f", {_p_text(float(table.p[row]))} before the correction for many tests" if table.tested[row] else ""
+        lines.append(f"{self.noise(row)}{tested}")
         if table.module[row]:
             lines.append(table.module[row])
         return "\n".join(lines)
@@ -195,17 +194,8 @@ class DeltaModel(ArrayTable):
         comparison = self._held()
         table = comparison.table
         with np.errstate(divide="ignore", invalid="ignore"):
-            change = table.total_after / table.total_before / self._weight_scale() - 1
+            change = table.total_after / table.total_before / weight_scale(comparison) - 1
         return np.where(table.total_before > 0, change, np.inf)
-
-    def _weight_scale(self) -> float:
-        """The scale for weights: the comparison's scale counts samples, which may weigh differently on each side."""
-        comparison = self._held()
-        before, after = comparison.before, comparison.after
-        if not (before.total_samples and after.total_samples and before.total and after.total):
-            return comparison.scale
-        per_sample = (after.total / after.total_samples) / (before.total / before.total_samples)
-        return comparison.scale * per_sample
 
     def _total_change_text(self, row: int) -> str:
         match self._held().table.status(row):
@@ -245,12 +235,12 @@ def _columns(scale: Scale, measure: Measure) -> tuple[Column, ...]:
         Column("Function", "Matched by name without hashes, addresses and crate disambiguators.", Face.NAME, 0),
         Column(f"Self before, {unit}", f"{of}: in the function itself, in the baseline.", Face.FIGURE, 104),
         Column(f"Self after, {unit}", f"{of}: in the function itself, in the candidate.", Face.FIGURE, 96),
-        Column("Change, %", "Relative change of self, measured against the typical function.", Face.CHANGE, 88),
-        Column("95 % interval", "Where the change lies with 95 % confidence.", Face.FIGURE, 112),
+        Column("Self change, %", "Relative change of self, measured against the typical function.", Face.CHANGE, 88),
+        Column("95 % interval", "Where the change lies with 95 % confidence.", Face.FIGURE, 120),
         Column(f"Total before, {unit}", f"{of}: with all it calls, in the baseline.", Face.FIGURE, 104),
         Column(f"Total after, {unit}", f"{of}: with all it calls, in the candidate.", Face.FIGURE, 104),
-        Column("Change, %", "Relative change of total, measured against the typical function. Not tested.",
-               Face.CHANGE, 88),
-        Column("Noise", "Whether the change of self leaves the sampling noise.", Face.TEXT, 168),
+        Column("Total change, %", "Relative change of total, measured against the typical function. Not tested.",
+               Face.FIGURE, 88),
+        Column("Noise", "Whether the change of self leaves the sampling noise.", Face.WORDS, 128),
         Column("Module", "The binary or library that holds the code.", Face.TEXT, 120),
     )  # fmt: skip

@@ -33,8 +33,9 @@ class Face(IntEnum):
     NAME = 0  # a function: kind mark, path in second rank, last components in full
     FIGURE = 1  # a number: right-aligned, tabular
     BAR = 2  # a number over its share bar
-    TEXT = 3  # words
+    TEXT = 3  # words that may give way to the name
     CHANGE = 4  # a signed number with its arrow
+    WORDS = 5  # words that stay
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,7 @@ class RowOrder(QSortFilterProxyModel):
 
     def set_words(self, text: str) -> None:
         self._words = tuple(text.casefold().split())
-        self.invalidateFilter()
+        self.invalidate()
 
     def filterAcceptsRow(self, source_row: int, source_parent: Index) -> bool:
         row = self._source.rows[source_row]

@@ -1,0 +1,142 @@
+"""The delta table of a comparison: what changed, by how much, and what may be noise."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from PySide6.QtCore import QPoint, Qt, Signal
+from PySide6.QtGui import QGuiApplication, QKeySequence, QShortcut
+from PySide6.QtWidgets import QMenu, QStackedLayout, QWidget
+
+from tailflame.analyse.diff import Comparison, Scale
+from tailflame.model.stacks import NONE
+from tailflame.units import count
+from tailflame_gui.models.delta_model import DeltaModel, Show
+from tailflame_gui.models.figures import Measure
+from tailflame_gui.models.roles import Role
+from tailflame_gui.selection import Selection
+from tailflame_gui.widgets.empty_state import EmptyState
+from tailflame_gui.widgets.filter_field import FilterField
+from tailflame_gui.widgets.flame_search import PatternError
+from tailflame_gui.widgets.parts import column, icon_button, label, row
+from tailflame_gui.widgets.segmented import Segmented
+from tailflame_gui.widgets.table import Table
+
+
+class DeltaView(QWidget):
+    """opened(function): Enter or double click on its line."""
+
+    opened = Signal(str)
+
+    def __init__(self, *, selection: Selection, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._selection = selection
+        self.model = DeltaModel(self)
+        self.table = Table(self.model)
+        self.table.setAccessibleName("Changes")
+        self.filter = FilterField("Filter by function or module", icon="filter")
+        self.show_rows: Segmented[Show] = Segmented(
+            [
+                (Show.ALL, "All", "Every function of either side."),
+                (Show.TESTED, "Tested", "Functions that are large enough for the test."),
+                (Show.BEYOND, "Beyond noise", "Functions whose change of self leaves the noise."),
+            ]
+        )
+        self.summary = label("", "second")
+        bar = row(margins=(12, 6, 8, 6), spacing=8)
+        bar.addWidget(self.filter, 1)
+        bar.addWidget(self.show_rows)
+        bar.addWidget(self.summary)
+        bar.addWidget(
+            icon_button(
+                "copy", partial(self.table.copy, everything=True), tip="Copy the table as shown (tab-separated)"
+            )
+        )
+        self._empty = EmptyState("equal", "Nothing to show", "")
+        self._body = QStackedLayout()
+        self._body.addWidget(self.table)
+        self._body.addWidget(self._empty)
+        page = column(spacing=0)
+        page.addLayout(bar)
+        page.addLayout(self._body, 1)
+        self.setLayout(page)
+        self.setFocusProxy(self.table)
+
+        self.filter.query_changed.connect(self._filtered)
+        self.filter.left.connect(self.table.setFocus)
+        self.show_rows.chosen.connect(self._shown)
+        self.table.current_changed.connect(self._selected)
+        self.table.hovered.connect(selection.hover)
+        self.table.opened.connect(lambda line: self.opened.emit(str(self.model.index(line, 0).data(Role.FUNCTION))))
+        self.table.menu_requested.connect(self._menu)
+        selection.changed.connect(self._follow)
+        find = QShortcut(QKeySequence(QKeySequence.StandardKey.Find), self)
+        find.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        find.activated.connect(self._find)
+
+    def set_comparison(self, comparison: Comparison, *, scale: Scale, measure: Measure) -> None:
+        self.model.set_comparison(comparison, scale=scale, measure=measure)
+        self._summarise()
+        self._follow(self._selection.function)
+
+    def set_scale(self, scale: Scale) -> None:
+        self.model.set_scale(scale)
+
+    def _filtered(self, query: str) -> None:
+        try:
+            self.model.set_query(query)
+        except PatternError as error:
+            self.filter.complain(error)
+            return
+        self.filter.complain(None)
+        self._summarise()
+        self._follow(self._selection.function)
+
+    def _shown(self, show: Show) -> None:
+        self.model.set_show(show)
+        self._summarise()
+        self._follow(self._selection.function)
+
+    def _summarise(self) -> None:
+        table = self.model.table
+        if table is None:
+            return
+        shown, every = self.model.rowCount(), self.model.size()
+        beyond = int(table.significant.sum())
+        of = f"{count(shown)} of " if shown != every else ""
+        self.summary.setText(f"{of}{count(every)} functions, {count(beyond)} beyond noise")
+        if not shown:
+            if self.show_rows.choice is Show.BEYOND and not beyond:
+                self._empty.say("Nothing moved", "No function's change leaves the sampling noise.")
+            else:
+                self._empty.say("Nothing matches", "No function matches the filter. Escape clears it.")
+        self._body.setCurrentIndex(0 if shown else 1)
+
+    def _find(self) -> None:
+        self.filter.setFocus(Qt.FocusReason.ShortcutFocusReason)
+        self.filter.selectAll()
+
+    def _selected(self, function: str) -> None:
+        if function:
+            self._selection.select(function)
+
+    def _follow(self, function: str) -> None:
+        at = self.model.row_of(function) if function else NONE
+        line = self.model.line_of(at) if at >= 0 else NONE
+        if line != self.table.current_line():
+            self.table.show_line(line)
+
+    def _menu(self, line: int, where: QPoint) -> None:
+        menu = QMenu(self)
+        index = self.model.index(line, 0)
+        if index.isValid():
+            name = str(index.data(Role.FUNCTION))
+            menu.addAction("Copy name", lambda: QGuiApplication.clipboard().setText(name))
+            menu.addAction("Show in the flame graphs", partial(self.opened.emit, name))
+            menu.addSeparator()
+        copy = menu.addAction("Copy lines", self.table.copy)
+        copy.setShortcut(QKeySequence.StandardKey.Copy)
+        copy.setEnabled(bool(self.table.selected_lines()))
+        menu.addAction("Copy table as shown", partial(self.table.copy, everything=True))
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.popup(where)

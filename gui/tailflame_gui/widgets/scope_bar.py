@@ -1,0 +1,70 @@
+"""Chooses which event, weighed how, of which thread every view of a result shows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from PySide6.QtWidgets import QWidget
+
+from tailflame.model.stacks import StackProfile, Weight
+from tailflame.units import count
+from tailflame_gui.models.scope import ResultScope, Scope, thread_choices, weight_label, weights_of
+from tailflame_gui.widgets.fitting_box import FittingBox
+from tailflame_gui.widgets.parts import row
+
+
+class ScopeBar(QWidget):
+    """Shows only the choices that the profile has. Writes to and follows its ResultScope."""
+
+    def __init__(self, scope: ResultScope, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._scope = scope
+        self._profile: StackProfile | None = None
+        self.event_box = FittingBox("activity", "Event that was sampled: every view weighs by it", self)
+        self.weight_box = FittingBox("gauge", "What a sample weighs", self)
+        self.thread_box = FittingBox("cpu", "Threads whose samples every view shows", self)
+        layout = row(spacing=4)
+        for box in (self.event_box, self.weight_box, self.thread_box):
+            layout.addWidget(box)
+            box.currentIndexChanged.connect(lambda _at: self._chosen())
+        self.setLayout(layout)
+        scope.changed.connect(self._show)
+
+    def set_profile(self, profile: StackProfile) -> None:
+        self._profile = profile
+        self.event_box.offer([(index, event.name, "") for index, event in enumerate(profile.events)])
+        self._show(self._scope.scope)
+
+    def _chosen(self) -> None:
+        profile, old = self._profile, self._scope.scope
+        if profile is None:
+            return
+        event: int = self.event_box.currentData()
+        weight: Weight = self.weight_box.currentData() if event == old.event else old.weight
+        if weight not in weights_of(profile, event):
+            weight = Weight.SAMPLES
+        thread = self.thread_box.currentData()
+        self._scope.set(Scope(event=event, weight=weight, threads=None if thread is None else frozenset({thread})))
+
+    def _show(self, scope: Scope) -> None:
+        profile = self._profile
+        if profile is None:
+            return
+        self.event_box.choose(scope.event)
+        weights = weights_of(profile, scope.event)
+        self.weight_box.offer([(w, weight_label(profile, scope.event, w).capitalize(), "") for w in weights])
+        self.weight_box.choose(scope.weight)
+        threads = thread_choices(profile, scope.event)
+        only = next(iter(scope.threads)) if scope.threads else None
+        if only is not None and only not in {index for index, _label, _samples in threads}:
+            # The thread has no sample of this event: everything is better than nothing.
+            self._scope.set(replace(scope, threads=None))
+            return
+        everyone = [(None, f"All {count(len(threads))} threads", "")]
+        self.thread_box.offer(
+            [*everyone, *((index, label, f"{count(samples)} samples") for index, label, samples in threads)]
+        )
+        self.thread_box.choose(only)
+        self.event_box.setVisible(len(profile.events) > 1)
+        self.weight_box.setVisible(len(weights) > 1)
+        self.thread_box.setVisible(len(threads) > 1)

@@ -1,0 +1,117 @@
+"""What a comparison has found, a sentence a line, each with its shape: more, less, or nothing moved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PySide6.QtCore import QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QPainter, QPaintEvent
+from PySide6.QtWidgets import QAbstractButton, QSizePolicy, QVBoxLayout, QWidget
+
+from tailflame.analyse.diff import Comparison
+from tailflame.analyse.names import short
+from tailflame_gui import icons, theme
+from tailflame_gui.widgets.parts import button
+
+_AT_ONCE = 3
+_HEIGHT = 22
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A sentence; `function` is what it speaks of ("": of none), `sign` +1 more, -1 less, 0 nothing moved."""
+
+    sentence: str
+    function: str = ""
+    sign: int = 0
+
+
+def verdicts_of(comparison: Comparison) -> tuple[Verdict, ...]:
+    """The comparison's sentences with the functions of the delta table that they begin with."""
+    table = comparison.table
+    marked = {short(table.names[row]): row for row in range(len(table)) if table.significant[row]}
+    found = []
+    for sentence in comparison.verdict:
+        fitting = [name for name in marked if sentence.startswith(f"{name} ")]
+        if not fitting:
+            found.append(Verdict(sentence))
+            continue
+        row = marked[max(fitting, key=len)]
+        found.append(Verdict(sentence, table.names[row], 1 if table.change[row] > 0 else -1))
+    return tuple(found)
+
+
+class VerdictLine(QAbstractButton):
+    """Clicking it selects the function."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__()
+        self.verdict = verdict
+        self._font = theme.interface_font(weight=theme.interface_font().Weight.Medium)
+        self.setToolTip(f"{verdict.sentence}\n{verdict.function}".rstrip())
+        self.setAccessibleName(verdict.sentence)
+        self.setEnabled(bool(verdict.function))
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus if verdict.function else Qt.FocusPolicy.NoFocus)
+        self.setAttribute(Qt.WidgetAttribute.WA_Hover)
+
+    def sizeHint(self) -> QSize:
+        return QSize(240, _HEIGHT)
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        tokens = theme.current()
+        painter = QPainter(self)
+        if self.underMouse() and self.isEnabled():
+            painter.fillRect(self.rect(), tokens.hover)
+        shape, color = {1: ("trending-up", "more"), -1: ("trending-down", "less"), 0: ("equal", "second")}[
+            self.verdict.sign
+        ]
+        icons.paint(painter, QRectF(0, 3, 16, 16), shape, color)
+        painter.setFont(self._font)
+        painter.setPen(tokens.text)
+        room = self.width() - 28
+        words = painter.fontMetrics().elidedText(self.verdict.sentence, Qt.TextElideMode.ElideRight, room)
+        painter.drawText(QRectF(24, 0, room, _HEIGHT), int(Qt.AlignmentFlag.AlignVCenter), words)
+        if self.hasFocus():
+            painter.setPen(tokens.accent)
+            painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
+        painter.end()
+
+
+class VerdictLines(QWidget):
+    """chosen(function): a sentence was clicked."""
+
+    chosen = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.setSpacing(0)
+        self._lines: list[VerdictLine] = []
+        self._more = button("", self._show_all, rank="link")
+        self._column.addWidget(self._more, 0, Qt.AlignmentFlag.AlignLeft)
+        self._more.hide()
+
+    @property
+    def lines(self) -> tuple[VerdictLine, ...]:
+        return tuple(self._lines)
+
+    def set_verdicts(self, verdicts: Sequence[Verdict]) -> None:
+        for line in self._lines:
+            self._column.removeWidget(line)
+            line.deleteLater()
+        self._lines = [VerdictLine(verdict) for verdict in verdicts]
+        for at, line in enumerate(self._lines):
+            line.clicked.connect(lambda _on=False, line=line: self.chosen.emit(line.verdict.function))
+            self._column.insertWidget(at, line)
+            line.setVisible(at < _AT_ONCE)
+        hidden = len(self._lines) - _AT_ONCE
+        self._more.setText(f"{hidden} more")
+        self._more.setVisible(hidden > 0)
+
+    def _show_all(self) -> None:
+        for line in self._lines:
+            line.show()
+        self._more.hide()
