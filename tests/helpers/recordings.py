@@ -41,9 +41,9 @@ def recording(stacks: str = MATCHING, *, tool: str = "perf", command: tuple[str,
 
 
 def histograms() -> HistogramSeries:
-    """Two intervals of one tag, of different length."""
+    """Two intervals, of different tag, length and geometry."""
     return HistogramSeries(
-        tags=("total", "total"),
+        tags=("total", "risk"),
         start_s=(0.5, 1.5),
         length_s=(1.0, 1.0),
         histograms=(Histogram(np.arange(40, dtype=np.int64)), Histogram(np.ones(7, dtype=np.int64), digits=2)),

@@ -40,7 +40,10 @@ Tailflame: TypeAlias = Callable[..., Run]
 
 
 @pytest.fixture
-def tailflame(capsys: pytest.CaptureFixture[str]) -> Tailflame:
+def tailflame(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tailflame:
+    # Where a fault would be written down.
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
     def run(*words: str | Path) -> Run:
         capsys.readouterr()
         code = main([str(word) for word in words])

@@ -122,7 +122,6 @@ def test_a_fault_of_our_own_is_written_down_and_no_traceback_is_shown(
     def broken(self: Library) -> None:
         raise ZeroDivisionError("by nought")
 
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.setattr(Library, "sessions", broken)
     run = tailflame("list")
     assert run.code == ExitCode.INTERNAL

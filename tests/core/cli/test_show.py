@@ -147,6 +147,15 @@ def test_latencies_are_percentiles(tailflame: Run, library: Library) -> None:
     assert (run.code, "latencies and no stacks" in run.err) == (2, True)
 
 
+def test_a_tag_of_two_resolutions_has_two_rows(tailflame: Run, library: Library) -> None:
+    ones = np.ones(50, dtype=np.int64)
+    parts = (Histogram(ones), Histogram(ones), Histogram(ones, digits=2))
+    series = HistogramSeries(tags=("a",) * 3, start_s=(0.0,) * 3, length_s=(1.0,) * 3, histograms=parts)
+    kept(library, keep=as_results(series))
+    rows = tailflame("show", "latest", "--json").document["latencies"]
+    assert [(row["tag"], row["count"]) for row in rows] == [("a (from 1, 3 digits)", 100), ("a (from 1, 2 digits)", 50)]
+
+
 def test_a_chosen_format_shows_its_own_error(tailflame: Run, before: Path) -> None:
     assert tailflame("show", before, "--format", "folded").code == 0
     assert tailflame("show", before, "--format", "pie").code == 2
