@@ -11,14 +11,17 @@ from tailflame.analyse.tree import CallTree, TreeOptions, build_tree
 from tailflame_gui import theme
 from tailflame_gui.theme import Tokens, contrast
 from tailflame_gui.widgets.flame_colors import (
+    HUES,
     KERNEL,
     PROCESS,
     RAMP,
+    TONES,
     ColorBy,
     FlameColors,
     color_difference,
     color_tree,
     crate_of,
+    fill_of,
     rgb,
 )
 from tailflame_gui.widgets.flame_paint import blend
@@ -56,8 +59,16 @@ def test_modules_have_the_hue_of_their_name(tokens: Tokens) -> None:
 def test_crates_are_told_apart_by_their_modules() -> None:
     made = tree()
     colors = color_tree(made, ColorBy.CRATE, theme.light())
-    assert color_of(colors, made, "app::risk::check") == theme.light().module_color("app::risk").name()
-    assert color_of(colors, made, "malloc") == theme.light().module_color("libc.so.6").name()
+    for name, label in (("app::risk::check", "app::risk"), ("malloc", "libc.so.6"), ("main", "app")):
+        node = next(n for n in range(len(made)) if made.name(n) == name)
+        assert colors.index[node] == fill_of(label, ColorBy.CRATE)
+
+
+def test_the_same_crate_has_the_same_colour_in_every_run() -> None:
+    # Written down, because Python's own hash differs from run to run.
+    labels = ("trading_system::risk", "core", "libc.so.6")
+    assert [fill_of(label, ColorBy.CRATE) for label in labels] == [22, 31, 9]
+    assert [fill_of(label, ColorBy.MODULE) for label in labels] == [theme.module_hue(label) for label in labels]
 
 
 @pytest.mark.parametrize(
@@ -71,6 +82,8 @@ def test_crates_are_told_apart_by_their_modules() -> None:
         ("&mut std::io::Write::write", "std"),
         ("core::ptr::drop_in_place<alloc::string::String>", "core"),
         ("std::vector<int, std::allocator<int> >::push_back(int)", "std"),
+        ("<i64>::wrapping_abs", "core"),
+        ("<[T]>::len", "core"),
         ("malloc", ""),
         ("", ""),
         ("_ZN4core3fmt", ""),
@@ -134,4 +147,6 @@ def test_labels_can_be_read_on_every_fill(by: ColorBy, tokens: Tokens) -> None:
 
 
 def test_special_entries_stay_after_the_hues() -> None:
-    assert len(theme.light().module_hues) == KERNEL and PROCESS == KERNEL + 1
+    palette = color_tree(tree(), ColorBy.CRATE, theme.light()).palette
+    assert len(theme.light().module_hues) == HUES and KERNEL == HUES * TONES and PROCESS == KERNEL + 1
+    assert len(palette) == KERNEL + 3 and len({tuple(c) for c in palette.tolist()}) == len(palette)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -134,6 +135,19 @@ def test_scrolling_to_a_row_moves_no_more_than_needed() -> None:
     assert view.showing(30) == 500
     assert view.showing(2) == 20
     assert view.showing(60) == 60 * 20 + 40 - 200
+
+
+@pytest.mark.parametrize("rooted_below", [False, True])
+def test_zooming_leaves_room_for_callees(rooted_below: bool) -> None:
+    view = Geometry(width=10, height=200, depths=100, scroll=800, rooted_below=rooted_below)
+    for depth in (5, 30, 60, 90):
+        framed = replace(view, scroll=view.framing(depth))
+        top = framed.top(depth)
+        from_root = 200 - top - 20 if rooted_below else top
+        assert 20 <= from_root <= 80 or framed.scroll in (0, view.furthest)
+        assert framed.framing(depth) == framed.scroll
+    short = Geometry(width=10, height=200, depths=4, rooted_below=rooted_below)
+    assert short.framing(3) == 0
 
 
 @given(st.floats(-2, 3), st.floats(0, 4))

@@ -88,7 +88,6 @@ class FlameBar(QWidget):
             "flame", "Flame: roots at the bottom (off: icicle, roots at the top)", self, checkable=True
         )
         self.options = tool_button("sliders-horizontal", "Collapse recursion, inlined frames or modules", self)
-        self.options.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.menu = QMenu(self.options)
         self.recursion = self._check("Collapse recursion", "Calls of a function by itself become one box")
         self.inlines = self._check("Show inlined frames", "Off: inlined code counts for the function it is in")
@@ -97,17 +96,18 @@ class FlameBar(QWidget):
         self.reading = tool_button("book-open", "Reading: the graph in plain sentences", self, checkable=True)
         self.reading.setChecked(True)
         self.export = tool_button("download", "Export", self)
-        self.export.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         exports = QMenu(self.export)
         for kind, text in EXPORTS:
             exports.addAction(text).triggered.connect(lambda _=False, kind=kind: self.exported.emit(kind))
         self.export.setMenu(exports)
+        # An instant popup would draw an arrow beside each icon, which the narrow window has no room for.
+        self.options.clicked.connect(self.options.showMenu)
+        self.export.clicked.connect(self.export.showMenu)
         line = QHBoxLayout(self)
         line.setContentsMargins(0, 0, 0, 0)
         line.setSpacing(4)
         for box in (self.event_box, self.weight_box, self.thread_box, self.group_box, self.order_box, self.color_box):
             line.addWidget(box)
-        line.addSpacing(4)
         for button in (self.inverted, self.flame, self.options):
             line.addWidget(button)
         line.addStretch(1)
@@ -187,10 +187,10 @@ class FlameBar(QWidget):
 
     def _chosen(self) -> None:
         options = self._settings.options
-        event = self.event_box.value
-        grouping = self.group_box.value
-        thread = self.thread_box.value
-        weight = self.weight_box.value if event == options.event else options.weight
+        event = self.event_box.currentData()
+        grouping = self.group_box.currentData()
+        thread = self.thread_box.currentData()
+        weight = self.weight_box.currentData() if event == options.event else options.weight
         if self._profile is not None and event is not None and not self._profile.events[event].has_period:
             weight = Weight.SAMPLES
         fresh = replace(
@@ -207,7 +207,7 @@ class FlameBar(QWidget):
         if grouping is not options.grouping:
             # They name functions of the old grouping, which the new one need not have.
             fresh = replace(fresh, focus=None, hidden=frozenset())
-        settings = FlameSettings(fresh, self.order_box.value, self.color_box.value)
+        settings = FlameSettings(fresh, self.order_box.currentData(), self.color_box.currentData())
         if settings != self._settings:
             self.set_settings(settings)
             self.settings_changed.emit(settings)

@@ -81,7 +81,7 @@ class FlameView(QWidget):
         self._title = ""
         self._settings = FlameSettings()
         self._picture: FlamePicture | None = None
-        self._split = False
+        self._split_by_hand = False
         self._drawing = Latest(self)
         self._searching = Latest(self)
         self.graph = FlameGraph(self)
@@ -145,7 +145,7 @@ class FlameView(QWidget):
         self._draw()
 
     def set_weight(self, event: int, weight: Weight) -> None:
-        """Weighs by another event or column, silently."""
+        """Weighs by another event or column."""
         self.set_options(replace(self.options, event=event, weight=weight))
 
     def set_options(self, options: TreeOptions) -> None:
@@ -464,6 +464,8 @@ class FlameView(QWidget):
         self._splitter.addWidget(self._pages)
         self._splitter.addWidget(self.reading)
         self._splitter.setStretchFactor(0, 1)
+        self._splitter.setStretchFactor(1, 0)
+        self._splitter.splitterMoved.connect(self._keep_split)
         self._pages.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self._pages.setMinimumSize(240, 160)
         whole = QVBoxLayout(self)
@@ -479,12 +481,17 @@ class FlameView(QWidget):
         super().resizeEvent(event)
         beside = event.size().width() >= _BESIDE_FROM
         wanted = Qt.Orientation.Horizontal if beside else Qt.Orientation.Vertical
-        if self._splitter.orientation() is not wanted or not self._split:
+        if self._splitter.orientation() is not wanted:
             self._splitter.setOrientation(wanted)
+            self._split_by_hand = False
+        if not self._split_by_hand:
             reading = 224 if beside else 92
-            whole = event.size().width() if beside else max(event.size().height() - 72, 2 * reading)
-            self._splitter.setSizes([whole - reading, reading])
-            self._split = True
+            whole = event.size().width() if beside else event.size().height() - 72
+            self._splitter.setSizes([max(whole - reading, reading), reading])
+
+    def _keep_split(self) -> None:
+        """The reading has the size it was dragged to."""
+        self._split_by_hand = True
 
 
 def _add(menu: QMenu, icon: str, text: str, do: Callable[[], object]) -> QAction:

@@ -19,9 +19,9 @@ from PySide6.QtWidgets import (
 from tailflame_gui import icons
 
 _ICON = 14
-_AROUND = 44
+_AROUND = 38
 """Frame, padding and arrow beside icon and text."""
-_ARROW = 24
+_ARROW = 22
 _WIDEST = 200
 
 
@@ -53,9 +53,8 @@ class FittingBox(QComboBox):
         self.view().setMinimumWidth(self.view().sizeHintForColumn(0) + 32 if self.count() else 0)
         self.updateGeometry()
 
-    @property
-    def value(self) -> Any:
-        """Of the chosen item, None where there is no item."""
+    def currentData(self, role: int = Qt.ItemDataRole.UserRole) -> Any:
+        """The value of the chosen item as it was given, None where there is no item."""
         return self._values[self.currentIndex()] if self.currentIndex() >= 0 else None
 
     def row(self, value: object) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -75,6 +76,8 @@ def ramp_of(stops: Sequence[QColor], steps: int = RAMP) -> UInt8:
 _LEADING = re.compile(r"^(?:[<&*\[(]|mut |dyn |impl |const |unsafe )+")
 _PATH = re.compile(r"^([A-Za-z_][\w.-]*)::(?:([a-z_][a-z0-9_]*)::)?")
 _TRAIT = re.compile(r" as ([A-Za-z_]\w*)::")
+# `<i64>::wrapping_abs`, `<[T]>::len`: methods of the language's own types are core's.
+_PRIMITIVE = re.compile(r"^<(?:&|mut |\[)*(?:[iu](?:8|16|32|64|128|size)|f32|f64|bool|char|str|T)\]?>::")
 _STANDARD = frozenset({"core", "alloc", "std", "test", "proc_macro"})
 
 
@@ -93,12 +96,38 @@ def crate_of(name: str) -> str:
     if found:
         crate, module = found.groups()
         return crate if module is None or crate in _STANDARD else f"{crate}::{module}"
+    if _PRIMITIVE.match(name):
+        return "core"
     trait = _TRAIT.search(name)
     return trait.group(1) if trait and name.startswith("<") else ""
 
 
-KERNEL, PROCESS, NOWHERE = 12, 13, 14
-"""Palette entries after the twelve hues: kernel code, process and thread roots, frames of unknown origin."""
+HUES, TONES = 12, 3
+KERNEL, PROCESS, NOWHERE = (HUES * TONES + place for place in range(3))
+"""Palette entries after the hues in their tones: kernel code, process and thread roots, frames of unknown origin."""
+
+
+def fill_of(label: str, by: ColorBy) -> int:
+    """The palette entry of a module or crate, by a stable hash of its name alone, so that it is the same in every
+    profile. Modules have the theme's twelve hues. Crates and their modules are more than that at a time, and get
+    them in three tones.
+    """
+    if not label:
+        return NOWHERE
+    if by is ColorBy.MODULE:
+        return theme.module_hue(label)
+    return zlib.crc32(label.encode("utf-8", "surrogatepass")) % (HUES * TONES)
+
+
+def _tones(tokens: Tokens) -> list[QColor]:
+    """The theme's hues, then lighter, then duller: not towards a dark surface, which is how boxes fade."""
+    hues = tokens.module_hues
+    light = tokens.text if tokens.dark else tokens.surface
+    return [
+        *hues,
+        *(theme.blend(hue, light, 0.62) for hue in hues),
+        *(theme.blend(hue, tokens.faint, 0.74) for hue in hues),
+    ]
 
 
 def on_cpu(tree: CallTree) -> Float64:
@@ -128,13 +157,13 @@ def color_tree(tree: CallTree, by: ColorBy, tokens: Tokens) -> FlameColors:
 
 def _by_label(tree: CallTree, by: ColorBy, tokens: Tokens) -> FlameColors:
     labels, of_node = _labels(tree, by)
-    hue_of = np.array([theme.module_hue(label) if label else NOWHERE for label in labels], dtype=np.uint8)
+    hue_of = np.array([fill_of(label, by) for label in labels], dtype=np.uint8)
     index = hue_of[of_node] if len(labels) else np.zeros(0, dtype=np.uint8)
     kinds = tree.kinds()
     index = np.where(kinds == FrameKind.KERNEL, KERNEL, index)
     rootlike = (kinds == FrameKind.OTHER) & (tree.parent < 0)
     index = np.where(rootlike, PROCESS, index).astype(np.uint8)
-    palette = palette_of([*tokens.module_hues, tokens.kind_kernel, _root(tokens), tokens.same])
+    palette = palette_of([*_tones(tokens), tokens.kind_kernel, _root(tokens), tokens.same])
 
     running = on_cpu(tree)
     weight = np.bincount(of_node, weights=np.where(index < KERNEL, running, 0), minlength=len(labels))

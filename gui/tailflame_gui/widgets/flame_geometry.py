@@ -71,6 +71,17 @@ class Geometry:
         high = -(-(self.scroll + self.height) // self.row_height)
         return np.arange(max(low, 0), min(high, self.depths), dtype=np.int64)
 
+    def framing(self, depth: int) -> int:
+        """The `scroll` that leaves most of the height to what row `depth` calls; this one where it does already."""
+        top = self.top(depth)
+        from_root = self.height - top - self.row_height if self.rooted_below else top
+        if self.row_height <= from_root <= self.height * 0.4:
+            return self.scroll
+        wanted = min(self.height // 4 // self.row_height, depth) * self.row_height
+        step = from_root - wanted
+        scroll = self.scroll - step if self.rooted_below else self.scroll + step
+        return min(max(scroll, 0), self.furthest)
+
     def showing(self, depth: int) -> int:
         """The `scroll` closest to this one that shows row `depth` with a row to spare."""
         spare = self.row_height

@@ -62,7 +62,7 @@ class FlameRenderer:
     boxes: Boxes
     font: QFont = field(default_factory=lambda: theme.mono_font(LABEL_SIZE))
     _labels: dict[tuple[int, int], str] = field(default_factory=dict)
-    _inks: tuple[Tokens, UInt8, UInt8] | None = None
+    _inks: tuple[Tokens, UInt8, UInt8, UInt8] | None = None
     _key: tuple[object, ...] | None = None
     _image: QImage | None = None
     _pixels: UInt32 | None = None
@@ -138,10 +138,12 @@ class FlameRenderer:
         baseline = (view.row_height - 1 + metrics.ascent() - metrics.descent()) / 2
         functions = self.scene.box_function[runs.box].tolist()
         color = self.boxes.color[runs.box]
-        full, faded = self._ink(tokens)
+        full, faded, bright = self._ink(tokens)
         ink = full[color]
         if emphasis.marks is not None:
             ink = np.where(emphasis.marks.of_box[runs.box], ink, faded[color])
+        if emphasis.glow is not None:
+            ink = np.where(emphasis.glow.of_box[runs.box], bright[color], ink)
         tops = [view.top(int(d)) + baseline for d in depths]
         painter.save()
         painter.setFont(self.font)
@@ -155,12 +157,15 @@ class FlameRenderer:
                     painter.drawText(QPointF(runs.column[at] / scale + PADDING, tops[int(runs.row[at])]), text)
         painter.restore()
 
-    def _ink(self, tokens: Tokens) -> tuple[UInt8, UInt8]:
-        """Inks for the palette, and for the palette faded."""
+    def _ink(self, tokens: Tokens) -> tuple[UInt8, UInt8, UInt8]:
+        """Inks for the palette, and for the palette faded and glowing."""
         if self._inks is None or self._inks[0] is not tokens:
             faded = flame_paint.blend(self.boxes.palette, rgb(tokens.surface), FADE)
-            self._inks = (tokens, ink_of(self.boxes.palette, tokens), ink_of(faded, tokens))
-        return self._inks[1], self._inks[2]
+            bright = flame_paint.blend(self.boxes.palette, rgb(tokens.text), GLOW)
+            palettes = (self.boxes.palette, faded, bright)
+            full_ink, faded_ink, bright_ink = (ink_of(palette, tokens) for palette in palettes)
+            self._inks = (tokens, full_ink, faded_ink, bright_ink)
+        return self._inks[1:]
 
     def _fitted(self, function: int, room: int) -> str:
         key = (function, room)

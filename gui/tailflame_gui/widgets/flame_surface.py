@@ -163,8 +163,7 @@ class FlameSurface(QAbstractScrollArea):
         bar.setValue(bar.maximum() if self._rooted_below else 0)
         self.camera.jump(Viewpoint(*(scene.extent(at) if scene else (0.0, 1.0)), at))
         self._mark_selected()
-        if at >= 0:
-            self._show_depth(at)
+        self._frame_depth(at)
         self.window_changed.emit(*self.camera.window)
         self.zoomed.emit(self._node(at))
         self.search_changed.emit(self._matches)
@@ -192,7 +191,7 @@ class FlameSurface(QAbstractScrollArea):
     def zoom_to_box(self, box: int) -> None:
         """Lets `box` fill the width; -1 shows everything."""
         if self.scene is not None and self._go(self._filling(box), animate=True):
-            self._show_depth(box)
+            self._frame_depth(box)
             self.path_zoomed.emit(self.scene.names_to(box))
 
     def reset_zoom(self) -> None:
@@ -206,7 +205,7 @@ class FlameSurface(QAbstractScrollArea):
         if box < 0 and names:
             return False
         if self._go(self._filling(box), animate=True, announce=False):
-            self._show_depth(box)
+            self._frame_depth(box)
         return True
 
     def set_window(self, x0: float, x1: float) -> None:
@@ -277,6 +276,11 @@ class FlameSurface(QAbstractScrollArea):
     def _animates(self) -> bool:
         duration = QStyle.StyleHint.SH_Widget_Animation_Duration
         return self.animated and self.isVisible() and self.style().styleHint(duration, None, self) > 0
+
+    def _frame_depth(self, box: int) -> None:
+        """Scrolls so that there is room for what `box` calls."""
+        if self.scene is not None and box >= 0:
+            self.verticalScrollBar().setValue(self.geometry_now().framing(self.scene.depth(box)))
 
     def _show_depth(self, box: int) -> None:
         """Scrolls just so far that the row of `box` is seen."""

@@ -13,6 +13,7 @@ from tailflame_gui.widgets.flame_scene import FrameFacts
 _WIDEST = 420
 _AWAY = QPoint(16, 20)
 """Right and below the pointer, so that it never covers what is pointed at."""
+_LONG_PATH = 48
 _BREAK = "\u200b"
 
 
@@ -21,6 +22,12 @@ def breakable(name: str) -> str:
     for sign in ("::", "<", ",", ";", "/"):
         name = name.replace(sign, sign + _BREAK)
     return name
+
+
+def brief_path(place: str) -> str:
+    """The end of a long path: "…/std/src/panicking.rs:544"."""
+    parts = place.split("/")
+    return place if len(place) <= _LONG_PATH or len(parts) <= 3 else "…/" + "/".join(parts[-3:])
 
 
 class HoverCard(QFrame):
@@ -66,7 +73,7 @@ class HoverCard(QFrame):
         elif facts.kind:
             rows.append(("Kind", facts.kind))
         if facts.place:
-            rows.append(("Source", facts.place))
+            rows.append(("Source", brief_path(facts.place)))
         self._name.setText(breakable(facts.name) or "(no name)")
         self._fill(rows)
         self._fit()
