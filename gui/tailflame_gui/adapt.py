@@ -30,6 +30,7 @@ def session_row(info: SessionInfo) -> SessionRow:
         profile=manifest.cargo_profile if manifest else "",
         outcome=info.problem or (manifest.outcome if manifest else ""),
         baseline=info.baseline,
+        project=info.commit.root if info.commit else "",
         binary_key=info.binary_key,
     )
 

@@ -33,6 +33,7 @@ from tailflame.store import (
 )
 from tailflame_gui import adapt, dropping, tasks, theme
 from tailflame_gui.dropping import Kind
+from tailflame_gui.editor import find_source, open_in_editor
 from tailflame_gui.rows import Level, Notice, Offer, SessionRow
 from tailflame_gui.state import AppState, OpenComparison, OpenResult, Page, Stage, Tab
 from tailflame_gui.tasks import Job, JobList, Latest, Progress
@@ -276,8 +277,6 @@ class Controller(QObject):
         elif opened.recovered:
             self.refresh_library()
         self._current_changed(self.state.results.current)
-        if opened.recording.baseline is not None and opened.recording.profile is not None:
-            self._compare_within(tab, opened.recording)
 
     def _current_changed(self, tab: object) -> None:
         """The header names the program of the result that is looked at."""
@@ -342,15 +341,20 @@ class Controller(QObject):
 
     def compare(self, before: Side, after: Side) -> None:
         tab = OpenComparison(_title(before), _title(after))
+        tab.commits = (_commit(before), _commit(after))
         tab.again = partial(self._compare, tab, before, after)
         self.state.comparisons.add(tab)
         tab.again()
 
+    def baseline_of(self, side: Side) -> SessionRow | None:
+        """The baseline of a result's binary."""
+        key = side.binary_key if isinstance(side, SessionRow) else _key_of(side)
+        return next((row for row in self.state.sessions if key and row.baseline and row.binary_key == key), None)
+
     def compare_with_baseline(self, after: Side) -> None:
         """The baseline of its binary against it."""
-        key = after.binary_key if isinstance(after, SessionRow) else _key_of(after)
-        baseline = next((row for row in self.state.sessions if row.baseline and row.binary_key == key), None)
-        if not key or baseline is None:
+        baseline = self.baseline_of(after)
+        if baseline is None:
             name = after.binary_name if isinstance(after, SessionRow) else Path(after.binary).name
             self.state.notify(
                 Notice(
@@ -382,10 +386,12 @@ class Controller(QObject):
 
         self._into_tab(tab, job, run(), "comparing")
 
-    def _compare_within(self, result: OpenResult, recording: Recording) -> None:
-        """A file that holds both sides opens with its comparison."""
-        baseline, profile = recording.baseline, recording.profile
-        assert baseline is not None and profile is not None
+    def compare_columns(self, result: OpenResult) -> None:
+        """The two sides that one file holds."""
+        recording = result.recording
+        baseline, profile = (recording.baseline, recording.profile) if recording else (None, None)
+        if recording is None or baseline is None or profile is None:
+            return
         first = replace(recording, results=(baseline,), baseline=None)
         tab = OpenComparison(f"{result.title}, first", f"{result.title}, second")
 
@@ -419,6 +425,30 @@ class Controller(QObject):
         )
         progress(1.0)
         return opened.recording
+
+    # Sources
+
+    def open_source(self, result: OpenResult | None, file: str, line: int) -> None:
+        """Opens a source line in the user's editor."""
+        bases = self._source_bases(result)
+        settings = self.settings
+
+        async def run() -> None:
+            path = await tasks.in_thread(lambda _progress: find_source(file, bases))
+            open_in_editor(path, line, settings=settings, journal=self.journal)
+
+        self.spawn(run(), f"opening {file}")
+
+    def _source_bases(self, result: OpenResult | None) -> tuple[Path, ...]:
+        """Where relative names of sources may start: the project's root, the binary's folder and those above."""
+        if result is None:
+            return ()
+        bases = [result.path.parent]
+        if result.session is not None and result.session.project:
+            bases.insert(0, Path(result.session.project))
+        if result.binary:
+            bases += Path(result.binary).parents
+        return tuple(bases)
 
     # Deleting
 
@@ -484,6 +514,11 @@ class Controller(QObject):
 
 def _title(side: Side) -> str:
     return adapt.tab_title(side) if isinstance(side, SessionRow) else side.title
+
+
+def _commit(side: Side) -> str:
+    row = side if isinstance(side, SessionRow) else side.session
+    return row.commit if row else ""
 
 
 def _key_of(result: OpenResult) -> str:

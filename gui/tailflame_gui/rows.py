@@ -63,6 +63,8 @@ class SessionRow:
     outcome: str = ""
     """How the target ended, or what is wrong with the session."""
     baseline: bool = False
+    project: str = ""
+    """The root of the git checkout that the binary was built in."""
     binary_key: str = ""
     """What a baseline belongs to: equal for all builds of one binary."""
 

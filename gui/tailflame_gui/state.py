@@ -111,6 +111,7 @@ class OpenComparison(Tab):
         self.before: Recording | None = None
         self.after: Recording | None = None
         self.comparison: Comparison | None = None
+        self.commits = ("", "")
 
     def ready(self, before: Recording, after: Recording, comparison: Comparison) -> None:
         self.before, self.after, self.comparison = before, after, comparison

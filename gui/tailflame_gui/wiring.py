@@ -14,13 +14,16 @@ from tailflame_gui.actions import Actions
 from tailflame_gui.controller import Controller
 from tailflame_gui.dialogs.editor import EditorDialog
 from tailflame_gui.dialogs.files import choose_files, choose_folder, choose_program
+from tailflame_gui.exporting import Exporter
 from tailflame_gui.machine import Machine
 from tailflame_gui.recording import RecordController
 from tailflame_gui.rows import SessionRow
 from tailflame_gui.state import AppState, OpenResult
+from tailflame_gui.tab_views import TabViews
 from tailflame_gui.tasks import JobList
 from tailflame_gui.views import slots
 from tailflame_gui.views.main_window import MainWindow
+from tailflame_gui.views.result_view import ResultView
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,6 +37,7 @@ class Parts:
     recorder: RecordController
     machine: Machine
     window: MainWindow
+    views: TabViews
 
 
 def build() -> Parts:
@@ -42,16 +46,18 @@ def build() -> Parts:
     controller = Controller(state, jobs)
     recorder = RecordController(controller)
     machine = Machine(controller)
+    views = TabViews(controller, actions)
     window = MainWindow(
         state,
         jobs,
         actions,
         record_page=slots.record_page(controller, recorder),
-        make_result=slots.result_view,
-        make_comparison=slots.comparison_view,
+        make_result=views.result,
+        make_comparison=views.comparison,
         inspect=dropping.announce,
     )
-    parts = Parts(state, jobs, actions, controller, recorder, machine, window)
+    views.exporter = Exporter(controller, window)
+    parts = Parts(state, jobs, actions, controller, recorder, machine, window, views)
     window.library_page.show_folder(state.profiles)
     window.restore_geometry(controller.settings.window)
     _connect_pages(parts)
@@ -74,6 +80,8 @@ def _connect_pages(parts: Parts) -> None:
     library.deleted.connect(controller.delete_sessions)
     library.folder_opened.connect(_show_folder)
     window.start_page.check_again.connect(parts.machine.check_again)
+    for signal in (parts.state.sessions_changed, parts.state.results.current_changed):
+        signal.connect(partial(_mark_baselines, parts))
     controller.binary_wanted.connect(partial(_ask_binary, parts))
 
 
@@ -95,6 +103,8 @@ def _connect_actions(parts: Parts) -> None:
     actions["pin"].triggered.connect(partial(_with_result, state, controller.pin))
     actions["unpin"].triggered.connect(partial(_unpin, state, controller))
     actions["compare_baseline"].triggered.connect(partial(_with_result, state, controller.compare_with_baseline))
+    for kind in ("svg", "png", "folded", "speedscope"):
+        actions[f"export_{kind}"].triggered.connect(partial(_export, parts, kind))
     actions["editor"].triggered.connect(lambda: _ask_editor(parts))
     actions["quit"].triggered.connect(window.close)
     state.recording_changed.connect(lambda _recording: actions["record_again"].setEnabled(recorder.can_repeat))
@@ -118,6 +128,18 @@ def _connect_theme(parts: Parts) -> None:
         group.addAction(action)
         action.setChecked(theme.mode() is mode)
         action.triggered.connect(partial(parts.controller.set_theme, mode))
+
+
+def _mark_baselines(parts: Parts, *_what: object) -> None:
+    for result in parts.state.open_results:
+        parts.views.mark(result, parts.window.results.page_of(result))
+
+
+def _export(parts: Parts, kind: str) -> None:
+    result = parts.state.result
+    view = parts.window.results.page_of(result) if result is not None else None
+    if result is not None and isinstance(view, ResultView):
+        parts.views.export(result, view, kind)
 
 
 def _ask_editor(parts: Parts) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from PySide6.QtCore import QByteArray, Qt, Signal
+from PySide6.QtCore import QRect, QSize, Qt, Signal
 from PySide6.QtGui import (
     QAction,
     QCloseEvent,
@@ -14,6 +13,7 @@ from PySide6.QtGui import (
     QDragLeaveEvent,
     QDragMoveEvent,
     QDropEvent,
+    QGuiApplication,
     QKeySequence,
     QResizeEvent,
 )
@@ -49,6 +49,7 @@ _RAIL = {
     Page.CONSOLE: "console",
 }
 _SESSIONS_IN_PALETTE = 200
+_MOST = QSize(16384, 16384)
 
 
 class MainWindow(QMainWindow):
@@ -349,15 +350,27 @@ class MainWindow(QMainWindow):
         self.palette_box.close_it()
         super().closeEvent(event)
 
-    def geometry_document(self) -> dict[str, str]:
+    def geometry_document(self) -> dict[str, object]:
         """Where the window stands, as JSON values."""
-        return {"geometry": base64.b64encode(self.saveGeometry().data()).decode("ascii")}
+        size = self.normalGeometry().size()
+        return {
+            "place": [self.x(), self.y(), size.width(), size.height()],
+            "maximised": self.isMaximized(),
+        }
 
     def restore_geometry(self, document: Mapping[str, object]) -> None:
-        """Puts the window where `geometry_document` found it; what is not such a document changes nothing."""
-        text = document.get("geometry")
-        if isinstance(text, str) and text.isascii():
-            self.restoreGeometry(QByteArray.fromBase64(text.encode("ascii")))
+        """Puts the window where `geometry_document` found it, if that is on a screen still.
+
+        What is not such a document changes nothing.
+        """
+        numbers = document.get("place")
+        if isinstance(numbers, list) and len(numbers) == 4 and all(isinstance(n, int) for n in numbers):
+            place = QRect(*numbers)
+            self.resize(place.size().boundedTo(_MOST))
+            if any(screen.availableGeometry().contains(place.center()) for screen in QGuiApplication.screens()):
+                self.move(place.topLeft())
+        if document.get("maximised") is True:
+            self.setWindowState(Qt.WindowState.WindowMaximized)
 
 
 def leave_drops(page: QWidget) -> None:
