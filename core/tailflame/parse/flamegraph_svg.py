@@ -26,7 +26,7 @@ from tailflame.model.stacks import Float64, Int32, Int64, readonly
 from tailflame.parse.frames import doubted_counts, frame_table, known_frames
 from tailflame.parse.registry import NO
 from tailflame.parse.source import Source, decode_head
-from tailflame.parse.svg_boxes import Boxes, scan
+from tailflame.parse.svg_boxes import Boxes, OwnBoxes, scan
 from tailflame.parse.svg_tree import (
     Geometry,
     closing_parents,
@@ -107,13 +107,15 @@ def _recording(source: Source, boxes: Boxes) -> Recording:
     cautions: list[Caution] = []
     exact = min(boxes.weight) >= 0 and min(boxes.start) >= 0
     counted = _counts(boxes)
-    tree = _exact_tree(boxes, counted) if exact else None
+    tree = _own_tree(boxes.own, boxes) if exact and boxes.own is not None else None
+    if exact and tree is None:
+        tree = _exact_tree(boxes, counted)
     if tree is None:
         tree = _placed_tree(boxes, counted)
     if tree.approximate:
         cautions.append(Caution(tree.approximate, "Use the folded stacks beside it, if they were kept."))
     event, factor = _event(boxes)
-    if event.unit is not Unit.SAMPLES:
+    if event.unit is not Unit.SAMPLES and boxes.own is None:
         what = f"The file counts {event.name}, not samples: how far noise goes cannot be told from it."
         cautions.append(Caution(what))
     cautions += _told(boxes, tree, event)
@@ -185,6 +187,22 @@ def _exact_tree(boxes: Boxes, counted: Float64) -> _Tree | None:
     return _Tree(geometry, parent, own * factor, "")
 
 
+def _own_tree(own: OwnBoxes, boxes: Boxes) -> _Tree | None:
+    """The tree of a file that Tailflame wrote; None where somebody has changed it."""
+    parent = np.asarray(own.parent, dtype=np.int64)
+    depth = _depths(boxes)
+    weight = np.asarray(boxes.weight, dtype=np.float64)
+    inner = parent >= 0
+    if (depth[inner] != depth[parent[inner]] + 1).any() or (inner != (depth > 0)).any():
+        return None
+    told = np.asarray(own.weight, dtype=np.float64)
+    self_weight = np.where(np.isnan(told), self_weights(parent, weight), told)
+    if (self_weight < 0).any():
+        return None
+    x = np.asarray(boxes.start, dtype=np.float64)
+    return _Tree(Geometry(depth=depth, x=x, width=weight, count=weight, slack=0.0), parent, self_weight, "")
+
+
 def _plainest(scaled: float, whole: float) -> float:
     """The factor with the fewest digits that makes the rounded figure `scaled` of `whole`."""
     if scaled == whole or not whole:
@@ -238,6 +256,9 @@ def _children(parent: Int64) -> Int64:
 
 def _event(boxes: Boxes) -> tuple[Event, float]:
     """What the titles count, and what one of it is in the event's unit."""
+    if boxes.own is not None and boxes.own.unit in list(Unit):
+        unit = Unit(boxes.own.unit)
+        return Event(boxes.own.event or unit.value, unit=unit, has_period=unit is not Unit.SAMPLES), 1.0
     word = boxes.units.most_common(1)[0][0] if boxes.units else "samples"
     if word in ("", "samples", "sample"):
         return Event("samples"), 1.0
@@ -298,8 +319,8 @@ def _profile(boxes: Boxes, tree: _Tree, event: Event, factor: float) -> StackPro
     geometry, parent = tree.geometry, tree.parent
     rows = geometry.rows()
     names = list(boxes.names)
-    if boxes.own:
-        frames, frame = _own_frames(boxes, names)
+    if boxes.own is not None:
+        frames, frame = _own_frames(boxes.own, boxes, names)
     else:
         frames, frame = frame_table(names), np.asarray(boxes.name, dtype=np.int32)
     stack = np.full(len(frame), NONE, dtype=np.int32)
@@ -311,7 +332,11 @@ def _profile(boxes: Boxes, tree: _Tree, event: Event, factor: float) -> StackPro
         stack[row] = trie.grow(depth, above, frame[row])
     holders = np.flatnonzero(tree.self_weight > 0)
     holders = holders[np.lexsort((geometry.depth[holders], geometry.x[holders]))]
-    weight = readonly(tree.self_weight[holders], np.float64)
+    weight = tree.self_weight[holders]
+    seen = weight
+    if boxes.own is not None:
+        told = np.asarray(boxes.own.samples, dtype=np.float64)[holders]
+        seen = np.where(np.isnan(told), weight, told)
     size = len(holders)
     none = readonly(np.full(size, NONE, np.int32), np.int32)
     return StackProfile(
@@ -319,7 +344,7 @@ def _profile(boxes: Boxes, tree: _Tree, event: Event, factor: float) -> StackPro
         stacks=trie.table(),
         samples=SampleTable(
             stack=readonly(stack[holders], np.int32),
-            count=weight,
+            count=readonly(seen, np.float64),
             period=readonly(weight * factor, np.float64),
             time_ns=readonly(np.full(size, NONE, np.int64), np.int64),
             thread=none,
@@ -333,12 +358,10 @@ def _profile(boxes: Boxes, tree: _Tree, event: Event, factor: float) -> StackPro
     )
 
 
-def _own_frames(boxes: Boxes, names: list[str]) -> tuple[FrameTable, Int32]:
+def _own_frames(own: OwnBoxes, boxes: Boxes, names: list[str]) -> tuple[FrameTable, Int32]:
     """The frames of a file that Tailflame wrote, which tells kinds and modules, and the frame of each box."""
-    modules = [*boxes.modules, ""]  # the last one is found at -1
-    module = np.full(len(boxes), NONE, dtype=np.int64)
-    module[: len(boxes.module)] = boxes.module
-    columns = np.stack([np.asarray(boxes.name, np.int64), module, np.asarray(boxes.kind, np.int64)])
+    modules = list(own.modules)
+    columns = np.stack([np.asarray(c, dtype=np.int64) for c in (boxes.name, own.module, own.kind)])
     distinct, frame = np.unique(columns, axis=1, return_inverse=True)
     table = known_frames(
         [names[i] for i in distinct[0]],

@@ -22,7 +22,7 @@ from tailflame.parse.source import Source, encoding_of
 from tailflame.units import size as size_text
 
 OWN_MARK = "data-tailflame"
-"""Attribute of the frames' element in our own files; its boxes carry class (kind) and data-module."""
+"""Attribute of the frames' element in files that report.svg wrote."""
 KIND_CLASSES = {
     "user": FrameKind.USER,
     "kernel": FrameKind.KERNEL,
@@ -58,12 +58,27 @@ _KNOWN_TAGS = ("g", "/g", "a ", "/a", "rect", "text", "/text", "title", "/title"
 
 
 @dataclass(slots=True)
+class OwnBoxes:
+    """What only Tailflame's files tell, per box: kind, module (into `modules`), the box it stands on (-1: none),
+    its own weight and its own samples (NaN: not told). event, unit: what the weights are, unit a Unit's value.
+    """
+
+    event: str
+    unit: str
+    kind: array[int] = field(default_factory=lambda: array("b"))
+    module: array[int] = field(default_factory=lambda: array("i"))
+    parent: array[int] = field(default_factory=lambda: array("i"))
+    weight: array[float] = field(default_factory=lambda: array("d"))
+    samples: array[float] = field(default_factory=lambda: array("d"))
+    modules: Numbers = field(default_factory=Numbers)
+
+
+@dataclass(slots=True)
 class Boxes:
     """One entry per box that has a name, in the order of the file.
 
     name: into `names`; x, width: in px or %, as the file has them; y: px; count: as the title tells, NaN where
-    it tells none; start, weight: inferno's exact fg:x and fg:w, -1 where there is none; kind, module: our own
-    files' (kind -1: none).
+    it tells none; start, weight: inferno's exact fg:x and fg:w, -1 where there is none.
     """
 
     names: Numbers = field(default_factory=Numbers)
@@ -74,16 +89,13 @@ class Boxes:
     count: array[float] = field(default_factory=lambda: array("d"))
     start: array[int] = field(default_factory=lambda: array("q"))
     weight: array[int] = field(default_factory=lambda: array("q"))
-    kind: array[int] = field(default_factory=lambda: array("b"))
-    module: array[int] = field(default_factory=lambda: array("i"))
-    modules: Numbers = field(default_factory=Numbers)
+    own: OwnBoxes | None = None
 
     title: str = ""
     units: Counter[str] = field(default_factory=Counter)
     whole: set[int] = field(default_factory=set)
     """Boxes whose title ends in ", 100%)" without decimals: what all these tools write for the root."""
     differential: bool = False
-    own: bool = False
     ended: bool = False
     """The closing tag of an svg element was seen."""
     inverted: bool = False
@@ -147,7 +159,7 @@ class _Scanner:
         self._title: str | None = None
         self._in_title = False
         self._hover = ""
-        self._kind = -1
+        self._attributes: dict[str, str] = {}  # of the group, in our own files
         self._half = ""  # a tag cut at a bare "<" inside an attribute
 
     def feed(self, parts: list[str]) -> None:
@@ -178,7 +190,7 @@ class _Scanner:
                 self._title = part[part.find(">") + 1 :]
                 self._in_title = True
             elif tag in ("/g", "g>", "/a"):
-                self._title, self._hover, self._kind = None, "", -1
+                self._title, self._hover = None, ""
             elif tag in _OPENING_GROUPS:
                 if part.count('"') & 1:
                     self._half = part
@@ -214,7 +226,10 @@ class _Scanner:
         elif part.startswith("![CDATA["):
             self._until = "" if "]]>" in part else "]]>"
         elif part.startswith("svg"):
-            self.boxes.own |= OWN_MARK in part
+            if OWN_MARK in part and not len(self.boxes):
+                told = dict(_attributes(part))
+                event = unescape(told.get(OWN_MARK, ""))
+                self.boxes.own = OwnBoxes(event=event, unit=told.get("data-unit", ""))
         elif part.startswith("/svg"):
             self.boxes.ended = True
         elif part.startswith("!ENTITY"):
@@ -226,11 +241,20 @@ class _Scanner:
             )
 
     def _group(self, part: str) -> None:
-        self._title, self._kind = None, -1
+        self._title = None
         hover = _HOVER.search(part) if "onmouseover" in part else None
         self._hover = hover[1] if hover else ""
-        if self.boxes.own:
-            self._kind = KIND_CLASSES.get(dict(_attributes(part)).get("class", ""), FrameKind.UNKNOWN)
+        if self.boxes.own is not None:
+            self._attributes = dict(_attributes(part))
+
+    def _own(self, own: OwnBoxes) -> None:
+        told, self._attributes = self._attributes, {}
+        own.kind.append(KIND_CLASSES.get(told.get("class", ""), FrameKind.UNKNOWN))
+        own.module.append(own.modules[unescape(told.get("data-module", ""))])
+        parent = _whole_number(told.get("data-p"))
+        own.parent.append(parent if parent < len(own.parent) else -1)
+        own.weight.append(_fraction(told.get("data-self")))
+        own.samples.append(_fraction(told.get("data-n")))
 
     def _rect(self, part: str) -> None:
         title = self._title
@@ -265,9 +289,6 @@ class _Scanner:
             width = float(extent[1]) if extent else math.nan
             y = float(row[1])
             decimals, percent = (len(place[2] or ""), place[3] == "%") if place else (0, False)
-            if boxes.own and (module := attributes.get("data-module")):
-                boxes.module.extend([-1] * (len(boxes.name) - len(boxes.module)))
-                boxes.module.append(boxes.modules[unescape(module)])
         boxes.decimals = max(boxes.decimals, decimals)
         boxes.percent |= percent
         boxes.x.append(x)
@@ -275,7 +296,8 @@ class _Scanner:
         boxes.width.append(width)
         boxes.start.append(start)
         boxes.weight.append(weight)
-        boxes.kind.append(self._kind)
+        if boxes.own is not None:
+            self._own(boxes.own)
         self._named(unescape(title))
 
     def _named(self, title: str) -> None:
@@ -304,3 +326,12 @@ def _attributes(part: str) -> Iterator[tuple[str, str]]:
 
 def _whole_number(text: str | None) -> int:
     return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 19 else -1
+
+
+def _fraction(text: str | None) -> float:
+    """A weight of our own files; NaN where there is none."""
+    try:
+        weight = float(text or "nan")
+    except ValueError:
+        return math.nan
+    return weight if 0 <= weight < math.inf else math.nan
