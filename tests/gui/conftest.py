@@ -72,13 +72,16 @@ def _light_again() -> Iterator[None]:
 def parts(qtbot: QtBot) -> Iterator[wiring.Parts]:
     """A whole window with its controllers, shown, with an empty library."""
     made = wiring.build()
-    qtbot.addWidget(made.window)
+
+    def come_to_rest(_window: object) -> None:
+        made.recorder.cancel_recording()
+        made.jobs.cancel_all()
+        qtbot.waitUntil(tasks.at_rest)
+
+    qtbot.addWidget(made.window, before_close_func=come_to_rest)
     made.window.show()
     qtbot.waitExposed(made.window)
     yield made
-    made.recorder.cancel_recording()
-    made.jobs.cancel_all()
-    qtbot.waitUntil(tasks.at_rest)
 
 
 class _Unexpected(logging.Handler):

@@ -153,18 +153,17 @@ class MainWindow(QMainWindow):
         state, actions = self._state, self._actions
         state.page_changed.connect(self._show_page)
         state.sessions_changed.connect(self._sessions_changed)
-        state.target_changed.connect(lambda: self.header.show_target(state.target))
-        state.findings_changed.connect(lambda: self.start_page.show_findings(state.findings))
-        state.runs_changed.connect(lambda: self.console_page.show_runs(state.runs))
-        state.profiles_changed.connect(lambda: self.library_page.show_folder(state.profiles))
+        state.target_changed.connect(self._target_changed)
+        state.findings_changed.connect(self._findings_changed)
+        state.runs_changed.connect(self._runs_changed)
+        state.profiles_changed.connect(self._profiles_changed)
         state.noticed.connect(self.notices.show_notice)
         state.recording_changed.connect(self.header.show_recording)
-        state.recording_changed.connect(lambda _recording: self._update_actions())
-        for tabs, page in ((state.results, Page.RESULTS), (state.comparisons, Page.COMPARE)):
+        state.recording_changed.connect(self._update_actions)
+        for tabs in (state.results, state.comparisons):
             tabs.added.connect(self._tab_added)
-            tabs.removed.connect(lambda _tab: self._results_changed())
-            tabs.current_changed.connect(lambda _tab: self._update_actions())
-            tabs.added.connect(lambda _tab, page=page: state.set_page(page))
+            tabs.removed.connect(self._results_changed)
+            tabs.current_changed.connect(self._update_actions)
         for page, name in _RAIL.items():
             actions[name].triggered.connect(lambda _=False, page=page: state.set_page(page))
         actions["palette"].triggered.connect(self.open_palette)
@@ -198,11 +197,24 @@ class MainWindow(QMainWindow):
         self.library_page.show_sessions(sessions, known=known)
         self._offer_choices()
 
+    def _target_changed(self) -> None:
+        self.header.show_target(self._state.target)
+
+    def _findings_changed(self) -> None:
+        self.start_page.show_findings(self._state.findings)
+
+    def _runs_changed(self) -> None:
+        self.console_page.show_runs(self._state.runs)
+
+    def _profiles_changed(self) -> None:
+        self.library_page.show_folder(self._state.profiles)
+
     def _tab_added(self, tab: Tab) -> None:
         tab.changed.connect(self._results_changed)
         self._results_changed()
+        self._state.set_page(Page.RESULTS if tab in self._state.results.all else Page.COMPARE)
 
-    def _results_changed(self) -> None:
+    def _results_changed(self, _tab: object = None) -> None:
         self.rail.set_count(Page.RESULTS, len(self._state.results.all))
         self.rail.set_count(Page.COMPARE, len(self._state.comparisons.all))
         for area in (self.results, self.comparisons):
@@ -217,7 +229,7 @@ class MainWindow(QMainWindow):
         self.results.refresh_progress()
         self.comparisons.refresh_progress()
 
-    def _update_actions(self) -> None:
+    def _update_actions(self, _what: object = None) -> None:
         state, actions = self._state, self._actions
         tabs = self._tabs()
         actions["close_tab"].setEnabled(tabs is not None and tabs.current is not None)
