@@ -99,6 +99,20 @@ def open_debug_info(
     return State.NO_DEBUG_INFO, None
 
 
+def build_id_of_unchanged(module: str, inode: int, *, recorded_at: float) -> str:
+    """The build id of a binary that was recorded without one, where it is the very file that was mapped; else "".
+
+    inode: the mapped file's; recorded_at: when the recording ended (seconds since the epoch). A linker writes a new
+    file, or at least a newer one.
+    """
+    path = Path(module)
+    try:
+        now = path.stat()
+    except OSError:
+        return ""
+    return _build_id(path) if inode == now.st_ino and now.st_mtime <= recorded_at else ""
+
+
 def _object(path: Path) -> Any | None:
     """symbolic's object for an ELF file; None where there is none."""
     if not path.is_file():

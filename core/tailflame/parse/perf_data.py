@@ -71,6 +71,7 @@ def _recording(source: Source, file: PerfFile, reader: PerfText, ended: Ended) -
         found,
         mappings=reader.records.mappings,
         build_ids=header.build_ids,
+        recorded_at=source.path.stat().st_mtime,
         progress=lambda share: source.report(_READ_SHARE + (1 - _READ_SHARE) * share),
     )
     warnings += perf_cautions.of_modules(refined.states, demangled=refined.demangled)

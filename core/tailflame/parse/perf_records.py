@@ -55,7 +55,7 @@ _BARE_SHAPES = tuple(
 _RECORD = re.compile(r"(?:^|\s)PERF_RECORD_(\w+)(.*)", re.DOTALL)
 _MAP = re.compile(
     r"\s*(-?\d+)/-?\d+: \[(?:0x)?([0-9a-f]+)\((?:0x)?([0-9a-f]+)\) @ (?:0x)?([0-9a-f]+)"
-    r"(?: <([0-9a-f]+)>| [0-9a-f]+:[0-9a-f]+ \d+ \d+)?\]: \S+ (.*)"
+    r"(?: <([0-9a-f]+)>| [0-9a-f]+:[0-9a-f]+ (\d+) \d+)?\]: \S+ (.*)"
 )
 _LOST = re.compile(r":?\s*lost (\d+)")
 _DEFERRED = re.compile(r"DEFERRED CALLCHAIN \[cookie: ([0-9a-f]+)\]")
@@ -84,7 +84,7 @@ class Header(NamedTuple):
 
 
 class Mapping(NamedTuple):
-    """A file mapped into a process: PERF_RECORD_MMAP and MMAP2. build_id: "" where it is not told."""
+    """A file mapped into a process: PERF_RECORD_MMAP and MMAP2. MMAP2 tells a build id or else an inode."""
 
     pid: int
     start: int
@@ -92,6 +92,7 @@ class Mapping(NamedTuple):
     offset: int
     path: str
     build_id: str = ""
+    inode: int = 0
 
 
 @dataclass(slots=True)
@@ -110,10 +111,9 @@ class RecordLines:
         if kind in ("MMAP", "MMAP2"):
             mapped = _MAP.match(rest)
             if mapped:
-                pid, start, size, offset, build_id, path = mapped.groups()
-                self.mappings.append(
-                    Mapping(int(pid), int(start, 16), int(size, 16), int(offset, 16), path, build_id or "")
-                )
+                pid, start, size, offset, build_id, inode, path = mapped.groups()
+                place = (int(start, 16), int(size, 16), int(offset, 16))
+                self.mappings.append(Mapping(int(pid), *place, path, build_id or "", int(inode or 0)))
         elif kind in ("LOST", "LOST_SAMPLES"):
             lost = _LOST.match(rest)
             self.lost += int(lost[1]) if lost else 0

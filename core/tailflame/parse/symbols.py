@@ -21,7 +21,7 @@ import numpy as np
 
 from tailflame.model import NONE, FrameKind, StackTable
 from tailflame.model.stacks import Int32, readonly
-from tailflame.parse.debug_info import DebugInfo, Line, State, open_debug_info
+from tailflame.parse.debug_info import DebugInfo, Line, State, build_id_of_unchanged, open_debug_info
 from tailflame.parse.perf_frames import PerfFrame
 from tailflame.parse.perf_records import Mapping
 from tailflame.parse.perf_script import PerfSamples
@@ -49,15 +49,21 @@ def refine(
     *,
     mappings: Iterable[Mapping] = (),
     build_ids: Iterable[tuple[str, str]] = (),
+    recorded_at: float = 0.0,
     progress: Callable[[float], None] = lambda share: None,
     home: Path | None = None,
 ) -> Refined:
     """Looks up every frame of user code.
 
     samples: read with their addresses. mappings: where modules were loaded, for addresses that perf printed as they
-    were at run time. progress: called with 0 to 1; what it raises (Cancelled) ends the work.
+    were at run time. recorded_at: when the recording ended (seconds since the epoch): a binary that was recorded
+    without a build id is trusted where it is older, and the same file. progress: called with 0 to 1; what it raises
+    (Cancelled) ends the work.
     """
-    ids = _unambiguous((*build_ids, *((m.path, m.build_id) for m in mappings if m.build_id)))
+    mappings = tuple(mappings)
+    pairs = (*build_ids, *((m.path, m.build_id) for m in mappings if m.build_id))
+    told = {path.removesuffix(" (deleted)") for path, _ in pairs}
+    ids = _unambiguous(pairs)
     by_module: dict[str, list[int]] = {}
     for number, frame in enumerate(samples.frames):
         if frame.kind is FrameKind.USER and frame.module.startswith("/") and frame.address != NONE:
@@ -72,6 +78,10 @@ def refine(
     done = 0
     for module, numbers in by_module.items():
         build_id = ids.get(module) or ids.get(f"{module} (deleted)", "")
+        if not build_id and module not in told:
+            inodes = {mapping.inode for mapping in places.get(module, ())}
+            if len(inodes) == 1:
+                build_id = build_id_of_unchanged(module, inodes.pop(), recorded_at=recorded_at)
         watch = partial(progress, done / total)
         states[module], info = open_debug_info(module, build_id, watch=watch, home=home)
         for position, number in enumerate(numbers if info is not None else ()):

@@ -1,5 +1,7 @@
 """One line of a call chain, in each form that perf prints it."""
 
+# ruff: noqa: E501 (perf's lines are as long as they are)
+
 from __future__ import annotations
 
 import pytest

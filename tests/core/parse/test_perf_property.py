@@ -16,7 +16,7 @@ EVENTS = ("cpu-clock", "cycles:uppp", "sched:sched_switch", "cpu/event=0x3c,umas
 
 printable = st.characters(exclude_categories=("C", "Z"))
 blank = st.just(" ")
-# The kernel allows anything in 15 bytes; a name that begins or ends with a blank cannot be told from one that is padded.
+# The kernel allows anything in 15 bytes; blanks at either end of a name cannot be told from padding.
 comms = (
     st.text(st.one_of(printable, blank), min_size=1, max_size=15)
     .map(str.strip)

@@ -1,5 +1,7 @@
 """The line that begins a sample, in each shape that -F gives it, with the thread names that break other readers."""
 
+# ruff: noqa: E501 (perf's lines are as long as they are)
+
 from __future__ import annotations
 
 import pytest
@@ -117,7 +119,7 @@ def test_mappings_and_losses() -> None:
     ):  # fmt: skip
         assert records.read(line)
     assert records.lost == 7
-    assert records.mappings[0] == Mapping(7942, 0x5639B365E000, 0x1000, 0x1000, "/tmp/my app (deleted)")
+    assert records.mappings[0] == Mapping(7942, 0x5639B365E000, 0x1000, 0x1000, "/tmp/my app (deleted)", "", 9978131)
     assert records.mappings[2].build_id == "47e289cfbc2b"
     assert len(records.mappings) == 4
     assert not records.read("t  7942  1006.298100: cpu-clock: ")
