@@ -59,6 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     app.setQuitOnLastWindowClosed(False)
     loop = qasync.QEventLoop(app)
     asyncio.set_event_loop(loop)
+    tasks.adopt(loop)
     with loop:
         return int(loop.run_until_complete(_run(app, args, log_file)))
 

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from typing import Any, TypeAlias, TypeVar
 
+import qasync
 import shiboken6
 from PySide6.QtCore import QObject, QTimer, Signal
 
@@ -346,6 +347,14 @@ class Latest(QObject):
 
     def _is_current(self, job: Job) -> bool:
         return shiboken6.isValid(self) and self._job is job
+
+
+def adopt(loop: qasync.QEventLoop) -> None:
+    """Gives `loop` plain threads of its own for asyncio.to_thread: qasync's would be QThreads that nobody ends.
+
+    They are not the workers above, so that a recording is watched while four files are being read.
+    """
+    loop.set_default_executor(ThreadPoolExecutor(_WORKERS, thread_name_prefix="tailflame-worker-loop"))
 
 
 def busy_workers() -> int:

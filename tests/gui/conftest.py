@@ -45,6 +45,7 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def _session_loop(qapp: QApplication) -> qasync.QEventLoop:
     # Stopping or closing it would call QApplication.exit() and break every later wait.
     loop = qasync.QEventLoop(qapp, already_running=True)
+    tasks.adopt(loop)
     asyncio.events._set_running_loop(None)
     return loop
 
