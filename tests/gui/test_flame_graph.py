@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import shiboken6
 from PySide6.QtCore import QEvent, QPoint, Qt
 from PySide6.QtGui import QColor, QContextMenuEvent, QImage, QPainter
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from helpers.flames import HEIGHT, ORDERS, ROW, WIDTH, at, box, drag, drawn_rows, graph, mouse, picture, pixel, wheel
@@ -398,6 +399,24 @@ def test_space_shows_the_card_of_the_selection(made: FlameGraph, qtbot: QtBot) -
     assert made.card is not None and made.card.isVisible() and made.card.name() == "main"
     qtbot.keyClick(made, KEY.Key_Escape)
     assert not made.card.isVisible() and selected(made) == "main"
+
+
+def test_the_card_outlives_neither_the_window_nor_the_graph(qtbot: QtBot) -> None:
+    made = graph()
+    page = QWidget()
+    qtbot.addWidget(page)
+    qtbot.addWidget(made)
+    made.setParent(page)
+    page.show()
+    mouse(made.viewport(), QEvent.Type.MouseMove, at(0, 0.5), Qt.MouseButton.NoButton)
+    card = made.card
+    assert card is not None and card.parentWidget() is page
+    made.setParent(None)
+    made.show()
+    shiboken6.delete(card)
+    assert made.card is None
+    mouse(made.viewport(), QEvent.Type.MouseMove, at(1, 0.5), Qt.MouseButton.NoButton)
+    assert made.card is not None and made.card.parentWidget() is made
 
 
 def test_the_selection_is_told_to_screen_readers(made: FlameGraph) -> None:

@@ -388,6 +388,22 @@ def test_the_theme_recolours(view: FlameView) -> None:
     assert view.graph.boxes is not None and not np.array_equal(light, view.graph.boxes.palette)
 
 
+def test_a_change_of_theme_while_a_picture_is_drawn_loses_neither(qtbot: QtBot) -> None:
+    rng = np.random.default_rng(5)
+    text = "\n".join(";".join(f"f{i}" for i in rng.integers(0, 30, 8)) for _ in range(3000))
+    made = FlameView(Selection())
+    qtbot.addWidget(made)
+    made.show()
+    made.set_profile(profile(text))
+    qtbot.waitUntil(lambda: made.tree is not None, timeout=20_000)
+    made.bar.inverted.setChecked(True)
+    theme.set_mode(theme.Mode.DARK)
+    pick(made.bar.color_box, "Plain")
+    qtbot.waitUntil(lambda: made.tree is not None and made.tree.options.inverted, timeout=20_000)
+    assert made.graph.boxes is not None
+    assert made.graph.boxes.palette.tolist() == [[*theme.dark().kind_user.getRgb()[:3]]]  # type: ignore[misc]
+
+
 def test_large_profiles_are_drawn_in_a_thread_and_stale_pictures_are_dropped(qtbot: QtBot) -> None:
     rng = np.random.default_rng(5)
     text = "\n".join(";".join(f"f{i}" for i in rng.integers(0, 30, 8)) for _ in range(3000))

@@ -24,6 +24,7 @@ from PySide6.QtWidgets import (
     QSizePolicy,
     QSplitter,
     QStackedWidget,
+    QToolTip,
     QVBoxLayout,
     QWidget,
 )
@@ -83,6 +84,7 @@ class FlameView(QWidget):
         self._picture: FlamePicture | None = None
         self._split_by_hand = False
         self._drawing = Latest(self)
+        self._coloring = Latest(self)
         self._searching = Latest(self)
         self.graph = FlameGraph(self)
         self.bar = FlameBar(self)
@@ -185,6 +187,7 @@ class FlameView(QWidget):
 
     def _take(self, picture: FlamePicture | None) -> None:
         self._picture = picture
+        self._coloring.drop()
         if picture is None:
             self.graph.set_scene(None)
             self.legend.set_colors(None)
@@ -210,6 +213,10 @@ class FlameView(QWidget):
 
     def _recolor(self) -> None:
         picture, by, tokens = self._picture, self._settings.color_by, theme.current()
+        if self._drawing.busy:
+            # The picture that is being drawn would come in the old colours.
+            self._draw()
+            return
         if picture is None:
             return
         tree, scene = picture.tree, picture.scene
@@ -221,7 +228,7 @@ class FlameView(QWidget):
                 self.legend.set_colors(colors)
 
         if len(scene) > _MANY_BOXES:
-            self._drawing.ask(
+            self._coloring.ask(
                 lambda _progress: colored(tree, scene, by, tokens),
                 show,
                 name="colour the flame graph",
@@ -436,6 +443,10 @@ class FlameView(QWidget):
         if self.graph.scene is not None and box >= 0:
             QGuiApplication.clipboard().setText("\n".join(self.graph.scene.names_to(box)))
 
+    def _show_keys(self) -> None:
+        """What hovering shows, for those who came by keyboard."""
+        QToolTip.showText(self.keys.mapToGlobal(self.keys.rect().bottomLeft()), self.keys.toolTip(), self.keys)
+
     # layout
 
     def _arrange(self) -> None:
@@ -447,9 +458,10 @@ class FlameView(QWidget):
         path.addWidget(self.search, 2)
         self.search.setMinimumWidth(400)
         keys = "\n".join(f"{key}: {what}" for key, what in KEYS)
-        help_button = tool_button("keyboard", f"Keys in the graph\n{keys}", self)
-        help_button.setAccessibleName("Keys in the graph")
-        path.addWidget(help_button)
+        self.keys = tool_button("keyboard", f"Keys in the graph\n{keys}", self)
+        self.keys.setAccessibleName("Keys in the graph")
+        self.keys.clicked.connect(self._show_keys)
+        path.addWidget(self.keys)
         self._pages = QStackedWidget(self)
         drawn = QWidget(self)
         column = QVBoxLayout(drawn)

@@ -125,7 +125,7 @@ def _tones(tokens: Tokens) -> list[QColor]:
     light = tokens.text if tokens.dark else tokens.surface
     return [
         *hues,
-        *(theme.blend(hue, light, 0.62) for hue in hues),
+        *(theme.blend(hue, light, 0.70) for hue in hues),
         *(theme.blend(hue, tokens.faint, 0.74) for hue in hues),
     ]
 

@@ -16,6 +16,7 @@ What is set from outside is never announced again, so two graphs may be linked b
 
 from __future__ import annotations
 
+import shiboken6
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt, Signal
 from PySide6.QtGui import QContextMenuEvent, QFocusEvent, QHideEvent, QKeyEvent, QMouseEvent, QWheelEvent
 from PySide6.QtWidgets import QApplication, QWidget
@@ -173,23 +174,25 @@ class FlameGraph(FlameSurface):
     @property
     def card(self) -> HoverCard | None:
         """The hover card, once something was pointed at."""
-        return self._card
+        return self._card if self._card is not None and shiboken6.isValid(self._card) else None
 
     def _tell(self, box: int, point: QPoint) -> None:
         assert self.scene is not None
         window = self.window()
-        if self._card is None or self._card.parentWidget() is not window:
-            if self._card is not None:
-                self._card.deleteLater()
-            self._card = HoverCard(window)
-            self.destroyed.connect(self._card.deleteLater)
+        card = self.card
+        if card is None or card.parentWidget() is not window:
+            if card is not None:
+                card.deleteLater()
+            # A child of the window, so that it may reach beyond the graph; the window may end before or after it.
+            card = self._card = HoverCard(window)
+            self.destroyed.connect(card.deleteLater)
         facts = self.scene.facts(self.scene.node(box))
         at = self.viewport().mapTo(window, point)
-        self._card.tell(facts, of_view=self.share_of_view(box), at=at)
+        card.tell(facts, of_view=self.share_of_view(box), at=at)
 
     def _hide_card(self) -> None:
-        if self._card is not None:
-            self._card.hide()
+        if self.card is not None:
+            self.card.hide()
 
     def _middle_of(self, box: int) -> QPoint:
         """The middle of what is seen of a box, in the viewport."""
@@ -266,7 +269,7 @@ class FlameGraph(FlameSurface):
         return True
 
     def _escape(self) -> None:
-        if self._card is not None and self._card.isVisible() and self.hovered_box < 0:
+        if self.card is not None and self.card.isVisible() and self.hovered_box < 0:
             self._hide_card()
         elif self.matches is not None:
             self.set_matches(None)

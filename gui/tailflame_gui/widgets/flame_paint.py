@@ -129,11 +129,13 @@ def covering(boxes: Boxes, depths: Int64, window: tuple[float, float], columns: 
         first, last = _in_view(boxes, depth, x0, x1)
         if last <= first:
             continue
-        box = np.searchsorted(boxes.start[first:last], centres, side="right") + (first - 1)
-        known = box >= first
+        box = boxes.start[first:last].searchsorted(centres, side="right")
+        box += first - 1
+        covered = box >= first
         np.maximum(box, first, out=box)
-        known &= centres < boxes.end[box]
-        out[row] = np.where(known, box, NONE)
+        covered &= centres < boxes.end[box]
+        box[~covered] = NONE
+        out[row] = box
     return out
 
 
@@ -244,8 +246,8 @@ def _in_view(boxes: Boxes, depth: int, x0: float, x1: float) -> tuple[int, int]:
     """The boxes of row `depth` that may be seen between x0 and x1."""
     first, last = int(boxes.row_start[depth]), int(boxes.row_start[depth + 1])
     row = boxes.start[first:last]
-    left = int(np.searchsorted(row, x0, side="right")) - 1
-    right = int(np.searchsorted(row, x1, side="left"))
+    left = int(row.searchsorted(x0, side="right")) - 1
+    right = int(row.searchsorted(x1, side="left"))
     return first + max(left, 0), first + right
 
 
@@ -266,32 +268,41 @@ def _average(
     fade: float,
 ) -> None:
     """Gives the columns of `narrow` the mean colour of what they cover, what is empty counting as background."""
-    x0, x1 = window
-    pixel = (x1 - x0) / narrow.shape[1]
+    pixel = (window[1] - window[0]) / narrow.shape[1]
+    rows = np.flatnonzero(narrow.any(axis=1))
+    first = narrow[rows].argmax(axis=1)
+    last = narrow.shape[1] - narrow[rows, ::-1].argmax(axis=1)
+    # The edges of the columns from the first to the last narrow one, row after row in one array.
+    offset = np.append(0, np.cumsum(last - first + 1))
+    edge = np.concatenate([window[0] + np.arange(a, b + 1) * pixel for a, b in zip(first, last, strict=True)])
+    box = np.empty(len(edge), dtype=np.int64)
+    for place, row in enumerate(rows.tolist()):
+        part = slice(offset[place], offset[place + 1])
+        low, high = _in_view(boxes, int(depths[row]), *window)
+        np.add(boxes.start[low:high].searchsorted(edge[part], side="right"), low - 1, out=box[part])
+        np.maximum(box[part], low, out=box[part])
+    mass = _mass_until(boxes, box, edge)
+    at_row, at_column = np.nonzero(narrow[rows])
+    left = offset[at_row] + at_column - first[at_row]
+    mean = (mass[left + 1] - mass[left]) / pixel
+    covered = np.minimum(mean[:, 3:], 1.0)
     ground = np.asarray(background, dtype=np.float64)
-    for row in np.flatnonzero(narrow.any(axis=1)).tolist():
-        at = np.flatnonzero(narrow[row])
-        depth = int(depths[row])
-        left = _mass_until(boxes, depth, x0 + at * pixel, x0, x1)
-        right = _mass_until(boxes, depth, x0 + (at + 1) * pixel, x0, x1)
-        mean = (right - left) / pixel
-        covered = np.clip(mean[:, 3:], 0.0, 1.0)
-        rgb = np.clip(mean[:, :3], 0.0, 255.0)
-        rgb = rgb * (1.0 - fade) + ground * covered * fade + ground * (1.0 - covered)
-        color[row, at] = packed(np.clip(np.rint(rgb), 0.0, 255.0))
+    rgb = mean[:, :3] * (1.0 - fade) + ground * (1.0 - covered * (1.0 - fade))
+    color[rows[at_row], at_column] = packed(np.clip(np.rint(rgb), 0.0, 255.0))
 
 
-def _mass_until(boxes: Boxes, depth: int, x: Float64, x0: float, x1: float) -> Float64:
-    """[len(x), 4]: the sums of `boxes.mass` over everything left of each `x` in row `depth`."""
-    first, last = _in_view(boxes, depth, x0, x1)
-    box = np.searchsorted(boxes.start[first:last], x, side="right") + (first - 1)
-    before = box < first
-    np.maximum(box, first, out=box)
-    part = np.clip(np.minimum(x, boxes.end[box]) - boxes.start[box], 0.0, None)
-    part[before] = 0.0
-    shade = np.ones((len(x), 4))
-    shade[:, :3] = boxes.palette[boxes.color[box]]
-    mass: Float64 = boxes.mass[box] + part[:, None] * shade
+def _mass_until(boxes: Boxes, box: Int64, x: Float64) -> Float64:
+    """[len(x), 4]: the sums of `boxes.mass` over everything left of each `x`; `box` starts at or right of it, or
+    is the last that starts left of it.
+    """
+    part = np.minimum(x, boxes.end[box])
+    part -= boxes.start[box]
+    np.maximum(part, 0.0, out=part)
+    shade = np.ones((len(boxes.palette), 4))
+    shade[:, :3] = boxes.palette
+    mass = shade[boxes.color[box]]
+    mass *= part[:, None]
+    mass += boxes.mass[box]
     return mass
 
 
@@ -314,10 +325,10 @@ def _light(
         if not 0 <= depth < boxes.depths:
             continue
         bounds = boxes.row_start[depth : depth + 2]
-        first, last = np.searchsorted(marks.boxes, bounds).tolist()
+        first, last = marks.boxes.searchsorted(bounds).tolist()
         if first == last:
             continue
-        place = np.searchsorted(marks.start[first:last], edges)
+        place = marks.start[first:last].searchsorted(edges)
         at = np.flatnonzero(np.diff(place))
         if not len(at):
             continue

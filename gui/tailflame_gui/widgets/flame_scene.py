@@ -14,7 +14,7 @@ works, a comparison's union included. `hatch` marks nodes that vanished (1) or a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -59,6 +59,7 @@ class FlameScene:
     total: str
     end: Float64
     box_function: Int32
+    _of_name: dict[str, list[int]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -167,7 +168,10 @@ class FlameScene:
 
     def of_function(self, name: str) -> Bool:
         """True for the boxes of the functions with this name."""
-        wanted = [index for index, known in enumerate(self.names) if known == name]
+        if not self._of_name:
+            for index, known in enumerate(self.names):
+                self._of_name.setdefault(known, []).append(index)
+        wanted = self._of_name.get(name, [])
         if len(wanted) == 1:
             return np.equal(self.box_function, wanted[0])
         return np.isin(self.box_function, np.asarray(wanted, dtype=np.int32))
