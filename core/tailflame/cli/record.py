@@ -21,10 +21,9 @@ from tailflame.cli.figures import fix_of, hotspot_table, print_facts, print_find
 from tailflame.cli.recording import Recorded, record_session
 from tailflame.cli.wishes import add_recording_arguments, wish_of
 from tailflame.errors import ToolDenied, ToolFailed, ToolMissing
-from tailflame.host.binary import check_runnable
 from tailflame.host.system import Host, probe_host
 from tailflame.store import Opened, update_settings
-from tailflame.tools import Finding, Level, PerfOptions, preflight
+from tailflame.tools import Finding, Level, preflight
 
 
 class RecordCommand:
@@ -56,8 +55,6 @@ class RecordCommand:
     def run(self, args: argparse.Namespace, context: Context) -> int:
         host = probe_host()
         wish = wish_of(args, [*args.program, *args.target], host)
-        if isinstance(wish.options, PerfOptions):
-            check_runnable(wish.target.binary)
         found = preflight(wish.target, wish.options, host, out=context.library.root)
         print_findings(context.terminal, found, least=Level.NOTE, on_stderr=True)
         if args.dry_run:

@@ -153,7 +153,7 @@ def _progress_line(progress: Progress, usage: ProcessSample | None) -> str:
         parts += [
             f"CPU {percent(usage.cpu_percent / 100, digits=0)}",
             f"RSS {size(usage.rss)}",
-            f"{usage.threads} threads",
+            f"{usage.threads} {'thread' if usage.threads == 1 else 'threads'}",
             f"{count(usage.involuntary)} preempted",
         ]
     return "  ".join(parts) + "  (Ctrl-C stops)"

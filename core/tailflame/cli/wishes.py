@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from tailflame.cli.exit_codes import UsageError
 from tailflame.errors import TargetError
-from tailflame.host.binary import binary_facts
+from tailflame.host.binary import binary_facts, check_runnable
 from tailflame.host.cargo import CargoProject, project_root, read_project
 from tailflame.host.system import Host
 from tailflame.tools import (
@@ -84,6 +84,7 @@ def wish_of(args: argparse.Namespace, words: list[str], host: Host) -> Wish:
     if not words:
         raise UsageError("Which program?", advice="tailflame record [options] -- PROGRAM ARGUMENTS")
     target = Target(binary=_program(words[0]), args=tuple(words[1:]), cwd=cwd, env=env)
+    check_runnable(target.binary)
     options = _perf_options(args, target, host)
     return Wish(PERF_RECORD.name, target, options, lambda out: PERF_RECORD.plan(target, options, out))
 

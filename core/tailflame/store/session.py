@@ -61,7 +61,7 @@ def load_recording(folder: Path) -> Recording:
             advice="Open the raw file in it, or record again.",
         )
     fields, columns = read_columns(path)
-    return decode(fields, columns)
+    return _placed(decode(fields, columns), folder)
 
 
 class SessionFolder:
@@ -143,6 +143,7 @@ class SessionFolder:
         """Keeps `recording` for good; its meta is filled up with what only the session knows. Returns it."""
         manifest = self.manifest
         full = replace(recording, meta=_filled(recording.meta, manifest))
+        full = replace(full, source=_within(full.source, self.path))
         save_recording(self.path, full)
         artifacts = dict(manifest.artifacts)
         profile = full.profile
@@ -168,7 +169,7 @@ class SessionFolder:
             owner=None,
             tool_owner=None,
         )
-        return full
+        return _placed(full, self.path)
 
     def failed(self, sentence: str) -> None:
         """The tool left nothing that can be read; its files stay for inspection."""
@@ -196,6 +197,19 @@ class SessionFolder:
         return {
             role: str(path.relative_to(self.path)) for role, path in artifacts.items() if path.is_relative_to(self.path)
         }
+
+
+def _within(source: str, folder: Path) -> str:
+    """The name alone of a file in `folder`, since folders are moved and copied; any other source as it is."""
+    return Path(source).name if Path(source).parent == folder else source
+
+
+def _placed(recording: Recording, folder: Path) -> Recording:
+    """With the whole path of a source that lies in `folder`."""
+    source = recording.source
+    if "\0" in source or Path(source).name != source or not (folder / source).is_file():
+        return recording
+    return replace(recording, source=str(folder / source))
 
 
 def _filled(meta: Meta, manifest: Manifest) -> Meta:

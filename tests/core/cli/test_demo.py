@@ -183,3 +183,12 @@ def test_this_checkout_has_the_demo_target() -> None:
     assert project is not None
     assert (project / "Cargo.lock").is_file()
     assert demo_target.sample_session().name == "sample"
+
+
+def test_the_sample_that_ships_shows_hotspots_and_percentiles(tailflame: Run, library: Library) -> None:
+    document = tailflame("demo", "--sample", "--json").document
+    assert document["kind"] == "sample"
+    assert any(row["name"].startswith("trading_system::") for row in document["hotspots"][:3])
+    assert {"", "validation", "risk_check", "execution"} <= {row["tag"] for row in document["latencies"]}
+    assert Path(document["flame_graph"]).is_file()
+    assert library.sessions()[0].samples == document["session"]["samples"] > 1000

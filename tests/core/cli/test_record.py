@@ -153,6 +153,11 @@ def test_the_program_may_stand_without_dashes_before_it(tailflame: Run, play: Pl
     assert play.plans[0].target.argv == ("/bin/echo", "-n", "x")
 
 
+def test_all_behind_the_first_dashes_is_the_programs(tailflame: Run, play: Play) -> None:
+    tailflame("record", "--", "/bin/echo", "--json", "--", "--help")
+    assert play.plans[0].target.argv == ("/bin/echo", "--json", "--", "--help")
+
+
 def test_a_dry_run_prints_the_command_and_runs_nothing(tailflame: Run, library: Library, play: Play) -> None:
     run = tailflame("record", "--dry-run", "--", "/bin/echo", "a b")
     assert run.out.startswith("perf record -k CLOCK_MONOTONIC")

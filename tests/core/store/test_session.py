@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,16 @@ def test_what_only_the_session_knows_is_added_to_the_recording(library: Library,
     assert meta.tool_argv == ("perf", "record", "--", str(book))
     assert meta.outcome == "exited normally after 1.0 s"
     assert meta.duration_s == 12.25
+
+
+def test_the_source_moves_with_the_folder(library: Library, book: Path, tmp_path: Path) -> None:
+    session = library.new_session(tool="perf", binary=book)
+    data = session.path / "perf.data"
+    data.write_bytes(b"x")
+    full = session.complete(replace(recording(), source=str(data)))
+    assert full.source == session.load().source == str(data)
+    moved = session.path.rename(tmp_path / "moved")
+    assert SessionFolder(moved).load().source == str(moved / "perf.data")
 
 
 def test_the_document_says_recording_before_anything_is_recorded(library: Library, book: Path) -> None:
