@@ -338,7 +338,7 @@ class CallTreeModel(QAbstractItemModel):
             tree.name(node),
             f"total {self._measure.with_unit(float(tree.total_weight[node]))}, "
             f"self {self._measure.with_unit(float(tree.self_weight[node]))}, "
-            f"{count(float(tree.total_samples_of[node]))} samples",
+            f"{count(float(tree.total_samples_of[node]))} samples, depth {count(float(tree.depth[node]) + 1)}",
         ]
         if module := tree.module(node):
             lines.append(module)

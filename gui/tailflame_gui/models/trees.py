@@ -23,6 +23,7 @@ class ProfileTrees:
     def __init__(self, profile: StackProfile) -> None:
         self.profile = profile
         self._trees: OrderedDict[tuple[Scope, bool], CallTree] = OrderedDict()
+        self._tables: dict[tuple[Scope, bool], HotspotTable] = {}
         self._lock = threading.Lock()
 
     def measure(self, scope: Scope) -> Measure:
@@ -37,7 +38,8 @@ class ProfileTrees:
                 options = TreeOptions(event=scope.event, weight=scope.weight, threads=scope.threads, inlines=inlines)
                 tree = self._trees[key] = build_tree(self.profile, options)
                 while len(self._trees) > _KEPT:
-                    self._trees.popitem(last=False)
+                    old, _tree = self._trees.popitem(last=False)
+                    self._tables.pop(old, None)
             self._trees.move_to_end(key)
             return tree
 
@@ -47,7 +49,11 @@ class ProfileTrees:
 
     def hotspots(self, scope: Scope, *, by: GroupBy = GroupBy.FUNCTION, inlines: bool = False) -> HotspotTable:
         if by is GroupBy.FUNCTION:
-            return table_of(self.tree(scope, inlines=inlines))
+            tree = self.tree(scope, inlines=inlines)
+            table = self._tables.get((scope, inlines))
+            if table is None:
+                table = self._tables[scope, inlines] = table_of(tree)
+            return table
         return hotspots(
             self.profile, event=scope.event, weight=scope.weight, by=by, threads=scope.threads, inlines=inlines
         )

@@ -127,6 +127,12 @@ class DeltaView(QWidget):
             self.table.show_line(line)
 
     def _menu(self, line: int, where: QPoint) -> None:
+        menu = self.menu_for(line)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.popup(where)
+
+    def menu_for(self, line: int) -> QMenu:
+        """What can be done with a line; -1: with the table."""
         menu = QMenu(self)
         index = self.model.index(line, 0)
         if index.isValid():
@@ -138,5 +144,4 @@ class DeltaView(QWidget):
         copy.setShortcut(QKeySequence.StandardKey.Copy)
         copy.setEnabled(bool(self.table.selected_lines()))
         menu.addAction("Copy table as shown", partial(self.table.copy, everything=True))
-        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        menu.popup(where)
+        return menu

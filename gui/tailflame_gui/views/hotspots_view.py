@@ -218,6 +218,12 @@ class HotspotsView(QWidget):
                 self._scope.set(Scope(event=scope.event, weight=scope.weight, threads=frozenset({index})))
 
     def _menu(self, line: int, where: QPoint) -> None:
+        menu = self.menu_for(line)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.popup(where)
+
+    def menu_for(self, line: int) -> QMenu:
+        """What can be done with a line; -1: with the table."""
         menu = QMenu(self)
         index = self.model.index(line, 0)
         function = index.data(Role.FUNCTION) if index.isValid() else ""
@@ -236,8 +242,7 @@ class HotspotsView(QWidget):
         copy.setShortcut(QKeySequence.StandardKey.Copy)
         copy.setEnabled(bool(self.table.selected_lines()))
         menu.addAction("Copy table as shown", partial(self.table.copy, everything=True))
-        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        menu.popup(where)
+        return menu
 
 
 def _literally(text: str) -> str:

@@ -24,7 +24,7 @@ from tailflame_gui.widgets.empty_state import EmptyState
 from tailflame_gui.widgets.filter_field import FilterField
 from tailflame_gui.widgets.flame_search import PatternError, matching
 from tailflame_gui.widgets.parts import ElidedLabel, column, icon_button, label, row
-from tailflame_gui.widgets.table import TreeTable
+from tailflame_gui.widgets.tree_table import TreeTable
 
 _REMEMBERED = 200
 _CHAIN = 12
@@ -253,9 +253,15 @@ class SandwichView(QWidget):
             self.show_flame.emit(self._shown)
 
     def _menu(self, side: _Side, node: int, where: QPoint) -> None:
+        if node >= 0:
+            menu = self.menu_for(side, node)
+            menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+            menu.popup(where)
+
+    def menu_for(self, side: _Side, node: int) -> QMenu:
+        """What can be done with a node."""
         tree = side.model.tree
-        if tree is None or node < 0:
-            return
+        assert tree is not None
         name, place = tree.name(node), tree.place(node)
         menu = QMenu(self)
         menu.addAction("Go to this function", partial(self._selection.select, name))
@@ -263,8 +269,7 @@ class SandwichView(QWidget):
         menu.addAction("Show in the flame graph", partial(self.show_flame.emit, name))
         source = menu.addAction("Open source", partial(self.open_source.emit, *place))
         source.setEnabled(bool(place[0]))
-        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        menu.popup(where)
+        return menu
 
 
 class _Side(QWidget):

@@ -23,7 +23,7 @@ from tailflame_gui.widgets.empty_state import EmptyState
 from tailflame_gui.widgets.flame_search import PatternError
 from tailflame_gui.widgets.parts import button, column, icon_button, row
 from tailflame_gui.widgets.search_bar import SearchBar
-from tailflame_gui.widgets.table import TreeTable
+from tailflame_gui.widgets.tree_table import TreeTable
 
 _LONG_PATH = 400
 """Deeper hottest paths are opened only so far at once: nobody reads on, and each line costs."""
@@ -209,9 +209,15 @@ class CallTreeView(QWidget):
         self.tree.show_node(int(nodes[0]) if len(nodes) else NONE)
 
     def _menu(self, node: int, where: QPoint) -> None:
-        if node < 0 or self.model.tree is None:
-            return
+        if node >= 0:
+            menu = self.menu_for(node)
+            menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+            menu.popup(where)
+
+    def menu_for(self, node: int) -> QMenu:
+        """What can be done with a node."""
         tree = self.model.tree
+        assert tree is not None
         name = self._name(node)
         stack = [tree.name(n) for n in tree.path(node)]
         if self._inverted:
@@ -227,5 +233,4 @@ class CallTreeView(QWidget):
         menu.addSeparator()
         index = self.model.index_of(node)
         menu.addAction("Open everything below", partial(self.tree.expandRecursively, index, 32))
-        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        menu.popup(where)
+        return menu

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QModelIndex, QObject, QPersistentModelIndex, QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QPainter, QPolygonF
-from PySide6.QtWidgets import QAbstractItemView, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QTableView, QWidget
+from PySide6.QtWidgets import QAbstractItemView, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QTreeView, QWidget
 
 from tailflame.model import FrameKind
-from tailflame_gui import theme
+from tailflame_gui import icons, theme
 from tailflame_gui.models.roles import Face, Role
 from tailflame_gui.theme import Tokens
 from tailflame_gui.widgets.symbol import SymbolWriter
@@ -16,6 +18,9 @@ PADDING = 8
 _MARK_WIDTH, _MARK_HEIGHT, _MARK_ROOM = 3, 12, 8
 _BAR_HEIGHT = 16
 _ARROW = 7.0
+CHEVRON_ROOM = 20
+"""From a tree line's indentation to its kind mark: where a click opens and closes it."""
+_CHEVRON = 12
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 _LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 
@@ -27,6 +32,8 @@ class CellDelegate(QStyledItemDelegate):
         super().__init__(parent)
         self.hovered_line = QPersistentModelIndex()
         """First cell of the line under the pointer."""
+        self.indent: Callable[[QModelIndex | QPersistentModelIndex], float] | None = None
+        """For trees: how far a line is moved in."""
         self._mono = theme.mono_font(theme.BASE - 1)
         self._symbols = SymbolWriter(self._mono)
         self._text = theme.interface_font(theme.BASE - 1)
@@ -47,7 +54,8 @@ class CellDelegate(QStyledItemDelegate):
         muted = bool(index.data(Role.MUTED))
         ink = tokens.second if muted else tokens.text
         if face is Face.NAME:
-            self._name(painter, rect, index, ink, tokens)
+            left = self._triangle(painter, rect, index, widget) if self.indent else rect.left() + PADDING
+            self._name(painter, rect, left, index, ink, tokens)
         elif face in (Face.TEXT, Face.WORDS):
             painter.setFont(self._text)
             painter.setPen(ink if muted else tokens.second)
@@ -73,16 +81,32 @@ class CellDelegate(QStyledItemDelegate):
         elif self.hovered_line.isValid() and same_line(index, self.hovered_line):
             painter.fillRect(rect, tokens.hover)
 
+    def _triangle(
+        self, painter: QPainter, rect: QRectF, index: QModelIndex | QPersistentModelIndex, widget: QWidget
+    ) -> float:
+        """Paints the triangle of a line that has others below it; returns where its name begins."""
+        assert self.indent is not None
+        left = rect.left() + self.indent(index)
+        if isinstance(widget, QTreeView) and index.model().hasChildren(index):
+            name = (
+                "chevron-down"
+                if widget.isExpanded(index.model().index(index.row(), 0, index.parent()))
+                else "chevron-right"
+            )
+            at = QPointF(left + 4, rect.center().y() - _CHEVRON / 2 + 0.5)
+            painter.drawPixmap(at, icons.pixmap(name, "second", size=_CHEVRON, scale=widget.devicePixelRatioF()))
+        return left + CHEVRON_ROOM
+
     def _name(
         self,
         painter: QPainter,
         rect: QRectF,
+        left: float,
         index: QModelIndex | QPersistentModelIndex,
         ink: QColor,
         tokens: Tokens,
     ) -> None:
         kind = FrameKind(int(index.data(Role.KIND)))
-        left = rect.left() + PADDING
         if kind is not FrameKind.UNKNOWN:
             mark = QRectF(left, rect.center().y() - _MARK_HEIGHT / 2 + 0.5, _MARK_WIDTH, _MARK_HEIGHT)
             painter.fillRect(mark, tokens.kind(kind))
@@ -133,7 +157,7 @@ class CellDelegate(QStyledItemDelegate):
         current = view.currentIndex()
         if not current.isValid() or not same_line(current, index):
             return
-        first = isinstance(view, QTableView) and index.column() == 0
+        first = index.column() == 0
         paint_ring(painter, rect, tokens, first=first)
 
 

@@ -1,4 +1,4 @@
-"""Tables and trees as this window shows them: dense lines, columns that fit, one current line, all by keyboard."""
+"""Tables as this window shows them: dense lines, columns that fit, one current line, all by keyboard."""
 
 from __future__ import annotations
 
@@ -11,25 +11,21 @@ from PySide6.QtCore import (
     QObject,
     QPersistentModelIndex,
     QPoint,
-    QRect,
-    QRectF,
     Qt,
     Signal,
 )
-from PySide6.QtGui import QGuiApplication, QKeyEvent, QKeySequence, QMouseEvent, QPainter
+from PySide6.QtGui import QGuiApplication, QKeyEvent, QKeySequence, QMouseEvent
 from PySide6.QtWidgets import QAbstractItemView, QFrame, QHeaderView, QTableView, QTreeView, QWidget
 
-from tailflame_gui import icons, theme
+from tailflame_gui import theme
 from tailflame_gui.models.array_table import ArrayTable
-from tailflame_gui.models.call_tree_model import CallTreeModel
 from tailflame_gui.models.roles import Column, Face, Role
-from tailflame_gui.widgets.cell_delegate import CellDelegate, paint_ring, same_line
+from tailflame_gui.widgets.cell_delegate import CellDelegate
 from tailflame_gui.widgets.header import Header
 
 _NAME_WANTS = 280
 """With less for the name, columns of words give way to it."""
 _NAME_NEEDS = 160
-INDENT = 14
 
 
 class Fit(QObject):
@@ -81,7 +77,8 @@ class Table(QTableView):
         super().__init__(parent)
         self._model = model
         self._quiet = False
-        self._cells = _dress(self)
+        self._cells = dress(self, lambda index, where: self.menu_requested.emit(index.row(), where))
+        self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.setShowGrid(False)
         self.setWordWrap(False)
         self.setCornerButtonEnabled(False)
@@ -149,7 +146,7 @@ class Table(QTableView):
         self._hover(QModelIndex())
 
     def _hover(self, index: QModelIndex) -> None:
-        if _hover_line(self, self._cells, index):
+        if hover_line(self, self._cells, index):
             self.hovered.emit(index.data(Role.FUNCTION) or "" if index.isValid() else "")
 
     def _current(self, index: QModelIndex) -> None:
@@ -158,148 +155,24 @@ class Table(QTableView):
             self.current_changed.emit(index.data(Role.FUNCTION) or "" if index.isValid() else "")
 
 
-class TreeTable(QTreeView):
-    """A call tree with columns. current_changed(node), opened(node), clicked_name(node), menu_requested(node,
-    global position), hovered(function).
-    """
-
-    current_changed = Signal(int)
-    opened = Signal(int)
-    clicked_name = Signal(int)
-    menu_requested = Signal(int, QPoint)
-    hovered = Signal(str)
-
-    def __init__(self, model: CallTreeModel, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._model = model
-        self._quiet = False
-        self._cells = _dress(self)
-        self.setUniformRowHeights(True)
-        self.setIndentation(INDENT)
-        self.setExpandsOnDoubleClick(False)
-        self.setAnimated(False)
-        header = Header(self)
-        self.setHeader(header)
-        header.setStretchLastSection(False)
-        header.setSortIndicator(1, Qt.SortOrder.DescendingOrder)
-        self.setModel(model)
-        self.setSortingEnabled(True)
-        self._fit = Fit(self, header, lambda: model.columns)
-        model.modelReset.connect(self._fit.apply)
-        self.selectionModel().currentRowChanged.connect(self._current)
-        self.doubleClicked.connect(lambda index: self.opened.emit(self._model.node(index)))
-
-    def current_node(self) -> int:
-        return self._model.node(self.currentIndex())
-
-    def show_node(self, node: int) -> None:
-        """Makes `node` the current line without announcing it, opening what hides it; -1 takes the mark away."""
-        self._quiet = True
-        try:
-            if node < 0:
-                self.clearSelection()
-                self.setCurrentIndex(QModelIndex())
-            else:
-                self.open_path(node)
-                index = self._model.index_of(node)
-                self.selectionModel().setCurrentIndex(
-                    index, QItemSelectionModel.SelectionFlag.ClearAndSelect | QItemSelectionModel.SelectionFlag.Rows
-                )
-                self.scrollTo(index)
-        finally:
-            self._quiet = False
-
-    def open_path(self, node: int, *, itself: bool = False) -> None:
-        """Opens the lines above `node`, from the root down."""
-        tree = self._model.tree
-        if tree is None:
-            return
-        path = tree.path(node)
-        for above in path if itself else path[:-1]:
-            index = self._model.index_of(above)
-            if not self.isExpanded(index):
-                self.expand(index)
-
-    def drawBranches(self, painter: QPainter, rect: QRect, index: QModelIndex | QPersistentModelIndex) -> None:
-        """Only the line's own triangle: Qt would visit every ancestor, which at a depth of 10,000 is felt."""
-        tokens = theme.current()
-        if self.selectionModel().isSelected(index):
-            painter.fillRect(rect, tokens.selection)
-        elif self._cells.hovered_line.isValid() and same_line(index, self._cells.hovered_line):
-            painter.fillRect(rect, tokens.hover)
-        if self.hasFocus() and self.currentIndex().isValid() and same_line(index, self.currentIndex()):
-            paint_ring(painter, QRectF(rect), tokens, first=True)
-        if self._model.hasChildren(index):
-            own = QRect(rect.right() - INDENT + 3, rect.center().y() - 5, 12, 12)
-            name = "chevron-down" if self.isExpanded(index) else "chevron-right"
-            painter.drawPixmap(own, icons.pixmap(name, "second", size=12, scale=self.devicePixelRatioF()))
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.currentIndex().isValid():
-            self.opened.emit(self.current_node())
-        elif event.matches(QKeySequence.StandardKey.Copy):
-            tree = self._model.tree
-            if tree is not None and self.current_node() >= 0:
-                QGuiApplication.clipboard().setText(tree.name(self.current_node()))
-        else:
-            super().keyPressEvent(event)
-
-    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        at = event.position().toPoint()
-        index = self.indexAt(at)
-        super().mouseReleaseEvent(event)
-        # The triangle opens a line; only its name is a click on the function.
-        if index.isValid() and event.button() is Qt.MouseButton.LeftButton and at.x() >= self.visualRect(index).left():
-            self.clicked_name.emit(self._model.node(index))
-
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        super().mouseMoveEvent(event)
-        self._hover(self.indexAt(event.position().toPoint()))
-
-    def leaveEvent(self, event: QEvent) -> None:
-        super().leaveEvent(event)
-        self._hover(QModelIndex())
-
-    def _hover(self, index: QModelIndex) -> None:
-        if _hover_line(self, self._cells, index):
-            self.hovered.emit(index.data(Role.FUNCTION) or "" if index.isValid() else "")
-
-    def _current(self, index: QModelIndex) -> None:
-        self.viewport().update()
-        if not self._quiet:
-            self.current_changed.emit(self._model.node(index))
-
-
-def _dress(view: Table | TreeTable) -> CellDelegate:
-    """What both kinds have in common."""
+def dress(view: QTableView | QTreeView, menu: Callable[[QModelIndex, QPoint], None]) -> CellDelegate:
+    """What tables and trees have in common. `menu` gets the index under the pointer and the global position."""
     view.setFrameShape(QFrame.Shape.NoFrame)
     view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-    view.setSelectionMode(
-        QAbstractItemView.SelectionMode.ExtendedSelection
-        if isinstance(view, Table)
-        else QAbstractItemView.SelectionMode.SingleSelection
-    )
     view.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
     view.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
     view.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerItem)
     view.setMouseTracking(True)
     view.setTabKeyNavigation(False)
     view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
-
-    def menu(at: QPoint) -> None:
-        index = view.indexAt(at)
-        where = view.viewport().mapToGlobal(at)
-        line = view._model.node(index) if isinstance(view, TreeTable) else index.row()
-        view.menu_requested.emit(line, where)
-
-    view.customContextMenuRequested.connect(menu)
+    view.customContextMenuRequested.connect(lambda at: menu(view.indexAt(at), view.viewport().mapToGlobal(at)))
     cells = CellDelegate(view)
     view.setItemDelegate(cells)
     theme.signals.changed.connect(view.viewport().update)
     return cells
 
 
-def _hover_line(view: Table | TreeTable, cells: CellDelegate, index: QModelIndex) -> bool:
+def hover_line(view: QTableView | QTreeView, cells: CellDelegate, index: QModelIndex) -> bool:
     """Marks the line under the pointer; False where it is marked already."""
     line = QPersistentModelIndex(index.siblingAtColumn(0)) if index.isValid() else QPersistentModelIndex()
     if line == cells.hovered_line:
