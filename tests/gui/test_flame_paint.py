@@ -136,9 +136,10 @@ def test_rows_that_reach_beyond_the_image_are_cut() -> None:
 
 def test_vanished_and_new_frames_are_hatched_in_opposite_directions() -> None:
     made = boxes([(0.0, 0.5, 0), (0.5, 0.5, 0)], hatch=[1, 2])
-    frame, _ = flame_paint.paint(made, np.array([0]), (0.0, 1.0), 64, background=WHITE, gaps=False)
-    image = flame_paint.compose(frame, made, np.array([0, 16]), 16, background=WHITE, hatch_color=(0, 0, 0))
-    vanished, new = image[:15, :32] != RED, image[:15, 32:] != RED
+    frame, _ = flame_paint.paint(made, np.array([0]), (0.0, 1.0), 64, background=WHITE)
+    image = flame_paint.compose(frame, made, np.array([0, 16]), 16, background=WHITE)
+    assert (image[:, 31] == 0xFFFFFFFF).all()  # the gap stays a gap
+    vanished, new = image[:15, :31] != RED, image[:15, 32:63] != RED
     assert vanished.any() and new.any() and not vanished.all()
     # Going down a row, the lines of one move to the right, those of the other to the left.
     assert (vanished[1:, 1:] == vanished[:-1, :-1]).all()

@@ -97,6 +97,8 @@ def test_orders_are_offered_where_they_mean_something(qtbot: QtBot) -> None:
     assert "does not tell" in in_time.data(Qt.ItemDataRole.ToolTipRole)
     pick(timed.bar.order_box, "In time")
     assert drawn_rows(timed.graph)[1] == "x[0,0.25] y[0.25,0.5] x[0.5,1]"
+    timed.set_profile(profile(ORDERS))
+    assert timed.settings.order is Order.NAME and timed.bar.order_box.currentText() == "By name"
 
 
 def test_events_and_weights_are_offered_where_there_are_several(qtbot: QtBot) -> None:

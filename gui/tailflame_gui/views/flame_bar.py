@@ -10,10 +10,11 @@ from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QToolButton, QWidget
 
+from tailflame.analyse.hotspots import thread_label
 from tailflame.analyse.layout import Order
 from tailflame.analyse.names import module_label
 from tailflame.analyse.tree import Grouping
-from tailflame.model import FrameKind, StackProfile, Thread, Weight
+from tailflame.model import FrameKind, StackProfile, Weight
 from tailflame.units import Unit
 from tailflame_gui.views.flame_picture import FlameSettings, has_time_order
 from tailflame_gui.widgets.fitting_box import FittingBox
@@ -49,11 +50,6 @@ _COLORS = {
     ColorBy.PLAIN: ("Plain", "One colour"),
 }
 _WEIGHTS = {Unit.EVENTS: "Event count", Unit.NANOSECONDS: "Time", Unit.BYTES: "Bytes", Unit.SAMPLES: "Weight"}
-
-
-def thread_text(thread: Thread) -> str:
-    ids = "/".join(str(i) for i in (thread.pid, thread.tid) if i >= 0)
-    return f"{thread.name or 'thread'} {ids}".rstrip()
 
 
 class FlameBar(QWidget):
@@ -229,7 +225,7 @@ def _threads(profile: StackProfile | None) -> list[tuple[int, str, str]]:
         profile.samples.thread[known], weights=profile.samples.count[known], minlength=len(profile.threads)
     )
     order = [int(t) for t in np.argsort(-weight, kind="stable") if weight[t] > 0]
-    return [(t, thread_text(profile.threads[t]), f"{weight[t]:,.0f} samples") for t in order]
+    return [(t, thread_label(profile, t), f"{weight[t]:,.0f} samples") for t in order]
 
 
 def _modules(profile: StackProfile) -> list[str]:

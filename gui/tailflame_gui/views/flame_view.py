@@ -29,6 +29,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from tailflame.analyse.layout import Order
 from tailflame.analyse.names import module_label, short
 from tailflame.analyse.tree import CallTree, TreeOptions
 from tailflame.errors import TailflameError
@@ -40,7 +41,15 @@ from tailflame_gui.selection import Selection
 from tailflame_gui.tasks import Latest
 from tailflame_gui.views.filter_chips import FilterChips, cleared
 from tailflame_gui.views.flame_bar import FlameBar
-from tailflame_gui.views.flame_picture import FlamePicture, FlameSettings, Query, colored, draw, is_large
+from tailflame_gui.views.flame_picture import (
+    FlamePicture,
+    FlameSettings,
+    Query,
+    colored,
+    draw,
+    has_time_order,
+    is_large,
+)
 from tailflame_gui.views.reading_panel import ReadingPanel
 from tailflame_gui.widgets.breadcrumbs import Breadcrumbs
 from tailflame_gui.widgets.flame_colors import FlameColors
@@ -139,7 +148,9 @@ class FlameView(QWidget):
         self.graph.setAccessibleName(f"Flame graph {title}".rstrip())
         old = self._settings
         options = TreeOptions(event=event, weight=weight, inverted=old.options.inverted, grouping=old.options.grouping)
-        self._settings = replace(old, options=options)
+        timed = profile is None or has_time_order(profile)
+        order = Order.NAME if old.order is Order.TIME and not timed else old.order
+        self._settings = replace(old, options=options, order=order)
         self._take(None)
         self.bar.set_settings(self._settings)
         self.bar.set_profile(profile)

@@ -24,6 +24,10 @@ UInt32 = npt.NDArray[np.uint32]
 GAP_FROM = 4
 """Boxes of at least so many device pixels end with a gap of one: narrower ones would be mostly gap."""
 MARGIN = 1e-12
+_HATCH = 0.38
+_LUMA = np.array([0.299, 0.587, 0.114])
+_BRIGHT = 110.0
+"""Fills above carry dark labels, fills below light ones."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -213,11 +217,11 @@ def compose(
     height: int,
     *,
     background: tuple[int, int, int],
-    hatch_color: tuple[int, int, int] = (0, 0, 0),
-    hatch_share: float = 0.35,
+    hatch_step: int = 8,
 ) -> UInt32:
     """[height, columns] of 0xffRRGGBB. Line r of `frame` fills rows tops[r] to tops[r + 1] - 1 of the image,
-    where the last stays background: the hairline between rows. `tops` ascends and may reach outside.
+    where the last stays background: the hairline between rows. `tops` ascends and may reach outside. Hatching has a
+    line every `hatch_step` pixels.
     """
     empty = packed(np.asarray(background, dtype=np.uint8))
     columns = frame.color.shape[1]
@@ -227,7 +231,7 @@ def compose(
     image[bounds[-1] :] = empty
     image[bounds[0] : bounds[-1]] = np.repeat(frame.color, np.diff(bounds), axis=0)
     if boxes.hatch is not None:
-        _hatch(frame, boxes, tops, image, hatch_color, hatch_share)
+        _hatch(frame, boxes, tops, image, empty, hatch_step)
     lines = tops[1:] - 1
     image[lines[(lines >= 0) & (lines < height)]] = empty
     return image
@@ -337,15 +341,10 @@ def _light(
         color[row, at[slim]] = palette[boxes.color[found[slim]]]
 
 
-def _hatch(
-    frame: Frame,
-    boxes: Boxes,
-    tops: Int64,
-    image: UInt32,
-    hatch_color: tuple[int, int, int],
-    hatch_share: float,
-) -> None:
-    """Diagonal lines over hatched boxes: a mark that does not depend on colour."""
+def _hatch(frame: Frame, boxes: Boxes, tops: Int64, image: UInt32, empty: UInt32, step: int) -> None:
+    """Diagonal lines over hatched boxes: a mark that does not depend on colour. Lines on light fills are lighter
+    and lines on dark fills darker still, so that labels stay legible.
+    """
     assert boxes.hatch is not None
     height, columns = image.shape
     kind = np.where(frame.box >= 0, boxes.hatch[frame.box], 0)
@@ -353,9 +352,9 @@ def _hatch(
     for row in np.flatnonzero(kind.any(axis=1)).tolist():
         top, bottom = max(int(tops[row]), 0), min(int(tops[row + 1]), height)
         y = np.arange(top, bottom)[:, None] - int(tops[row])
-        down, up = (x - y) % 8 < 2, (x + y) % 8 < 2
-        on = np.where(kind[row] == 1, down, up & (kind[row] == 2))
+        down, up = (x - y) % step < step // 4, (x + y) % step < step // 4
         part = image[top:bottom]
-        old = part[on]
-        rgb = np.stack([(old >> shift) & 0xFF for shift in (16, 8, 0)], axis=-1).astype(np.uint8)
-        part[on] = packed(blend(rgb, hatch_color, hatch_share))
+        on = np.where(kind[row] == 1, down, up & (kind[row] == 2)) & (part != empty)
+        rgb = np.stack([(part[on] >> shift) & 0xFF for shift in (16, 8, 0)], axis=-1).astype(np.float64)
+        towards = np.where(rgb @ _LUMA > _BRIGHT, 255.0, 0.0)[:, None]
+        part[on] = packed(np.rint(rgb * (1.0 - _HATCH) + towards * _HATCH))

@@ -114,7 +114,7 @@ class FlameRenderer:
             tops,
             max(round(view.height * scale), 1),
             background=background,
-            hatch_color=rgb(tokens.text),
+            hatch_step=max(round(8 * scale), 4),
         )
         height, width = self._pixels.shape
         image = QImage(self._pixels.data, width, height, width * 4, QImage.Format.Format_RGB32)
