@@ -61,7 +61,8 @@ class Observed:
 class Finished:
     """The end, always the last event. `error` is set where the recording, not the target, failed.
 
-    `artifacts` holds the files that are there; there may be something to open also where there is an error.
+    `artifacts` holds the files that are there, what the target wrote among them (roles "stdout" and "stderr", where it
+    wrote anything); there may be something to open also where there is an error.
     """
 
     target: Outcome

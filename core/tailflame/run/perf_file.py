@@ -65,12 +65,12 @@ class GrowingPerfFile:
                 fd = file.fileno()
                 status = os.fstat(fd)
                 size = status.st_size
-                if status.st_ino != self._inode:  # perf has put a new file in the place of an old one
+                if status.st_ino != self._inode or size < self._at:  # a new file in the place of an old one
                     self._inode, self._at, self._samples, self._lost, self._exact = status.st_ino, 0, 0, 0, True
-                if self._at == 0:
-                    self._at = _data_offset(os.pread(fd, _HEADER.size, 0))
-                if self._at:
-                    self._walk(fd, _data_end(fd, size))
+                begin, end = _records(os.pread(fd, _HEADER.size, 0), size)
+                if begin:
+                    self._at = self._at or begin
+                    self._walk(fd, end)
         except FileNotFoundError:
             return Counts()
         return Counts(size, self._samples, self._lost, self._exact)
@@ -106,17 +106,17 @@ def _trailing(chunk: bytes, at: int, kind: int) -> int:
     return int(_U64.unpack_from(chunk, at + 8)[0]) if kind == _RECORD_AUXTRACE else 0
 
 
-def _data_offset(head: bytes) -> int:
+def _records(head: bytes, size: int) -> tuple[int, int]:
+    """Where the records begin and end in a file of `size`; (0, 0) where there is no header yet.
+
+    Once perf has finished, feature sections follow the records: they are not walked.
+    """
     if len(head) < _HEADER.size:
-        return 0
-    magic, _, _, _, _, offset, _ = _HEADER.unpack(head)
-    return offset if magic == _MAGIC else 0
-
-
-def _data_end(fd: int, size: int) -> int:
-    """Once perf has finished, feature sections follow the records: they are not walked."""
-    _, _, _, _, _, offset, length = _HEADER.unpack(os.pread(fd, _HEADER.size, 0))
-    return min(size, offset + length) if length else size
+        return 0, 0
+    magic, _, _, _, _, offset, length = _HEADER.unpack(head)
+    if magic != _MAGIC:
+        return 0, 0
+    return offset, min(size, offset + length) if length else size
 
 
 def is_finished(path: Path) -> bool:
@@ -142,7 +142,7 @@ def mend(path: Path) -> bool:
     if not file.offset:
         return False
     with path.open("r+b") as out:
-        offset = _data_offset(out.read(_HEADER.size))
+        offset, _ = _records(out.read(_HEADER.size), 0)
         if file.offset <= offset:
             return False
         out.truncate(file.offset)

@@ -1,4 +1,9 @@
-"""A child process under an event loop: its output in portions of any size, its end, and signals for the right one."""
+"""A child process under an event loop: its output, its end, and signals for the right one.
+
+What it writes goes to files and is read from there, not from pipes. A pipe would tie the child to us: when its reader
+is slow the child waits, which shows in its profile, and when its reader dies the child is killed by SIGPIPE in the
+middle of completing its own file. And the files are there to be read again later.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +18,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from tailflame import units
 from tailflame.errors import TargetError, ToolFailed, ToolMissing
 from tailflame.host.processes import exit_status
 
 Stream = Literal["stdout", "stderr", "tool"]
 
-_HELD_BYTES = 4 << 20
-"""Output waiting to be taken, above which the child has to wait, as it would for a slow terminal."""
+_SHOWN_AT_ONCE = 4 << 20
+"""Bytes of one stream that are read at a time. Of more, only the end is: a flood costs neither time nor memory."""
+_SHOWN_OF_A_FLOOD = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +47,15 @@ def guard(signal_name: str) -> tuple[str, ...]:
 
 
 class Child(asyncio.SubprocessProtocol):
-    """One running program, in a session of its own, with /dev/null for its stdin.
+    """A running program, in a session of its own, with /dev/null for its stdin. `wake` is called when it has ended."""
 
-    `wake` is called when something happened: output, the end.
-    """
-
-    def __init__(self, wake: Callable[[], None], own_lines: re.Pattern[str] | None) -> None:
+    def __init__(self, wake: Callable[[], None], stdout: Tail, stderr: Tail, own_lines: re.Pattern[str] | None) -> None:
         self._wake = wake
         self._transport: asyncio.SubprocessTransport | None = None
-        self._texts = {1: _Text(), 2: _Text()}
-        self._held = 0
-        self._paused = False
+        self._stdout, self._stderr = stdout, stderr
         self._own_lines = own_lines
         self.returncode: int | None = None
         self.ended = False
-        self.closed = False
-        """Ended, and all of its output has come."""
 
     @classmethod
     async def start(
@@ -63,27 +63,35 @@ class Child(asyncio.SubprocessProtocol):
         argv: tuple[str, ...],
         *,
         wake: Callable[[], None],
+        stdout: Path,
+        stderr: Path,
         cwd: Path | None,
         env: Mapping[str, str],
         own_lines: re.Pattern[str] | None = None,
     ) -> Child:
-        """Start `argv`.
+        """Start `argv`; the two files are written anew.
 
         Raises:
             ToolMissing: the program is not there.
             TargetError: the working directory is not one.
-            ToolFailed: the system cannot start it.
+            ToolFailed: the system cannot start it, or the files cannot be written.
         """
         if cwd is not None and not await asyncio.to_thread(cwd.is_dir):
             raise TargetError(f"The working directory {cwd} is not there.", advice="Choose a folder that exists.")
         loop = asyncio.get_running_loop()
         try:
+            out, err = _open(stdout), _open(stderr)
+        except OSError as problem:
+            raise ToolFailed(
+                f"{stdout.parent} may not be written to: {problem.strerror}.", advice="Choose another profiles folder."
+            ) from problem
+        try:
             _, child = await loop.subprocess_exec(
-                lambda: cls(wake, own_lines),
+                lambda: cls(wake, Tail(stdout), Tail(stderr), own_lines),
                 *argv,
                 stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
+                stdout=out,
+                stderr=err,
                 cwd=cwd,
                 env=dict(env),
                 start_new_session=True,
@@ -92,6 +100,9 @@ class Child(asyncio.SubprocessProtocol):
             raise ToolMissing(f"{argv[0]} is not installed.", details=str(problem)) from problem
         except OSError as problem:
             raise ToolFailed(f"{argv[0]} could not be started: {problem.strerror}.") from problem
+        finally:
+            os.close(out)
+            os.close(err)
         return child
 
     @property
@@ -105,21 +116,10 @@ class Child(asyncio.SubprocessProtocol):
         assert isinstance(transport, asyncio.SubprocessTransport)
         self._transport = transport
 
-    def pipe_data_received(self, fd: int, data: bytes) -> None:
-        self._held += len(data)
-        self._texts[fd].feed(data)
-        if self._held > _HELD_BYTES and not self._paused:
-            self._pause(True)
-        self._wake()
-
     def process_exited(self) -> None:
         assert self._transport is not None
         self.returncode = self._transport.get_returncode()
         self.ended = True
-        self._wake()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.closed = True
         self._wake()
 
     # What the recorder calls.
@@ -127,13 +127,10 @@ class Child(asyncio.SubprocessProtocol):
     def take(self, *, partial: bool = False) -> list[Output]:
         """The output that has come since. Half a line of stderr waits for its other half unless `partial`."""
         out: list[Output] = []
-        if text := self._texts[1].take(partial=True):
+        if text := self._stdout.take(partial=True):
             out.append(Output("stdout", text))
-        if text := self._texts[2].take(partial=partial or self._own_lines is None):
+        if text := self._stderr.take(partial=partial or self._own_lines is None):
             out += self._sort(text)
-        self._held = 0
-        if self._paused:
-            self._pause(False)
         return out
 
     def _sort(self, text: str) -> list[Output]:
@@ -149,39 +146,28 @@ class Child(asyncio.SubprocessProtocol):
                 out.append(Output(stream, line))
         return out
 
-    def _pause(self, paused: bool) -> None:
-        assert self._transport is not None
-        self._paused = paused
-        for fd in (1, 2):
-            pipe = self._transport.get_pipe_transport(fd)
-            if isinstance(pipe, asyncio.ReadTransport) and not pipe.is_closing():
-                if paused:
-                    pipe.pause_reading()
-                else:
-                    pipe.resume_reading()
-
     def signal(self, number: int) -> None:
         """Send a signal to the program itself."""
         if not self.ended and self._transport is not None:
             self._transport.send_signal(number)
 
     def signal_group(self, number: int) -> bool:
-        """Send a signal to everything that the program has started and that has not left its group."""
-        return signal_group(self.pid, number)
+        """Send a signal to everything that the program has started and that has not left its group; False: nobody."""
+        try:
+            os.killpg(self.pid, number)
+        except ProcessLookupError:
+            return False
+        return True
 
     def close(self) -> None:
-        """Let go of the pipes, also where a left-over child of the target still holds the other end."""
+        """Let go of it; one that still runs is killed."""
         if self._transport is not None:
             self._transport.close()
 
 
-def signal_group(group: int, number: int) -> bool:
-    """False where nobody is left in the process group."""
-    try:
-        os.killpg(group, number)
-    except ProcessLookupError:
-        return False
-    return True
+def _open(path: Path) -> int:
+    # Appending: the tool and its target share the file, and neither writes over the other.
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o644)
 
 
 class Handle:
@@ -220,22 +206,35 @@ class Handle:
             os.close(self._fd)
 
 
-class _Text:
-    """Bytes in any portions to text; a character cut in two is kept for the next portion."""
+class Tail:
+    """A text file that grows, read as it does: UTF-8 where it is, whatever the portions."""
 
-    def __init__(self) -> None:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._at = 0
+        self._rest = ""
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        self._parts: list[str] = []
-
-    def feed(self, data: bytes) -> None:
-        self._parts.append(self._decoder.decode(data))
 
     def take(self, *, partial: bool) -> str:
-        text = "".join(self._parts)
-        self._parts.clear()
-        if partial:
-            return text
-        whole, newline, rest = text.rpartition("\n")
-        if rest:
-            self._parts.append(rest)
-        return whole + newline
+        """What has been written since; the last half line stays for later unless `partial`."""
+        text = self._rest + self._read()
+        self._rest = ""
+        if not partial:
+            whole, newline, self._rest = text.rpartition("\n")
+            text = whole + newline
+        return text
+
+    def _read(self) -> str:
+        try:
+            with self.path.open("rb", buffering=0) as file:
+                new = os.fstat(file.fileno()).st_size - self._at
+                left_out = 0
+                if new > _SHOWN_AT_ONCE:
+                    left_out = new - _SHOWN_OF_A_FLOOD
+                    self._at += left_out
+                data = os.pread(file.fileno(), _SHOWN_AT_ONCE, self._at)
+        except FileNotFoundError:  # the session was removed meanwhile
+            return ""
+        self._at += len(data)
+        note = f"\n[{units.size(left_out)} are not shown here; {self.path.name} has them all]\n" if left_out else ""
+        return note + self._decoder.decode(data)

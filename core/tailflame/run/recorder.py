@@ -45,16 +45,14 @@ class Patience:
     tick: float = 0.25
     search: float = 0.01
     """Between two looks for the target, while the tool starts it."""
-    hold: float = 0.3
-    """How long stderr waits at the start until it is known whose it is."""
+    hold: float = 2.0
+    """How long output waits at the start until it is known who writes."""
     grace: float = 5.0
     """From SIGTERM to SIGKILL of the target."""
     flush: float = 60.0
     """For the tool to end after its target, counted from the last growth of its file."""
     tool_grace: float = 10.0
     """From the tool's SIGINT to its SIGKILL."""
-    pipes: float = 0.5
-    """For output to come in after the end, where a left-over child still holds the pipe."""
 
 
 class Recorder:
@@ -85,6 +83,7 @@ class Recorder:
         self._family: Family | None = None
         self._tree: ProcessTree | None = None
         # The tool.
+        self._output = {name: plan.out / f"{name}.txt" for name in ("stdout", "stderr")}
         self._words = {"tool": "", "stderr": ""}
         self._tool_asked_at = 0.0
         self._tool_killed = False
@@ -140,14 +139,11 @@ class Recorder:
                         yield event
                 await self._sleep_until(self._next_deadline(next_tick))
             ended = time.monotonic()
-            while not child.closed and time.monotonic() < ended + self.patience.pipes:
-                self._woken.clear()
-                for output in self._take(child):
-                    yield output
-                await self._sleep_until(ended + self.patience.pipes)
             worth = await asyncio.to_thread(self._gather)
             for output in self._take(child, worth):
                 yield output
+            for event in await asyncio.to_thread(self._measure):
+                yield event
             finished = await asyncio.to_thread(self._finish, child, ended, worth)
             self._journal.ended(entry, finished.tool, problem=finished.error.sentence if finished.error else "")
             yield finished
@@ -168,7 +164,13 @@ class Recorder:
         self._began = self._grown_at = time.monotonic()
         try:
             child = await Child.start(
-                (*prefix, *argv), wake=self._woken.set, cwd=plan.cwd, env=plan.environment(), own_lines=plan.own_lines
+                (*prefix, *argv),
+                wake=self._woken.set,
+                stdout=self._output["stdout"],
+                stderr=self._output["stderr"],
+                cwd=plan.cwd,
+                env=plan.environment(),
+                own_lines=plan.own_lines,
             )
         except TailflameError as problem:
             self._journal.ended(entry, None, problem=problem.sentence)
@@ -213,15 +215,15 @@ class Recorder:
     def _take(self, child: Child, worth: _Worth | None = None) -> list[Output]:
         """What came in, each line under the name of the one who wrote it.
 
-        Until the target runs, stderr is the tool's. Whether it ran at all is certain at the end alone (`worth`), so
-        what comes in the first moments is held back.
+        Until the target runs, stderr is the tool's. But a target may come and go without being seen, which is certain
+        at the end alone (`worth`): so what comes in the first moments waits.
         """
         unseen = self._target is None
         young = worth is None and time.monotonic() < self._began + self.patience.hold
         if unseen and young and not self.plan.builds_first:
             return []
         outputs = child.take(partial=worth is not None)
-        if unseen and (self.plan.builds_first or (worth is not None and not worth.whole)):
+        if unseen and (worth is None or not worth.whole):
             outputs = [Output("tool", o.text) if o.stream == "stderr" else o for o in outputs]
         for output in outputs:
             if output.stream != "stdout":
@@ -284,13 +286,10 @@ class Recorder:
             elif self._termed_at and not self._forced and now >= self._termed_at + patience.grace:
                 self._forced = target.signal(signal.SIGKILL)
             return
-        if target is None:
-            due = self._asked is not None
-        elif self._cancelled:
-            due = True
-        else:
-            quiet_since = max(self._target_ended, self._grown_at)
-            due = not self.plan.builds_first and now >= quiet_since + patience.flush
+        # A target that was not seen has not been started, or was too short: perf has nothing to wait for either way.
+        quiet_since = max(self._target_ended, self._grown_at, self._began)
+        hangs = not self.plan.builds_first and now >= quiet_since + patience.flush
+        due = hangs or self._cancelled or (target is None and self._asked is not None)
         if due and not self._tool_asked_at:
             self._tool_asked_at = now
             if self.plan.builds_first:
@@ -320,7 +319,6 @@ class Recorder:
             async with asyncio.timeout(seconds):
                 while not child.ended:
                     self._woken.clear()
-                    child.take(partial=True)
                     await self._woken.wait()
         return child.ended
 
@@ -346,8 +344,9 @@ class Recorder:
         error = None if worth.whole or self._cancelled else self._why()
         if worth.mended:
             notes.append(f"perf could not complete its file; {units.count(worth.counts.samples)} samples were saved.")
-        if self._family is not None and (left := self._family.end()):
-            notes.append(f"{left} {'process' if left == 1 else 'processes'} that the target had started ended with it.")
+        if self._family is not None and (count := self._family.end()):
+            whose = "process" if count == 1 else "processes"
+            notes.append(f"{count} {whose} that the target had started ended with it.")
         # A target too short to be seen has run as long as the tool.
         seconds = self._elapsed if self._target is not None else ended - self._began
         mirrored = plan.mirrors_target and worth.whole
@@ -359,12 +358,16 @@ class Recorder:
             ended_by=self._asked or (Ending.ITSELF if error is None else Ending.RECORDER),
             forced=self._forced,
         )
+        for path in self._output.values():
+            if path.is_file() and (self._cancelled or path.stat().st_size == 0):
+                path.unlink()
         if self._cancelled:
             _drop(plan)
+        left = {**plan.artifacts, **self._output}
         return Finished(
             target=target,
             tool=Outcome.of(tool.title, 0 if mirrored else child.returncode, ended - self._began),
-            artifacts=MappingProxyType({role: path for role, path in plan.artifacts.items() if path.is_file()}),
+            artifacts=MappingProxyType({role: path for role, path in left.items() if path.is_file()}),
             result=None if self._cancelled else worth.result,
             samples=worth.counts.samples,
             lost=worth.counts.lost,

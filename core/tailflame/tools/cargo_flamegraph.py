@@ -99,17 +99,7 @@ class CargoFlamegraph:
         where = plan.cwd or Path.cwd()
         if "no such command: `flamegraph`" in output:
             return ToolFailed("cargo flamegraph is not installed.", advice=install_command("cargo-flamegraph"))
-        if "could not compile" in output or "cargo build failed" in output or "failed to parse manifest" in output:
-            return ToolFailed(
-                f"The project in {where} does not build.",
-                advice="The compiler's words are in the console.",
-                details=output,
-            )
-        if (
-            "no bin target named" in output
-            or "could not find desired target" in output
-            or re.search(r"no (test|bench|example) target named", output)
-        ):
+        if re.search(r"no (bin|test|bench|example) target named|could not find desired target", output):
             return ToolFailed(
                 f"The project in {where} has no such target.",
                 advice="`cargo build --bin` (or --test, --bench, --example) without a name lists what there is.",
@@ -119,6 +109,12 @@ class CargoFlamegraph:
             return ToolFailed(
                 f"The project in {where} has not exactly one target to choose by itself.",
                 advice="Name the binary, test, bench or example.",
+                details=output,
+            )
+        if "could not compile" in output or "cargo build failed" in output or "failed to parse manifest" in output:
+            return ToolFailed(
+                f"The project in {where} does not build.",
+                advice="The compiler's words are in the console.",
                 details=output,
             )
         return perf_record.explain(output, {"perf.data": plan.artifacts["perf.data"]})

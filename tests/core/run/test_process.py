@@ -3,69 +3,81 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
+import select
 import signal
+import subprocess
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from tailflame.errors import TargetError, ToolFailed, ToolMissing
-from tailflame.run.process import Child, Handle, Output, _Text, guard
+from tailflame.run.process import Child, Handle, Tail, guard
 
 
 async def start(
-    code: str, own_lines: re.Pattern[str] | None = None, cwd: Path | None = None
+    folder: Path, code: str, own_lines: re.Pattern[str] | None = None, cwd: Path | None = None
 ) -> tuple[Child, asyncio.Event]:
     woken = asyncio.Event()
     child = await Child.start(
-        (sys.executable, "-c", code), wake=woken.set, cwd=cwd, env=dict(os.environ), own_lines=own_lines
+        (sys.executable, "-c", code),
+        wake=woken.set,
+        stdout=folder / "stdout.txt",
+        stderr=folder / "stderr.txt",
+        cwd=cwd,
+        env=dict(os.environ),
+        own_lines=own_lines,
     )
     return child, woken
 
 
-async def outputs(child: Child, woken: asyncio.Event) -> AsyncIterator[Output]:
-    """Everything until the end."""
-    while not child.closed:
+async def end(child: Child, woken: asyncio.Event) -> None:
+    while not child.ended:
         woken.clear()
-        for output in child.take():
-            yield output
-        if not child.closed:
-            await woken.wait()
-    for output in child.take(partial=True):
-        yield output
+        await woken.wait()
     child.close()
 
 
-def run(code: str, own_lines: re.Pattern[str] | None = None) -> tuple[dict[str, str], int | None]:
+def run(folder: Path, code: str, own_lines: re.Pattern[str] | None = None) -> tuple[dict[str, str], int | None]:
+    """What it wrote, read while it runs and at the end, and its code."""
+
     async def everything() -> tuple[dict[str, str], int | None]:
-        child, woken = await start(code, own_lines)
+        child, _woken = await start(folder, code, own_lines)
         texts = {"stdout": "", "stderr": "", "tool": ""}
-        async for output in outputs(child, woken):
+        while not child.ended:
+            for output in child.take():
+                texts[output.stream] += output.text
+            await asyncio.sleep(0)
+        for output in child.take(partial=True):
             texts[output.stream] += output.text
+        child.close()
         return texts, child.returncode
 
     return asyncio.run(everything())
 
 
-def test_both_streams_and_the_code() -> None:
-    texts, code = run("import sys; print('out'); print('err', file=sys.stderr); sys.exit(3)")
+def test_both_streams_and_the_code(tmp_path: Path) -> None:
+    texts, code = run(tmp_path, "import sys; print('out'); print('err', file=sys.stderr); sys.exit(3)")
     assert (texts["stdout"], texts["stderr"], code) == ("out\n", "err\n", 3)
 
 
-def test_a_signal_is_negative() -> None:
-    assert run("import os; os.kill(os.getpid(), 11)")[1] == -11
+def test_a_signal_is_negative(tmp_path: Path) -> None:
+    assert run(tmp_path, "import os; os.kill(os.getpid(), 11)")[1] == -11
 
 
-def test_lines_above_64_kib_and_characters_cut_in_two() -> None:
-    texts, _ = run("import sys; sys.stdout.buffer.write(('ä' * 300_000 + '\\n').encode() + b'\\xff!'); print('é' * 5)")
+def test_lines_above_64_kib_and_characters_cut_in_two(tmp_path: Path) -> None:
+    texts, _ = run(
+        tmp_path, "import sys; sys.stdout.buffer.write(('ä' * 300_000 + '\\n').encode() + b'\\xff!'); print('é' * 5)"
+    )
     assert texts["stdout"] == "ä" * 300_000 + "\n�!" + "é" * 5 + "\n"
 
 
-def test_lines_of_stderr_go_to_their_owner_whole() -> None:
+def test_lines_of_stderr_go_to_their_owner_whole(tmp_path: Path) -> None:
     texts, _ = run(
+        tmp_path,
         "import sys, time\n"
         "for part in ('mine\\n[ perf ', 'record: Woken ]\\n', 'again', ' mine\\n[ perf record: Captured ]\\nlast'):\n"
         "    sys.stderr.write(part); sys.stderr.flush(); time.sleep(0.02)",
@@ -75,56 +87,33 @@ def test_lines_of_stderr_go_to_their_owner_whole() -> None:
     assert texts["stderr"] == "mine\nagain mine\nlast"
 
 
-def test_stdin_is_at_its_end() -> None:
-    assert run("print(repr(input.__call__() if False else __import__('sys').stdin.read()))")[0]["stdout"] == "''\n"
+def test_stdin_is_at_its_end(tmp_path: Path) -> None:
+    assert run(tmp_path, "import sys; print(repr(sys.stdin.read()))")[0]["stdout"] == "''\n"
 
 
-def test_a_flood_waits_for_its_reader() -> None:
-    """100 MB are never held: the child is made to wait, and nothing is lost."""
+def test_of_a_flood_the_end_is_shown_and_the_file_has_it_all(tmp_path: Path) -> None:
+    async def flood() -> str:
+        child, woken = await start(tmp_path, "for n in range(20): print(str(n % 10) * 999_999)")
+        await end(child, woken)
+        return "".join(output.text for output in child.take(partial=True))
 
-    async def flood() -> tuple[int, int]:
-        child, woken = await start("import sys\nfor _ in range(100): sys.stdout.write('x' * 999_999 + '\\n')")
-        largest = total = 0
-        while not child.closed:
-            woken.clear()
-            await asyncio.sleep(0)
-            size = sum(len(output.text) for output in child.take())
-            largest, total = max(largest, size), total + size
-            if not size and not child.closed:
-                await woken.wait()
-        total += sum(len(output.text) for output in child.take(partial=True))
-        child.close()
-        return largest, total
-
-    largest, total = asyncio.run(flood())
-    assert total == 100_000_000
-    assert largest < 10_000_000
+    text = asyncio.run(flood())
+    assert len(text) < 1_100_000
+    assert text.startswith("\n[19")
+    assert "stdout.txt has them all]" in text
+    assert text.endswith("9" * 999_999 + "\n")
+    assert (tmp_path / "stdout.txt").stat().st_size == 20_000_000
 
 
-def test_a_slow_reader_pauses_the_child() -> None:
-    async def slow() -> int:
-        child, woken = await start("import sys\nfor _ in range(40): sys.stdout.write('x' * 999_999 + '\\n')")
-        while not child._paused:
-            await woken.wait()
-            woken.clear()
-        held = child._held
-        total = 0
-        async for output in outputs(child, woken):
-            total += len(output.text)
-        assert total == 40_000_000
-        return held
-
-    assert asyncio.run(slow()) < 10_000_000
-
-
-def test_own_session() -> None:
-    texts, _ = run("import os; print(os.getsid(0) == os.getpid())")
+def test_own_session(tmp_path: Path) -> None:
+    texts, _ = run(tmp_path, "import os; print(os.getsid(0) == os.getpid())")
     assert texts["stdout"] == "True\n"
 
 
 def test_what_cannot_be_started(tmp_path: Path) -> None:
     async def begin(argv: tuple[str, ...], cwd: Path | None = None) -> None:
-        await Child.start(argv, wake=lambda: None, cwd=cwd, env={})
+        out, err = tmp_path / "stdout.txt", tmp_path / "stderr.txt"
+        await Child.start(argv, wake=lambda: None, stdout=out, stderr=err, cwd=cwd, env={})
 
     with pytest.raises(ToolMissing, match="nosuch"):
         asyncio.run(begin((str(tmp_path / "nosuch"),)))
@@ -134,38 +123,56 @@ def test_what_cannot_be_started(tmp_path: Path) -> None:
         asyncio.run(begin(("true",), tmp_path / "nosuch"))
 
 
-def test_a_grandchild_that_holds_the_pipe_does_not_hold_us() -> None:
-    async def orphan() -> tuple[bool, bool]:
-        child, woken = await start(
-            "import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', 'import time; time.sleep(30)'])"
-        )
-        while not child.ended:
-            woken.clear()
-            await woken.wait()
-        closed = child.closed
-        left = child.signal_group(signal.SIGKILL)
-        child.close()
-        return closed, left
-
-    assert asyncio.run(orphan()) == (False, True)
+def test_files_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(ToolFailed, match="may not be written to"):
+        asyncio.run(start(tmp_path / "nosuch", "pass"))
 
 
-def test_handle_signals_and_hears_of_the_end() -> None:
+def test_what_is_still_written_after_the_end_does_not_hold_us(tmp_path: Path) -> None:
+    code = "import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', 'import time; time.sleep(30)'])"
+
+    async def orphan() -> bool:
+        child, woken = await start(tmp_path, code)
+        await end(child, woken)
+        return child.signal_group(signal.SIGKILL)
+
+    assert asyncio.run(orphan())
+
+
+def test_the_reader_may_die(tmp_path: Path) -> None:
+    """No SIGPIPE: a child whose recorder was killed writes on and ends well."""
+    child = "import time; time.sleep(0.3); print('written', flush=True); open('done', 'w').close()"
+    code = f"""
+import asyncio, os, sys
+from pathlib import Path
+from tailflame.run.process import Child
+async def main():
+    out, err = Path("stdout.txt"), Path("stderr.txt")
+    child = await Child.start((sys.executable, "-c", {child!r}),
+        wake=lambda: None, stdout=out, stderr=err, cwd=None, env=dict(os.environ))
+    print(child.pid, flush=True)
+    os.kill(os.getpid(), 9)
+asyncio.run(main())
+"""
+    pid = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, stdout=subprocess.PIPE, text=True).stdout
+    with contextlib.suppress(ProcessLookupError):
+        descriptor = os.pidfd_open(int(pid))
+        assert select.select([descriptor], [], [], 10)[0]
+        os.close(descriptor)
+    assert (tmp_path / "done").exists()
+    assert (tmp_path / "stdout.txt").read_text() == "written\n"
+
+
+def test_handle_signals_and_hears_of_the_end(tmp_path: Path) -> None:
     async def held() -> tuple[bool, bool, int | None]:
-        child, woken = await start("import time; print('ready', flush=True); time.sleep(30)")
-        while not child.take():
-            woken.clear()
-            await woken.wait()
+        child, woken = await start(tmp_path, "import time; time.sleep(30)")
         ended = asyncio.Event()
         handle = Handle(child.pid, ended.set)
         assert handle.alive
         sent = handle.signal(signal.SIGTERM)
         await asyncio.wait_for(ended.wait(), 10)
         again = handle.signal(signal.SIGTERM)
-        while not child.closed:
-            woken.clear()
-            await woken.wait()
-        child.close()
+        await end(child, woken)
         return sent, again, child.returncode
 
     assert asyncio.run(held()) == (True, False, -signal.SIGTERM)
@@ -188,12 +195,15 @@ def test_guard_needs_setpriv(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     assert guard("INT") == ()
 
 
-def test_half_a_line_waits() -> None:
-    text = _Text()
-    text.feed(b"one\ntw")
-    assert text.take(partial=False) == "one\n"
-    assert text.take(partial=False) == ""
-    text.feed(b"o\n")
-    assert text.take(partial=False) == "two\n"
-    text.feed(b"end")
-    assert text.take(partial=True) == "end"
+def test_half_a_line_waits(tmp_path: Path) -> None:
+    path = tmp_path / "text"
+    tail = Tail(path)
+    assert tail.take(partial=True) == ""
+    with path.open("ab", buffering=0) as file:
+        file.write(b"one\ntw")
+        assert tail.take(partial=False) == "one\n"
+        assert tail.take(partial=False) == ""
+        file.write(b"o\n\xc3")
+        assert tail.take(partial=False) == "two\n"
+        file.write(b"\xa4")
+        assert tail.take(partial=True) == "ä"
