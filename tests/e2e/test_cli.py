@@ -112,7 +112,7 @@ def test_the_whole_way_from_a_recording_to_a_named_regression(
     assert risk["file"].endswith("risk.rs")
 
     run("record", "--", demo_binary, *switches, "--regress", "30")
-    compared = run("diff", "--fail-on-regression", "5", code=1)
+    compared = run("diff", "--fail-on-regression", "--tolerate", "5", code=1)
     assert "trading_system::risk::check_exposure" in compared["regressions"]
     row = next(row for row in compared["functions"] if row["name"].endswith("check_exposure"))
     assert 0.15 < row["change"] < 0.45

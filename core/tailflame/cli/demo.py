@@ -56,13 +56,16 @@ class DemoCommand:
             help="make one function that much slower, to find it with `diff`",
         )
         parser.add_argument("--baseline", action="store_true", help="make it the baseline of the demo")
+        parser.add_argument("--report", type=Path, metavar="FILE", help="also write there what --json would print")
         parser.add_argument("-n", "--number", type=int, default=10, metavar="N", help="hotspots to print (10)")
 
     def run(self, args: argparse.Namespace, context: Context) -> int:
         opened, reason = _sample(context, "--sample was given") if args.sample else _recorded(args, context)
         if opened.session is not None and args.baseline:
             opened = replace(opened, session=context.library.set_baseline(opened.session.id))
-        _print(opened, reason, args.number, context)
+        document = _print(opened, reason, args.number, context)
+        if args.report is not None:
+            write_bytes(args.report, json.dumps(document, indent=1).encode())
         return ExitCode.OK
 
 
@@ -122,7 +125,7 @@ def _sample(context: Context, reason: str) -> tuple[Opened, str]:
     return Opened(load_recording(info.path), info.title, info), reason
 
 
-def _print(opened: Opened, reason: str, number: int, context: Context) -> None:
+def _print(opened: Opened, reason: str, number: int, context: Context) -> dict[str, Any]:
     terminal, recording, session = context.terminal, opened.recording, opened.session
     assert session is not None
     kind = "sample" if reason else "recording"
@@ -155,3 +158,4 @@ def _print(opened: Opened, reason: str, number: int, context: Context) -> None:
     if not reason:
         terminal.line("Find a regression:  tailflame demo --baseline;  tailflame demo --regress 15;  tailflame diff")
     terminal.document(document)
+    return document

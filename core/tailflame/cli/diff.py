@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,10 @@ class DiffCommand:
     """Compare two results and name what changed beyond the noise.
 
     BEFORE and AFTER are what `show` takes; by default the baseline of the latest session's program, and the latest
-    session. Changes are of a function's own time, measured against the scale: the ratio at which the typical function
-    stands still, so that a longer or busier run alone changes nothing. What could be noise is marked "within noise".
+    session. A file that holds both sides (folded stacks with two columns) is compared by itself.
+
+    Changes are of a function's own time, measured against the scale: the ratio at which the typical function stands
+    still, so that a longer or busier run alone changes nothing. What could be noise is marked "within noise".
 
     JSON: {"before": result, "after": result (as in show), "scale", "test", "verdict": [sentence],
     "regressions": [name], "improvements": [name],
@@ -39,25 +42,31 @@ class DiffCommand:
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("before", metavar="BEFORE", nargs="?", default="baseline", help="baseline")
-        parser.add_argument("after", metavar="AFTER", nargs="?", default="latest", help="latest")
+        parser.add_argument("after", metavar="AFTER", nargs="?", help="latest")
         parser.add_argument("-n", "--number", type=int, default=20, metavar="N", help="rows to print (20)")
         parser.add_argument(
             "--fail-on-regression",
-            metavar="PERCENT",
-            nargs="?",
-            type=float,
-            const=0.0,
-            help=f"exit with {ExitCode.REGRESSION} where a function has regressed beyond the noise, by more than this",
+            action="store_true",
+            help=f"exit with {ExitCode.REGRESSION.value} where a function has regressed beyond the noise",
+        )
+        parser.add_argument(
+            "--tolerate", type=float, default=0.0, metavar="PERCENT", help="let regressions up to this much pass"
         )
         parser.add_argument("--binary", metavar="PATH", default="", help="whose baseline and latest session are meant")
         add_view_arguments(parser)
 
     def run(self, args: argparse.Namespace, context: Context) -> int:
-        if args.fail_on_regression is not None and args.fail_on_regression < 0:
-            raise UsageError("--fail-on-regression takes a percentage from 0 on.")
+        if args.tolerate < 0:
+            raise UsageError("--tolerate takes a percentage from 0 on.")
         before = context.open(args.before, binary=args.binary)
-        after = context.open(args.after, binary=args.binary)
-        left, right = profile_of(before), profile_of(after)
+        both = before.recording.baseline
+        if args.after is None and both is not None:
+            after = replace(before, label=f"{before.label}, second column")
+            before = replace(before, label=f"{before.label}, first column")
+            left, right = both, profile_of(after)
+        else:
+            after = context.open(args.after or "latest", binary=args.binary)
+            left, right = profile_of(before), profile_of(after)
         comparison = compare(
             left,
             right,
@@ -67,12 +76,12 @@ class DiffCommand:
         )
         _print(before, after, comparison, args, context)
         context.terminal.document(_document(before, after, comparison))
-        if args.fail_on_regression is not None and _regressions(comparison, args.fail_on_regression / 100):
+        if args.fail_on_regression and _regressions(comparison, beyond=args.tolerate / 100):
             return ExitCode.REGRESSION
         return ExitCode.OK
 
 
-def _regressions(comparison: Comparison, beyond: float = 0.0) -> list[str]:
+def _regressions(comparison: Comparison, *, beyond: float) -> list[str]:
     table = comparison.table
     return [table.names[i] for i in np.flatnonzero(table.significant & (table.change > beyond))]
 

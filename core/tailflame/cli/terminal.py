@@ -47,7 +47,7 @@ class Terminal:
     def line(self, text: str | Text = "", *, style: str | None = None) -> None:
         """A line of the result."""
         if not self.as_json:
-            self.out.print(text, style=style, soft_wrap=True)
+            self.out.print(_shown(text), style=style, soft_wrap=True)
 
     def table(self, table: Table) -> None:
         """Columns in which every cell is empty are left out."""
@@ -71,7 +71,7 @@ class Terminal:
 
     def note(self, text: str, *, style: str | None = None) -> None:
         """Something that is not the result: to stderr."""
-        self.err.print(text, style=style)
+        self.err.print(_shown(text), style=style)
 
     def caution(self, caution: Caution) -> None:
         """What spoils a result stands with the result."""
@@ -160,6 +160,15 @@ def printable(text: str) -> str:
     """Undecodable bytes and control characters made visible: a name must not steer the terminal."""
     safe = text.encode("utf-8", "backslashreplace").decode("utf-8")
     return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in safe)
+
+
+def _shown(text: str | Text) -> str | Text:
+    if isinstance(text, str):
+        return printable(text)
+    safe = printable(text.plain)
+    if safe != text.plain:
+        text.plain = safe
+    return text
 
 
 def finite(value: Any) -> Any:

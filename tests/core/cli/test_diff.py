@@ -52,8 +52,8 @@ def test_json_has_the_documented_keys(tailflame: Run, before: Path, after: Path)
     [
         ((), 0),
         (("--fail-on-regression",), 1),
-        (("--fail-on-regression", "31.9"), 1),
-        (("--fail-on-regression", "32.1"), 0),
+        (("--fail-on-regression", "--tolerate", "31.9"), 1),
+        (("--fail-on-regression", "--tolerate", "32.1"), 0),
     ],
 )
 def test_a_build_may_fail_on_a_regression(
@@ -103,3 +103,13 @@ def test_only_so_many_rows_are_printed(tailflame: Run, before: Path, after: Path
     out = tailflame("diff", before, after, "-n", "1").out
     assert "check_exposure" in out
     assert "validate" not in out
+
+
+def test_a_file_with_both_sides_is_compared_by_itself(tailflame: Run, tmp_path: Path) -> None:
+    path = tmp_path / "differential.folded"
+    path.write_text("main;match 5000 5000\nmain;risk 3000 4500\nmain;validate 2000 2000\n")
+    document = tailflame("diff", path, "--json").document
+    assert document["regressions"] == ["risk"]
+    row = next(row for row in document["functions"] if row["name"] == "risk")
+    assert (row["self_before"], row["self_after"]) == (3000, 4500)
+    assert document["before"]["label"].endswith("first column")

@@ -45,7 +45,7 @@ Run = Callable[..., Any]
         (("record", "--frequency", "0", "--", "true"), "--frequency must be above zero.", ""),
         (("record", "--env", "X", "--", "true"), "“X” does not set a variable.", "NAME=VALUE"),
         (("record", "-C", "/nowhere", "--", "true"), "/nowhere is not a folder.", ""),
-        (("diff", "--fail-on-regression", "-1", "a", "b"), "takes a percentage from 0 on", ""),
+        (("diff", "--tolerate", "-1", "a", "b"), "takes a percentage from 0 on", ""),
     ],
 )
 def test_a_wrong_command_line_is_status_2(tailflame: Run, words: tuple[str, ...], sentence: str, fix: str) -> None:
@@ -188,6 +188,19 @@ def test_a_reader_that_goes_away_is_quiet(before: Path) -> None:
 def test_names_cannot_steer_the_terminal() -> None:
     assert printable("a\x1b[31mb\udcff") == "a\\x1b[31mb\\udcff"
     assert printable("größe\tx") == "größe\tx"
+
+
+def test_awkward_names_of_files_and_functions_are_printed(tailflame: Run, tmp_path: Path) -> None:
+    path = tmp_path / "b\udcffok\x1b[31m.folded"
+    path.write_text("main;\x1b[31mred 900\nmain;größe 700\n")
+    for words in (("show",), ("diff", path), ("export", "--to", "json", "-o", tmp_path / "x.json")):
+        run = tailflame(*words, path)
+        assert run.code == 0, run.err
+        assert "\x1b" not in run.out
+    assert "\\x1b[31mred" in tailflame("show", path).out
+    assert tailflame("show", path, "--json").document["result"]["label"].endswith(".folded")
+    run = tailflame("show", tmp_path / "g\udcffne")
+    assert (run.code, "neither a file nor a session" in run.err) == (3, True)
 
 
 def test_json_holds_no_infinity() -> None:
