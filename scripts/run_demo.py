@@ -25,7 +25,7 @@ def main() -> int:
     report.parent.mkdir(exist_ok=True)
     environ = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
     environ.setdefault("TAILFLAME_PROFILES", str(report.parent))
-    done = subprocess.run([str(BIN / "tailflame"), "demo"], check=False, cwd=ROOT, env=environ)
+    done = subprocess.run([str(BIN / "tailflame"), "demo", "--report", str(report)], check=False, cwd=ROOT, env=environ)
     if done.returncode:
         return done.returncode
     session = json.loads(report.read_text())["session"]["path"]
@@ -33,7 +33,7 @@ def main() -> int:
     shot = [str(BIN / "tailflame-gui"), "--screenshot", str(picture), session]
     done = subprocess.run(shot, check=False, cwd=ROOT, env=environ)
     if done.returncode == 0:
-        print(f"Window        {picture}")
+        print(f"window         {picture}")
     return done.returncode
 
 

@@ -25,6 +25,7 @@ from tailflame.cli.recording import record_session
 from tailflame.errors import StoreError, ToolDenied, ToolFailed, ToolMissing
 from tailflame.host.system import Host, probe_host
 from tailflame.store import Opened, SessionInfo, load_recording, session_at
+from tailflame.store.files import write_json
 from tailflame.store.session import FLAME_GRAPH
 from tailflame.tools import PERF_RECORD, CallGraph, Plan, Target
 
@@ -65,7 +66,7 @@ class DemoCommand:
             opened = replace(opened, session=context.library.set_baseline(opened.session.id))
         document = _print(opened, reason, args.number, context)
         if args.report is not None:
-            write_bytes(args.report, json.dumps(document, indent=1).encode())
+            write_json(args.report.absolute(), document)
         return ExitCode.OK
 
 

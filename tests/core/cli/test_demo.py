@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -192,3 +193,10 @@ def test_the_sample_that_ships_shows_hotspots_and_percentiles(tailflame: Run, li
     assert {"", "validation", "risk_check", "execution"} <= {row["tag"] for row in document["latencies"]}
     assert Path(document["flame_graph"]).is_file()
     assert library.sessions()[0].samples == document["session"]["samples"] > 1000
+
+
+def test_the_report_is_what_json_prints(tailflame: Run, sample: Path, tmp_path: Path) -> None:
+    report = tmp_path / "demo.json"
+    ran = tailflame("demo", "--sample", "--json", "--report", str(report))
+    assert json.loads(report.read_text()) == ran.document
+    assert ran.document["session"]["path"]
