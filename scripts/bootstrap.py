@@ -30,6 +30,7 @@ WINDOW_PACKAGES = (
     "libxcb-shape0", "libxcb-xinerama0", "libxcb-xkb1",
 )  # fmt: skip
 RUN_PACKAGES = ("python3-venv", "linux-perf", "binutils")
+COMPILER_PACKAGES = ("gcc", "libc6-dev")  # cargo links with it; the tests compile small C targets
 TEST_PACKAGES = ("gcc", "libc6-dev", "xvfb", "xauth", "desktop-file-utils", "shared-mime-info", "appstream",
                  "util-linux", "zstd", "xz-utils")  # fmt: skip
 CARGO_FLAMEGRAPH = "^0.6"  # newest minor series the tests were written against
@@ -37,9 +38,11 @@ CARGO_FLAMEGRAPH = "^0.6"  # newest minor series the tests were written against
 
 def main(goal: str) -> int:
     packages = WINDOW_PACKAGES if goal == "system" else WINDOW_PACKAGES + RUN_PACKAGES
+    if goal != "system" and find_cargo() is not None:
+        packages += COMPILER_PACKAGES
     if goal == "test":
-        packages += TEST_PACKAGES
-    system_packages(packages)
+        packages += COMPILER_PACKAGES + TEST_PACKAGES
+    system_packages(tuple(dict.fromkeys(packages)))
     if goal == "system":
         return 0
     environment("dev" if goal == "test" else "")
