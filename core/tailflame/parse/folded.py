@@ -153,7 +153,14 @@ class _Reader:
                 number += 1
                 # The usual line, without the calls of the general case.
                 stack, _, text = line.rpartition(" ")
-                if stack and text.isdecimal() and text.isascii() and len(text) < 300 and line[0] != "#":
+                if (
+                    text.isdecimal()
+                    and text.isascii()
+                    and len(text) < 300
+                    and stack
+                    and stack[-1] > " "
+                    and line[0] != "#"
+                ):
                     self.good += 1
                     yield stack, float(text)
                 elif not _is_comment(line):

@@ -67,6 +67,8 @@ class Source:
                 )
             magic = raw.read(8)
         self.compression = next((kind for mark, kind in _MAGIC if magic.startswith(mark)), "")
+        if magic[1:4] == b"\x2a\x4d\x18" and magic[0] >> 4 == 5:
+            self.compression = "zstd"  # a skippable frame, as pzstd writes first
         self.head = self._read_head()
         if not self.head:
             raise ParseError(f"{self.name} is compressed, and empty inside.", source=self.name)
