@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from helpers.results import MATCH, RISK, RUN, recording, show, two_events
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QGuiApplication
 from pytestqt.qtbot import QtBot
 
+from helpers.results import MATCH, RISK, RUN, recording, show, two_events
 from tailflame.analyse.hotspots import GroupBy
 from tailflame.model import StackBuilder, StackProfile, Weight
 from tailflame_gui.models import hotspot_model

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from helpers.stacks import profile
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
+from helpers.stacks import profile
 from tailflame.model import Caution, Event, FrameKind, Machine, Meta, Recording, StackBuilder, StackProfile, Thread
 from tailflame.units import Unit
 
 ENGINE = "/opt/engine/bin/engine"
+_MAIN = f"main@{ENGINE}!src/main.rs:10"
+_RUN = f"{_MAIN};engine::run@{ENGINE}!src/run.rs:12"
+_RISK = f"engine::risk::check@{ENGINE}!src/risk.rs:7"
 STACKS = f"""
-main@{ENGINE}!src/main.rs:10;engine::run@{ENGINE}!src/run.rs:12;engine::book::OrderBook::match_order@{ENGINE}!src/book.rs:40 600
-main@{ENGINE}!src/main.rs:10;engine::run@{ENGINE}!src/run.rs:12;engine::risk::check@{ENGINE}!src/risk.rs:7 250
-main@{ENGINE}!src/main.rs:10;engine::run@{ENGINE}!src/run.rs:12 50
-main@{ENGINE}!src/main.rs:10;engine::risk::check@{ENGINE}!src/risk.rs:7 80
-main@{ENGINE}!src/main.rs:10;sys_write_[k]@[kernel.kallsyms] 220
+{_RUN};engine::book::OrderBook::match_order@{ENGINE}!src/book.rs:40 600
+{_RUN};{_RISK} 250
+{_RUN} 50
+{_MAIN};{_RISK} 80
+{_MAIN};sys_write_[k]@[kernel.kallsyms] 220
 """
 MATCH = "engine::book::OrderBook::match_order"
 RISK = "engine::risk::check"
@@ -76,5 +79,5 @@ def show(qtbot: QtBot, widget: QWidget, width: int = 900, height: int = 600) -> 
     """Shows `widget` as it stands in the window."""
     qtbot.addWidget(widget)
     widget.resize(width, height)
-    widget.show()
-    qtbot.waitExposed(widget)
+    with qtbot.waitActive(widget):
+        widget.show()

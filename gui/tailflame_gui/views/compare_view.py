@@ -258,7 +258,7 @@ class CompareView(QWidget):
 
     def _shortcut(self, keys: str) -> QShortcut:
         shortcut = QShortcut(QKeySequence(keys), self)
-        shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        shortcut.setContext(Qt.ShortcutContext.WindowShortcut)  # of hidden tabs none is active
         return shortcut
 
     # comparing and drawing

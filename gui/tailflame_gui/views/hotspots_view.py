@@ -95,7 +95,7 @@ class HotspotsView(QWidget):
         selection.changed.connect(self._follow)
         scope.changed.connect(lambda _scope: self._ask())
         find = QShortcut(QKeySequence.StandardKey.Find, self)
-        find.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        find.setContext(Qt.ShortcutContext.WindowShortcut)  # of hidden tabs none is active
         find.activated.connect(self._find)
 
     @property

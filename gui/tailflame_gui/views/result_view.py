@@ -285,7 +285,7 @@ class ResultView(QWidget):
 
     def _shortcut(self, keys: str, act: Callable[[], None]) -> None:
         shortcut = QShortcut(QKeySequence(keys), self)
-        shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        shortcut.setContext(Qt.ShortcutContext.WindowShortcut)  # of hidden tabs none is active
         shortcut.activated.connect(act)
 
 

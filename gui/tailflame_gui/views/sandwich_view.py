@@ -118,7 +118,7 @@ class SandwichView(QWidget):
             ("Ctrl+F", self._find),
         ):
             shortcut = QShortcut(QKeySequence(keys), self)
-            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            shortcut.setContext(Qt.ShortcutContext.WindowShortcut)  # of hidden tabs none is active
             shortcut.activated.connect(act)
         self._body.setCurrentIndex(1)
         self._tell_history()

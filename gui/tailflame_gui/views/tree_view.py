@@ -84,6 +84,7 @@ class CallTreeView(QWidget):
         self.search.left.connect(self.tree.setFocus)
         self.inlined.toggled.connect(lambda _on: self._ask())
         self.tree.current_changed.connect(self._selected)
+        self.tree.clicked_name.connect(self._selected)  # the current line too, when something else was selected since
         self.tree.hovered.connect(selection.hover)
         self.tree.opened.connect(lambda node: self.show_callers.emit(self._name(node)))
         self.tree.menu_requested.connect(self._menu)
@@ -98,7 +99,9 @@ class CallTreeView(QWidget):
             ("M", partial(self.step, -1), self.tree),
         ):
             shortcut = QShortcut(QKeySequence(keys), owner)
-            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            shortcut.setContext(
+                Qt.ShortcutContext.WindowShortcut if owner is self else Qt.ShortcutContext.WidgetShortcut
+            )
             shortcut.activated.connect(act)
 
     def set_trees(self, trees: ProfileTrees) -> None:

@@ -96,6 +96,7 @@ class Table(QTableView):
         model.modelReset.connect(self._fit.apply)
         model.headerDataChanged.connect(self._fit.apply)
         self.selectionModel().currentRowChanged.connect(self._current)
+        self.clicked.connect(self._current)  # the current line too, when something else was selected since
         self.doubleClicked.connect(lambda index: self.opened.emit(index.row()))
 
     def current_line(self) -> int:

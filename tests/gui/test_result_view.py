@@ -1,0 +1,213 @@
+"""One result as a tab: title, cautions, views that share one selection and one scope, the inspector."""
+
+from __future__ import annotations
+
+import pytest
+from PySide6.QtCore import Qt
+from pytestqt.qtbot import QtBot
+
+from helpers.results import MATCH, RISK, RUN, recording, show, two_events
+from helpers.stacks import profile
+from tailflame.model import Caution, Histogram, HistogramSeries, Recording, Weight
+from tailflame.model.stacks import readonly
+from tailflame_gui import tasks
+from tailflame_gui.models.scope import Scope
+from tailflame_gui.views.result_view import Part, ResultView, head_of
+
+
+def view_of(qtbot: QtBot, held: Recording | None = None, **known: str) -> ResultView:
+    view = ResultView(held or recording(), **known)
+    show(qtbot, view, 1160, 740)
+    settle(qtbot, view)
+    return view
+
+
+def settle(qtbot: QtBot, view: ResultView) -> None:
+    asking = (view.summary, view.hotspots, view.top_down, view.bottom_up, view.callers, view.inspector)
+    qtbot.waitUntil(lambda: not any(part._latest.busy for part in asking) and not tasks.busy_workers())
+
+
+def part(qtbot: QtBot, view: ResultView, which: Part) -> None:
+    view.show_part(which)
+    settle(qtbot, view)
+
+
+def test_the_title_line_says_what_tool_binary_when_and_commit(qtbot: QtBot) -> None:
+    view = view_of(qtbot, commit="9f3c2e1")
+    assert view.title.text() == "engine"
+    for fact in ("perf 6.1.0", "2026-03-04 12:04", "9f3c2e1", "1,200 samples", "12.3"):
+        assert fact in view.facts.whole
+    assert head_of(Recording("folded", "folded", "/tmp/some/stacks.folded", ()))[0] == "stacks.folded"
+    assert view_of(qtbot, title="my run").title.text() == "my run"
+
+
+def test_every_caution_stands_in_one_line_under_the_title(qtbot: QtBot) -> None:
+    view = view_of(qtbot)
+    assert view.cautions.texts == ["3 samples were lost. Raise the buffer with -m."]
+    assert view.cautions.mapTo(view, view.cautions.rect().topLeft()).y() > view.title.y()
+    few = view_of(qtbot, recording("main;work 12", warnings=()))
+    assert few.cautions.texts[0].startswith("Too few samples: 12")
+    assert view_of(qtbot, recording(warnings=())).cautions.isHidden()
+
+
+def test_many_cautions_leave_room_for_the_result(qtbot: QtBot) -> None:
+    view = view_of(qtbot, recording(warnings=tuple(Caution(f"Caution {i}.") for i in range(9))))
+    assert len(view.cautions.shown) == 2
+    assert view.cautions._more.text() == "7 more"
+    qtbot.mouseClick(view.cautions._more, Qt.MouseButton.LeftButton)
+    assert len(view.cautions.shown) == 9
+
+
+def test_the_flame_graph_comes_first_and_every_view_has_its_key(qtbot: QtBot) -> None:
+    view = view_of(qtbot)
+    assert view.part is Part.FLAME
+    for at, which in enumerate(Part):
+        qtbot.keyClick(view, Qt.Key(Qt.Key.Key_1 + at), Qt.KeyboardModifier.ControlModifier)
+        assert view.part is which
+        assert f"Ctrl+{at + 1}" in view.tabs.tabToolTip(at)
+    settle(qtbot, view)
+
+
+def test_one_selection_runs_through_all_views(qtbot: QtBot) -> None:
+    view = view_of(qtbot)
+    for which in Part:
+        part(qtbot, view, which)
+    view.flame.graph.select_box(view.flame.graph.scene.box_of_function(RISK))
+    settle(qtbot, view)
+    assert view.selection.function == RISK
+    assert view.hotspots.model.index(view.hotspots.table.current_line(), 0).data() == RISK
+    assert view.top_down._name(view.top_down.tree.current_node()) == RISK
+    assert view.bottom_up._name(view.bottom_up.tree.current_node()) == RISK
+    assert view.callers.function == RISK
+    assert view.inspector.portrait is not None and view.inspector.portrait.function == RISK
+    view.hotspots.table.selectRow(0)
+    settle(qtbot, view)
+    graph = view.flame.graph
+    assert graph.scene is not None and graph.scene.name(graph.selected_box) == MATCH
+    assert view.inspector.portrait.function == MATCH
+
+
+def test_hovering_runs_through_all_views(qtbot: QtBot) -> None:
+    view = view_of(qtbot)
+    view.inspector.callers.hovered.emit(RUN)
+    assert view.selection.hovered == RUN
+    assert view.flame.graph._glow_name == RUN
+
+
+def test_views_lead_to_each_other(qtbot: QtBot) -> None:
+    view = view_of(qtbot)
+    view.flame.show_hotspots.emit(RISK)
+    assert view.part is Part.HOTSPOTS
+    settle(qtbot, view)
+    assert view.hotspots.model.index(view.hotspots.table.current_line(), 0).data() == RISK
+    view.hotspots.show_callers.emit(MATCH)
+    assert view.part is Part.CALLERS
+    settle(qtbot, view)
+    assert view.callers.function == MATCH
+    view.callers.show_flame.emit(RUN)
+    assert view.part is Part.FLAME
+    settle(qtbot, view)
+
+
+def test_one_event_weight_and_thread_hold_for_all_views(qtbot: QtBot) -> None:
+    view = view_of(qtbot, recording(results=(two_events(),)))
+    part(qtbot, view, Part.HOTSPOTS)
+    assert view.scope_bar.event_box.texts() == ["cycles", "cache-misses"]
+    view.scope_bar.event_box.setCurrentIndex(1)
+    view.scope_bar.weight_box.setCurrentIndex(1)
+    settle(qtbot, view)
+    assert view.scope.scope == Scope(event=1, weight=Weight.PERIOD)
+    assert view.hotspots.model.index(0, 0).data() == "cold"
+    assert view.flame.options.event == 1
+    assert view.flame.options.weight is Weight.PERIOD
+    view.scope_bar.thread_box.setCurrentIndex(view.scope_bar.thread_box.findText("engine-0 (100)"))
+    settle(qtbot, view)
+    assert view.flame.options.threads == frozenset({0})
+    assert view.hotspots.model.rowCount() == 2
+
+
+def test_what_is_chosen_in_the_flame_graph_holds_elsewhere(qtbot: QtBot) -> None:
+    view = view_of(qtbot, recording(results=(two_events(),)))
+    assert view.scope_bar.isHidden(), "the flame graph's own bar offers the same"
+    view.flame.bar.event_box.setCurrentIndex(1)
+    assert view.scope.scope.event == 1
+    part(qtbot, view, Part.TOP_DOWN)
+    assert not view.scope_bar.isHidden()
+    tree = view.top_down.model.tree
+    assert tree is not None and tree.options.event == 1
+
+
+def test_a_thread_without_samples_of_the_event_is_given_up(qtbot: QtBot) -> None:
+    view = view_of(qtbot, recording(results=(two_events(),)))
+    view.scope.set(Scope(event=0, threads=frozenset({7})))
+    assert view.scope.scope.threads is None
+    settle(qtbot, view)
+
+
+def test_baseline_and_export_are_asked_for(qtbot: QtBot) -> None:
+    view = view_of(qtbot)
+    with qtbot.waitSignal(view.pin_baseline_requested):
+        qtbot.mouseClick(view.pin, Qt.MouseButton.LeftButton)
+    assert not view.compare.isEnabled()
+    assert "no baseline" in view.compare.toolTip()
+    view.set_baseline(False)
+    with qtbot.waitSignal(view.compare_requested):
+        qtbot.mouseClick(view.compare, Qt.MouseButton.LeftButton)
+    view.set_baseline(True)
+    assert view.pin.isHidden()
+    assert not view.baseline_mark.isHidden()
+    assert not view.compare.isEnabled()
+    with qtbot.waitSignal(view.export_requested) as exported:
+        view.flame.export_requested.emit("svg")
+    assert exported.args == ["svg"]
+
+
+def test_two_columns_of_one_file_can_be_compared(qtbot: QtBot) -> None:
+    assert view_of(qtbot).columns.isHidden()
+    view = view_of(qtbot, recording(baseline=profile("main;work 500")))
+    with qtbot.waitSignal(view.compare_columns_requested):
+        qtbot.mouseClick(view.columns, Qt.MouseButton.LeftButton)
+
+
+@pytest.mark.parametrize("which", [Part.HOTSPOTS, Part.TOP_DOWN, Part.BOTTOM_UP, Part.CALLERS])
+def test_every_view_opens_source(qtbot: QtBot, which: Part) -> None:
+    view = view_of(qtbot)
+    with qtbot.waitSignal(view.open_source) as opened:
+        view._views[which].open_source.emit("src/book.rs", 40)
+    assert opened.args == ["src/book.rs", 40]
+
+
+def test_the_inspector_stands_beside_every_view_and_can_be_put_away(qtbot: QtBot) -> None:
+    view = view_of(qtbot)
+    assert view.inspector.isVisible()
+    assert view.inspector.width() < view.tabs.width() / 2
+    qtbot.keyClick(view, Qt.Key.Key_I, Qt.KeyboardModifier.ControlModifier)
+    assert not view.inspector.isVisible()
+    assert not view.inspect.isChecked()
+    qtbot.mouseClick(view.inspect, Qt.MouseButton.LeftButton)
+    assert view.inspector.isVisible()
+
+
+def test_a_result_without_stacks_has_a_summary_alone(qtbot: QtBot) -> None:
+    counts = readonly([0, 5, 3], "int64")
+    series = HistogramSeries(("",), (0.0,), (1.0,), (Histogram(counts),))
+    view = view_of(qtbot, recording(results=(series,)))
+    assert view.tabs.count() == 1
+    assert view.part is Part.SUMMARY
+    assert view.inspector.isHidden()
+
+
+def test_an_empty_profile_is_no_error(qtbot: QtBot) -> None:
+    view = view_of(qtbot, recording(""))
+    for which in Part:
+        part(qtbot, view, which)
+
+
+def test_closing_while_it_computes_is_no_error(qtbot: QtBot) -> None:
+    view = ResultView(recording())
+    show(qtbot, view)
+    view.show_part(Part.TOP_DOWN)
+    view.selection.select(MATCH)
+    view.close()
+    view.deleteLater()
+    qtbot.waitUntil(lambda: not tasks._tasks)
