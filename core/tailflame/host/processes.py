@@ -62,6 +62,11 @@ class ProcessTree:
         """(pid, tid) -> voluntary, involuntary: threads end sooner than their process."""
         self._last: tuple[float, float] | None = None
 
+    @property
+    def children(self) -> set[psutil.Process]:
+        """The descendants that have been observed, living or not."""
+        return {process for process in self._seen if process.pid != self.pid}
+
     def observe(self) -> ProcessSample | None:
         """What the tree uses now; None once the process has ended. Takes a few milliseconds: call it from a thread."""
         try:
@@ -216,9 +221,13 @@ class Family:
 
     def __init__(self, pid: int) -> None:
         try:
-            self._children: list[psutil.Process] = psutil.Process(pid).children(recursive=True)
+            self._children: set[psutil.Process] = set(psutil.Process(pid).children(recursive=True))
         except psutil.NoSuchProcess:
-            self._children = []
+            self._children = set()
+
+    def add(self, tree: ProcessTree) -> None:
+        """The children that were observed before; those of a process that has ended cannot be asked for any more."""
+        self._children |= tree.children
 
     def end(self, *, grace_s: float = 2.0) -> int:
         """Ask those that are left to end, kill those that do not; how many were left. Blocks up to `grace_s`."""

@@ -344,6 +344,10 @@ class Recorder:
         error = None if worth.whole or self._cancelled else self._why()
         if worth.mended:
             notes.append(f"perf could not complete its file; {units.count(worth.counts.samples)} samples were saved.")
+        if error is not None and self._family is None and self._target is not None and self._tree is not None:
+            # The tool has ended the target, which leaves its children.
+            self._family = Family(self._target.pid)
+            self._family.add(self._tree)
         if self._family is not None and (count := self._family.end()):
             whose = "process" if count == 1 else "processes"
             notes.append(f"{count} {whose} that the target had started ended with it.")
