@@ -6,6 +6,7 @@ import json
 import os
 import re
 import selectors
+import shutil
 import signal
 import subprocess
 import sys
@@ -215,6 +216,27 @@ def test_what_was_recorded_when_tailflame_was_killed_is_read_later(
     assert any("interrupted" in caution["text"] for caution in shown["result"]["cautions"])
     (info,) = library.sessions()
     assert info.state is SessionState.COMPLETE
+
+
+def test_what_was_on_disk_when_the_power_went_is_read_later(
+    started: Callable[..., Any], run: Callable[..., Any], library: Library, tmp_path: Path
+) -> None:
+    process = started("record", "--", *BUSY)
+    folder = until(lambda: recording_in(library), "a recording")
+    # What a disk holds in the middle: perf has not completed its file, and nobody of that boot is alive.
+    cut = tmp_path / "after" / folder.name
+    shutil.copytree(folder, cut)
+    document = json.loads((cut / "session.json").read_text())
+    for owner in ("owner", "tool_owner"):
+        document[owner]["boot"] = "the boot before"
+    (cut / "session.json").write_text(json.dumps(document))
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    (row,) = run("list", "--profiles", cut.parent)["sessions"]
+    assert row["state"] == "interrupted"
+    shown = run("show", cut, "--profiles", cut.parent)
+    assert shown["view"]["samples"] > 0
+    assert any("interrupted" in caution["text"] for caution in shown["result"]["cautions"])
 
 
 @pytest.mark.parametrize(
