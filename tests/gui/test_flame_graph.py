@@ -332,6 +332,22 @@ def test_deep_stacks_scroll_with_the_selection(qtbot: QtBot) -> None:
     assert made.scene is not None and made.scene.name(made.box_at(QPoint(9, HEIGHT - 3))) == "f0"
 
 
+def test_scrolling_there_and_back_shows_what_a_fresh_painting_shows(qtbot: QtBot) -> None:
+    stacks = [";".join([f"root{n % 3}", *(f"f{n}_{i}" for i in range(40))]) + f" {n + 1}" for n in range(9)]
+    made, fresh = graph("\n".join(stacks)), graph("\n".join(stacks))
+    for widget in (made, fresh):
+        qtbot.addWidget(widget)
+        widget.show()
+    for scroll in (0, 130, 333, 410, 90, 7):
+        made.verticalScrollBar().setValue(scroll)
+        made.viewport().grab()
+    made.hover_function("f8_3")
+    made.viewport().grab()
+    made.hover_function("")
+    fresh.verticalScrollBar().setValue(7)
+    assert made.viewport().grab().toImage() == fresh.viewport().grab().toImage()
+
+
 def test_ten_thousand_frames_deep(qtbot: QtBot) -> None:
     made = graph(";".join(f"f{i}" for i in range(10_000)))
     qtbot.addWidget(made)

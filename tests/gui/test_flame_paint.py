@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tailflame.analyse.layout import FlameLayout
 from tailflame_gui.widgets import flame_paint
-from tailflame_gui.widgets.flame_paint import Boxes
+from tailflame_gui.widgets.flame_paint import Boxes, Frame, Marks, Runs
 
 WHITE = (255, 255, 255)
 RED, GREEN, BLUE = 0xFFFF0000, 0xFF00FF00, 0xFF0000FF
@@ -30,8 +30,22 @@ def boxes(*rows: list[tuple[float, float, int]], hatch: list[int] | None = None)
     return flame_paint.prepare(layout, color, PALETTE, hatch=None if hatch is None else np.array(hatch, dtype=np.uint8))
 
 
-def line(made: Boxes, columns: int, window: tuple[float, float] = (0.0, 1.0), **options: object) -> list[int]:
-    frame, _ = flame_paint.paint(made, np.array([0]), window, columns, background=WHITE, **options)  # type: ignore[arg-type]
+def painted(
+    made: Boxes, depths: list[int], columns: int, window: tuple[float, float] = (0.0, 1.0), *,
+    marks: Marks | None = None, fade: float = 0.0, glow: Marks | None = None, gaps: bool = True,
+) -> tuple[Frame, Runs]:  # fmt: skip
+    rows = np.array(depths)
+    frame = flame_paint.lines(made, rows, window, columns, background=WHITE, marks=marks, fade=fade)
+    if not gaps:
+        return frame, flame_paint.runs_of(frame.box)
+    return flame_paint.finished(frame, made, rows, window, background=WHITE, glow=glow, glow_share=0.2)
+
+
+def line(
+    made: Boxes, columns: int, window: tuple[float, float] = (0.0, 1.0), *,
+    marks: Marks | None = None, fade: float = 0.0, glow: Marks | None = None, gaps: bool = True,
+) -> list[int]:  # fmt: skip
+    frame, _ = painted(made, [0], columns, window, marks=marks, fade=fade, glow=glow, gaps=gaps)
     return [int(c) for c in frame.color[0]]
 
 
@@ -77,13 +91,13 @@ def test_narrow_boxes_look_the_same_when_the_view_moves_by_a_pixel() -> None:
 
 
 def test_rows_that_do_not_exist_are_background() -> None:
-    frame, runs = flame_paint.paint(boxes([(0.0, 1.0, 0)]), np.array([5, -1]), (0.0, 1.0), 4, background=WHITE)
+    frame, runs = painted(boxes([(0.0, 1.0, 0)]), [5, -1], 4)
     assert (frame.color == 0xFFFFFFFF).all() and (frame.box == -1).all() and not len(runs.box)
 
 
 def test_an_empty_layout_paints_background() -> None:
     made = boxes()
-    frame, _ = flame_paint.paint(made, np.array([0]), (0.0, 1.0), 4, background=WHITE)
+    frame, _ = painted(made, [0], 4)
     assert (frame.color == 0xFFFFFFFF).all()
 
 
@@ -106,13 +120,11 @@ def test_a_marked_box_thinner_than_a_pixel_is_seen() -> None:
 def test_glowing_boxes_move_towards_the_glow() -> None:
     made = boxes([(0.0, 1.0, 0)])
     glow = flame_paint.mark(made, np.array([True]))
-    assert line(made, 2, glow=glow, glow_color=(0, 0, 0), glow_share=0.2)[0] == 0xFFCC0000
+    assert line(made, 2, glow=glow)[0] == 0xFFCC0000
 
 
 def test_runs_tell_where_a_box_is_seen() -> None:
-    frame, runs = flame_paint.paint(
-        boxes([(0.0, 0.5, 0), (0.7, 0.3, 1)], [(0.1, 0.2, 2)]), np.array([0, 1]), (0.0, 1.0), 10, background=WHITE
-    )
+    frame, runs = painted(boxes([(0.0, 0.5, 0), (0.7, 0.3, 1)], [(0.1, 0.2, 2)]), [0, 1], 10)
     found = list(zip(runs.row.tolist(), runs.column.tolist(), runs.length.tolist(), runs.box.tolist(), strict=True))
     assert found == [(0, 0, 5, 0), (0, 7, 3, 1), (1, 1, 2, 2)]
     assert frame.box.shape == (2, 10)
@@ -120,7 +132,7 @@ def test_runs_tell_where_a_box_is_seen() -> None:
 
 def test_lines_fill_their_rows_down_to_the_hairline() -> None:
     made = boxes([(0.0, 1.0, 0)], [(0.0, 1.0, 1)])
-    frame, _ = flame_paint.paint(made, np.array([0, 1]), (0.0, 1.0), 3, background=WHITE, gaps=False)
+    frame, _ = painted(made, [0, 1], 3, gaps=False)
     image = flame_paint.compose(frame, made, np.array([1, 5, 9]), 10, background=WHITE)
     assert [int(c) for c in image[:, 0]] == [0xFFFFFFFF, RED, RED, RED, 0xFFFFFFFF, GREEN, GREEN, GREEN] + [
         0xFFFFFFFF
@@ -129,14 +141,14 @@ def test_lines_fill_their_rows_down_to_the_hairline() -> None:
 
 def test_rows_that_reach_beyond_the_image_are_cut() -> None:
     made = boxes([(0.0, 1.0, 0)], [(0.0, 1.0, 1)])
-    frame, _ = flame_paint.paint(made, np.array([0, 1]), (0.0, 1.0), 3, background=WHITE, gaps=False)
+    frame, _ = painted(made, [0, 1], 3, gaps=False)
     image = flame_paint.compose(frame, made, np.array([-3, 2, 7]), 4, background=WHITE)
     assert [int(c) for c in image[:, 0]] == [RED, 0xFFFFFFFF, GREEN, GREEN]
 
 
 def test_vanished_and_new_frames_are_hatched_in_opposite_directions() -> None:
     made = boxes([(0.0, 0.5, 0), (0.5, 0.5, 0)], hatch=[1, 2])
-    frame, _ = flame_paint.paint(made, np.array([0]), (0.0, 1.0), 64, background=WHITE)
+    frame, _ = painted(made, [0], 64)
     image = flame_paint.compose(frame, made, np.array([0, 16]), 16, background=WHITE)
     assert (image[:, 31] == 0xFFFFFFFF).all()  # the gap stays a gap
     vanished, new = image[:15, :31] != RED, image[:15, 32:63] != RED

@@ -161,6 +161,7 @@ class FlameBar(QWidget):
     def _offer_weights(self, event: int) -> None:
         profile = self._profile
         if profile is None:
+            self.weight_box.hide()
             return
         kind = profile.events[event]
         offers: list[tuple[Any, str, str]] = [(Weight.SAMPLES, "Samples", "How often a stack was seen")]

@@ -278,7 +278,11 @@ class FlameView(QWidget):
         shown = self._pages.currentIndex() == 0 and picture is not None
         for widget in (self.search, self.minimap, self.legend):
             widget.setEnabled(shown)
+        self._show_reading()
         self._tell_history()
+
+    def _show_reading(self) -> None:
+        self.reading.setVisible(self.bar.reading.isChecked() and self._profile is not None)
 
     def _say(self, heading: str, text: str, actions: Actions) -> None:
         page = self._pages.widget(1)
@@ -296,7 +300,7 @@ class FlameView(QWidget):
         self.bar.flame_toggled.connect(
             lambda on: graph.set_orientation(Orientation.FLAME if on else Orientation.ICICLE)
         )
-        self.bar.reading_toggled.connect(self.reading.setVisible)
+        self.bar.reading_toggled.connect(self._show_reading)
         self.bar.exported.connect(self.export_requested)
         self.chips.changed.connect(self.set_options)
         self.back.clicked.connect(graph.go_back)

@@ -118,6 +118,10 @@ def packed(rgb: npt.NDArray[np.uint8 | np.float64]) -> UInt32:
     return channels.view("<u4")[..., 0].astype(np.uint32)
 
 
+def _one(color: tuple[int, int, int]) -> UInt32:
+    return packed(np.asarray(color, dtype=np.uint8))
+
+
 def covering(boxes: Boxes, depths: Int64, window: tuple[float, float], columns: int) -> Int64:
     """[len(depths), columns]: the box that covers each column's centre, -1 where there is none.
 
@@ -159,7 +163,7 @@ def runs_of(box: Int64) -> Runs:
     return Runs(row, column, length, at)
 
 
-def paint(
+def lines(
     boxes: Boxes,
     depths: Int64,
     window: tuple[float, float],
@@ -168,24 +172,17 @@ def paint(
     background: tuple[int, int, int],
     marks: Marks | None = None,
     fade: float = 0.0,
-    glow: Marks | None = None,
-    glow_color: tuple[int, int, int] = (0, 0, 0),
-    glow_share: float = 0.0,
-    gaps: bool = True,
-) -> tuple[Frame, Runs]:
-    """One line of colours per depth of `depths`, `columns` device pixels wide.
+) -> Frame:
+    """One line of colours per depth of `depths`, `columns` device pixels wide, boxes touching each other.
 
-    With `marks`, everything else fades by `fade` towards the background. Boxes of `glow` move by `glow_share`
-    towards `glow_color`. Without `gaps`, boxes touch.
+    With `marks`, everything else fades by `fade` towards the background. A line depends on its own row alone, so
+    lines may be kept and put together with others of the same window.
     """
     box = covering(boxes, depths, window, columns)
     runs = runs_of(box)
     palette = boxes.palette if marks is None else blend(boxes.palette, background, fade)
     # The last entry is the background: an index of -1 reads it.
-    lut = np.append(packed(palette), packed(np.asarray(background, dtype=np.uint8)))
-    full = packed(boxes.palette)
-    color = lut[_entry(boxes, box)]
-
+    color = np.append(packed(palette), _one(background))[_entry(boxes, box)]
     narrow = np.zeros(box.shape, dtype=bool)
     thin = runs.length < GAP_FROM - 1
     spread = runs.row[thin] * columns + runs.column[thin]
@@ -194,20 +191,33 @@ def paint(
         narrow.ravel()[spread[longer] + step] = True
     if narrow.any():
         _average(boxes, depths, window, narrow, color, background, 0.0 if marks is None else fade)
-
     if marks is not None and not marks.empty:
-        _light(boxes, marks, depths, window, box, color, full)
+        _light(boxes, marks, depths, window, box, color, packed(boxes.palette))
+    return Frame(box, color)
+
+
+def finished(
+    frame: Frame,
+    boxes: Boxes,
+    depths: Int64,
+    window: tuple[float, float],
+    *,
+    background: tuple[int, int, int],
+    glow: Marks | None = None,
+    glow_color: tuple[int, int, int] = (0, 0, 0),
+    glow_share: float = 0.0,
+) -> tuple[Frame, Runs]:
+    """A copy of `frame` with gaps between wide boxes; those of `glow` moved by `glow_share` towards `glow_color`."""
+    color, columns = frame.color.copy(), frame.color.shape[1]
+    runs = runs_of(frame.box)
     if glow is not None and not glow.empty:
         bright = packed(blend(boxes.palette, glow_color, glow_share))
-        _light(boxes, glow, depths, window, box, color, bright)
-
-    if not gaps:
-        return Frame(box, color), runs
+        _light(boxes, glow, depths, window, frame.box, color, bright)
     wide = runs.length >= GAP_FROM
     ends = runs.row[wide] * columns + runs.column[wide] + runs.length[wide] - 1
     inside = boxes.end[runs.box[wide]] <= window[1] + MARGIN
-    color.ravel()[ends[inside]] = lut[-1]
-    return Frame(box, color), runs
+    color.ravel()[ends[inside]] = _one(background)
+    return Frame(frame.box, color), runs
 
 
 def compose(
@@ -223,7 +233,7 @@ def compose(
     where the last stays background: the hairline between rows. `tops` ascends and may reach outside. Hatching has a
     line every `hatch_step` pixels.
     """
-    empty = packed(np.asarray(background, dtype=np.uint8))
+    empty = _one(background)
     columns = frame.color.shape[1]
     bounds = np.clip(tops, 0, height)
     image = np.empty((height, columns), dtype=np.uint32)

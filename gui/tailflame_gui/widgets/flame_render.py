@@ -15,7 +15,7 @@ from tailflame_gui.theme import Tokens
 from tailflame_gui.widgets import flame_paint
 from tailflame_gui.widgets.flame_colors import rgb
 from tailflame_gui.widgets.flame_geometry import Geometry
-from tailflame_gui.widgets.flame_paint import Boxes, Marks, Runs, UInt32
+from tailflame_gui.widgets.flame_paint import Boxes, Frame, Marks, Runs, UInt32
 from tailflame_gui.widgets.flame_scene import FlameScene
 
 LABEL_FROM = 40
@@ -54,6 +54,15 @@ class Emphasis:
     match: int = NONE
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Kept:
+    """The lines of the last image; rows: the line of each depth."""
+
+    key: tuple[object, ...]
+    rows: dict[int, int]
+    frame: Frame
+
+
 @dataclass(slots=True, eq=False)
 class FlameRenderer:
     """Holds one scene ready to be painted, and the last image, which is painted again while nothing has changed."""
@@ -67,6 +76,7 @@ class FlameRenderer:
     _image: QImage | None = None
     _pixels: UInt32 | None = None
     _runs: Runs | None = None
+    _kept: _Kept | None = None
 
     def paint(
         self, painter: QPainter, view: Geometry, emphasis: Emphasis, tokens: Tokens, *, scale: float = 1.0
@@ -94,14 +104,12 @@ class FlameRenderer:
     def _raster(self, view: Geometry, emphasis: Emphasis, tokens: Tokens, scale: float) -> None:
         depths = view.visible()
         background = rgb(tokens.surface)
-        frame, runs = flame_paint.paint(
+        frame, runs = flame_paint.finished(
+            self._lines(view, depths, emphasis.marks, tokens, scale),
             self.boxes,
             depths,
             (view.x0, view.x1),
-            max(round(view.width * scale), 1),
             background=background,
-            marks=emphasis.marks,
-            fade=FADE,
             glow=emphasis.glow,
             glow_color=rgb(tokens.text),
             glow_share=GLOW,
@@ -122,6 +130,27 @@ class FlameRenderer:
         wide = runs.length >= LABEL_FROM * scale
         self._runs = Runs(runs.row[wide], runs.column[wide], runs.length[wide], runs.box[wide])
         self._image = image
+
+    def _lines(self, view: Geometry, depths: Int64, marks: Marks | None, tokens: Tokens, scale: float) -> Frame:
+        """The lines of `depths`. Those that were there already are kept while only rows or the pointer move."""
+        window, columns = (view.x0, view.x1), max(round(view.width * scale), 1)
+        key = (window, columns, tokens.dark, marks)
+        old = self._kept if self._kept is not None and self._kept.key == key else None
+        missing = [at for at, depth in enumerate(depths.tolist()) if old is None or depth not in old.rows]
+        fresh = flame_paint.lines(
+            self.boxes, depths[missing], window, columns, background=rgb(tokens.surface), marks=marks, fade=FADE
+        )
+        frame = fresh
+        if old is not None:
+            there = [at for at, depth in enumerate(depths.tolist()) if depth in old.rows]
+            known = [old.rows[int(depths[at])] for at in there]
+            frame = Frame(
+                np.empty((len(depths), columns), dtype=np.int64), np.empty((len(depths), columns), dtype=np.uint32)
+            )
+            frame.box[there], frame.color[there] = old.frame.box[known], old.frame.color[known]
+            frame.box[missing], frame.color[missing] = fresh.box, fresh.color
+        self._kept = _Kept(key, {depth: at for at, depth in enumerate(depths.tolist())}, frame)
+        return frame
 
     def _label(
         self,

@@ -124,9 +124,7 @@ class Minimap(QWidget):
             depth = depth[::-1]
         shown, of_line = np.unique(depth, return_inverse=True)
         background = rgb(tokens.surface)
-        frame, _ = flame_paint.paint(
-            boxes, shown, (0.0, 1.0), columns, background=background, marks=marks, fade=FADE, gaps=False
-        )
+        frame = flame_paint.lines(boxes, shown, (0.0, 1.0), columns, background=background, marks=marks, fade=FADE)
         self._pixels = np.ascontiguousarray(frame.color[of_line])
         self._image = QImage(self._pixels.data, columns, lines, columns * 4, QImage.Format.Format_RGB32)
         self._image.setDevicePixelRatio(scale)
