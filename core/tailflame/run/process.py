@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import contextlib
 import os
 import re
 import shutil
@@ -148,8 +149,11 @@ class Child(asyncio.SubprocessProtocol):
 
     def signal(self, number: int) -> None:
         """Send a signal to the program itself."""
-        if not self.ended and self._transport is not None:
-            self._transport.send_signal(number)
+        if not self.ended:
+            # Not through the transport: Popen.send_signal polls first, and where the child has just ended that takes
+            # its exit status away from asyncio's watcher, which then reports "Unknown child process" and 255.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
     def signal_group(self, number: int) -> bool:
         """Send a signal to everything that the program has started and that has not left its group; False: nobody."""
