@@ -179,7 +179,7 @@ class _Scanner:
             if tag == "/t":
                 pass
             elif tag == "re":
-                if part.count('"') & 1:
+                if _is_half(part):
                     self._half = part
                 else:
                     self._rect(part)
@@ -192,7 +192,7 @@ class _Scanner:
             elif tag in ("/g", "g>", "/a"):
                 self._title, self._hover = None, ""
             elif tag in _OPENING_GROUPS:
-                if part.count('"') & 1:
+                if _is_half(part):
                     self._half = part
                 else:
                     self._group(part)
@@ -317,6 +317,11 @@ class _Scanner:
         boxes.count.append(float(count.replace(",", "")))
         boxes.units[unit] += 1
         boxes.name.append(boxes.names[name])
+
+
+def _is_half(part: str) -> bool:
+    """Whether a tag was cut at a bare "<" inside an attribute."""
+    return ">" not in part or part.count('"') & 1 == 1
 
 
 def _attributes(part: str) -> Iterator[tuple[str, str]]:
