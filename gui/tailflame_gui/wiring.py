@@ -17,12 +17,13 @@ from tailflame_gui.dialogs.files import choose_files, choose_folder, choose_prog
 from tailflame_gui.exporting import Exporter
 from tailflame_gui.machine import Machine
 from tailflame_gui.recording import RecordController
+from tailflame_gui.recording_controller import RecordingController
 from tailflame_gui.rows import SessionRow
 from tailflame_gui.state import AppState, OpenResult
 from tailflame_gui.tab_views import TabViews
 from tailflame_gui.tasks import JobList
-from tailflame_gui.views import slots
 from tailflame_gui.views.main_window import MainWindow
+from tailflame_gui.views.record_page import RecordPage
 from tailflame_gui.views.result_view import ResultView
 
 
@@ -47,11 +48,13 @@ def build() -> Parts:
     recorder = RecordController(controller)
     machine = Machine(controller)
     views = TabViews(controller, actions)
+    record_page = RecordPage()
+    RecordingController(record_page, controller, recorder, actions)
     window = MainWindow(
         state,
         jobs,
         actions,
-        record_page=slots.record_page(controller, recorder),
+        record_page=record_page,
         make_result=views.result,
         make_comparison=views.comparison,
         inspect=dropping.announce,
@@ -96,9 +99,7 @@ def _connect_actions(parts: Parts) -> None:
         )
     )
     actions["record"].triggered.connect(actions["record_page"].trigger)
-    actions["record_again"].triggered.connect(recorder.record_again)
     actions["stop"].triggered.connect(recorder.stop_recording)
-    actions["cancel"].triggered.connect(recorder.cancel_recording)
     actions["reopen_tab"].triggered.connect(controller.reopen_closed)
     actions["pin"].triggered.connect(partial(_with_result, state, controller.pin))
     actions["unpin"].triggered.connect(partial(_unpin, state, controller))
@@ -107,8 +108,6 @@ def _connect_actions(parts: Parts) -> None:
         actions[f"export_{kind}"].triggered.connect(partial(_export, parts, kind))
     actions["editor"].triggered.connect(lambda: _ask_editor(parts))
     actions["quit"].triggered.connect(window.close)
-    state.recording_changed.connect(lambda _recording: actions["record_again"].setEnabled(recorder.can_repeat))
-    actions["record_again"].setEnabled(False)
 
 
 def _with_result(state: AppState, act: Callable[[OpenResult], None]) -> None:

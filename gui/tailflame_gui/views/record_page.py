@@ -1,0 +1,347 @@
+"""The record page: the target, the tool, what would spoil the result, the exact command; then the recording itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QAction, QGuiApplication, QKeySequence, QShowEvent
+from PySide6.QtWidgets import QPlainTextEdit, QSizePolicy, QStackedLayout, QWidget
+
+from tailflame.errors import TailflameError
+from tailflame_gui import icons
+from tailflame_gui.actions import describe
+from tailflame_gui.record_model import (
+    CARGO_FLAMEGRAPH,
+    Assessment,
+    Choice,
+    Draft,
+    Observation,
+    ProjectChoice,
+    RunHead,
+    ToolChoice,
+)
+from tailflame_gui.rows import EndRow, OutputRow, ProgressRow
+from tailflame_gui.views.options_form import OptionsForm
+from tailflame_gui.views.preflight_panel import PreflightPanel
+from tailflame_gui.views.recording_view import RecordingView
+from tailflame_gui.views.target_form import TargetForm
+from tailflame_gui.widgets.choice_bar import ChoiceBar
+from tailflame_gui.widgets.parts import (
+    ElidedLabel,
+    Icon,
+    button,
+    column,
+    hairline,
+    icon_button,
+    label,
+    row,
+    set_rank,
+)
+
+
+class Side(StrEnum):
+    SETTINGS = "settings"
+    RUN = "run"
+
+
+_SIDES = (
+    Choice(Side.SETTINGS, "Settings", "What to record, and how."),
+    Choice(Side.RUN, "Run", "The recording that runs, or ran last."),
+)
+_NO_TARGET = "Choose a program; the exact command stands here before it runs."
+
+
+class RecordPage(QWidget):
+    """What the user asks for:
+
+    target_changed(TargetDraft), options_changed(OptionsDraft): a field is another one.
+    binary_chosen(path), project_chosen(folder): another program, whose own settings may be known.
+    completions_wanted(text), check_again(), shown().
+    record_requested, again_requested, stop_requested, cancel_requested, show_requested (the last result).
+    preset_apply_requested(name), preset_save_requested(name), preset_delete_requested(name).
+    """
+
+    target_changed = Signal(object)
+    options_changed = Signal(object)
+    binary_chosen = Signal(str)
+    project_chosen = Signal(str)
+    completions_wanted = Signal(str)
+    check_again = Signal()
+    shown = Signal()
+    record_requested = Signal()
+    again_requested = Signal()
+    stop_requested = Signal()
+    cancel_requested = Signal()
+    show_requested = Signal()
+    preset_apply_requested = Signal(str)
+    preset_save_requested = Signal(str)
+    preset_delete_requested = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._assessment = Assessment()
+        self.target = TargetForm()
+        self.options = OptionsForm()
+        self.preflight = PreflightPanel()
+        self.run = RecordingView()
+        self.sides = ChoiceBar("What is shown", _SIDES)
+        self.sides.choose(Side.SETTINGS)
+        self._last_mark = Icon("circle-check", "good")
+        self._last = ElidedLabel("", "second")
+        self._last_result = button("Show the result", self.show_requested.emit, rank="link")
+        self._build_foot()
+        self._stack = QStackedLayout()
+        self._stack.addWidget(self._settings())
+        self._stack.addWidget(self.run)
+        head = row(margins=(16, 12, 16, 8), spacing=12)
+        head.addWidget(label("Record", "title"))
+        head.addWidget(self.sides)
+        head.addWidget(self._last_mark)
+        head.addWidget(self._last, 1)
+        head.addWidget(self._last_result)
+        layout = column(spacing=0)
+        layout.addLayout(head)
+        layout.addWidget(hairline())
+        layout.addLayout(self._stack, 1)
+        self.setLayout(layout)
+        self.setFocusProxy(self.target)
+        self._connect()
+        self._say_last("", mark=("circle-check", "good"))
+        self.sides.button(Side.RUN).setEnabled(False)
+        self.show_assessment(None)
+
+    # Building
+
+    def _build_foot(self) -> None:
+        self.command = QPlainTextEdit()
+        self.command.setReadOnly(True)
+        self.command.setProperty("face", "mono")
+        self.command.setAccessibleName("The exact command")
+        self.command.setPlaceholderText(_NO_TARGET)
+        self.command.setFixedHeight(72)
+        self.command.setTabChangesFocus(True)
+        self.command_note = ElidedLabel("", "small")
+        self.copy = icon_button(
+            "copy", self._copy, tip="Copy the command for a terminal; there its files go to the folder it runs in"
+        )
+        self.record_action = QAction(icons.icon("circle-dot"), "Start recording", self)
+        self.record_action.setShortcuts([QKeySequence("Ctrl+Return"), QKeySequence("Ctrl+Enter")])
+        self.record_action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        self.record_action.setProperty("glyph", "circle-dot")
+        self.record_action.setProperty("group", "Record")
+        self.record_action.triggered.connect(self.record_requested)
+        self.addAction(self.record_action)
+        self.record = button("Record", self.record_action.trigger, rank="primary", icon="circle-dot")
+        self.record.setFixedSize(176, 56)
+        self.record.setStyleSheet("QPushButton { font-size: 15px; }")
+        self.record.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self.record_hint = label("", "small")
+        self.record_hint.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        self.show_keys()
+
+    def _settings(self) -> QWidget:
+        left, middle, right = (QWidget() for _ in range(3))
+        lines = column(spacing=8)
+        lines.addWidget(label("Target", "heading"))
+        lines.addWidget(hairline())
+        lines.addWidget(self.target, 1)
+        left.setLayout(lines)
+        lines = column(spacing=8)
+        lines.addWidget(label("Tool", "heading"))
+        lines.addWidget(hairline())
+        lines.addWidget(self.options, 1)
+        middle.setLayout(lines)
+        lines = column(spacing=0)
+        lines.addWidget(self.preflight)
+        right.setLayout(lines)
+        across = row(margins=(16, 12, 16, 12), spacing=24)
+        across.addWidget(left, 37)
+        across.addWidget(middle, 42)
+        across.addWidget(right, 31)
+        for side in (left, middle, right):
+            side.setMinimumWidth(240)
+        exact = column(spacing=4)
+        words = row(spacing=8)
+        words.addWidget(label("The exact command", "heading"))
+        words.addWidget(self.command_note, 1)
+        words.addWidget(self.copy)
+        exact.addLayout(words)
+        exact.addWidget(self.command)
+        start = column(spacing=4)
+        start.addStretch()
+        start.addWidget(self.record)
+        start.addWidget(self.record_hint)
+        foot = row(margins=(16, 8, 16, 12), spacing=16)
+        foot.addLayout(exact, 1)
+        foot.addLayout(start)
+        page = QWidget()
+        whole = column(spacing=0)
+        whole.addLayout(across, 1)
+        whole.addWidget(hairline())
+        whole.addLayout(foot)
+        page.setLayout(whole)
+        return page
+
+    def _connect(self) -> None:
+        self.target.changed.connect(lambda: self.target_changed.emit(self.target.draft))
+        self.target.binary_chosen.connect(self.binary_chosen)
+        self.target.project_chosen.connect(self.project_chosen)
+        self.target.completions_wanted.connect(self.completions_wanted)
+        self.options.changed.connect(lambda: self.options_changed.emit(self.draft.options))
+        self.options.tool_chosen.connect(lambda name: self.target.show_tool(in_project=name == CARGO_FLAMEGRAPH))
+        self.preflight.check_again.connect(self.check_again)
+        presets = self.target.presets
+        presets.applied.connect(self.preset_apply_requested)
+        presets.saved.connect(self.preset_save_requested)
+        presets.deleted.connect(self.preset_delete_requested)
+        self.run.stop_requested.connect(self.stop_requested)
+        self.run.cancel_requested.connect(self.cancel_requested)
+        self.run.again_requested.connect(self.again_requested)
+        self.run.show_requested.connect(self.show_requested)
+        self.sides.chosen.connect(lambda side: self.show_side(Side(side)))
+
+    def show_keys(self, *, stop: str = "", cancel: str = "", again: str = "") -> None:
+        """The keys that the window has for these, for tips and hints."""
+        own = self.record_action.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
+        self.run.show_keys(stop=stop, cancel=cancel, again=again)
+        describe(self.record_action, "Record the program with these settings.")
+        self.record_hint.setText(f"{own}   again: {again}" if again else own)
+        self._again = again
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self.shown.emit()
+
+    # What stands in it
+
+    @property
+    def draft(self) -> Draft:
+        profile, features = self.target.build
+        return Draft(self.target.draft, self.options.draft(profile=profile, features=features))
+
+    def show_draft(self, draft: Draft) -> None:
+        """Fills every field, without announcing it."""
+        self.options.show_draft(draft.options)
+        self.target.show_tool(in_project=draft.in_project)
+        self.target.show_draft(draft.target)
+        self.target.show_build(draft.options.profile, draft.options.features)
+
+    def offer_tools(self, tools: Sequence[ToolChoice]) -> None:
+        self.options.offer(tools)
+
+    def offer_recent(self, binaries: Sequence[str]) -> None:
+        self.target.offer_recent(binaries)
+
+    def offer_paths(self, paths: Sequence[str]) -> None:
+        self.target.offer_paths(paths)
+
+    def offer_project(self, project: ProjectChoice) -> None:
+        self.target.offer_project(project)
+
+    def offer_presets(self, names: Sequence[str], *, current: str = "", possible: bool = False) -> None:
+        self.target.presets.offer(names, current=current, possible=possible)
+
+    def show_start_folder(self, folder: str) -> None:
+        self.target.show_start_folder(folder)
+
+    def show_checking(self, busy: bool) -> None:
+        self.preflight.show_busy(busy)
+
+    def show_assessment(self, assessment: Assessment | None) -> None:
+        """What would happen if Record were pressed; None while nobody knows."""
+        self.preflight.show_checks(assessment)
+        self._assessment = assessment or Assessment()
+        known = self._assessment
+        self.target.show_facts(known.facts)
+        if known.command_line != self.command.toPlainText():
+            self.command.setPlainText(known.command_line)
+        self.copy.setEnabled(bool(known.command_line))
+        self.command_note.set_text(known.note)
+        self._update_record()
+
+    def _update_record(self) -> None:
+        known, running = self._assessment, self.run.running
+        ready = known.ready and not running
+        self.record_action.setEnabled(ready)
+        self.record.setEnabled(ready)
+        if running:
+            tip = "A recording runs already."
+        elif ready:
+            tip = f"{self.record_action.toolTip()}" + (f"   Record again: {self._again}" if self._again else "")
+        else:
+            tip = known.problem or "Choose a program first."
+        self.record.setToolTip(tip)
+        self.record.setAccessibleDescription(tip)
+
+    def _copy(self) -> None:
+        QGuiApplication.clipboard().setText(self._assessment.to_copy)
+
+    # The recording
+
+    def show_side(self, side: Side) -> None:
+        self.sides.choose(side)
+        self._stack.setCurrentIndex(0 if side is Side.SETTINGS else 1)
+
+    @property
+    def side(self) -> Side:
+        return Side(self.sides.value)
+
+    def begin(self, head: RunHead) -> None:
+        """A recording has been started: shows it."""
+        self.run.begin(head)
+        self.sides.button(Side.RUN).setEnabled(True)
+        self.show_side(Side.RUN)
+        self._say_last("", mark=("circle-dot", "accent"))
+        self._update_record()
+
+    def show_progress(self, progress: ProgressRow) -> None:
+        self.run.show_progress(progress)
+
+    def show_observed(self, observations: Sequence[Observation]) -> None:
+        self.run.show_observed(observations)
+
+    def show_output(self, outputs: Sequence[OutputRow]) -> None:
+        self.run.show_output(outputs)
+
+    def show_cost(self, text: str) -> None:
+        self.run.show_cost(text)
+
+    def ask_cancel(self) -> None:
+        """Asks on this page whether to throw the recording away."""
+        self.show_side(Side.RUN)
+        self.run.ask_cancel()
+
+    def show_end(self, end: EndRow) -> None:
+        self.run.show_end(end)
+        if end.cancelled:
+            self._say_last(f"{end.target}: cancelled, nothing was kept.", mark=("ban", "second"))
+            self.show_side(Side.SETTINGS)
+        else:
+            mark = ("triangle-alert", "warn") if end.crashed else ("circle-check", "good")
+            self._say_last(f"{end.target}: {end.sentence}.", mark=mark)
+        self._update_record()
+
+    def show_kept(self) -> None:
+        """The result is open; what is seen here next are the settings again."""
+        self.run.show_kept()
+        self._last_result.show()
+        self.show_side(Side.SETTINGS)
+
+    def show_failed(self, error: TailflameError) -> None:
+        self.run.show_failed(error)
+        self._say_last(error.sentence, mark=("octagon-alert", "bad"))
+        self._update_record()
+
+    def _say_last(self, sentence: str, *, mark: tuple[str, str]) -> None:
+        self._last.set_text(sentence)
+        set_rank(self._last, "second")
+        self._last_mark.set_icon(*mark)
+        self._last_mark.setVisible(bool(sentence))
+        self._last_result.hide()
+
+    @property
+    def last_sentence(self) -> str:
+        """How the last recording ended."""
+        return self._last.whole

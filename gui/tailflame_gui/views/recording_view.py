@@ -1,0 +1,348 @@
+"""A recording while it runs and after: how far it is, what the process tree uses, what the program says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QProgressBar, QSplitter, QStackedLayout, QWidget
+
+from tailflame import units
+from tailflame.errors import TailflameError
+from tailflame_gui.record_model import Observation, RunHead
+from tailflame_gui.rows import EndRow, OutputRow, ProgressRow
+from tailflame_gui.widgets.live_plot import Line, LivePlots, Strip
+from tailflame_gui.widgets.output_console import OutputConsole
+from tailflame_gui.widgets.parts import ElidedLabel, Icon, button, column, icon_button, label, row, set_rank
+
+
+def _count(value: float) -> str:
+    return units.count(round(value)) if value >= 10 or float(value).is_integer() else f"{value:.1f}"
+
+
+STRIPS = (
+    Strip(
+        "CPU",
+        "% of one CPU",
+        (Line("cpu_percent", ""),),
+        lambda v: f"{v:.0f}%",
+        100.0,
+        "CPU time of the program and its children, all threads together: 200% is two busy CPUs.",
+    ),
+    Strip(
+        "Memory",
+        "resident",
+        (Line("rss", ""),),
+        units.size,
+        1e6,
+        "Resident memory of all processes; pages they share count in each.",
+    ),
+    Strip("Threads", "living", (Line("threads", ""),), lambda v: f"{v:.0f}", 2.0, "Of all processes together."),
+    Strip(
+        "Context switches",
+        "per second",
+        (Line("voluntary", "voluntary"), Line("involuntary", "involuntary", "more", dashed=True)),
+        _count,
+        10.0,
+        "Voluntary: a thread waited. Involuntary: the kernel took the CPU away from one that was not done.",
+    ),
+    Strip(
+        "Page faults",
+        "per second",
+        (Line("minor_faults", "minor"), Line("major_faults", "major", "more", dashed=True)),
+        _count,
+        10.0,
+        "Minor: the page was in memory. Major: it had to be read from a disk.",
+    ),
+    Strip(
+        "Disk I/O",
+        "per second",
+        (Line("read_bytes", "read"), Line("write_bytes", "written", "more", dashed=True)),
+        units.size,
+        1e3,
+        "Bytes read from and written to storage, as the kernel counts them.",
+    ),
+)
+_IO = ("read_bytes", "write_bytes")
+
+
+class Figure(QWidget):
+    """A figure under a word."""
+
+    def __init__(self, words: str, *, wide: int = 104) -> None:
+        super().__init__()
+        self._words = label(words, "small")
+        self._value = label("—", "heading", mono=True)
+        self._value.setMinimumWidth(wide)
+        lines = column(spacing=0)
+        lines.addWidget(self._words)
+        lines.addWidget(self._value)
+        self.setLayout(lines)
+
+    def show_value(self, text: str, *, words: str = "", rank: str = "heading") -> None:
+        self._value.setText(text)
+        set_rank(self._value, rank)
+        if words:
+            self._words.setText(words)
+        self.setAccessibleName(f"{self._words.text()}: {text}")
+
+    @property
+    def text(self) -> str:
+        return self._value.text()
+
+    @property
+    def words(self) -> str:
+        return self._words.text()
+
+
+class RecordingView(QWidget):
+    """stop_requested, cancel_requested (it has been asked about here), again_requested, show_requested (the result)."""
+
+    stop_requested = Signal()
+    cancel_requested = Signal()
+    again_requested = Signal()
+    show_requested = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._running = False
+        self._head: RunHead | None = None
+        self.elapsed = Figure("elapsed", wide=96)
+        self.left = Figure("left", wide=96)
+        self.samples = Figure("samples", wide=112)
+        self.bytes = Figure("written", wide=96)
+        self.lost = Figure("lost", wide=56)
+        self.cost = Figure("our own cost", wide=160)
+        self._mark = Icon("circle-dot", "accent")
+        self._title = label("", "title")
+        self._sentence = ElidedLabel("", "second")
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setFixedHeight(4)
+        self.stop = button("Stop", self.stop_requested.emit, rank="primary", icon="square")
+        self.cancel = button("Cancel…", self.ask_cancel, icon="ban")
+        self.show_result = button("Show the result", self.show_requested.emit, rank="primary", icon="flame")
+        self.again = button("Record again", self.again_requested.emit, icon="rotate-ccw")
+        self._ask = self._build_question()
+        self.command = ElidedLabel("", "small", mono=True, mode=Qt.TextElideMode.ElideMiddle)
+        self._copy = icon_button("copy", self._copy_command, tip="Copy the command as it was run")
+        self.plots = LivePlots(STRIPS)
+        self.plots.setToolTip("")
+        self.console = OutputConsole()
+        self._build()
+        self.show_keys()
+        self._show_buttons()
+
+    def _build_question(self) -> QWidget:
+        ask = QWidget()
+        line = row(spacing=8)
+        line.addStretch()
+        self.question = label("Throw this recording away?")
+        line.addWidget(Icon("triangle-alert", "warn"))
+        line.addWidget(self.question)
+        self.drop = button("Throw it away", self._drop, icon="trash-2")
+        self.keep = button("Keep recording", self._keep)
+        line.addWidget(self.drop)
+        line.addWidget(self.keep)
+        ask.setLayout(line)
+        return ask
+
+    def _build(self) -> None:
+        buttons = QWidget()
+        line = row(spacing=8)
+        line.addStretch()
+        for made in (self.stop, self.cancel, self.show_result, self.again):
+            line.addWidget(made)
+        buttons.setLayout(line)
+        self._side = QStackedLayout()
+        self._side.addWidget(buttons)
+        self._side.addWidget(self._ask)
+        head = row(margins=(16, 12, 16, 0), spacing=8)
+        head.addWidget(self._mark)
+        head.addWidget(self._title)
+        head.addWidget(self._sentence, 1)
+        head.addLayout(self._side)
+        figures = row(margins=(16, 8, 16, 8), spacing=24)
+        for figure in (self.elapsed, self.left, self.samples, self.bytes, self.lost):
+            figures.addWidget(figure)
+        figures.addStretch()
+        figures.addWidget(self.cost)
+        ran = row(margins=(16, 0, 12, 6), spacing=4)
+        ran.addWidget(self.command, 1)
+        ran.addWidget(self._copy)
+        plots = QWidget()
+        plots.setProperty("surface", "surface")
+        plots.setProperty("edge", "top")
+        plots.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        inside = column(margins=(0, 1, 0, 0), spacing=0)
+        inside.addWidget(self.plots)
+        plots.setLayout(inside)
+        self.console.setMinimumHeight(96)
+        self._split = QSplitter(Qt.Orientation.Vertical)
+        self._split.setChildrenCollapsible(False)
+        self._split.addWidget(plots)
+        self._split.addWidget(self.console)
+        self._split.setStretchFactor(0, 3)
+        self._split.setStretchFactor(1, 2)
+        layout = column(spacing=0)
+        layout.addLayout(head)
+        layout.addLayout(figures)
+        layout.addLayout(ran)
+        layout.addWidget(self.bar)
+        layout.addWidget(self._split, 1)
+        self.setLayout(layout)
+
+    def show_keys(self, *, stop: str = "", cancel: str = "", again: str = "") -> None:
+        """The keys that the window gives to the buttons, for their tips."""
+        self.stop.setToolTip(f"End the program politely (SIGTERM) and keep what was recorded.  {stop}".rstrip())
+        self.cancel.setToolTip(f"End the program and throw the recording away.  {cancel}".rstrip())
+        self.again.setToolTip(f"Record once more with the same settings.  {again}".rstrip())
+
+    # A recording
+
+    def begin(self, head: RunHead) -> None:
+        """A new recording: everything of the last one is gone."""
+        self._head = head
+        self._running = True
+        self.plots.clear(whole_s=head.duration_s)
+        self.console.clear()
+        self._title.setText(head.title)
+        self.command.set_text(head.command_line)
+        self._say("building" if head.builds_first else "starting", mark=("circle-dot", "accent"))
+        for figure in (self.elapsed, self.samples, self.bytes, self.lost, self.cost):
+            figure.show_value("—")
+        self.samples.show_value("—", words="samples")
+        self.left.show_value("—" if head.duration_s is not None else "until it ends")
+        self.bar.setRange(0, 0 if head.builds_first else 1000)
+        self.bar.setValue(0)
+        self.bar.setVisible(True)
+        self._side.setCurrentIndex(0)
+        self._show_buttons()
+
+    @property
+    def running(self) -> bool:
+        return self._running
+
+    def show_progress(self, progress: ProgressRow) -> None:
+        if not self._running:
+            return
+        self._say(_STAGES.get(progress.stage, progress.stage))
+        self.elapsed.show_value(_clock(progress.elapsed_s))
+        remaining = progress.remaining_s
+        self.left.show_value("until it ends" if remaining is None else _clock(remaining))
+        about = progress.samples_are_estimate
+        self.samples.show_value(
+            f"{'≈ ' if about else ''}{units.count(progress.samples)}", words="samples, estimate" if about else "samples"
+        )
+        self.bytes.show_value(units.size(progress.bytes))
+        self.lost.show_value(units.count(progress.lost), rank="warn" if progress.lost else "heading")
+        if remaining is not None and progress.elapsed_s + remaining > 0:
+            self.bar.setRange(0, 1000)
+            self.bar.setValue(round(1000 * progress.elapsed_s / (progress.elapsed_s + remaining)))
+        else:
+            self.bar.setRange(0, 0)
+
+    def show_observed(self, observations: Sequence[Observation]) -> None:
+        if not observations:
+            return
+        newest = observations[-1]
+        self.plots.add(
+            [(seen.time_s, {key: getattr(seen, key) for key in self.plots.keys}) for seen in observations],
+            unknown={} if newest.io_permitted else dict.fromkeys(_IO, "not permitted"),
+        )
+
+    def show_output(self, outputs: Sequence[OutputRow]) -> None:
+        for output in outputs:
+            self.console.feed(output.stream, output.text)
+
+    def show_cost(self, text: str) -> None:
+        """What this window and the tool use, of one CPU."""
+        self.cost.show_value(text)
+
+    def show_end(self, end: EndRow) -> None:
+        """The target has ended; what it left is being read, unless it was cancelled."""
+        self.console.end()
+        self.bar.setRange(0, 0)
+        sentence = f"{end.sentence}; nothing was kept" if end.cancelled else end.sentence
+        notes = " ".join(end.notes)
+        mark = ("triangle-alert", "warn") if end.crashed else ("circle-check", "good")
+        self._over(f"{sentence}. {notes}".strip(), mark=("ban", "second") if end.cancelled else mark)
+
+    def show_kept(self) -> None:
+        """The result is open."""
+        self.bar.setVisible(False)
+        self._show_buttons(result=True)
+
+    def show_failed(self, error: TailflameError) -> None:
+        """Nothing could be recorded, or what was recorded cannot be read."""
+        self.console.end()
+        self._over(error.sentence, mark=("octagon-alert", "bad"))
+        self.bar.setVisible(False)
+
+    def ask_cancel(self) -> None:
+        """Asks in place whether to throw the recording away."""
+        if self._running:
+            self.question.setText(f"Throw {self.elapsed.text} of recording away?" if self._timed else "Throw it away?")
+            self._side.setCurrentIndex(1)
+            self.keep.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    @property
+    def asking(self) -> bool:
+        return self._side.currentIndex() == 1
+
+    @property
+    def sentence(self) -> str:
+        """What stands beside the title: the stage, then the outcome."""
+        return self._sentence.whole
+
+    @property
+    def _timed(self) -> bool:
+        return self.elapsed.text != "—"
+
+    def _drop(self) -> None:
+        self._side.setCurrentIndex(0)
+        self.cancel_requested.emit()
+
+    def _keep(self) -> None:
+        self._side.setCurrentIndex(0)
+        self.stop.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def _over(self, sentence: str, *, mark: tuple[str, str]) -> None:
+        self._running = False
+        self._say(sentence, mark=mark)
+        self._side.setCurrentIndex(0)
+        self.left.show_value("—")
+        self._show_buttons()
+
+    def _say(self, sentence: str, *, mark: tuple[str, str] | None = None) -> None:
+        self._sentence.set_text(sentence)
+        if mark is not None:
+            self._mark.set_icon(*mark)
+        self.setAccessibleName(f"{self._title.text()}: {sentence}")
+
+    def _show_buttons(self, *, result: bool = False) -> None:
+        self.stop.setVisible(self._running)
+        self.cancel.setVisible(self._running)
+        self.show_result.setVisible(result)
+        self.again.setVisible(not self._running)
+
+    def _copy_command(self) -> None:
+        QGuiApplication.clipboard().setText(self.command.whole)
+
+
+_STAGES = {
+    "starting": "the tool starts the program",
+    "building": "cargo builds the program",
+    "recording": "recording",
+    "stopping": "the program was asked to end",
+    "finishing": "the program has ended, the tool writes what it holds",
+}
+
+
+def _clock(seconds: float) -> str:
+    """00:12.3, 1:02:03."""
+    whole = int(seconds)
+    if whole >= 3600:
+        return f"{whole // 3600}:{whole % 3600 // 60:02d}:{whole % 60:02d}"
+    return f"{whole // 60:02d}:{whole % 60:02d}.{int(seconds * 10) % 10}"
