@@ -151,6 +151,8 @@ class _Reader:
         for block in self.source.line_blocks():
             for line in block:
                 number += 1
+                if not line:
+                    continue
                 # The usual line, without the calls of the general case.
                 stack, _, text = line.rpartition(" ")
                 if (

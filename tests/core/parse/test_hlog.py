@@ -7,6 +7,7 @@ import struct
 import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hdrh.histogram import HdrHistogram
 from hypothesis import given, settings
@@ -62,17 +63,17 @@ def test_times_tags_and_length() -> None:
     assert series.length_s[0] == 1.01
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     values=st.dictionaries(st.integers(0, 3_600_000_000_000), st.integers(1, 2**40), min_size=1, max_size=40),
-    digits=st.integers(1, 5),
+    digits=st.sampled_from([1, 2, 3, 3, 4]),
 )
 def test_counts_are_at_the_positions_of_the_reference(values: dict[int, int], digits: int) -> None:
     reference = HdrHistogram(1, 3_600_000_000_000, digits)
     for value, count in values.items():
         reference.record_value(value, count)
     histogram = decode(reference.encode().decode())
-    counts = [reference.get_count_at_index(i) for i in range(reference.counts_len)]
+    counts = np.frombuffer(reference.counts, np.uint64).tolist()
     assert histogram.counts.tolist() == counts[: len(histogram.counts)]
     assert not any(counts[len(histogram.counts) :])
     low, high = histogram.bounds()
