@@ -6,6 +6,7 @@ those of the main thread alone, so the tasks are summed here, and it knows no pa
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -13,6 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+
+_KERNEL_LISTS_CHILDREN = Path("/proc/self/task", str(os.getpid()), "children").exists()
+"""CONFIG_PROC_CHILDREN, which distributions have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +76,7 @@ class ProcessTree:
         try:
             if self._root is None:
                 self._root = psutil.Process(self.pid)
-            living = [self._root, *self._root.children(recursive=True)]
+            living = [self._root, *_processes(descendants(self.pid))]
             if self._root.status() == psutil.STATUS_ZOMBIE:
                 return None
         except psutil.NoSuchProcess:
@@ -168,10 +172,37 @@ def _task_switches(pid: int) -> dict[tuple[int, int], tuple[int, int]]:
 
 def descendants(pid: int) -> list[int]:
     """The living children of a process and theirs, nearest first. Empty where the process has ended."""
+    found: list[int] = []
+    waiting = [pid]
+    while waiting:
+        children = _children(waiting.pop(0))
+        found += children
+        waiting += children
+    return found
+
+
+def _children(pid: int) -> list[int]:
+    """The kernel's own list. psutil looks at every process of the machine instead, 20 µs each, four times a second."""
+    children: list[int] = []
     try:
-        return [child.pid for child in psutil.Process(pid).children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(ProcessLookupError):  # this thread has just ended
+                children += map(int, (task / "children").read_text().split())
+    except FileNotFoundError:
+        if not _KERNEL_LISTS_CHILDREN:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                return [child.pid for child in psutil.Process(pid).children()]
+    except ProcessLookupError:
+        pass
+    return children
+
+
+def _processes(pids: list[int]) -> list[psutil.Process]:
+    processes: list[psutil.Process] = []
+    for pid in pids:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            processes.append(psutil.Process(pid))
+    return processes
 
 
 def find_target(tool: int, *, profiler: str = "perf") -> int | None:
@@ -185,7 +216,7 @@ def find_target(tool: int, *, profiler: str = "perf") -> int | None:
             process = psutil.Process(pid)
             if not _is_recording(process.cmdline(), profiler):
                 continue
-            for child in process.children():
+            for child in _processes(_children(pid)):
                 if child.name() != f"{profiler}-exec" and child.status() != psutil.STATUS_ZOMBIE:
                     return int(child.pid)
         except (psutil.NoSuchProcess, psutil.ZombieProcess, psutil.AccessDenied):
@@ -220,10 +251,7 @@ class Family:
     """The children that a process has at a moment, to be ended later with it."""
 
     def __init__(self, pid: int) -> None:
-        try:
-            self._children: set[psutil.Process] = set(psutil.Process(pid).children(recursive=True))
-        except psutil.NoSuchProcess:
-            self._children = set()
+        self._children = set(_processes(descendants(pid)))
 
     def add(self, tree: ProcessTree) -> None:
         """The children that were observed before; those of a process that has ended cannot be asked for any more."""

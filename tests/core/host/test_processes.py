@@ -130,6 +130,22 @@ def test_what_ended_children_used_is_kept(program: Program) -> None:
         assert getattr(alone, count) >= getattr(with_child, count)
 
 
+def test_a_kernel_that_does_not_list_children(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    process = program(CHILD)
+    child = int(line(process))
+    assert descendants(process.pid) == [child]
+    read_text = Path.read_text
+
+    def without(self: Path) -> str:
+        if self.name == "children":
+            raise FileNotFoundError(self)
+        return read_text(self)
+
+    monkeypatch.setattr(Path, "read_text", without)
+    monkeypatch.setattr("tailflame.host.processes._KERNEL_LISTS_CHILDREN", False)
+    assert descendants(process.pid) == [child]
+
+
 def test_the_end_of_the_process_is_none(program: Program) -> None:
     process = program("print('ready', flush=True); input()")
     line(process)
