@@ -11,12 +11,13 @@ from tailflame.model import Caution, FrameKind
 from tailflame.model.stacks import Int32
 from tailflame.parse.debug_info import State
 from tailflame.parse.perf_file import PerfFile
-from tailflame.parse.perf_script import PerfSamples
+from tailflame.parse.perf_samples import PerfSamples
 from tailflame.units import count, percent
 
 FEW_SAMPLES = 1000
 _UNRESOLVED_SHARE = 0.05
 _KERNEL_HIDDEN_SHARE = 0.5
+_BROKEN_SHARE = 0.02
 _DEEP_SHARE = 0.01
 _CUT_SHARE = 0.10
 _KERNEL_STACK_LIMIT = 127
@@ -48,6 +49,19 @@ def lost_events(lost: int, samples: int) -> tuple[Caution, ...]:
         Caution(
             f"{count(lost)} of {count(total)} samples were lost ({percent(lost / total)}).",
             "Record with a larger buffer (-m 4M), at a lower frequency, or with a smaller dwarf stack.",
+        ),
+    )
+
+
+def broken_chains(broken: int, samples: int) -> tuple[Caution, ...]:
+    """broken: samples of which only the function on top is known."""
+    if broken <= _BROKEN_SHARE * samples:
+        return ()
+    return (
+        Caution(
+            f"The call chain of {percent(broken / samples)} of the samples is broken: only the function on top is known.",
+            "Build with frame pointers (-C force-frame-pointers=yes, -fno-omit-frame-pointer), or record with"
+            " --call-graph dwarf.",
         ),
     )
 

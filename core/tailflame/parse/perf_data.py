@@ -42,8 +42,12 @@ class PerfData:
         with _plain(source) as path:
             file = replace(read_perf_file(path), path=source.path)
             with _whole(file, path, source) as readable:
-                reader, ended, _ = run_script(
-                    readable, fields=fields_for(file.header.fields), watch=lambda text: _report(source, file, text)
+                carried = file.header.fields
+                reader, ended = run_script(
+                    readable,
+                    fields=fields_for(carried),
+                    has_chains=not carried or "CALLCHAIN" in carried,
+                    watch=lambda text: _report(source, file, text),
                 )
         return _recording(source, file, reader, ended)
 
@@ -64,6 +68,7 @@ def _recording(source: Source, file: PerfFile, reader: PerfText, ended: Ended) -
         )
     warnings += perf_cautions.of_file(file, len(reader))
     warnings += perf_cautions.few_samples(len(reader))
+    warnings += perf_cautions.broken_chains(reader.completed, len(reader))
     warnings += perf_cautions.of_samples(found, unwound="STACK_USER" in header.fields)
     warnings += _of_owner(source.path)
     warnings += reader.cautions()

@@ -53,12 +53,12 @@ def perf_program() -> str:
     return found
 
 
-def script_argv(perf: str, path: Path, fields: Iterable[str]) -> list[str]:
+def script_argv(perf: str, path: Path, fields: Iterable[str], *more: str) -> list[str]:
     """-f: perf refuses a file of another user, which guards against reading what somebody else planted; the user has
     chosen this one."""
     return [
         *(perf, "script", "-f", "-i", str(path), "--no-inline", "--ns", "--max-stack", str(_MAX_STACK)),
-        *("--show-mmap-events", "--show-lost-events", "-F", ",".join(fields)),
+        *(*more, "-F", ",".join(fields)),
     ]
 
 
@@ -68,30 +68,38 @@ def fields_for(carried: frozenset[str]) -> tuple[str, ...]:
 
 
 def run_script(
-    path: Path, *, fields: Sequence[str], watch: Callable[[PerfText], None]
-) -> tuple[PerfText, Ended, tuple[str, ...]]:
-    """What perf script prints of a file: the reader that took it in (not yet finished), how perf ended, its argv.
+    path: Path, *, fields: Sequence[str], has_chains: bool, watch: Callable[[PerfText], None]
+) -> tuple[PerfText, Ended]:
+    """What perf script prints of a file: the reader that took it in (not yet finished), and how perf ended.
 
-    watch: called at least ten times a second; what it raises (Cancelled) kills perf.
-    Raises ToolMissing, and ToolFailed where perf is killed or cannot be started.
+    has_chains: whether the samples were recorded with call chains. watch: called at least ten times a second; what it
+    raises (Cancelled) kills perf. Raises ToolMissing, and ToolFailed where perf is killed or cannot be started.
     """
     perf = perf_program()
     asked = list(fields)
     while True:
-        argv = script_argv(perf, path, asked)
         reader = PerfText(keep_addresses=True)
+        argv = script_argv(perf, path, asked, "--show-mmap-events", "--show-lost-events")
         ended = _run(argv, reader, watch)
         refused = _REFUSED.search(ended.complaints)
-        if ended.code and refused and refused[1] in asked:
-            asked.remove(refused[1])
-            continue
-        if ended.code < 0:
-            raise ToolFailed(
-                f"perf script was killed by signal {-ended.code} while it read {path}.",
-                advice="Signal 9 often means that memory ran out: close other programs, or record for less long.",
-                details=ended.complaints,
-            )
-        return reader, ended, tuple(argv)
+        if not ended.code or refused is None or refused[1] not in asked:
+            break
+        asked.remove(refused[1])
+    if ended.code < 0:
+        raise ToolFailed(
+            f"perf script was killed by signal {-ended.code} while it read {path}.",
+            advice="Signal 9 often means that memory ran out: close other programs, or record for less long.",
+            details=ended.complaints,
+        )
+    if has_chains and reader.bare_threads and "time" in asked:
+        # perf script discards a chain with an impossible address in it, as code without frame pointers leaves them,
+        # and the function on top with it; perf report counts that. Without chains (-G) perf script shows it too.
+        tops = PerfText(keep_addresses=True)
+        threads = ",".join(map(str, sorted(reader.bare_threads)))
+        argv = script_argv(perf, path, [f for f in asked if f != "period"], "-G", "--tid", threads)
+        _run(argv, tops, lambda _: watch(reader))
+        reader.complete(tops.finish())
+    return reader, ended
 
 
 def _run(argv: Sequence[str], reader: PerfText, watch: Callable[[PerfText], None]) -> Ended:

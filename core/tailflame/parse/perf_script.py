@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import codecs
 from array import array
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from tailflame.errors import ParseError
-from tailflame.model import NONE, Caution, Event, Recording, SampleTable, StackProfile, StackTable, Thread
+from tailflame.model import NONE, Caution, FrameKind, Recording, SampleTable, Thread
 from tailflame.model.stacks import readonly
 from tailflame.parse.perf_chains import Chains, is_bare_frame, is_below
-from tailflame.parse.perf_frames import PerfFrame, frame_table, frames_of
+from tailflame.parse.perf_frames import frames_of
 from tailflame.parse.perf_header import event_of, from_comments
 from tailflame.parse.perf_records import Header, RecordLines, header_of, nanoseconds
+from tailflame.parse.perf_samples import PerfSamples
 from tailflame.parse.registry import NO
 from tailflame.parse.source import Source, decode_head, encoding_of
 
@@ -37,39 +37,6 @@ def _is_of_hash(line: str) -> bool:
     return header is not None and header.tid != NONE and header.time_ns != NONE
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PerfSamples:
-    """What a text of `perf script` holds. `frames` are numbered as `stacks.frame` has them."""
-
-    frames: tuple[PerfFrame, ...]
-    stacks: StackTable
-    samples: SampleTable
-    threads: tuple[Thread, ...]
-    events: tuple[Event, ...]
-
-    def ordered(self, names: Iterable[str]) -> PerfSamples:
-        """The same with the events in the order of `names`, as they were asked for, and not as they came."""
-        wanted = {name: place for place, name in enumerate(names)}
-        order = sorted(range(len(self.events)), key=lambda i: wanted.get(self.events[i].name, len(wanted)))
-        place = np.argsort(order).astype(np.int32)
-        event = readonly(place[self.samples.event], np.int32)
-        return replace(
-            self,
-            events=tuple(self.events[i] for i in order),
-            samples=replace(self.samples, event=event),
-        )
-
-    def profile(self) -> StackProfile:
-        return StackProfile(
-            frames=frame_table(self.frames),
-            stacks=self.stacks,
-            samples=self.samples,
-            threads=self.threads,
-            events=self.events,
-            in_time_order=True,
-        )
-
-
 @dataclass(slots=True)
 class PerfText:
     """Reads the text piece by piece: `feed` it, then `finish`.
@@ -84,6 +51,8 @@ class PerfText:
     records: RecordLines = field(default_factory=RecordLines)
     ignored: int = 0
     first_ignored: str = ""
+    completed: int = 0
+    """Samples whose call chain perf discarded, and that got their function on top back."""
 
     _decoder: codecs.IncrementalDecoder | None = None
     _rest: str = ""
@@ -97,6 +66,8 @@ class PerfText:
     """By a header's text before the time: (thread, cpu, root frame, chains known below that root)."""
     _headers: dict[str, Header] = field(default_factory=dict)
     """Headers without a time, which are the same for many samples."""
+    _bare: array[int] = field(default_factory=lambda: array("i"))
+    """Rows of samples without a single frame."""
     _waiting: dict[tuple[int, str], list[tuple[int, int, list[int]]]] = field(default_factory=dict)
     """Samples whose user frames are still to come, by (tid, cookie): (row, root frame, kernel frames)."""
 
@@ -118,6 +89,30 @@ class PerfText:
     def latest_ns(self) -> int:
         """Time of the sample that was read last; -1 where it is not known."""
         return self._time[-1] if self._time else NONE
+
+    @property
+    def bare_threads(self) -> frozenset[int]:
+        """Ids of the threads that have samples without a single frame."""
+        ids = [thread.tid for thread in self._threads]
+        return frozenset(ids[self._thread[row]] for row in self._bare if self._thread[row] != NONE)
+
+    def complete(self, tops: PerfSamples) -> None:
+        """Gives samples without frames the one that the same sample has in `tops`."""
+        rows = tops.samples
+        known = {
+            (tops.threads[thread].tid, time, tops.events[event].name): tops.frames[tops.stacks.frame[stack]]
+            for thread, time, event, stack in zip(
+                *(column.tolist() for column in (rows.thread, rows.time_ns, rows.event, rows.stack)), strict=True
+            )
+            if stack >= 0
+        }
+        threads, events = list(self._threads), list(self._events)
+        for row in self._bare:
+            thread = threads[self._thread[row]]
+            top = known.get((thread.tid, self._time[row], events[self._event[row]]))
+            if top is not None and top.kind is not FrameKind.OTHER:
+                self._stack[row] = self._chains.add([self._chains.frame(top)], self._chains.root(thread.name))
+                self.completed += 1
 
     def feed(self, data: bytes) -> None:
         if self._decoder is None:
@@ -221,6 +216,8 @@ class PerfText:
             time = nanoseconds(header[who + 1 : colon])
         except ValueError:
             return False
+        if not body:
+            self._bare.append(len(self))
         if period:
             self._with_period.add(event)
         self._append(stack, float(period or 1), time, thread, cpu, event)
@@ -287,6 +284,8 @@ class PerfText:
         stack = self._chains.stack(body, root)
         if stack < 0:
             return False
+        if not body and not cookie:
+            self._bare.append(len(self))
         if cookie:
             inner = self._chains.parsed(body) or []
             self._waiting.setdefault((header.tid, cookie), []).append((len(self), root, inner))

@@ -24,7 +24,7 @@ from tailflame.model.stacks import Int32, readonly
 from tailflame.parse.debug_info import DebugInfo, Line, State, build_id_of_unchanged, open_debug_info
 from tailflame.parse.perf_frames import PerfFrame
 from tailflame.parse.perf_records import Mapping
-from tailflame.parse.perf_script import PerfSamples
+from tailflame.parse.perf_samples import PerfSamples
 
 _REPORT_EVERY = 1_000
 _DEMANGLE_TIMEOUT_S = 60

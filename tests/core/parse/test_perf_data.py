@@ -216,8 +216,31 @@ def test_a_field_that_perf_refuses_is_left_out(fake_perf: Path, tmp_path: Path) 
         "    sys.exit(\"Samples for 'cpu-clock' event do not have PERIOD set. Cannot print 'period' field.\")\n"
         "print('t 7/7 1.500000: cpu-clock: \\n\\t 12 f+0x1 (/x)\\n')\n",
     )
-    reader, ended, argv = perf_run.run_script(FOLDER / "fp.data", fields=("comm", "period", "ip"), watch=lambda _: None)
-    assert (len(reader), ended.code, argv[-1]) == (1, 0, "comm,ip")
+    reader, ended = perf_run.run_script(
+        FOLDER / "fp.data", fields=("comm", "period", "ip"), has_chains=True, watch=lambda _: None
+    )
+    assert (len(reader), ended.code) == (1, 0)
+
+
+def test_a_chain_that_perf_discards_keeps_its_top(fake_perf: Path) -> None:
+    write(
+        fake_perf,
+        "import sys\n"
+        "if '-G' in sys.argv:\n"
+        "    assert sys.argv[sys.argv.index('--tid') + 1] == '7'\n"
+        "    print('t 7/7 1.500000000: cpu-clock:      559870d9f278 g+0x1 (/x)')\n"
+        "    print('t 7/7 1.600000000: cpu-clock:      559870d9f278 h+0x1 (/x)')\n"
+        "else:\n"
+        "    print('t 7/7 1.500000000:  5 cpu-clock: \\n')\n"
+        "    print('t 7/7 1.600000000:  5 cpu-clock: \\n\\t 12 f+0x1 (/x)\\n')\n"
+        "    print('t 7/7 1.700000000:  5 cpu-clock: \\n')\n",
+    )
+    recording = load(FOLDER / "fp.data")
+    assert any("call chain of 33.3% of the samples is broken" in caution.text for caution in recording.warnings)
+    profile = profile_of(recording)
+    tops = [profile.frames.name_of(int(profile.stacks.frame[stack])) for stack in profile.samples.stack]
+    assert tops == ["g", "f", "t"]
+    assert profile.total(weight=Weight.PERIOD) == 15
 
 
 def test_a_cancel_is_heard_while_perf_is_silent(fake_perf: Path, tmp_path: Path) -> None:

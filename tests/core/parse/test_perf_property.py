@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from tailflame.model import FrameKind, StackProfile
 from tailflame.parse.perf_frames import PerfFrame
 from tailflame.parse.perf_records import nanoseconds
-from tailflame.parse.perf_script import PerfSamples, PerfText
+from tailflame.parse.perf_samples import PerfSamples
+from tailflame.parse.perf_script import PerfText
 
 EVENTS = ("cpu-clock", "cycles:uppp", "sched:sched_switch", "cpu/event=0x3c,umask=0x1/", "L1-dcache-load-misses")
 

@@ -19,7 +19,8 @@ from tailflame.model.stacks import readonly
 from tailflame.parse import debug_info
 from tailflame.parse.debug_info import State, open_debug_info
 from tailflame.parse.perf_records import Mapping
-from tailflame.parse.perf_script import PerfSamples, PerfText
+from tailflame.parse.perf_samples import PerfSamples
+from tailflame.parse.perf_script import PerfText
 from tailflame.parse.symbols import _demangled, _regrown, refine
 
 SPIN = DATA / "perf" / "6.1.187" / "spin"
