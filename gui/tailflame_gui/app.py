@@ -103,6 +103,7 @@ async def _run(app: QApplication, args: argparse.Namespace, log_file: Path | Non
     parts = wiring.build()
     window, controller = parts.window, parts.controller
     ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    collector = tasks.Collector()
     catcher = _Catcher(controller.fail, log_file)
     catcher.install(asyncio.get_running_loop())
     closer = _Closer(parts, ended)
@@ -124,6 +125,7 @@ async def _run(app: QApplication, args: argparse.Namespace, log_file: Path | Non
     finally:
         catcher.remove()
         await tasks.close()
+        collector.stop()
 
 
 async def _photograph(parts: wiring.Parts, out: Path, closer: _Closer) -> None:

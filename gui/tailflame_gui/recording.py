@@ -48,7 +48,6 @@ class RecordController(QObject):
         self._controller = controller
         self._recorder: Recorder | None = None
         self._task: asyncio.Task[Any] | None = None
-        self._last: tuple[Target, Tool[Any], Any] | None = None
         self._asked = ""
         self._outputs: list[OutputRow] = []
         self._samples: list[ProcessSample] = []
@@ -62,10 +61,6 @@ class RecordController(QObject):
     def running(self) -> bool:
         return self._task is not None
 
-    @property
-    def can_repeat(self) -> bool:
-        return self._last is not None and not self.running
-
     def start_recording(self, target: Target, tool: Tool[Any], options: Any) -> None:
         """Records in a new session of the library. While one runs, another is refused with a notice."""
         if self.running:
@@ -73,9 +68,7 @@ class RecordController(QObject):
                 StoreError("A recording is running already.", advice="Stop or cancel it first, at the bottom line.")
             )
             return
-        self._last = (target, tool, options)
         self._asked = ""
-        self._controller.remember(lambda settings: settings.remembering(target.binary))
         self._controller.state.set_recording(True)
         self._task = tasks.spawn(
             self._record(target, tool, options),
@@ -83,11 +76,6 @@ class RecordController(QObject):
             on_error=self._failed,
             on_cancel=self._over,
         )
-
-    def record_again(self) -> None:
-        """Once more with the same target, tool and options."""
-        if self._last is not None:
-            self.start_recording(*self._last)
 
     def stop_recording(self) -> None:
         """Politely: what was recorded is kept and opens."""

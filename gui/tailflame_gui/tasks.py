@@ -7,15 +7,17 @@ Nothing here touches a widget.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import queue
 import threading
 import time
 import traceback
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future as WorkFuture
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
-from typing import Any, TypeAlias, TypeVar
+from functools import partial
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import qasync
 import shiboken6
@@ -32,6 +34,7 @@ Failure: TypeAlias = Callable[[TailflameError], None]
 
 _WORKERS = 4
 _REFRESH_MS = 50
+_COLLECT_MS = 500
 
 
 class JobState(StrEnum):
@@ -39,6 +42,29 @@ class JobState(StrEnum):
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
+
+
+class Token:
+    """What a job shares with the thread that works for it; no Qt object ever goes there."""
+
+    __slots__ = ("_cancelled", "fraction")
+
+    def __init__(self) -> None:
+        self._cancelled = threading.Event()
+        self.fraction: float | None = None
+
+    @property
+    def cancelled(self) -> bool:
+        return self._cancelled.is_set()
+
+    def cancel(self) -> None:
+        self._cancelled.set()
+
+    def progress(self, fraction: float) -> None:
+        """For the work: says how far it is, or raises Cancelled."""
+        if self._cancelled.is_set():
+            raise Cancelled()
+        self.fraction = min(max(fraction, 0.0), 1.0)
 
 
 class Job(QObject):
@@ -62,14 +88,12 @@ class Job(QObject):
         super().__init__()
         self.title = title
         self.detail = ""
-        self.fraction: float | None = None
-        """None where the end cannot be told."""
+        self.token = Token()
         self.state = JobState.RUNNING
         self.cancellable = cancellable
         self.started_at = time.monotonic()
         self.stop = stop
         """Ends it politely and keeps what there is; None where there is no such thing."""
-        self._cancelled = threading.Event()
         self._on_cancel: list[Callable[[], None]] = []
 
     @property
@@ -77,30 +101,29 @@ class Job(QObject):
         return self.state is JobState.RUNNING
 
     @property
+    def fraction(self) -> float | None:
+        """The share done; None where the end cannot be told."""
+        return self.token.fraction
+
+    @property
     def cancelled(self) -> bool:
-        return self._cancelled.is_set()
+        return self.token.cancelled
 
     def cancel(self) -> None:
         """Asks the work to stop and forgets its result; what waits for it goes on at once."""
-        if not self.running or self._cancelled.is_set():
+        if not self.running or self.cancelled:
             return
-        self._cancelled.set()
+        self.token.cancel()
         for call in tuple(self._on_cancel):
             call()
 
     def on_cancel(self, call: Callable[[], None]) -> None:
         self._on_cancel.append(call)
 
-    def progress(self, fraction: float) -> None:
-        """For the work, in its thread: says how far it is, or raises Cancelled."""
-        if self._cancelled.is_set():
-            raise Cancelled()
-        self.fraction = min(max(fraction, 0.0), 1.0)
-
     def say(self, detail: str, *, fraction: float | None = None) -> None:
         """A line beside the title: "48,210 samples  3.1 MB"."""
         if (detail, fraction) != (self.detail, self.fraction):
-            self.detail, self.fraction = detail, fraction
+            self.detail, self.token.fraction = detail, fraction
             self.changed.emit()
 
     def end(self, state: JobState) -> None:
@@ -162,34 +185,77 @@ class JobList(QObject):
             self.changed.emit()
 
 
+class _Work(Generic[T]):
+    """One piece of work on its way to a thread and back.
+
+    What it captured and what it gave may be Qt objects' last references, and those must die in the window's
+    thread: so the thread keeps nothing of it, and `_finish`, in the window's loop, lets go of everything.
+    """
+
+    def __init__(self, call: Callable[[], T], loop: asyncio.AbstractEventLoop) -> None:
+        self._call: Callable[[], T] | None = call
+        self._loop = loop
+        self._value: T | None = None
+        self._error: BaseException | None = None
+        self.answer: asyncio.Future[T] = loop.create_future()
+
+    def run(self) -> None:
+        """In a worker thread."""
+        self._try()
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._finish)
+
+    def _try(self) -> None:
+        assert self._call is not None
+        try:
+            self._value = self._call()
+        except BaseException as error:  # noqa: BLE001 - whoever waits gets it
+            self._error = error
+
+    def _finish(self) -> None:
+        """In the window's loop."""
+        _workers.done(self)
+        value, error = self._value, self._error
+        self._call = self._value = self._error = None
+        if self.answer.done():
+            return
+        if error is not None:
+            self.answer.set_exception(error)
+        else:
+            self.answer.set_result(value)  # type: ignore[arg-type]
+
+
 class _Workers:
-    """The threads, made when first needed."""
+    """The threads, made when first needed. Daemons: a reader that hears no cancel does not hold up the end."""
 
     def __init__(self) -> None:
-        self._pool: ThreadPoolExecutor | None = None
-        self._at_work: list[WorkFuture[Any]] = []
+        self._queue: queue.SimpleQueue[_Work[Any]] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._at_work: set[_Work[Any]] = set()
 
     @property
     def busy(self) -> int:
         """Pieces of work that are not finished."""
-        self._forget_finished()
         return len(self._at_work)
 
-    def _forget_finished(self) -> None:
-        self._at_work = [future for future in self._at_work if not future.done()]
+    def submit(self, call: Callable[[], T]) -> asyncio.Future[T]:
+        """Runs `call` in a thread; call it in the window's loop."""
+        work = _Work(call, asyncio.get_running_loop())
+        self._at_work.add(work)
+        self._queue.put(work)
+        if len(self._threads) < min(_WORKERS, len(self._at_work)):
+            name = f"tailflame-worker-{len(self._threads)}"
+            thread = threading.Thread(target=self._serve, name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        return work.answer
 
-    def submit(self, work: Callable[[], T]) -> WorkFuture[T]:
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="tailflame-worker")
-        self._forget_finished()
-        future = self._pool.submit(work)
-        self._at_work.append(future)
-        return future
+    def done(self, work: _Work[Any]) -> None:
+        self._at_work.discard(work)
 
-    def shut_down(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            self._pool = None
+    def _serve(self) -> None:
+        while True:
+            self._queue.get().run()
 
 
 _workers = _Workers()
@@ -248,33 +314,30 @@ async def in_thread(work: Callable[[Progress], T], *, job: Job | None = None) ->
     result is dropped.
     """
     loop = asyncio.get_running_loop()
-    ghost = job or Job("", cancellable=False)
-    submitted = _workers.submit(lambda: work(ghost.progress))
-    answer: asyncio.Future[T] = asyncio.wrap_future(submitted, loop=loop)
+    token = job.token if job is not None else Token()
+    answer = _workers.submit(partial(work, token.progress))
     given_up: asyncio.Future[None] = loop.create_future()
 
     def give_up() -> None:
         if not given_up.done():
             given_up.set_result(None)
 
-    ghost.on_cancel(give_up)
+    if job is not None:
+        job.on_cancel(give_up)
     waited: set[asyncio.Future[Any]] = {answer, given_up}
     try:
         await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
-        if ghost.cancelled:
+        if token.cancelled:
             raise Cancelled()
         return answer.result()
     finally:
         given_up.cancel()
         if not answer.done():
-            ghost._cancelled.set()
-            answer.add_done_callback(_seen)
-
-
-def _seen(future: asyncio.Future[Any]) -> None:
-    """Nobody waits any more: what the thread ended with is of no interest, but has to be looked at."""
-    if not future.cancelled():
-        future.exception()
+            token.cancel()
+            answer.cancel()
+        elif not answer.cancelled():
+            # Cancelled in the same moment: what it ended with is of no interest, but has to be looked at.
+            answer.exception()
 
 
 async def run_job(job: Job, work: Callable[[Progress], T]) -> T:
@@ -357,6 +420,39 @@ def adopt(loop: qasync.QEventLoop) -> None:
     loop.set_default_executor(ThreadPoolExecutor(_WORKERS, thread_name_prefix="tailflame-worker-loop"))
 
 
+class Collector(QObject):
+    """Collects Python's cyclic garbage in the window's thread alone.
+
+    Qt objects that only a cycle holds would otherwise be destroyed by whichever thread happens to allocate, a
+    parsing one above all, and crash. The oldest generation, which takes long, waits until no thread works.
+    """
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        gc.disable()
+        self._timer = QTimer(self)
+        self._timer.setInterval(_COLLECT_MS)
+        self._timer.timeout.connect(self.collect)
+        self._timer.start()
+
+    def collect(self) -> None:
+        """What Python would have collected by now."""
+        young, middle, old = gc.get_count()
+        threshold = gc.get_threshold()
+        if young <= threshold[0]:
+            return
+        if old > threshold[2] and at_rest():
+            gc.collect(2)
+        elif middle > threshold[1]:
+            gc.collect(1)
+        else:
+            gc.collect(0)
+
+    def stop(self) -> None:
+        self._timer.stop()
+        gc.enable()
+
+
 def busy_workers() -> int:
     """Threads that work now."""
     return _workers.busy
@@ -368,9 +464,8 @@ def at_rest() -> bool:
 
 
 async def close() -> None:
-    """Ends every task and lets the threads go; for the end of the program."""
+    """Ends every task; for the end of the program."""
     pending = [task for task in _tasks if task is not asyncio.current_task()]
     for task in pending:
         task.cancel()
     await asyncio.gather(*pending, return_exceptions=True)
-    _workers.shut_down()

@@ -27,6 +27,9 @@ from pytestqt.qtbot import QtBot
 
 from tailflame_gui import tasks, theme, wiring
 
+_TESTS = pytest.StashKey[int]()
+_COLLECT_EVERY = 10
+
 
 def pytest_configure(config: pytest.Config) -> None:
     headless = os.environ["QT_QPA_PLATFORM"].startswith(("offscreen", "minimal", "vnc"))
@@ -61,6 +64,18 @@ def loop(_session_loop: qasync.QEventLoop) -> Iterator[qasync.QEventLoop]:
 @pytest.fixture(autouse=True, scope="session")
 def _themed(qapp: QApplication) -> None:
     theme.install(qapp, theme.Mode.LIGHT)
+
+
+@pytest.fixture(autouse=True)
+def _collected_here(request: pytest.FixtureRequest) -> Iterator[None]:
+    """As tasks.Collector does in the window: cyclic garbage of Qt objects must not be collected in a worker thread."""
+    gc.disable()
+    yield
+    collected = request.session.stash.setdefault(_TESTS, 0) + 1
+    request.session.stash[_TESTS] = collected
+    if collected % _COLLECT_EVERY == 0:
+        gc.collect()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

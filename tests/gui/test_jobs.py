@@ -37,7 +37,7 @@ def test_a_job_is_shown_with_its_progress_and_leaves(jobs: JobList, bar: JobBar,
     assert bar.text == "Reading perf.data"
     line = bar._lines[0]
     assert not line._bar.isVisible(), "where the end cannot be told there is no bar"
-    job.progress(0.42)
+    job.token.progress(0.42)
     qtbot.waitUntil(lambda: line._percent.text() == "42%")
     assert (line._bar.value(), line._bar.isVisible()) == (420, True)
     job.end(JobState.DONE)

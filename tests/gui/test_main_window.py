@@ -124,7 +124,7 @@ def test_a_tab_shows_its_progress_then_its_failure(parts: Parts, qtbot: QtBot) -
     parts.state.results.add(result)
     page = parts.window.results.page
     assert isinstance(page, LoadingPage)
-    job.progress(0.25)
+    job.token.progress(0.25)
     qtbot.waitUntil(lambda: page._percent.text() == "25%")
     result.failed(ParseError("big.data ends too soon.", source="big.data", advice="Copy it anew.", details="at byte 3"))
     failed = parts.window.results.page
@@ -154,7 +154,7 @@ def test_actions_are_on_only_where_they_mean_something(parts: Parts) -> None:
     def on(*names: str) -> list[bool]:
         return [parts.actions[name].isEnabled() for name in names]
 
-    assert on("pin", "unpin", "compare_baseline", "export_svg", "stop", "record_again") == [False] * 6
+    assert on("pin", "unpin", "compare_baseline", "export_svg", "stop", "cancel") == [False] * 6
     opened(parts, "one", baseline=False)
     assert on("pin", "unpin", "compare_baseline", "export_svg") == [True, False, True, True]
     opened(parts, "two", baseline=True)
