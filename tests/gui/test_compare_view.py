@@ -291,7 +291,21 @@ def test_the_theme_is_followed(qtbot: QtBot) -> None:
     theme.set_mode(theme.Mode.DARK)
     settle(qtbot, view)
     assert view.picture is not light
+    assert view.left.scene is not None
     assert not np.array_equal(view.picture.union.colors.palette, light.union.colors.palette)
+
+
+def test_other_colours_leave_the_view_where_it_is(qtbot: QtBot) -> None:
+    view = view_of(qtbot)
+    assert view.left.scene is not None
+    view.left.zoom_to_box(view.left.scene.box_of_function("run"))
+    view.search.field.setText("risk")
+    scene, window = view.right.scene, view.right.camera.window
+    view.colors.setCurrentIndex(0)
+    settle(qtbot, view)
+    assert view.right.scene is scene
+    assert view.right.camera.window == window
+    assert view.right.matches is not None
 
 
 # panes, events, states

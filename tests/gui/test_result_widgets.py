@@ -56,10 +56,15 @@ def test_a_symbol_gives_up_its_path_first(qtbot: QtBot) -> None:
     assert (path + tail, offset > 0) == (name, True)
     path, tail, _offset = writer.fitted(name, 260)
     assert path.startswith("…") and tail == "OrderBook::match_order"
-    path, tail, offset = writer.fitted(name, 90)
+    path, tail, offset = writer.fitted(name, 110)
     assert (path, offset) == ("", 0)
-    assert "…" in tail
-    assert writer.width(name, 90) <= 90
+    assert tail == "match_order"
+    assert writer.fitted(name, 60)[1].startswith("match"), "at last the function's own name is cut"
+    assert writer.width(name, 60) <= 60
+    boxed = "<alloc::boxed::Box<F, A> as core::ops::FnOnce<()>>::call_once"
+    assert writer.fitted(boxed, 120)[1] == "call_once"
+    closure = writer.fitted("engine::run::step_by_step::{{closure}}", 160)[1]
+    assert closure.startswith("…") and closure.endswith("step::{{closure}}")
 
 
 @pytest.mark.parametrize(

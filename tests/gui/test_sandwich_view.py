@@ -58,6 +58,12 @@ def test_callers_and_self_add_up(qtbot: QtBot) -> None:
     assert view.callees._body.currentIndex() == 1, "a leaf says that it calls nothing"
 
 
+def test_digits_are_those_of_the_whole_view(qtbot: QtBot) -> None:
+    view = view_of(qtbot, "rare", profile("main;rare;leaf 3\nmain;rare 5\nmain;work 9992"))
+    assert listed(view.callees) == [("leaf", "<0.1")]
+    assert listed(view.callers) == [("main", "0.1")]
+
+
 def test_recursion_counts_once(qtbot: QtBot) -> None:
     view = view_of(qtbot, "f", profile("main;f;f;g 600\nmain;f 400"))
     assert view.figures.text() == "self 40.0%  400 samples    total 100.0%  1,000 samples"

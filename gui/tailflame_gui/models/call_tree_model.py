@@ -62,7 +62,7 @@ class CallTreeModel(QAbstractItemModel):
         self._shown: tuple[int, ...] = tuple(range(len(self._columns)))
         self._sorted = (TOTAL, Qt.SortOrder.DescendingOrder)
         self._marked: Bool | None = None
-        self._whole = 0.0
+        self._whole = self._samples = 0.0
 
     @property
     def tree(self) -> CallTree | None:
@@ -72,11 +72,20 @@ class CallTreeModel(QAbstractItemModel):
     def columns(self) -> tuple[Column, ...]:
         return self._columns
 
-    def set_tree(self, tree: CallTree, *, measure: Measure, inverted: bool = False, whole: float | None = None) -> None:
-        """Shows `tree`; shares are of `whole`, the tree's own total if None."""
+    def set_tree(
+        self,
+        tree: CallTree,
+        *,
+        measure: Measure,
+        inverted: bool = False,
+        whole: float | None = None,
+        samples: float | None = None,
+    ) -> None:
+        """Shows `tree`; shares are of `whole`, which `samples` stand for; of the tree's own total if None."""
         self.beginResetModel()
         self._tree, self._measure = tree, measure
         self._whole = tree.total if whole is None else whole
+        self._samples = tree.total_samples if samples is None else samples
         every = _columns(measure, inverted=inverted, title=self._title)
         left_out = set()
         if inverted:  # every leaf's weight is its own: there is nothing to tell apart
@@ -286,11 +295,11 @@ class CallTreeModel(QAbstractItemModel):
             case 0:
                 return tree.name(node)
             case 1:
-                return share_text(self._share(tree.total_weight[node]), tree.total_samples)
+                return share_text(self._share(tree.total_weight[node]), self._samples)
             case 2:
                 return self._measure.text(float(tree.total_weight[node]))
             case 3:
-                return share_text(self._share(tree.self_weight[node]), tree.total_samples)
+                return share_text(self._share(tree.self_weight[node]), self._samples)
             case 4:
                 return self._measure.text(float(tree.self_weight[node]))
             case 5:

@@ -58,6 +58,7 @@ class Drawn:
 class ComparePicture:
     """The two sides and the union, as asked."""
 
+    comparison: Comparison
     before: Drawn
     after: Drawn
     union: Drawn
@@ -132,7 +133,7 @@ def draw_comparison(comparison: Comparison, *, scale: Scale, side_colors: SideCo
         else:
             colors = color_tree(side, ColorBy(side_colors.value), tokens)
         sides.append(_ready(scene, colors))
-    return ComparePicture(sides[0], sides[1], _ready(union, change_colors), scale, side_colors)
+    return ComparePicture(comparison, sides[0], sides[1], _ready(union, change_colors), scale, side_colors)
 
 
 def _ready(scene: FlameScene, colors: FlameColors) -> Drawn:

@@ -7,9 +7,11 @@ from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QSplitter, QStackedLayout, QToolButton, QWidget
 
 from tailflame.analyse.diff import Comparison, Scale, compare
+from tailflame.analyse.noise import LEVEL
 from tailflame.analyse.reading import cautions
 from tailflame.errors import TailflameError
 from tailflame.model import Caution, Recording, StackProfile, Weight
+from tailflame.units import count, percent
 from tailflame_gui import tasks, theme
 from tailflame_gui.models.compared import (
     ComparePicture,
@@ -22,7 +24,7 @@ from tailflame_gui.models.figures import measure
 from tailflame_gui.models.scope import weight_label, weights_of
 from tailflame_gui.selection import Selection
 from tailflame_gui.views.delta_view import DeltaView
-from tailflame_gui.views.result_view import head_of
+from tailflame_gui.views.result_view import head_of, moment
 from tailflame_gui.widgets.busy_line import BusyLine
 from tailflame_gui.widgets.caution_lines import CautionLines
 from tailflame_gui.widgets.empty_state import EmptyState
@@ -86,6 +88,11 @@ class CompareView(QWidget):
     @property
     def after(self) -> Recording | None:
         return self._sides[1]
+
+    @property
+    def busy(self) -> bool:
+        """True while it compares or draws: what is shown is about to change."""
+        return self._comparing.busy or self._drawing.busy
 
     def set_recordings(
         self,
@@ -154,7 +161,7 @@ class CompareView(QWidget):
             _toggle("layers-2", "Difference: show or hide (Ctrl+2)"),
             _toggle("table-2", "Table of changes: show or hide (Ctrl+3)"),
         )
-        self.busy = BusyLine()
+        self.busy_line = BusyLine()
         self.empty = EmptyState(
             "git-compare",
             "No baseline to compare with",
@@ -221,7 +228,7 @@ class CompareView(QWidget):
         page.addLayout(head)
         page.addWidget(hairline())
         page.addLayout(bar)
-        page.addWidget(self.busy)
+        page.addWidget(self.busy_line)
         page.addWidget(self.splitter, 1)
         content.setLayout(page)
         self._pages = QStackedLayout()
@@ -323,7 +330,8 @@ class CompareView(QWidget):
     def _compared(self, comparison: Comparison) -> None:
         self.comparison = comparison
         self.verdict.set_verdicts(verdicts_of(comparison))
-        self.test.set_text(f"Test: {comparison.test}")
+        level = percent(LEVEL, digits=0)
+        self.test.set_text(f"Beyond noise: marked at a family-wise level of {level}. {comparison.test}")
         self.test.setToolTip(comparison.test)
         profiles = self._profiles()
         assert profiles is not None
@@ -350,13 +358,18 @@ class CompareView(QWidget):
         self._drawing.ask(work, self._show, name="draw the comparison", on_error=self._failed)
 
     def _show(self, picture: ComparePicture) -> None:
-        self.picture = picture
+        old, self.picture = self.picture, picture
+        # Other colours of the same boxes: what is in view stays where it is.
+        recolored = old is not None and old.scale is picture.scale and old.comparison is picture.comparison
         drawn: tuple[tuple[FlameGraph, Drawn], ...] = (
             (self.left, picture.before),
             (self.right, picture.after),
             (self.union, picture.union),
         )
         for graph, one in drawn:
+            if recolored:
+                graph.set_colors(one.colors, boxes=one.boxes)
+                continue
             graph.set_scene(one.scene, boxes=one.boxes)
             if self.selection.function:
                 graph.select_function(self.selection.function)
@@ -367,7 +380,7 @@ class CompareView(QWidget):
             title.set_text(f"{card.word}  ·  {one.scene.total}{whole}")
         self.legend.set_colors(picture.before.colors)
         self.union_legend.set_colors(picture.union.colors)
-        if self.search.pattern:
+        if self.search.pattern and not recolored:
             self._search(self.search.pattern, self.search.ignore_case)
 
     def _failed(self, error: TailflameError) -> None:
@@ -390,7 +403,7 @@ class CompareView(QWidget):
         self.cautions.set_cautions(lines)
 
     def _tell_busy(self) -> None:
-        self.busy.set_busy(self._comparing.busy or self._drawing.busy)
+        self.busy_line.set_busy(self.busy)
 
     def _tell_history(self) -> None:
         camera = self.links.last.camera
@@ -471,9 +484,12 @@ class _SideCard(QWidget):
         self.setLayout(line)
 
     def set_recording(self, recording: Recording, *, title: str, commit: str) -> None:
-        name, facts = head_of(recording, title=title, commit=commit)
-        machine = recording.meta.machine.hostname
+        name, every = head_of(recording, title=title, commit=commit)
+        meta, profile = recording.meta, recording.profile
+        when = moment(meta.started_at) if meta.started_at is not None else ""
+        samples = f"{count(profile.total())} samples" if profile is not None else ""
+        parts = (when, commit, meta.machine.hostname, samples, recording.tool)
         self.title.setText(name)
-        self.facts.set_text("  ·  ".join(part for part in (facts, machine) if part))
-        self.setAccessibleName(f"{self.word}: {name}, {facts}")
-        self.setToolTip(recording.source)
+        self.facts.set_text("  ·  ".join(part for part in parts if part))
+        self.setAccessibleName(f"{self.word}: {name}, {every}")
+        self.title.setToolTip(f"{every}\n{recording.source}")

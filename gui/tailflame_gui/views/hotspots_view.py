@@ -102,6 +102,10 @@ class HotspotsView(QWidget):
     def grouped_by(self) -> GroupBy:
         return _BY[self.by.currentIndex()][0]
 
+    @property
+    def busy(self) -> bool:
+        return self._latest.busy
+
     def set_trees(self, trees: ProfileTrees) -> None:
         self._trees = trees
         self._ask()

@@ -121,6 +121,8 @@ class Inspector(QWidget):
         card = column(margins=(12, 12, 8, 8), spacing=4)
         card.addLayout(head)
         card.addWidget(self.what)
+        # Its words begin where those of the other lines do.
+        self.source.setStyleSheet("QPushButton { padding-left: 0; margin-left: -1px; }")
         card.addWidget(self.source, 0, Qt.AlignmentFlag.AlignLeft)
         card.addSpacing(8)
         card.addLayout(self.figures)
@@ -168,6 +170,10 @@ class Inspector(QWidget):
         selection.changed.connect(self._ask)
         scope.changed.connect(lambda _scope: self._ask(selection.function))
         self._say("Click a function in any view, or move to it with the arrow keys: its figures stand here.")
+
+    @property
+    def busy(self) -> bool:
+        return self._latest.busy
 
     def set_trees(self, trees: ProfileTrees) -> None:
         self._trees = trees

@@ -97,6 +97,12 @@ class ResultView(QWidget):
         """The view that is shown."""
         return self._order[self.tabs.currentIndex()]
 
+    @property
+    def busy(self) -> bool:
+        """True while a view in sight computes: what is shown is about to change."""
+        asking = (self.summary, self.hotspots, self.top_down, self.bottom_up, self.callers, self.inspector)
+        return any(view.busy for view in asking) or self.flame.busy.isVisible()
+
     def show_part(self, part: Part) -> None:
         if part in self._order:
             self.tabs.setCurrentIndex(self._order.index(part))
@@ -296,7 +302,7 @@ def head_of(recording: Recording, *, title: str = "", commit: str = "") -> tuple
     name = name or PurePath(recording.source).name
     parts = [" ".join(part for part in (recording.tool, meta.tool_version) if part)]
     if meta.started_at is not None:
-        parts.append(_moment(meta.started_at))
+        parts.append(moment(meta.started_at))
     if commit:
         parts.append(commit)
     if profile is not None:
@@ -306,5 +312,6 @@ def head_of(recording: Recording, *, title: str = "", commit: str = "") -> tuple
     return name, "  ·  ".join(part for part in parts if part)
 
 
-def _moment(when: datetime) -> str:
-    return when.strftime("%Y-%m-%d %H:%M")
+def moment(when: datetime) -> str:
+    """In the reader's own time, where the file tells its zone."""
+    return (when.astimezone() if when.tzinfo else when).strftime("%Y-%m-%d %H:%M")

@@ -128,6 +128,10 @@ class SandwichView(QWidget):
         """What stands in the middle, "" for nothing."""
         return self._shown
 
+    @property
+    def busy(self) -> bool:
+        return self._latest.busy
+
     def set_trees(self, trees: ProfileTrees) -> None:
         self._trees = trees
         self._ask()
@@ -199,8 +203,8 @@ class SandwichView(QWidget):
 
         self.name.set_text(made.function)
         self.figures.setText(f"{figure('self', made.self_weight)}    {figure('total', made.total_weight)}")
-        self.callers.show_tree(made.callers, whole=made.whole, measure=measure, inverted=True)
-        self.callees.show_tree(made.callees, whole=made.whole, measure=measure)
+        for side, half, inverted in ((self.callers, made.callers, True), (self.callees, made.callees, False)):
+            side.show_tree(half, whole=made.whole, samples=tree.total_samples, measure=measure, inverted=inverted)
         index = tree.functions.index(made.function)
         self._place = ("", NONE)
         if index >= 0:
@@ -286,8 +290,8 @@ class _Side(QWidget):
         self._body.addWidget(self.tree)
         self._body.addWidget(self._none)
 
-    def show_tree(self, tree: CallTree, *, whole: float, measure: Measure, inverted: bool = False) -> None:
-        self.model.set_tree(tree, measure=measure, inverted=inverted, whole=whole)
+    def show_tree(self, tree: CallTree, *, whole: float, samples: float, measure: Measure, inverted: bool) -> None:
+        self.model.set_tree(tree, measure=measure, inverted=inverted, whole=whole, samples=samples)
         root = self.model.index(0, 0)
         self.tree.setRootIndex(root)
         rows = self.model.rowCount(root)

@@ -120,6 +120,10 @@ class SummaryView(QWidget):
         self.setFocusProxy(self.hotspots[0])
         scope.changed.connect(lambda _scope: self._ask())
 
+    @property
+    def busy(self) -> bool:
+        return self._latest.busy
+
     def set_recording(self, recording: Recording, trees: ProfileTrees | None) -> None:
         """The facts at once, the figures when the page is looked at."""
         self._trees = trees
@@ -171,7 +175,7 @@ class SummaryView(QWidget):
             where = module_label(table.module[i])
             place = f"{table.file[i].rsplit('/', 1)[-1]}:{table.line[i]}" if table.file[i] and table.line[i] > 0 else ""
             below = "   ".join(
-                part for part in (f"{measure.with_unit(own)} of its own, {total_text}% with its callees", where, place)
+                part for part in (f"{measure.with_unit(own)}, {total_text}% with callees", where, place)
                 if part
             )  # fmt: skip
             line.set_hotspot(

@@ -104,6 +104,10 @@ class CallTreeView(QWidget):
             )
             shortcut.activated.connect(act)
 
+    @property
+    def busy(self) -> bool:
+        return self._latest.busy
+
     def set_trees(self, trees: ProfileTrees) -> None:
         self._trees = trees
         self._ask()

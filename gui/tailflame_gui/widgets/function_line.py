@@ -120,7 +120,7 @@ class HotspotLine(FunctionLine):
         self._name_writer.paint(painter, QRectF(left, 8, room, 26), self.name, ink=tokens.text, second=tokens.second)
         painter.setFont(self._small)
         painter.setPen(tokens.second)
-        words = painter.fontMetrics().elidedText(self._below, Qt.TextElideMode.ElideMiddle, int(room))
+        words = painter.fontMetrics().elidedText(self._below, Qt.TextElideMode.ElideRight, int(room))
         painter.drawText(QRectF(left, 32, room, 18), int(Qt.AlignmentFlag.AlignVCenter), words)
         # What its callees take stands behind its own share, in the same scale.
         base = QRectF(left, 53, room, 4)

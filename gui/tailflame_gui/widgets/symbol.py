@@ -41,6 +41,19 @@ def split_name(name: str) -> tuple[str, str]:
     return name[: cuts[-back]], name[cuts[-back] :]
 
 
+def _last_part(tail: str) -> int:
+    """Where the last component of a symbol begins."""
+    depth = 0
+    for at in range(len(tail) - 1, 0, -1):
+        if tail[at] in ">)]}":
+            depth += 1
+        elif tail[at] in "<([{":
+            depth = max(depth - 1, 0)
+        elif not depth and tail[at] == ":" and tail[at - 1] == ":":
+            return at + 1
+    return 0
+
+
 class SymbolWriter:
     """Writes symbols in one font and remembers how they were cut."""
 
@@ -68,12 +81,21 @@ class SymbolWriter:
         path, tail = split_name(name)
         spare = room - self._metrics.horizontalAdvance(tail)
         if spare < 0:
-            return "", self._metrics.elidedText(tail, Qt.TextElideMode.ElideMiddle, room), 0.0
+            return "", self._cut_tail(tail, room), 0.0
         if path and self._metrics.horizontalAdvance(path) > spare:
             path = self._metrics.elidedText(path, Qt.TextElideMode.ElideLeft, spare)
             if len(path) < _SHORTEST_PATH:
                 path = ""
         return path, tail, self._metrics.horizontalAdvance(path)
+
+    def _cut_tail(self, tail: str, room: int) -> str:
+        """The function's own name is what counts: its type gives way before it."""
+        own = tail[_last_part(tail) :]
+        if self._metrics.horizontalAdvance(f"…{own}") > room:
+            return self._metrics.elidedText(own, Qt.TextElideMode.ElideRight, room)
+        if own.startswith("{"):  # a closure is nothing without what it stands in
+            return self._metrics.elidedText(tail, Qt.TextElideMode.ElideLeft, room)
+        return own
 
     def paint(self, painter: QPainter, rect: QRectF, name: str, *, ink: QColor, second: QColor) -> None:
         """Paints `name` into `rect`, vertically centred, cut to what fits."""
