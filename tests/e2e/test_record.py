@@ -485,6 +485,38 @@ class TestCargoFlamegraph:
         assert last.result == last.artifacts["svg"]
         assert last.target.signal in (signal.SIGKILL, None)
 
+    @pytest.mark.parametrize(
+        ("kind", "name"), [(CargoKind.TEST, "matching"), (CargoKind.BENCH, "book"), (CargoKind.EXAMPLE, "replay")]
+    )
+    def test_tests_benches_and_examples(
+        self, options: CargoOptions, tmp_path: Path, kind: CargoKind, name: str
+    ) -> None:
+        project = tmp_path / "tiny"
+        for folder in ("src", "tests", "benches", "examples"):
+            (project / folder).mkdir(parents=True)
+        (project / "Cargo.toml").write_text(
+            '[package]\nname = "tiny"\nversion = "0.1.0"\nedition = "2021"\n'
+            "[profile.release]\ndebug = 1\n[profile.bench]\ndebug = 1\n"
+            '[[bench]]\nname = "book"\nharness = false\n'
+        )
+        busy = (
+            "#[inline(never)] pub fn match_orders() -> u64 {\n"
+            "    let start = std::time::Instant::now(); let mut n = 1u64;\n"
+            "    while start.elapsed().as_millis() < 500 {\n"
+            "        for i in 0..9999 { n = n.wrapping_mul(31).wrapping_add(i); }\n    }\n"
+            "    std::hint::black_box(n)\n}\n"
+        )
+        (project / "src/lib.rs").write_text(busy)
+        (project / "tests/matching.rs").write_text("#[test] fn matching() { tiny::match_orders(); }\n")
+        for file in ("benches/book.rs", "examples/replay.rs"):
+            (project / file).write_text('fn main() { println!("ran {:?}", tiny::match_orders() > 0); }\n')
+        wishes = dataclasses.replace(options, project=project, kind=kind, name=name, profile="", duration_s=None)
+        _, last = record(CARGO_FLAMEGRAPH.plan(Target(project), wishes, tmp_path / "one"))
+        assert last.error is None, last.error
+        assert "match_orders" in last.artifacts["svg"].read_text()
+        assert last.target.ended_by is Ending.ITSELF
+        assert last.samples > 50
+
     @pytest.mark.parametrize("kind", [CargoKind.BIN, CargoKind.BENCH])
     def test_no_such_target(self, options: CargoOptions, tmp_path: Path, kind: CargoKind) -> None:
         wishes = dataclasses.replace(options, kind=kind, name="nosuch")

@@ -7,7 +7,7 @@ import os
 import platform
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -75,6 +75,9 @@ class BinaryFacts:
     """Of the functions of its own that were looked at, those that set one up."""
     static_jemalloc: bool = False
     newer_source: Path | None = None
+    """A source that was changed after the binary was built."""
+    sources: tuple[Path, ...] = ()
+    """Main files of its own compile units, the first of them, as DWARF names them."""
 
 
 def check_runnable(path: Path) -> None:
@@ -138,14 +141,8 @@ def binary_facts(path: Path) -> BinaryFacts:
         raise TargetError(f"{path} is not a file.", advice="Choose a program.")
     facts = _facts(path.absolute(), status.st_mtime_ns, status.st_size, status.st_ino)
     # Sources change while the binary does not.
-    newer = _newer_source(path.absolute()) if facts.kind is Kind.ELF else None
-    if newer is None:
-        return facts
-    return BinaryFacts(**{name: getattr(facts, name) for name in facts.__slots__} | {"newer_source": newer})
-
-
-def _newer_source(path: Path) -> Path | None:
-    return cargo.newer_source(path)
+    newer = cargo.newer_source(path.absolute(), facts.sources) if facts.kind is Kind.ELF else None
+    return facts if newer is None else replace(facts, newer_source=newer)
 
 
 @functools.lru_cache(maxsize=32)
@@ -199,6 +196,7 @@ def _elf_facts(elf: Elf, path: Path, size: int) -> BinaryFacts:
         else None,
         frame_pointer_share=share,
         static_jemalloc=elf.find_name(_JEMALLOC),
+        sources=tuple(Path(unit.folder, unit.name) for unit in units if not _is_library(unit) and unit.name),
     )
 
 

@@ -81,11 +81,11 @@ def is_debug_profile(binary: Path) -> bool:
     return False
 
 
-def newer_source(binary: Path) -> Path | None:
+def newer_source(binary: Path, known: tuple[Path, ...] = ()) -> Path | None:
     """A source that was changed after the binary was built; None where there is none or nobody can tell.
 
     cargo writes the list of sources beside the binary, as a make rule in BINARY.d. Without it the package's folder is
-    walked, a bounded number of files.
+    walked, a bounded number of files; without a package the `known` sources are looked at.
     """
     built = binary.stat().st_mtime
     rule = binary.with_name(binary.name + ".d")
@@ -93,9 +93,7 @@ def newer_source(binary: Path) -> Path | None:
         sources: Iterator[Path] = iter(_read_rule(rule.read_text(errors="replace")))
     except OSError:
         root = project_root(binary)
-        if root is None or not _in_target_folder(binary, root):
-            return None
-        sources = _walk(root)
+        sources = _walk(root) if root is not None and (root / "target") in binary.parents else iter(known)
     newest: tuple[float, Path] | None = None
     for source in sources:
         try:
@@ -105,10 +103,6 @@ def newer_source(binary: Path) -> Path | None:
         if changed > built and (newest is None or changed > newest[0]):
             newest = (changed, source)
     return newest[1] if newest else None
-
-
-def _in_target_folder(binary: Path, root: Path) -> bool:
-    return (root / "target") in binary.parents
 
 
 def _read_rule(text: str) -> list[Path]:

@@ -50,7 +50,7 @@ class Patience:
     grace: float = 5.0
     """From SIGTERM to SIGKILL of the target."""
     flush: float = 60.0
-    """For the tool to end after its target, counted from the last growth of its file."""
+    """For the tool to end after its target, counted from when its file last grew or it last used the CPU."""
     tool_grace: float = 10.0
     """From the tool's SIGINT to its SIGKILL."""
 
@@ -87,10 +87,12 @@ class Recorder:
         self._words = {"tool": "", "stderr": ""}
         self._tool_asked_at = 0.0
         self._tool_killed = False
+        self._tool_tree: ProcessTree | None = None
+        self._tool_cpu_s = 0.0
         # Its file.
         self._file = perf_file.GrowingPerfFile(plan.artifacts.get("perf.data", plan.result))
         self._seen = perf_file.Counts()
-        self._grown_at = 0.0
+        self._active_at = 0.0
         self._pending = _Pending(plan.samples_hz)
 
     def stop(self) -> None:
@@ -120,6 +122,7 @@ class Recorder:
             await asyncio.to_thread(check_runnable, self.plan.target.binary)
         await asyncio.to_thread(_make_folder, self.plan.out)
         child, entry = await self._start()
+        self._tool_tree = ProcessTree(child.pid)
         try:
             yield Started(child.pid, (*entry.guard, *entry.argv))
             next_tick = self._began
@@ -161,7 +164,7 @@ class Recorder:
         prefix = () if plan.builds_first else guard("INT")
         argv = plan.argv if shutil.which(plan.argv[0]) else (str(program), *plan.argv[1:])
         entry = self._journal.started(argv, guard=prefix, cwd=plan.cwd, env={**plan.target.env, **plan.env})
-        self._began = self._grown_at = time.monotonic()
+        self._began = self._active_at = time.monotonic()
         try:
             child = await Child.start(
                 (*prefix, *argv),
@@ -241,8 +244,8 @@ class Recorder:
     def _measure(self) -> list[Event]:
         """One look at the file and at the processes; in a thread."""
         before, self._seen = self._seen, self._file.look()
-        if self._seen.bytes != before.bytes:
-            self._grown_at = time.monotonic()
+        if self._seen.bytes != before.bytes or (self._stage is Stage.FINISHING and self._tool_works()):
+            self._active_at = time.monotonic()
         events: list[Event] = []
         sample = self._tree.observe() if self._tree is not None else None
         if sample is not None:
@@ -263,6 +266,12 @@ class Recorder:
             )
         )
         return events
+
+    def _tool_works(self) -> bool:
+        """Whether the tool has used the CPU since the last look: perf reads a long recording again before it ends."""
+        sample = self._tool_tree.observe() if self._tool_tree is not None else None
+        before, self._tool_cpu_s = self._tool_cpu_s, sample.cpu_s if sample is not None else self._tool_cpu_s
+        return self._tool_cpu_s > before
 
     @property
     def _elapsed(self) -> float:
@@ -287,7 +296,7 @@ class Recorder:
                 self._forced = target.signal(signal.SIGKILL)
             return
         # A target that was not seen has not been started, or was too short: perf has nothing to wait for either way.
-        quiet_since = max(self._target_ended, self._grown_at, self._began)
+        quiet_since = max(self._target_ended, self._active_at, self._began)
         hangs = not self.plan.builds_first and now >= quiet_since + patience.flush
         due = hangs or self._cancelled or (target is None and self._asked is not None)
         if due and not self._tool_asked_at:

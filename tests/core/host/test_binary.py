@@ -170,6 +170,18 @@ def test_jemalloc_inside(sources: Path) -> None:
     assert binary_facts(path).static_jemalloc
 
 
+@pytest.mark.tool("gcc")
+def test_c_older_than_its_source(sources: Path, tmp_path: Path) -> None:
+    source = tmp_path / "engine.c"
+    source.write_text(C)
+    path = tmp_path / "engine"
+    subprocess.run(["gcc", "-g", "engine.c", "-o", "engine"], cwd=tmp_path, check=True, timeout=60)
+    assert binary_facts(path).newer_source is None
+    later = path.stat().st_mtime + 10
+    os.utime(source, (later, later))
+    assert binary_facts(path).newer_source == source
+
+
 # Scripts and things that are no program.
 
 

@@ -1,7 +1,7 @@
 """A perf that does what a test wants: starts the target, writes a file of two samples, ends as the real one does.
 
 FAKE_PERF chooses: good, refuse (never starts it), hang (waits for SIGINT after the target), deaf (waits for SIGKILL),
-full (the disk fills up at once), slow (starts the target late).
+full (the disk fills up at once), slow (starts the target late), grind (works on for a second after the target).
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ def main() -> None:
         target.wait()
     while mode in ("hang", "deaf") and not interrupted:
         time.sleep(0.01)
+    while mode == "grind" and time.process_time() < 1.0:
+        pass
     write(out, finished=True)
     print("[ perf record: Captured and wrote 0.001 MB (2 samples) ]", file=sys.stderr)
     if target.returncode < 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import signal
 import sys
@@ -210,6 +211,14 @@ def test_a_tool_that_waits_is_asked(plan: Callable[..., Plan], fake: Callable[[s
     _, last = record(plan("pass"))
     assert last.error is None
     assert last.samples == 2
+
+
+def test_a_tool_that_still_works_is_left_to_it(plan: Callable[..., Plan], fake: Callable[[str], None]) -> None:
+    """Quiet for longer than patience lasts, but at work: perf reads long recordings again before it ends."""
+    fake("grind")
+    _, last = record(plan(READY + "time.sleep(0.2)"), patience=dataclasses.replace(QUICK, tool_grace=0.05))
+    assert last.error is None
+    assert last.tool.seconds > 0.7
 
 
 def test_a_tool_that_hangs_is_killed_and_its_file_mended(
