@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import tailflame_resources
@@ -39,6 +40,39 @@ def obstacle(host: Host) -> str:
     return ""
 
 
+@dataclass(frozen=True, slots=True)
+class Build:
+    """How the demo's binary is made: `argv` in the project's folder, or () where the one that is there has to do."""
+
+    binary: Path
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+
+
+def demo_build(project: Path) -> Build:
+    """ToolMissing where there is no cargo, or one too old, and no binary that was built before."""
+    binary = project / "target" / PROFILE / "trading-system"
+    # RUSTFLAGS would replace the frame pointers that .cargo/config.toml asks for, which counts from this folder alone.
+    environment = {name: value for name, value in os.environ.items() if name != "RUSTFLAGS"}
+    environment["CARGO_TARGET_DIR"] = str(project / "target")
+    cargo = find_tool("cargo")
+    if cargo is None:
+        if binary.is_file():
+            return Build(binary, (), environment)
+        raise ToolMissing("cargo is not installed", advice=install_command("cargo"))
+    version = ask(cargo, "--version").stdout
+    needed = re.search(r'^rust-version\s*=\s*"([\d.]+)"', (project / "Cargo.toml").read_text("utf-8"), re.MULTILINE)
+    if needed and _numbers(version) < _numbers(needed[1]):
+        if binary.is_file():
+            return Build(binary, (), environment)
+        raise ToolMissing(
+            f"cargo is too old ({version.strip() or 'unknown'}; the demo target needs {needed[1]})",
+            advice="https://rustup.rs installs a newer one",
+        )
+    argv = (str(cargo), "build", "--locked", "--profile", PROFILE, *(("--quiet",) if binary.is_file() else ()))
+    return Build(binary, argv, environment)
+
+
 def build_demo(project: Path, *, say: Callable[[str], None]) -> Path:
     """The demo's binary, built where needed; cargo's own progress goes to stderr.
 
@@ -46,31 +80,15 @@ def build_demo(project: Path, *, say: Callable[[str], None]) -> Path:
         ToolMissing: there is no cargo, or one too old, and no binary that was built before.
         ToolFailed: cargo could not build it.
     """
-    binary = project / "target" / PROFILE / "trading-system"
-    cargo = find_tool("cargo")
-    if cargo is None:
-        if binary.is_file():
-            return binary
-        raise ToolMissing("cargo is not installed", advice=install_command("cargo"))
-    version = ask(cargo, "--version").stdout
-    needed = re.search(r'^rust-version\s*=\s*"([\d.]+)"', (project / "Cargo.toml").read_text("utf-8"), re.MULTILINE)
-    if needed and _numbers(version) < _numbers(needed[1]):
-        if binary.is_file():
-            return binary
-        raise ToolMissing(
-            f"cargo is too old ({version.strip() or 'unknown'}; the demo target needs {needed[1]})",
-            advice="https://rustup.rs installs a newer one",
-        )
-    if not binary.is_file():
+    build = demo_build(project)
+    if not build.argv:
+        return build.binary
+    if not build.binary.is_file():
         say("building the demo target; the first time takes a few minutes")
-    # RUSTFLAGS would replace the frame pointers that .cargo/config.toml asks for, which counts from this folder alone.
-    environment = {name: value for name, value in os.environ.items() if name != "RUSTFLAGS"}
-    environment["CARGO_TARGET_DIR"] = str(project / "target")
-    argv = (str(cargo), "build", "--locked", "--profile", PROFILE, *(("--quiet",) if binary.is_file() else ()))
-    done = subprocess.run(argv, cwd=project, env=environment, stdin=subprocess.DEVNULL, stdout=2, check=False)
-    if done.returncode or not binary.is_file():
+    done = subprocess.run(build.argv, cwd=project, env=build.env, stdin=subprocess.DEVNULL, stdout=2, check=False)
+    if done.returncode or not build.binary.is_file():
         raise ToolFailed("cargo could not build the demo target; its words are above")
-    return binary
+    return build.binary
 
 
 def _numbers(version: str) -> tuple[int, ...]:
