@@ -61,6 +61,7 @@ def take(theme_name: str, scale: int, out: Path, only: str) -> int:
     from tailflame_gui import tasks, theme, wiring
 
     app = QApplication(sys.argv[:1])
+    app.setQuitOnLastWindowClosed(False)
     loop = qasync.QEventLoop(app)
     asyncio.set_event_loop(loop)
     folder = out / f"{theme_name}-{scale}x"
@@ -80,7 +81,7 @@ def take(theme_name: str, scale: int, out: Path, only: str) -> int:
                 await state()
                 await studio.quiet()
                 studio.save(name)
-        await studio.after()
+                await studio.after()
         parts.window.close()
         await tasks.close()
 
@@ -127,7 +128,7 @@ class Studio:
             ("console-empty", page(Page.CONSOLE)),
             ("library", page(Page.LIBRARY)),
             ("record", self.record),
-            # ("record-running", self.recording),
+            ("record-running", self.recording),
             ("flame", part(Part.FLAME)),
             ("flame-selected", part(Part.FLAME, hot)),
             ("flame-search", self.search),
@@ -174,6 +175,11 @@ class Studio:
         await self.quiet()
         return next(v for v in self.parts.window.findChildren(ResultView) if v.isVisible())
 
+    def record_page(self):  # type: ignore[no-untyped-def]
+        from tailflame_gui.views.record_page import RecordPage
+
+        return self.parts.window.findChild(RecordPage)
+
     async def record(self) -> None:
         from tailflame_gui.state import Page
 
@@ -183,8 +189,12 @@ class Studio:
         await asyncio.sleep(1.5)
 
     async def recording(self) -> None:
-        self.parts.actions["start_recording"].trigger()
-        await asyncio.sleep(4)
+        page = self.record_page()
+        page.target.arguments.setText("--mode benchmark --seconds 8 --threads 2")
+        page.target.changed.emit()
+        await asyncio.sleep(1)
+        page.record_requested.emit()
+        await asyncio.sleep(5)
 
     async def search(self) -> None:
         from PySide6.QtWidgets import QLineEdit
