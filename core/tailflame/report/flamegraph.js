@@ -22,8 +22,10 @@
       y: Number(rect.getAttribute("y"))
     };
   });
+  var byGroup = new Map();
   boxes.forEach(function (box) {
     box.name = box.title.replace(/ \([^(]*\)$/, "");
+    byGroup.set(box.group, box);
   });
 
   function place(box) {
@@ -36,7 +38,7 @@
     box.rect.setAttribute("x", (100 * x).toFixed(4) + "%");
     box.rect.setAttribute("width", (100 * w).toFixed(4) + "%");
     box.text.setAttribute("x", (100 * x + 0.25).toFixed(4) + "%");
-    var room = Math.floor((w * frames.clientWidth - 6) / CHARACTER);
+    var room = Math.floor((w * Number(frames.getAttribute("width")) - 6) / CHARACTER);
     box.text.textContent = room < 3 ? "" : box.name.length <= room ? box.name : box.name.slice(0, room - 2) + "..";
   }
 
@@ -86,7 +88,7 @@
   function boxOf(target) {
     var group = target;
     while (group && group.parentNode !== frames) group = group.parentNode;
-    return group ? boxes.filter(function (box) { return box.group === group; })[0] : null;
+    return byGroup.get(group);
   }
 
   frames.addEventListener("click", function (event) {
