@@ -59,7 +59,8 @@ def broken_chains(broken: int, samples: int) -> tuple[Caution, ...]:
         return ()
     return (
         Caution(
-            f"The call chain of {percent(broken / samples)} of the samples is broken: only the function on top is known.",
+            f"The call chain of {percent(broken / samples)} of the samples is broken: only the function on top is"
+            " known.",
             "Build with frame pointers (-C force-frame-pointers=yes, -fno-omit-frame-pointer), or record with"
             " --call-graph dwarf.",
         ),

@@ -25,6 +25,7 @@ _CACHE = 48 * 1024 * 1024
 
 _INLINED = "(inlined)"
 _KERNEL = "\tffff"
+_STRIPPED_FRAME = re.compile(r"[0-9a-f]{6,16} .*\(.*\)$")
 _FRAMEISH = re.compile(r"\s+(?:0x)?[0-9a-f]{1,16}(?:\s|$)")
 
 
@@ -55,9 +56,12 @@ class Chains:
     _leaves: list[Int32] = field(default_factory=list)
     _stacks: int = 0
 
-    def frame(self, frame: PerfFrame) -> int:
-        if not self.keep_addresses:
-            frame = frame._replace(address=NONE, offset=NONE, exact=True)
+    def frame(self, frame: PerfFrame, *, exact: bool = True) -> int:
+        name, module, kind, file, line, address, offset, _ = frame
+        if self.keep_addresses:
+            frame = PerfFrame(name, module, kind, file, line, address, offset, exact)
+        else:
+            frame = PerfFrame(name, module, kind, file, line)
         return self.frames.setdefault(frame, len(self.frames))
 
     def root(self, comm: str) -> int:
@@ -146,7 +150,7 @@ class Chains:
         """
         numbers: list[int] = []
         module, address = "", NONE
-        for line in reversed(_with_sources(text.split("\n"))):
+        for line in reversed(_with_sources(text.split("\n"))) if "\n" in text else (text,):
             if not line.startswith("\t") and _is_header(line):
                 return None
             frames = frames_of(line)
@@ -161,7 +165,7 @@ class Chains:
                     module, address = "", frame.address
                     kind = FrameKind.KERNEL if address >= KERNEL_HALF else FrameKind.USER
                     frame = frame._replace(kind=kind)
-                numbers.append(self.frame(frame._replace(exact=exact)))
+                numbers.append(self.frame(frame, exact=exact))
         self._remember(len(text))
         found = tuple(numbers)
         (self._exact if exact else self._groups)[text] = found
@@ -183,9 +187,13 @@ class Chains:
 
 
 def is_below(line: str) -> bool:
-    """Whether a line that begins with a blank, not with perf's tab, belongs to the sample above it: a frame whose tab
-    became blanks, or a source line. A header without call chain begins with blanks as well."""
-    return (_FRAMEISH.match(line) is not None or line[2:3] not in ("", " ")) and not _is_header(line)
+    """Whether a line that does not begin with perf's tab belongs to the sample above it: a frame whose tab became
+    blanks or was taken away, or a source line. A header without call chain begins with blanks as well."""
+    if line.startswith(" "):
+        may_be = _FRAMEISH.match(line) is not None or line[2:3] not in ("", " ")
+    else:
+        may_be = _STRIPPED_FRAME.match(line) is not None
+    return may_be and not _is_header(line)
 
 
 def is_bare_frame(line: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ _SOURCE = re.compile(r"(.*):(\d+)(?: \(discriminator \d+\))?")
 _KERNEL_MODULE = re.compile(r"\.ko(?:\.(?:xz|zst|gz))?$")
 _JIT_MAP = re.compile(r"(?:^|/)perf-\d+\.map$")
 _JITTED = re.compile(r"(?:^|/)jitted-[^/]*\.so$")
+_JAVA_CLASS = re.compile(r"L[\w$]+/")
 _RUST_HASH = re.compile(r"::h[0-9a-f]{16}$")
 _RUST_ESCAPES = {
     "$SP$": "@",
@@ -82,15 +84,16 @@ def frames_of(text: str) -> tuple[PerfFrame, ...] | None:
     place = place.strip()
     if place.endswith(" (inlined)"):
         place, inlined = place.removesuffix(" (inlined)"), True
-    file, line = _source(place)
+    file, line = _source(place) if place else ("", NONE)
     if symbol.startswith("(") and symbol.endswith(")") and symbol.count("(") == 1:
         return ()  # `(ksoftirqd/0)`: the name of a process
     module = module.removesuffix(" (deleted)")
-    kind = FrameKind.INLINED if inlined else _kind(module, address)
+    in_kernel = address >= KERNEL_HALF and not VSYSCALL <= address < VSYSCALL + 0x1000
+    kind = FrameKind.INLINED if inlined else _kind(module, in_kernel=in_kernel)
     names = [_name(symbol, module) if match[2] else f"0x{address:x}"]
     if kind is FrameKind.JIT:
         # perf-map-agent writes inlined Java methods into one symbol: `Lcom/Outer;::run->Lcom/Inner;::step`.
-        names = [n[1:] if n.startswith("L") and "/" in n else n for n in names[0].split("->")]
+        names = [n[1:] if _JAVA_CLASS.match(n) else n for n in names[0].split("->")]
     first = PerfFrame(names[0], "" if module == UNKNOWN else module, kind, file, line, address, offset)
     return (first, *(first._replace(name=n, kind=FrameKind.INLINED) for n in names[1:]))
 
@@ -160,9 +163,10 @@ def rust_name(name: str) -> str:
     return name.replace("..", "::")
 
 
-def _kind(module: str, address: int) -> FrameKind:
+@lru_cache(maxsize=10_000)
+def _kind(module: str, *, in_kernel: bool) -> FrameKind:
+    """in_kernel: whether the address is one of the kernel's."""
     base = module.rsplit("/", 1)[-1]
-    in_kernel = address >= KERNEL_HALF and not VSYSCALL <= address < VSYSCALL + 0x1000
     if module.startswith("["):
         if module.startswith(("[kernel.", "[kernel]", "[guest.")):
             return FrameKind.KERNEL

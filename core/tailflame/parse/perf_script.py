@@ -232,7 +232,7 @@ class PerfText:
                 if self._header is None:
                     self._header = ""  # -F ip,sym: chains without a header
                 self._body.append(line)
-            elif line.startswith(" ") and self._header and is_below(line) and not is_bare_frame(self._header):
+            elif self._header and is_below(line) and not is_bare_frame(self._header):
                 self._body.append(line)
             else:
                 self._close()
@@ -358,7 +358,6 @@ class PerfScript:
                 details=reader.first_ignored,
             )
         header = from_comments(reader.comments)
-        found = found.ordered(event.name for event in header.events)
         lost = reader.records.lost or None
         recording = Recording(
             tool="perf",

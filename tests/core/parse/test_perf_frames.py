@@ -114,6 +114,8 @@ def test_java_methods_inlined_into_one_symbol() -> None:
     found = frames_of("\t7f00 Lcom/Outer;::run->Lcom/Inner;::step (/tmp/perf-7.map)")
     assert found is not None
     assert [(f.name, f.kind) for f in found] == [("com/Outer;::run", JIT), ("com/Inner;::step", INLINED)]
+    # V8's names are not Java's.
+    assert only("\t7f00 LazyCompile:~run /home/a/b.js:7 (/tmp/perf-7.map)").name == "LazyCompile:~run /home/a/b.js:7"
     # An arrow in compiled code is part of its name.
     assert only("\t7f00 auto f() -> int+0x1 (/x)").name == "auto f() -> int"
 

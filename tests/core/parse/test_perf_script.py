@@ -211,6 +211,13 @@ def test_frames_whose_tabs_became_blanks() -> None:
     assert stacks(read(indented)) == ["t;g;f"]
 
 
+def test_frames_whose_tabs_were_taken_away() -> None:
+    text = gzip.decompress((FOLDER / "fp-default.txt.gz").read_bytes()).decode()
+    stripped = "\n".join(line.lstrip() if line.startswith("\tffff") else line for line in text.split("\n"))
+    assert stacks(read(stripped)) == stacks(read(text))
+    assert stacks(read("java 19983 cycles:\nffffffff8103d0ca f ([k])\nffffffff8103d0cb g ([k])\n\n")) == ["java;g;f"]
+
+
 def test_lines_that_are_not_perfs_are_told(tmp_path: Path) -> None:
     text = "t 7/7 1.500000: cycles: \n\t 12 f+0x1 (/x)\n\nfailed to open /tmp/perf-7.map\n\n"
     recording = written(tmp_path, text + "t 7/7 1.600000: cycles: \n\t 12 f+0x1 (/x)\n\t what is this\n\n")
