@@ -66,11 +66,6 @@ class ProcessTree:
         """(pid, tid) -> voluntary, involuntary: threads end sooner than their process."""
         self._last: tuple[float, float] | None = None
 
-    @property
-    def children(self) -> set[psutil.Process]:
-        """The descendants that have been observed, living or not."""
-        return {process for process in self._seen if process.pid != self.pid}
-
     def observe(self) -> ProcessSample | None:
         """What the tree uses now; None once the process has ended. Takes a few milliseconds: call it from a thread."""
         try:
@@ -247,27 +242,27 @@ def exit_status(pid: int) -> int | None:
     return os.waitstatus_to_exitcode(int(fields[49]))
 
 
-class Family:
-    """The children that a process has at a moment, to be ended later with it."""
+def end_session(session: int, *, grace_s: float = 2.0) -> int:
+    """End what is left of a session whose leader has ended: ask first, then kill; how many there were.
 
-    def __init__(self, pid: int) -> None:
-        self._children = set(_processes(descendants(pid)))
+    A process that has made a session of its own, as daemons do, is not meant. Blocks up to `grace_s`.
+    """
+    left = [process for process in _processes(psutil.pids()) if _session(process.pid) == session and _lives(process)]
+    for process in left:
+        _send(process.terminate)
+    deadline = time.monotonic() + grace_s
+    while (stubborn := [process for process in left if _lives(process)]) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    for process in stubborn:
+        _send(process.kill)
+    return len(left)
 
-    def add(self, tree: ProcessTree) -> None:
-        """The children that were observed before; those of a process that has ended cannot be asked for any more."""
-        self._children |= tree.children
 
-    def end(self, *, grace_s: float = 2.0) -> int:
-        """Ask those that are left to end, kill those that do not; how many were left. Blocks up to `grace_s`."""
-        left = [child for child in self._children if _lives(child)]
-        for child in left:
-            _send(child.terminate)
-        deadline = time.monotonic() + grace_s
-        while (stubborn := [child for child in left if _lives(child)]) and time.monotonic() < deadline:
-            time.sleep(0.01)
-        for child in stubborn:
-            _send(child.kill)
-        return len(left)
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except (ProcessLookupError, PermissionError):
+        return None
 
 
 def _lives(process: psutil.Process) -> bool:

@@ -25,7 +25,7 @@ from tailflame import units
 from tailflame.errors import StoreError, TailflameError, ToolFailed, ToolMissing
 from tailflame.host.binary import check_runnable
 from tailflame.host.install import install_command
-from tailflame.host.processes import Family, ProcessTree, find_target
+from tailflame.host.processes import ProcessTree, end_session, find_target
 from tailflame.host.system import find_tool
 from tailflame.run import perf_file
 from tailflame.run.events import Event, Finished, Observed, Progress, Stage, Started, TargetStarted
@@ -80,7 +80,6 @@ class Recorder:
         self._began = self._target_began = self._target_ended = 0.0
         self._termed_at = 0.0
         self._forced = False
-        self._family: Family | None = None
         self._tree: ProcessTree | None = None
         # The tool.
         self._output = {name: plan.out / f"{name}.txt" for name in ("stdout", "stderr")}
@@ -290,7 +289,6 @@ class Recorder:
                 self._asked = Ending.DURATION
             if self._asked is not None and not self._termed_at:
                 self._termed_at = now
-                self._family = Family(target.pid)
                 target.signal(signal.SIGTERM)
             elif self._termed_at and not self._forced and now >= self._termed_at + patience.grace:
                 self._forced = target.signal(signal.SIGKILL)
@@ -318,6 +316,7 @@ class Recorder:
             if not await self._ends_within(self.patience.grace, child):
                 child.signal_group(signal.SIGKILL)
                 await self._ends_within(self.patience.tool_grace, child)
+            await asyncio.to_thread(end_session, child.pid)
         if self._target is not None:
             self._target.close()
         child.close()
@@ -353,11 +352,8 @@ class Recorder:
         error = None if worth.whole or self._cancelled else self._why()
         if worth.mended:
             notes.append(f"perf could not complete its file; {units.count(worth.counts.samples)} samples were saved.")
-        if error is not None and self._family is None and self._target is not None and self._tree is not None:
-            # The tool has ended the target, which leaves its children.
-            self._family = Family(self._target.pid)
-            self._family.add(self._tree)
-        if self._family is not None and (count := self._family.end()):
+        # A target that ended by itself may leave children; what they do is its own business.
+        if (error is not None or self._asked is not None) and (count := end_session(child.pid)):
             whose = "process" if count == 1 else "processes"
             notes.append(f"{count} {whose} that the target had started ended with it.")
         # A target too short to be seen has run as long as the tool.

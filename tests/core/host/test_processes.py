@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tailflame.host.processes import Family, ProcessTree, _is_recording, descendants, exit_status, find_target
+from tailflame.host.processes import ProcessTree, _is_recording, descendants, end_session, exit_status, find_target
 
 Program = Callable[[str], subprocess.Popen[str]]
 
@@ -225,16 +225,17 @@ input()
 """
 
 
-def test_family_is_ended_even_where_it_does_not_listen(program: Program) -> None:
+def test_a_session_is_ended_even_where_it_does_not_listen(program: Program) -> None:
     process = program(STUBBORN)
     child = psutil.Process(int(line(process)))
-    family = Family(process.pid)
     process.communicate("\n")
     assert child.is_running()
-    assert family.end(grace_s=0.1) == 1
-    child.wait(5)
-    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
-    assert family.end() == 0
+    assert end_session(process.pid, grace_s=0.1) == 1
+    with contextlib.suppress(ProcessLookupError):  # gone already
+        descriptor = os.pidfd_open(child.pid)
+        assert select.select([descriptor], [], [], 5)[0]
+        os.close(descriptor)
+    assert end_session(process.pid) == 0
 
 
 def test_a_name_with_parentheses_does_not_shift_the_fields(tmp_path: Path, program: Program) -> None:
