@@ -28,7 +28,7 @@ import tailflame
 from tailflame.errors import TailflameError
 from tailflame.store import load_settings
 from tailflame_gui import tasks, theme, wiring
-from tailflame_gui.state import Page, Stage
+from tailflame_gui.state import Page
 
 log = logging.getLogger("tailflame.gui")
 
@@ -77,6 +77,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         type=Path,
         help="open the files, wait until they are read, save a picture of the window, and end",
     )
+    parser.add_argument("--demo", action="store_true", help="record the demo target, or open the sample session")
     parser.add_argument("--page", choices=[page.value.lower() for page in Page], help="the page to show")
     parser.add_argument("--size", type=_size, metavar="WxH", help="the window's size (1280x800)")
     parser.add_argument("--version", action="version", version=f"tailflame {tailflame.__version__}")
@@ -115,12 +116,16 @@ async def _run(app: QApplication, args: argparse.Namespace, log_file: Path | Non
     controller.refresh_library()
     parts.machine.check()
     window.show()
+    log.info("the window is open")
     controller.open_paths(args.files)
+    if args.demo:
+        parts.demo.record()
     if args.page:
         parts.state.set_page(next(page for page in Page if page.value.lower() == args.page))
-    if args.screenshot is not None:
-        tasks.spawn(_photograph(parts, args.screenshot, closer), name="screenshot", on_error=closer.fail)
     try:
+        if args.screenshot is not None:
+            closer.status = await _photograph(parts, args.screenshot)
+            window.close()
         return await ended
     finally:
         catcher.remove()
@@ -128,20 +133,18 @@ async def _run(app: QApplication, args: argparse.Namespace, log_file: Path | Non
         collector.stop()
 
 
-async def _photograph(parts: wiring.Parts, out: Path, closer: _Closer) -> None:
-    """Waits until nothing is being read, then saves the window as it is."""
+async def _photograph(parts: wiring.Parts, out: Path) -> int:
+    """Waits until nothing is being read or drawn, then saves the window as it is. Returns the exit status."""
     quiet = 0
     while quiet < 3:
         await asyncio.sleep(0.05)
-        busy = bool(parts.jobs.jobs) or tasks.busy_workers() > 0 or parts.state.findings is None
-        quiet = 0 if busy else quiet + 1
-    failed = [tab for tab in (*parts.state.results.all, *parts.state.comparisons.all) if tab.stage is Stage.FAILED]
-    for tab in failed:
-        print(f"tailflame-gui: {tab.failure}", file=sys.stderr)
+        quiet = quiet + 1 if tasks.at_rest() and not parts.jobs.jobs else 0
+    failures = [str(tab.failure) for tab in (*parts.state.results.all, *parts.state.comparisons.all) if tab.failure]
     if not parts.window.grab().save(str(out)):
-        raise TailflameError(f"{out} cannot be written.", advice="Choose a folder that exists, and .png as the suffix.")
-    closer.status = 1 if failed else 0
-    parts.window.close()
+        failures.append(f"{out} cannot be written. Choose a folder that exists, and .png as the suffix.")
+    for failure in failures:
+        print(f"tailflame-gui: {failure}", file=sys.stderr)
+    return 1 if failures else 0
 
 
 class _Closer:

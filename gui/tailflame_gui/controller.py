@@ -13,7 +13,6 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
-import tailflame_resources
 from tailflame.analyse.diff import Comparison, compare
 from tailflame.errors import ParseError, StoreError, TailflameError
 from tailflame.model import Recording, StackProfile
@@ -199,21 +198,6 @@ class Controller(QObject):
         self.state.results.add(tab)
         self._load(tab)
         return tab
-
-    def open_demo(self) -> None:
-        """The sample session that ships with Tailflame, copied into the library where that can be done."""
-        sample = Path(next(iter(tailflame_resources.__path__))) / "sample"
-
-        async def adopt() -> None:
-            try:
-                info = await tasks.in_thread(lambda _progress: self.library.adopt(sample))
-                path = info.path
-            except StoreError:
-                path = sample
-            self.open_file(path)
-            self.refresh_library()
-
-        self.spawn(adopt(), "opening the demo")
 
     def retry(self, tab: Tab) -> None:
         if tab.again is not None:

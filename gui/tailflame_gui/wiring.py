@@ -12,6 +12,7 @@ from PySide6.QtGui import QActionGroup, QDesktopServices, QGuiApplication
 from tailflame_gui import dropping, theme
 from tailflame_gui.actions import Actions
 from tailflame_gui.controller import Controller
+from tailflame_gui.demo import Demo
 from tailflame_gui.dialogs.editor import EditorDialog
 from tailflame_gui.dialogs.files import choose_files, choose_folder, choose_program
 from tailflame_gui.exporting import Exporter
@@ -39,6 +40,7 @@ class Parts:
     machine: Machine
     window: MainWindow
     views: TabViews
+    demo: Demo
 
 
 def build() -> Parts:
@@ -60,7 +62,7 @@ def build() -> Parts:
         inspect=dropping.announce,
     )
     views.exporter = Exporter(controller, window)
-    parts = Parts(state, jobs, actions, controller, recorder, machine, window, views)
+    parts = Parts(state, jobs, actions, controller, recorder, machine, window, views, Demo(controller, recorder))
     window.library_page.show_folder(state.profiles)
     window.restore_geometry(controller.settings.window)
     _connect_pages(parts)
@@ -92,7 +94,9 @@ def _connect_actions(parts: Parts) -> None:
     window, controller, recorder, actions = parts.window, parts.controller, parts.recorder, parts.actions
     state = parts.state
     actions["open"].triggered.connect(lambda: choose_files(window, controller.open_paths))
-    actions["demo"].triggered.connect(controller.open_demo)
+    actions["demo"].triggered.connect(lambda: parts.demo.open_sample())
+    actions["record_demo"].triggered.connect(parts.demo.record)
+    state.recording_changed.connect(lambda on: actions["record_demo"].setEnabled(not on))
     actions["profiles"].triggered.connect(
         lambda: choose_folder(
             window, "The folder that keeps the sessions", state.profiles, controller.set_profiles_folder
