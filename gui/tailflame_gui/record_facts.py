@@ -59,10 +59,10 @@ _LEVELS = {Grade.OK: Level.OK, Grade.NOTE: Level.NOTE, Grade.WARNING: Level.WARN
 _MOST_PATHS = 200
 _PROCESSOR, _KERNEL = "Processor", "Kernel"
 _CALL_GRAPHS = (
-    ("fp", "By frame pointers: cheap and deep, where the program and its libraries keep them."),
-    ("dwarf", "By unwind tables: needs no frame pointers, but copies the stack with each sample."),
-    ("lbr", "By the processor’s branch records: cheap, 16 to 32 calls deep."),
-    ("none", "No callers: which functions, but not from where."),
+    ("fp", "Cheap and deep, where frame pointers are kept."),
+    ("dwarf", "Copies the stack with each sample."),
+    ("lbr", "The processor’s branch records: cheap, 16 to 32 calls deep."),
+    ("none", "Which functions, but not who calls them."),
 )
 _EVENT_TIPS = {
     "cycles": "Where the processor spends its cycles.",

@@ -190,7 +190,9 @@ class RecordController(QObject):
                 outcome=outcome.sentence, exit_code=outcome.status, artifacts=finished.artifacts
             )
         )
-        cautions = [Caution(note) for note in finished.notes]
+        # A crash is a result, and whoever reads the profile has to know of it.
+        cautions = [] if outcome.ok else [Caution(f"{outcome.what}: {outcome.sentence}.")]
+        cautions += [Caution(note) for note in finished.notes]
         if finished.error is not None:
             cautions.append(Caution(finished.error.sentence, finished.error.advice))
 

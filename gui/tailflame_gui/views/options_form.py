@@ -10,11 +10,13 @@ from PySide6.QtWidgets import QButtonGroup, QCheckBox, QComboBox, QGridLayout, Q
 from tailflame import units
 from tailflame_gui.record_model import Choice, OptionsDraft, ToolChoice, split
 from tailflame_gui.widgets.choice_bar import ChoiceBar
-from tailflame_gui.widgets.form import Form
+from tailflame_gui.widgets.form import Form, inset
 from tailflame_gui.widgets.parts import clear, column, label, row, set_rank
 from tailflame_gui.widgets.tool_card import ToolCard, card_list
 
 MAX_FREQUENCY = 1_000_000
+_ACROSS = 3
+"""Columns of events."""
 
 
 class OptionsForm(QWidget):
@@ -33,20 +35,20 @@ class OptionsForm(QWidget):
         self._cards.idClicked.connect(self._card_clicked)
         self._card_column = column(spacing=0)
         self._build_fields()
-        form = Form()
-        form.line("Call graph", self.call_graph)
-        form.line("", self._graph_tip, name="graph tip")
-        form.line("Stack copied", self._stack_row, name="stack")
+        form = Form(spacing=6)
+        form.line("Call graph", self._graph_row)
+        form.whole(self._graph_tip)
         form.line("Frequency", self._frequency_row)
-        form.line("Events", self._event_column, top=True)
-        form.line("Also", self.extra)
-        self._form = form
-        layout = column(spacing=12)
+        further = Form(spacing=6)
+        further.line("More", self._further_row)
+        layout = column(spacing=8)
         layout.addLayout(self._card_column)
         layout.addLayout(form)
+        layout.addWidget(self._event_box)
+        layout.addLayout(further)
         layout.addStretch()
         self.setLayout(layout)
-        self._refresh()
+        self.show_draft(OptionsDraft())
 
     def _build_fields(self) -> None:
         self.call_graph = ChoiceBar("Call graph")
@@ -55,17 +57,18 @@ class OptionsForm(QWidget):
         self.stack = QComboBox()
         self.stack.setToolTip("How much of the stack is copied with each sample. Deep stacks need more.")
         self.stack.setAccessibleName("Stack copied with each sample")
+        self.stack.setMinimumWidth(128)
         self.stack.currentIndexChanged.connect(lambda _at: self._edited())
-        self.volume = label("", "small")
-        self._stack_row = row(spacing=8)
-        self._stack_row.addWidget(self.stack)
-        self._stack_row.addWidget(self.volume)
-        self._stack_row.addStretch()
+        self._graph_row = row(spacing=8)
+        self._graph_row.addWidget(self.call_graph)
+        self._graph_row.addWidget(self.stack)
+        self._graph_row.addStretch()
         self.frequency = QSpinBox()
         self.frequency.setRange(1, MAX_FREQUENCY)
         self.frequency.setSuffix(" Hz")
         self.frequency.setGroupSeparatorShown(False)
         self.frequency.setFixedWidth(104)
+        inset(self.frequency)
         self.frequency.setToolTip("Samples per second of CPU time, for each event. A prime avoids beating.")
         self.frequency.setAccessibleName("Frequency")
         self.frequency.valueChanged.connect(lambda _value: self._edited())
@@ -75,26 +78,32 @@ class OptionsForm(QWidget):
         self._frequency_row.addWidget(self.limit)
         self._frequency_row.addStretch()
         self._event_grid = QGridLayout()
-        self._event_grid.setContentsMargins(0, 4, 0, 0)
+        self._event_grid.setContentsMargins(0, 0, 0, 0)
         self._event_grid.setHorizontalSpacing(12)
-        self._event_grid.setVerticalSpacing(2)
+        self._event_grid.setVerticalSpacing(0)
         self.event_note = label("", "small", wrap=True)
         self.others = QLineEdit()
         self.others.setProperty("face", "mono")
-        self.others.setPlaceholderText("others, e.g. sched:sched_switch,r01c2")
-        self.others.setToolTip("Further events by their perf names, separated by commas. `perf list` shows them.")
+        self.others.setPlaceholderText("other events")
+        self.others.setToolTip(
+            "Further events by perf’s names, separated by commas: sched:sched_switch,r01c2. `perf list` shows them."
+        )
         self.others.setAccessibleName("Further events")
         self.others.textEdited.connect(lambda _text: self._edited())
-        self._event_column = column(spacing=4)
-        self._event_column.addLayout(self._event_grid)
-        self._event_column.addWidget(self.event_note)
-        self._event_column.addWidget(self.others)
+        self._event_box = QWidget()
+        lines = column(spacing=4)
+        lines.addLayout(self._event_grid)
+        lines.addWidget(self.event_note)
+        self._event_box.setLayout(lines)
         self.extra = QLineEdit()
         self.extra.setProperty("face", "mono")
-        self.extra.setPlaceholderText("further arguments for the tool")
+        self.extra.setPlaceholderText("arguments for the tool")
         self.extra.setToolTip("Passed to the tool itself, before the program. Split as a shell does.")
         self.extra.setAccessibleName("Further arguments for the tool")
         self.extra.textEdited.connect(lambda _text: self._edited())
+        self._further_row = row(spacing=8)
+        self._further_row.addWidget(self.others, 1)
+        self._further_row.addWidget(self.extra, 1)
 
     # What stands in it
 
@@ -161,9 +170,6 @@ class OptionsForm(QWidget):
     def graph_tip(self) -> str:
         return self._graph_tip.text()
 
-    def is_shown(self, line: str) -> bool:
-        return self._form.is_shown(line)
-
     # Showing
 
     def _refresh(self) -> None:
@@ -202,20 +208,25 @@ class OptionsForm(QWidget):
                 widget.hide()
                 widget.deleteLater()
         self._events = {}
-        groups = list(dict.fromkeys(choice.group for choice in choices))
-        for side, group in enumerate(groups):
+        line = 0
+        for group in dict.fromkeys(choice.group for choice in choices):
             members = [choice for choice in choices if choice.group == group]
-            self._event_grid.addWidget(label(group, "small"), 0, side)
-            for at, choice in enumerate(members, start=1):
+            heading = label(f"{group} events", "small")
+            heading.setFixedHeight(20)
+            self._event_grid.addWidget(heading, line, 0, 1, _ACROSS)
+            deep = -(-len(members) // _ACROSS)
+            for at, choice in enumerate(members):
                 box = QCheckBox(choice.text)
+                box.setFixedHeight(20)
                 box.setChecked(choice.value in self._asked)
                 # What was asked for can always be taken away again.
                 box.setEnabled(choice.available or box.isChecked())
                 box.setToolTip(choice.tip if choice.available else f"Off: {choice.reason}.")
                 box.setAccessibleDescription(box.toolTip())
                 box.clicked.connect(lambda on, name=choice.value: self._event_clicked(name, on))
-                self._event_grid.addWidget(box, at, side)
+                self._event_grid.addWidget(box, line + 1 + at % deep, at // deep)
                 self._events[choice.value] = box
+            line += 1 + deep
         self.event_note.setText(_reasons(choices))
         self.event_note.setVisible(bool(self.event_note.text()))
         further = [name for name in self._asked if name not in self._events]
@@ -224,11 +235,11 @@ class OptionsForm(QWidget):
 
     def _say(self) -> None:
         tool = self.tool
-        self._form.show_line("stack", self.call_graph.value == "dwarf")
+        self.stack.setVisible(self.call_graph.value == "dwarf")
         chosen = next((c for c in self.call_graph.choices if c.value == self.call_graph.value), None)
         off = [f"{c.text} is off: {c.reason}." for c in self.call_graph.choices if not c.available]
         if chosen is not None and chosen.available:
-            text, rank = " ".join([chosen.tip, *off]), "small"
+            text, rank = " ".join([self._volume() or chosen.tip, *off]), "small"
         else:
             text, rank = " ".join(off), "warn" if chosen is not None else "small"
         self._graph_tip.setText(text)
@@ -237,9 +248,14 @@ class OptionsForm(QWidget):
         above = limit is not None and self.frequency.value() > limit
         self.limit.setText("" if limit is None else f"{'above ' if above else ''}the kernel's limit: {limit:,} Hz")
         set_rank(self.limit, "warn" if above else "small")
-        number = len(self._chosen_events())
-        size = int(self.stack.currentData() or 0)
-        self.volume.setText(f"{units.size(size * self.frequency.value() * max(number, 1))} per second of CPU time")
+
+    def _volume(self) -> str:
+        """How much the copied stacks come to, "" where none are."""
+        if self.call_graph.value != "dwarf":
+            return ""
+        number = max(len(self._chosen_events()), 1)
+        size = int(self.stack.currentData() or 0) * self.frequency.value() * number
+        return f"Copies {units.size(size)} of stack a second for each busy CPU."
 
     # What the user does
 
@@ -314,4 +330,4 @@ def _reasons(choices: Sequence[Choice]) -> str:
 
 
 def _kib(size: int) -> str:
-    return f"{size // 1024} KiB" if size % 1024 == 0 else f"{size:,} bytes"
+    return f"{size // 1024} KiB stack" if size % 1024 == 0 else f"{size:,} B stack"

@@ -14,6 +14,11 @@ from tailflame_gui.rows import Level
 from tailflame_gui.widgets.notices import MARKS
 from tailflame_gui.widgets.parts import Icon, button, clear, column, hairline, icon_button, label, row, selectable
 
+HEADING = 24
+"""Height of the line above a column."""
+_LONG_WORD = 28
+_BREAK = "\u200b"
+
 
 class CheckLine(QWidget):
     """One line: shape, sentence, what it means, and the fix to copy."""
@@ -23,14 +28,14 @@ class CheckLine(QWidget):
         self.check = check
         icon, color, word = MARKS[check.level]
         words = column(spacing=2)
-        words.addWidget(selectable(label(check.title, wrap=True)))
+        words.addWidget(selectable(label(_breakable(check.title), wrap=True)))
         if check.detail:
-            words.addWidget(selectable(label(check.detail, "small", wrap=True)))
+            words.addWidget(selectable(label(_breakable(check.detail), "small", wrap=True)))
         if check.fix:
-            words.addWidget(selectable(label(check.fix, "second", wrap=True)))
+            words.addWidget(selectable(label(_breakable(check.fix), "second", wrap=True)))
         if check.command:
             fix = row(spacing=4)
-            fix.addWidget(selectable(label(check.command, "second", mono=True, wrap=True)), 1)
+            fix.addWidget(label(_breakable(check.command), "second", mono=True, wrap=True), 1)
             copy = icon_button("copy", partial(_copy, check.command), tip="Copy the command")
             fix.addWidget(copy, alignment=Qt.AlignmentFlag.AlignTop)
             words.addLayout(fix)
@@ -83,8 +88,11 @@ class PreflightPanel(QWidget):
         head.addStretch()
         head.addWidget(self._busy)
         head.addWidget(button("Check again", self.check_again.emit, rank="link", tip="Look at everything anew."))
+        top = QWidget()
+        top.setFixedHeight(HEADING)
+        top.setLayout(head)
         layout = column(spacing=8)
-        layout.addLayout(head)
+        layout.addWidget(top)
         layout.addWidget(hairline())
         layout.addWidget(scroll, 1)
         self.setLayout(layout)
@@ -135,6 +143,16 @@ class PreflightPanel(QWidget):
         self._fold.setIcon(icons.icon("chevron-down" if on else "chevron-right"))
         self._fold.setToolTip("Fold away" if on else "Show what was checked")
         self._passed.setVisible(on and bool(self._checks))
+
+
+def _breakable(text: str) -> str:
+    """With places where a long word (a build id, a path) may break; the others are copied as they stand."""
+    words = text.split(" ")
+    return " ".join(w if len(w) <= _LONG_WORD else _BREAK.join(_pieces(w)) for w in words)
+
+
+def _pieces(word: str) -> list[str]:
+    return [word[at : at + 8] for at in range(0, len(word), 8)]
 
 
 def _copy(text: str) -> None:

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QAction, QGuiApplication, QKeySequence, QShowEvent
-from PySide6.QtWidgets import QPlainTextEdit, QSizePolicy, QStackedLayout, QWidget
+from PySide6.QtWidgets import QLabel, QPlainTextEdit, QSizePolicy, QStackedLayout, QWidget
 
 from tailflame.errors import TailflameError
 from tailflame_gui import icons
@@ -24,7 +24,7 @@ from tailflame_gui.record_model import (
 )
 from tailflame_gui.rows import EndRow, OutputRow, ProgressRow
 from tailflame_gui.views.options_form import OptionsForm
-from tailflame_gui.views.preflight_panel import PreflightPanel
+from tailflame_gui.views.preflight_panel import HEADING, PreflightPanel
 from tailflame_gui.views.recording_view import RecordingView
 from tailflame_gui.views.target_form import TargetForm
 from tailflame_gui.widgets.choice_bar import ChoiceBar
@@ -95,12 +95,19 @@ class RecordPage(QWidget):
         self._stack = QStackedLayout()
         self._stack.addWidget(self._settings())
         self._stack.addWidget(self.run)
-        head = row(margins=(16, 12, 16, 8), spacing=12)
+        said = QWidget()
+        words = row(spacing=8)
+        words.addWidget(self._last_mark)
+        words.addWidget(self._last, 1)
+        words.addWidget(self._last_result)
+        said.setLayout(words)
+        self._heads = QStackedLayout()
+        self._heads.addWidget(said)
+        self._heads.addWidget(self.run.head)
+        head = row(margins=(16, 8, 16, 8), spacing=16)
         head.addWidget(label("Record", "title"))
         head.addWidget(self.sides)
-        head.addWidget(self._last_mark)
-        head.addWidget(self._last, 1)
-        head.addWidget(self._last_result)
+        head.addLayout(self._heads, 1)
         layout = column(spacing=0)
         layout.addLayout(head)
         layout.addWidget(hairline())
@@ -120,7 +127,7 @@ class RecordPage(QWidget):
         self.command.setProperty("face", "mono")
         self.command.setAccessibleName("The exact command")
         self.command.setPlaceholderText(_NO_TARGET)
-        self.command.setFixedHeight(72)
+        self.command.setStyleSheet("QPlainTextEdit { min-height: 56px; max-height: 56px; font-size: 12px; }")
         self.command.setTabChangesFocus(True)
         self.command_note = ElidedLabel("", "small")
         self.copy = icon_button(
@@ -134,8 +141,7 @@ class RecordPage(QWidget):
         self.record_action.triggered.connect(self.record_requested)
         self.addAction(self.record_action)
         self.record = button("Record", self.record_action.trigger, rank="primary", icon="circle-dot")
-        self.record.setFixedSize(176, 56)
-        self.record.setStyleSheet("QPushButton { font-size: 15px; }")
+        self.record.setStyleSheet("QPushButton { font-size: 15px; min-height: 46px; min-width: 152px; }")
         self.record.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.record_hint = label("", "small")
         self.record_hint.setAlignment(Qt.AlignmentFlag.AlignHCenter)
@@ -144,22 +150,22 @@ class RecordPage(QWidget):
     def _settings(self) -> QWidget:
         left, middle, right = (QWidget() for _ in range(3))
         lines = column(spacing=8)
-        lines.addWidget(label("Target", "heading"))
+        lines.addWidget(_heading("Target"))
         lines.addWidget(hairline())
         lines.addWidget(self.target, 1)
         left.setLayout(lines)
         lines = column(spacing=8)
-        lines.addWidget(label("Tool", "heading"))
+        lines.addWidget(_heading("Tool"))
         lines.addWidget(hairline())
         lines.addWidget(self.options, 1)
         middle.setLayout(lines)
         lines = column(spacing=0)
         lines.addWidget(self.preflight)
         right.setLayout(lines)
-        across = row(margins=(16, 12, 16, 12), spacing=24)
-        across.addWidget(left, 37)
-        across.addWidget(middle, 42)
-        across.addWidget(right, 31)
+        across = row(margins=(16, 8, 16, 8), spacing=24)
+        across.addWidget(left, 36)
+        across.addWidget(middle, 44)
+        across.addWidget(right, 30)
         for side in (left, middle, right):
             side.setMinimumWidth(240)
         exact = column(spacing=4)
@@ -207,7 +213,7 @@ class RecordPage(QWidget):
         own = self.record_action.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
         self.run.show_keys(stop=stop, cancel=cancel, again=again)
         describe(self.record_action, "Record the program with these settings.")
-        self.record_hint.setText(f"{own}   again: {again}" if again else own)
+        self.record_hint.setText(f"{own}, again {again}" if again else own)
         self._again = again
 
     def showEvent(self, event: QShowEvent) -> None:
@@ -282,7 +288,8 @@ class RecordPage(QWidget):
 
     def show_side(self, side: Side) -> None:
         self.sides.choose(side)
-        self._stack.setCurrentIndex(0 if side is Side.SETTINGS else 1)
+        for stack in (self._stack, self._heads):
+            stack.setCurrentIndex(0 if side is Side.SETTINGS else 1)
 
     @property
     def side(self) -> Side:
@@ -345,3 +352,10 @@ class RecordPage(QWidget):
     def last_sentence(self) -> str:
         """How the last recording ended."""
         return self._last.whole
+
+
+def _heading(words: str) -> QLabel:
+    """As high as a heading with a button beside it, so that the columns' lines are one."""
+    made = label(words, "heading")
+    made.setFixedHeight(HEADING)
+    return made

@@ -10,11 +10,12 @@ from PySide6.QtWidgets import QProgressBar, QSplitter, QStackedLayout, QWidget
 
 from tailflame import units
 from tailflame.errors import TailflameError
+from tailflame_gui import theme
 from tailflame_gui.record_model import Observation, RunHead
 from tailflame_gui.rows import EndRow, OutputRow, ProgressRow
 from tailflame_gui.widgets.live_plot import Line, LivePlots, Strip
 from tailflame_gui.widgets.output_console import OutputConsole
-from tailflame_gui.widgets.parts import ElidedLabel, Icon, button, column, icon_button, label, row, set_rank
+from tailflame_gui.widgets.parts import ElidedLabel, Icon, button, column, icon_button, label, row
 
 
 def _count(value: float) -> str:
@@ -70,19 +71,19 @@ _IO = ("read_bytes", "write_bytes")
 class Figure(QWidget):
     """A figure under a word."""
 
-    def __init__(self, words: str, *, wide: int = 104) -> None:
+    def __init__(self, words: str, *, wide: int = 104, rank: str = "title") -> None:
         super().__init__()
         self._words = label(words, "small")
-        self._value = label("—", "heading", mono=True)
+        self._value = label("—", rank, mono=True)
         self._value.setMinimumWidth(wide)
         lines = column(spacing=0)
         lines.addWidget(self._words)
         lines.addWidget(self._value)
         self.setLayout(lines)
 
-    def show_value(self, text: str, *, words: str = "", rank: str = "heading") -> None:
+    def show_value(self, text: str, *, words: str = "", warn: bool = False) -> None:
         self._value.setText(text)
-        set_rank(self._value, rank)
+        self._value.setStyleSheet(f"color: {theme.current().warn.name()};" if warn else "")
         if words:
             self._words.setText(words)
         self.setAccessibleName(f"{self._words.text()}: {text}")
@@ -97,7 +98,10 @@ class Figure(QWidget):
 
 
 class RecordingView(QWidget):
-    """stop_requested, cancel_requested (it has been asked about here), again_requested, show_requested (the result)."""
+    """stop_requested, cancel_requested (it has been asked about here), again_requested, show_requested (the result).
+
+    `head` holds title, outcome and buttons; the page puts it where its own head is.
+    """
 
     stop_requested = Signal()
     cancel_requested = Signal()
@@ -113,13 +117,16 @@ class RecordingView(QWidget):
         self.samples = Figure("samples", wide=112)
         self.bytes = Figure("written", wide=96)
         self.lost = Figure("lost", wide=56)
-        self.cost = Figure("our own cost", wide=160)
+        self.cost = Figure("our own cost, of one CPU", wide=168, rank="")
         self._mark = Icon("circle-dot", "accent")
         self._title = label("", "title")
         self._sentence = ElidedLabel("", "second")
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(4)
+        keeps = self.bar.sizePolicy()
+        keeps.setRetainSizeWhenHidden(True)
+        self.bar.setSizePolicy(keeps)
         self.stop = button("Stop", self.stop_requested.emit, rank="primary", icon="square")
         self.cancel = button("Cancel…", self.ask_cancel, icon="ban")
         self.show_result = button("Show the result", self.show_requested.emit, rank="primary", icon="flame")
@@ -158,12 +165,14 @@ class RecordingView(QWidget):
         self._side = QStackedLayout()
         self._side.addWidget(buttons)
         self._side.addWidget(self._ask)
-        head = row(margins=(16, 12, 16, 0), spacing=8)
+        self.head = QWidget()
+        head = row(spacing=8)
         head.addWidget(self._mark)
         head.addWidget(self._title)
         head.addWidget(self._sentence, 1)
         head.addLayout(self._side)
-        figures = row(margins=(16, 8, 16, 8), spacing=24)
+        self.head.setLayout(head)
+        figures = row(margins=(16, 8, 16, 4), spacing=24)
         for figure in (self.elapsed, self.left, self.samples, self.bytes, self.lost):
             figures.addWidget(figure)
         figures.addStretch()
@@ -185,8 +194,8 @@ class RecordingView(QWidget):
         self._split.addWidget(self.console)
         self._split.setStretchFactor(0, 3)
         self._split.setStretchFactor(1, 2)
+        self._split.setSizes([384, 192])
         layout = column(spacing=0)
-        layout.addLayout(head)
         layout.addLayout(figures)
         layout.addLayout(ran)
         layout.addWidget(self.bar)
@@ -213,12 +222,12 @@ class RecordingView(QWidget):
         for figure in (self.elapsed, self.samples, self.bytes, self.lost, self.cost):
             figure.show_value("—")
         self.samples.show_value("—", words="samples")
-        self.left.show_value("—" if head.duration_s is not None else "until it ends")
-        self.bar.setRange(0, 0 if head.builds_first else 1000)
-        self.bar.setValue(0)
-        self.bar.setVisible(True)
+        self.left.show_value("—", words="left" if head.duration_s is not None else "until it ends")
+        self._rest()
         self._side.setCurrentIndex(0)
         self._show_buttons()
+        # Not on a button: a stray key must neither stop nor drop it.
+        self.console.text.setFocus(Qt.FocusReason.OtherFocusReason)
 
     @property
     def running(self) -> bool:
@@ -230,18 +239,21 @@ class RecordingView(QWidget):
         self._say(_STAGES.get(progress.stage, progress.stage))
         self.elapsed.show_value(_clock(progress.elapsed_s))
         remaining = progress.remaining_s
-        self.left.show_value("until it ends" if remaining is None else _clock(remaining))
+        self.left.show_value("—" if remaining is None else _clock(remaining))
         about = progress.samples_are_estimate
         self.samples.show_value(
             f"{'≈ ' if about else ''}{units.count(progress.samples)}", words="samples, estimate" if about else "samples"
         )
         self.bytes.show_value(units.size(progress.bytes))
-        self.lost.show_value(units.count(progress.lost), rank="warn" if progress.lost else "heading")
-        if remaining is not None and progress.elapsed_s + remaining > 0:
+        self.lost.show_value(units.count(progress.lost), warn=progress.lost > 0)
+        if progress.stage in ("building", "finishing"):
+            self._wait()
+        elif remaining is not None and progress.elapsed_s + remaining > 0:
             self.bar.setRange(0, 1000)
             self.bar.setValue(round(1000 * progress.elapsed_s / (progress.elapsed_s + remaining)))
+            self.bar.show()
         else:
-            self.bar.setRange(0, 0)
+            self._rest()
 
     def show_observed(self, observations: Sequence[Observation]) -> None:
         if not observations:
@@ -263,7 +275,10 @@ class RecordingView(QWidget):
     def show_end(self, end: EndRow) -> None:
         """The target has ended; what it left is being read, unless it was cancelled."""
         self.console.end()
-        self.bar.setRange(0, 0)
+        if end.cancelled:
+            self._rest()
+        else:
+            self._wait()
         sentence = f"{end.sentence}; nothing was kept" if end.cancelled else end.sentence
         notes = " ".join(end.notes)
         mark = ("triangle-alert", "warn") if end.crashed else ("circle-check", "good")
@@ -271,14 +286,14 @@ class RecordingView(QWidget):
 
     def show_kept(self) -> None:
         """The result is open."""
-        self.bar.setVisible(False)
+        self._rest()
         self._show_buttons(result=True)
 
     def show_failed(self, error: TailflameError) -> None:
         """Nothing could be recorded, or what was recorded cannot be read."""
         self.console.end()
         self._over(error.sentence, mark=("octagon-alert", "bad"))
-        self.bar.setVisible(False)
+        self._rest()
 
     def ask_cancel(self) -> None:
         """Asks in place whether to throw the recording away."""
@@ -314,6 +329,15 @@ class RecordingView(QWidget):
         self._side.setCurrentIndex(0)
         self.left.show_value("—")
         self._show_buttons()
+
+    def _rest(self) -> None:
+        """No bar: there is no end in sight to come nearer to."""
+        self.bar.hide()
+
+    def _wait(self) -> None:
+        """A wait of unknown length, in which nothing else moves."""
+        self.bar.setRange(0, 0)
+        self.bar.show()
 
     def _say(self, sentence: str, *, mark: tuple[str, str] | None = None) -> None:
         self._sentence.set_text(sentence)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from PySide6.QtCore import QSignalBlocker, QStringListModel, Qt, Signal
+from PySide6.QtCore import QSignalBlocker, QSize, QStringListModel, Qt, Signal
 from PySide6.QtWidgets import QComboBox, QCompleter, QDoubleSpinBox, QLineEdit, QListWidget, QListWidgetItem, QWidget
 
-from tailflame_gui import icons
+from tailflame_gui import icons, theme
 from tailflame_gui.dialogs.files import choose_folder, choose_program
 from tailflame_gui.record_model import (
     MAX_DURATION_S,
@@ -22,8 +22,9 @@ from tailflame_gui.record_model import (
 )
 from tailflame_gui.widgets.choice_bar import ChoiceBar
 from tailflame_gui.widgets.env_editor import EnvEditor
-from tailflame_gui.widgets.form import Form
-from tailflame_gui.widgets.parts import ElidedLabel, column, icon_button, row, set_rank
+from tailflame_gui.widgets.few_lines import FewLines
+from tailflame_gui.widgets.form import Form, inset
+from tailflame_gui.widgets.parts import column, icon_button, row, set_rank
 from tailflame_gui.widgets.preset_bar import PresetBar
 
 UNTIL, FOR = "until", "for"
@@ -94,8 +95,8 @@ class TargetForm(QWidget):
         line = self.binary.lineEdit()
         assert line is not None  # it is editable
         self._line = line
-        self._line.setPlaceholderText("Drop a program, choose one, or type its path")
-        self._line.setProperty("face", "mono")
+        self._line.setPlaceholderText("Drop, choose or type a program")
+        self.binary.setStyleSheet(f'QComboBox {{ font-family: "{theme.MONO_FAMILY}"; }}')
         self._paths = QStringListModel(self)
         completer = QCompleter(self._paths, self)
         completer.setCompletionMode(QCompleter.CompletionMode.PopupCompletion)
@@ -106,7 +107,7 @@ class TargetForm(QWidget):
         self._line.editingFinished.connect(self._settle)
         self.binary.activated.connect(lambda _at: self._settle())
         self._choose = icon_button("folder-open", self.choose_binary, tip="Choose the program")
-        self.facts = ElidedLabel("", "small")
+        self.facts = FewLines(2)
 
     def _build_project(self) -> None:
         self.project = QLineEdit()
@@ -116,6 +117,7 @@ class TargetForm(QWidget):
         self._choose_project = icon_button("folder-open", self.choose_project, tip="Choose the project's folder")
         self.targets = QListWidget()
         self.targets.setFixedHeight(104)
+        self.targets.setIconSize(QSize(icons.SIZE, icons.SIZE))
         self.targets.setAccessibleName("Target of the project")
         self.targets.setToolTip("What cargo flamegraph builds and runs.")
         self.targets.currentRowChanged.connect(self._target_taken)
@@ -139,7 +141,7 @@ class TargetForm(QWidget):
         self.arguments.setToolTip("Split as a shell does, quotes and all; no shell ever runs them.")
         self.arguments.textChanged.connect(lambda _text: self._say_words())
         self.arguments.textEdited.connect(lambda _text: self.changed.emit())
-        self.words = ElidedLabel("", "small", mono=True)
+        self.words = FewLines(2)
         self.directory = QLineEdit()
         self.directory.setProperty("face", "mono")
         self.directory.setToolTip("The folder that the program starts in.")
@@ -157,6 +159,7 @@ class TargetForm(QWidget):
         self.seconds.setValue(DEFAULT_DURATION_S)
         self.seconds.setSuffix(" s")
         self.seconds.setFixedWidth(88)
+        inset(self.seconds)
         self.seconds.setAccessibleName("Seconds to record")
         self.seconds.valueChanged.connect(lambda _value: self.changed.emit())
         self._lasting = row(spacing=8)
@@ -194,7 +197,9 @@ class TargetForm(QWidget):
         with QSignalBlocker(self):
             self._chosen = draft.binary
             self.binary.setEditText(draft.binary)
+            self.binary.setToolTip(draft.binary or "The program to record: type its path, choose it, or drop it.")
             self.arguments.setText(draft.arguments)
+            self.arguments.setCursorPosition(0)
             self.directory.setText(draft.directory)
             self.environment.set_pairs(draft.environment)
             self.lasts.choose(UNTIL if draft.duration_s is None else FOR)
@@ -353,7 +358,8 @@ class TargetForm(QWidget):
         elif read.note:
             self.words.set_text(read.note)
         else:
-            shown = "  │  ".join(word if word else "(empty)" for word in read.words)
+            # An option is not cut in two at its hyphens.
+            shown = " │ ".join(word.replace("-", "\u2011") if word else "(empty)" for word in read.words)
             number = f"{len(read.words)}: " if len(read.words) > 1 else ""
             self.words.set_text(f"{number}{shown}")
         set_rank(self.words, "bad" if read.problem else "warn" if read.note else "small")

@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QSignalBlocker, Qt, Signal
-from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
+from PySide6.QtCore import QEvent, QModelIndex, QPersistentModelIndex, QRect, QSignalBlocker, Qt, Signal
+from PySide6.QtGui import QKeyEvent, QPainter
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QHeaderView,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QTableWidget,
+    QTableWidgetItem,
+)
 
 from tailflame_gui import theme
 from tailflame_gui.record_model import problem_of_variable
 
 Pairs = tuple[tuple[str, str], ...]
 _NAME, _VALUE = 0, 1
+
+
+class _Cells(QStyledItemDelegate):
+    """Says in the free line what it is for."""
+
+    def paint(
+        self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
+    ) -> None:
+        super().paint(painter, option, index)
+        if index.row() == index.model().rowCount() - 1 and not index.data():
+            painter.save()
+            painter.setFont(theme.interface_font())
+            painter.setPen(theme.current().faint)
+            words = "NAME" if index.column() == _NAME else "value"
+            rect: QRect = option.rect
+            painter.drawText(rect.adjusted(8, 0, -8, 0), int(Qt.AlignmentFlag.AlignVCenter), words)
+            painter.restore()
 
 
 class EnvEditor(QTableWidget):
@@ -43,6 +67,7 @@ class EnvEditor(QTableWidget):
         header.setSectionResizeMode(_NAME, QHeaderView.ResizeMode.Interactive)
         header.setSectionResizeMode(_VALUE, QHeaderView.ResizeMode.Stretch)
         self.setColumnWidth(_NAME, 128)
+        self.setItemDelegate(_Cells(self))
         self.itemChanged.connect(lambda _item: self._edited())
         theme.signals.changed.connect(self._judge)
         self.set_pairs(())
@@ -91,6 +116,9 @@ class EnvEditor(QTableWidget):
     def _judge(self) -> None:
         """A bad line says so: in colour and in its tip."""
         tokens = theme.current()
+        frame = f"QTableWidget {{ border: 1px solid {tokens.hairline.name()}; border-radius: 4px; }}"
+        if self.styleSheet() != frame:
+            self.setStyleSheet(frame)
         with QSignalBlocker(self):
             for at, pair in enumerate(self._rows()):
                 problem = problem_of_variable(*pair) if pair != ("", "") else ""

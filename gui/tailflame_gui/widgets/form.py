@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QGridLayout, QLabel, QLayout, QWidget
+from PySide6.QtWidgets import QAbstractSpinBox, QGridLayout, QLabel, QLayout, QWidget
 
 from tailflame_gui.widgets.parts import label
 
 LABELS = 84
+
+
+def inset(box: QAbstractSpinBox) -> None:
+    """Gives the text of a spin box the distance from its frame that other fields have."""
+    box.lineEdit().setTextMargins(5, 0, 0, 0)
 
 
 class Form(QGridLayout):
@@ -43,6 +48,10 @@ class Form(QGridLayout):
         self.addWidget(holder, at, 1)
         self._lines.setdefault(name or words, []).extend((made, holder))
         return made
+
+    def whole(self, field: QWidget) -> None:
+        """A line without words, over both columns."""
+        self.addWidget(field, self.rowCount(), 0, 1, 2)
 
     def show_line(self, name: str, shown: bool) -> None:
         for widget in self._lines[name]:

@@ -27,7 +27,8 @@ _LEAST_SPAN_S = 10.0
 _NAME_WIDTH = 128
 _AXIS_WIDTH = 56
 _AXIS_HEIGHT = 20
-_READOUT_WIDTH = 176
+_READOUT_WIDTH = 192
+_VALUE_RIGHT = 108.0
 _LINE = 16
 _SWATCH = 14
 
@@ -145,14 +146,14 @@ class Readout(QWidget):
             known = text[:1].isdigit()
             painter.setFont(theme.mono_font(theme.BASE - 1) if known else theme.interface_font(theme.SMALL))
             painter.setPen(tokens.text if known else tokens.second)
-            right = 104.0 if line.words else self.width() - 8.0
             flags = Qt.AlignmentFlag.AlignVCenter
-            box = QRectF(26, top, (right if known else self.width()) - 26, _LINE)
-            painter.drawText(box, int(flags | (Qt.AlignmentFlag.AlignRight if known and line.words else flags)), text)
-            if line.words and known:
+            box = QRectF(26, top, _VALUE_RIGHT - 26, _LINE)
+            painter.drawText(box, int(flags | Qt.AlignmentFlag.AlignRight), text)
+            if line.words:
                 painter.setFont(theme.interface_font(theme.SMALL))
                 painter.setPen(tokens.second)
-                painter.drawText(QRectF(112, top, self.width() - 112, _LINE), int(flags), line.words)
+                words = QRectF(_VALUE_RIGHT + 8, top, self.width() - _VALUE_RIGHT - 8, _LINE)
+                painter.drawText(words, int(flags), line.words)
             top += _LINE
         painter.end()
 
@@ -183,10 +184,16 @@ class _Plot(pg.PlotWidget):  # type: ignore[misc]
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         item = self.getPlotItem()
         item.getViewBox().setDefaultPadding(0)
-        item.layout.setContentsMargins(0, 6, 0, 2)
+        # Half a line of text at each end, so that the ticks' words are whole.
+        item.layout.setContentsMargins(0, 7, 0, 2 if with_time else 7)
         if not with_time:
             item.hideAxis("bottom")
+        self.zero = pg.InfiniteLine(0.0, angle=0, movable=False)
+        self.zero.setZValue(-10)
+        item.addItem(self.zero, ignoreBounds=True)
         self.curves = [item.plot([], []) for _ in strip.lines]
+        self.ends = [item.plot([], [], pen=None, symbol="o", symbolSize=5) for _ in strip.lines]
+        """A dot at the newest value; without it a line of one value would not be seen."""
         self.cursor_line = pg.InfiniteLine(angle=90, movable=False)
         self.cursor_line.hide()
         item.addItem(self.cursor_line, ignoreBounds=True)
@@ -206,13 +213,19 @@ class _Plot(pg.PlotWidget):  # type: ignore[misc]
                 fill.setAlphaF(0.10)
                 curve.setFillLevel(0.0)
                 curve.setBrush(fill)
+        for end, line in zip(self.ends, self.strip.lines, strict=True):
+            end.setSymbolBrush(getattr(tokens, line.color))
+            end.setSymbolPen(None)
         self.cursor_line.setPen(QPen(tokens.second, 0))
+        self.zero.setPen(QPen(tokens.hairline, 0))
 
     def draw(self, times: NDArray[np.float64], columns: NDArray[np.float64]) -> None:
         """`columns`: float64[lines, rows], NaN for a gap."""
         most = 0.0
-        for curve, values in zip(self.curves, columns, strict=True):
+        for curve, end, values in zip(self.curves, self.ends, columns, strict=True):
             known = np.isfinite(values)
+            newest = slice(-1, None) if known[-1:].any() else slice(0, 0)
+            end.setData(times[newest], values[newest])
             if known.any():
                 curve.setData(times, values, connect="finite")
                 most = max(most, float(values[known].max()))
@@ -238,13 +251,15 @@ class LivePlots(QWidget):
         self._plots: list[_Plot] = []
         self._readouts: list[Readout] = []
         self._when = label("", "small")
-        self._note = label("", "small")
+        self._when.setFixedHeight(_AXIS_HEIGHT)
+        self._when.setContentsMargins(8, 0, 0, 0)
+        self._when.setToolTip(f"The newest {capacity:,} values of each line are kept.")
         grid = QGridLayout()
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setSpacing(0)
         for at, strip in enumerate(self._strips):
             last = at == len(self._strips) - 1
-            names = column(margins=(16, 6, 0, _AXIS_HEIGHT + 2 if last else 2), spacing=0)
+            names = column(margins=(16, 4, 0, _AXIS_HEIGHT + 2 if last else 2), spacing=0)
             title = label(strip.title, "heading")
             title.setToolTip(strip.tip)
             names.addWidget(title)
@@ -258,8 +273,10 @@ class LivePlots(QWidget):
             plot.scene().sigMouseMoved.connect(lambda point, plot=plot: self._point_at(plot, point))
             plot.installEventFilter(self)
             readout = Readout(strip)
-            end = column(margins=(0, 0, 0, _AXIS_HEIGHT if last else 0), spacing=0)
-            end.addWidget(readout)
+            end = column(spacing=0)
+            end.addWidget(readout, 1)
+            if last:
+                end.addWidget(self._when)
             grid.addWidget(side, at, 0)
             grid.addWidget(plot, at, 1)
             grid.addLayout(end, at, 2)
@@ -344,6 +361,12 @@ class LivePlots(QWidget):
                 position += 1
             readout.show_texts(texts)
         shown = row is not None and self._pointed is not None
+        if shown and row is not None:
+            self._when.setText(f"at {row[0]:.1f} s")
+        elif self._ring.dropped and len(rows):
+            self._when.setText(f"the last {clock(float(rows[-1, 0] - rows[0, 0]))}")
+        else:
+            self._when.setText("since it started")
         for plot in self._plots:
             plot.cursor_line.setVisible(shown)
             if shown and row is not None:

@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QAbstractButton, QLabel, QSizePolicy, QWidget
 
 from tailflame_gui import theme
 from tailflame_gui.record_model import ToolChoice
-from tailflame_gui.widgets.parts import column, icon_button, label, row
+from tailflame_gui.widgets.parts import Icon, column, icon_button, label, row
 
 
 class ToolCard(QAbstractButton):
@@ -26,18 +26,19 @@ class ToolCard(QAbstractButton):
         head.addWidget(label(tool.title, "heading"))
         head.addWidget(label(tool.version, "small"))
         head.addStretch()
+        if not tool.available:
+            head.addWidget(Icon("ban", "warn"))
+            head.addWidget(label(f"Off: {tool.reason}", "warn"))
         lines = column(margins=(12, 6, 8, 6), spacing=2)
         lines.addLayout(head)
         lines.addWidget(label(tool.answers, wrap=True))
         if tool.available:
             lines.addWidget(label(tool.cost, "small", wrap=True))
-        else:
-            lines.addWidget(label(f"Off: {tool.reason}.", "warn", wrap=True))
-            if tool.fix:
-                fix = row(spacing=4)
-                fix.addWidget(label(tool.fix, "second", mono=True, wrap=True), 1)
-                fix.addWidget(icon_button("copy", lambda: _copy(tool.fix), tip="Copy the fix"))
-                lines.addLayout(fix)
+        elif tool.fix:
+            fix = row(spacing=4)
+            fix.addWidget(label(tool.fix, "second", mono=True, wrap=True), 1)
+            fix.addWidget(icon_button("copy", lambda: _copy(tool.fix), tip="Copy the fix"))
+            lines.addLayout(fix)
         self.setLayout(lines)
         for child in self.findChildren(QLabel):
             child.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
