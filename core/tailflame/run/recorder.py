@@ -122,6 +122,7 @@ class Recorder:
         await asyncio.to_thread(_make_folder, self.plan.out)
         child, entry = await self._start()
         self._tool_tree = ProcessTree(child.pid)
+        over = False
         try:
             yield Started(child.pid, (*entry.guard, *entry.argv))
             next_tick = self._began
@@ -148,9 +149,13 @@ class Recorder:
                 yield event
             finished = await asyncio.to_thread(self._finish, child, ended, worth)
             self._journal.ended(entry, finished.tool, problem=finished.error.sentence if finished.error else "")
+            over = True
             yield finished
         finally:
             await self._let_go(child)
+            if not over:
+                left = Outcome.of(self.plan.tool, child.returncode, time.monotonic() - self._began)
+                self._journal.ended(entry, left, problem="Nobody listened to it any more, so it was ended.")
 
     # Starting.
 

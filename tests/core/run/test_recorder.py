@@ -313,8 +313,10 @@ def test_a_listener_that_goes_leaves_nothing_running(
 ) -> None:
     fake(mode)
 
+    journal = Journal()
+
     async def go_away() -> tuple[int, int]:
-        events = Recorder(plan(READY + "time.sleep(60)"), patience=QUICK).events()
+        events = Recorder(plan(READY + "time.sleep(60)"), patience=QUICK, journal=journal).events()
         tool = target = 0
         async for event in events:
             if isinstance(event, Started):
@@ -328,6 +330,8 @@ def test_a_listener_that_goes_leaves_nothing_running(
     for pid in asyncio.run(go_away()):
         assert pid
         assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    assert journal.entries[0].outcome is not None
+    assert "Nobody listened" in journal.entries[0].problem
 
 
 def test_stop_from_another_thread(plan: Callable[..., Plan]) -> None:
