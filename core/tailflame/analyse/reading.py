@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tailflame.analyse.hotspots import HotspotTable, hotspots, table_of
+from tailflame.analyse.hotspots import hotspots, table_of
 from tailflame.analyse.names import short
-from tailflame.analyse.tree import CallTree
+from tailflame.analyse.tree import CallTree, levels
 from tailflame.model.recording import Caution, Recording
-from tailflame.model.stacks import NONE, FrameKind, Int64, StackProfile, Weight
+from tailflame.model.stacks import NONE, Bool, Float64, FrameKind, Int64, StackProfile, Weight
 from tailflame.units import Unit, count, percent, seconds
 from tailflame.units import weight as weight_text
 
@@ -36,11 +36,42 @@ class Sentence:
 
 
 def read(tree: CallTree) -> tuple[Sentence, ...]:
-    """Wide bars, flat tops and tall stacks of a top-down tree; empty for an empty one."""
+    """Wide bars, flat tops and tall stacks of a top-down tree; empty for an empty one.
+
+    Code inlined into a function counts for that function, as in the table of hotspots, and is named beside it.
+    """
     if tree.total <= 0 or not len(tree):
         return ()
-    table = table_of(tree)
-    return (*_wide_bars(tree, table), *_flat_tops(tree, table), *_tall_stacks(tree))
+    physical = _Physical.of(tree)
+    return (*_wide_bars(tree, physical), *_flat_tops(tree, physical), *_tall_stacks(tree, physical))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Physical:
+    """Self weight as the machine has it. owner: per node, the nearest frame outwards that is not inlined, itself
+    included (an inlined root owns itself); inlined: per node, whether it lies within such an owner; own: per
+    function, weight of its own frames; with_inlined: that, and of the code inlined into it.
+    """
+
+    owner: Int64
+    inlined: Bool
+    own: Float64
+    with_inlined: Float64
+
+    @classmethod
+    def of(cls, tree: CallTree) -> _Physical:
+        owner: Int64 = np.arange(len(tree))
+        within = (tree.kinds() == FrameKind.INLINED) & (tree.parent >= 0)
+        for first, last in levels(tree.level_start):
+            row = np.flatnonzero(within[first:last]) + first
+            owner[row] = owner[tree.parent[row]]
+        size = len(tree.functions)
+        return cls(
+            owner=owner,
+            inlined=within,
+            own=np.bincount(tree.function, weights=tree.self_weight, minlength=size),
+            with_inlined=np.bincount(tree.function[owner], weights=tree.self_weight, minlength=size),
+        )
 
 
 def _widest_node(tree: CallTree, function: str) -> int:
@@ -48,45 +79,68 @@ def _widest_node(tree: CallTree, function: str) -> int:
     return int(nodes[np.argmax(tree.total_weight[nodes])]) if len(nodes) else NONE
 
 
-def _wide_bars(tree: CallTree, table: HotspotTable) -> list[Sentence]:
+def _wide_bars(tree: CallTree, physical: _Physical) -> list[Sentence]:
+    table = table_of(tree)
     share = table.total_weight / tree.total
     chosen = np.flatnonzero((share >= _WIDE) & (share <= _WHOLE) & (table.kind != FrameKind.OTHER))
     chosen = chosen[np.argsort(-share[chosen], kind="stable")][:3]
-    return [
-        Sentence(
-            "Wide bars",
-            f"{short(table.key[i])} and what it calls take {percent(float(share[i]))}, "
-            f"{percent(float(table.self_weight[i] / tree.total))} of it in the function itself."
-            if table.self_weight[i] < table.total_weight[i]
-            else f"{short(table.key[i])} takes {percent(float(share[i]))}, all of it in the function itself.",
-            table.key[i],
-            _widest_node(tree, table.key[i]),
-        )
-        for i in map(int, chosen)
-    ]
-
-
-def _flat_tops(tree: CallTree, table: HotspotTable) -> list[Sentence]:
     sentences = []
-    for i in table.hottest(3):
-        share = float(table.self_weight[i] / tree.total)
-        if share < _FLAT:
-            break
-        places = int(((tree.function == tree.functions.index(table.key[i])) & (tree.self_weight > 0)).sum())
-        where = "at one place" if places == 1 else f"at {places} places"
-        sentences.append(
-            Sentence(
-                "Flat tops",
-                f"{short(table.key[i])} is on top of the stack for {percent(share)}, {where}.",
-                table.key[i],
-                _widest_node(tree, table.key[i]),
+    for i in map(int, chosen):
+        name, function = short(table.key[i]), tree.functions.index(table.key[i])
+        inside = max(float(physical.with_inlined[function]), float(physical.own[function]))
+        itself = "the function itself"
+        if inside > physical.own[function]:
+            itself += " and the code inlined into it"
+        # Weights are sums of the same samples in another order.
+        if inside >= table.total_weight[i] * (1 - 1e-9):
+            text = f"{name} takes {percent(float(share[i]))}, all of it in {itself}."
+        else:
+            text = (
+                f"{name} and what it calls take {percent(float(share[i]))}, "
+                f"{percent(inside / tree.total)} of it in {itself}."
             )
-        )
+        sentences.append(Sentence("Wide bars", text, table.key[i], _widest_node(tree, table.key[i])))
     return sentences
 
 
-def _tall_stacks(tree: CallTree) -> list[Sentence]:
-    """The longest chain of calls in which each caller passes nearly everything to one callee."""
+def _flat_tops(tree: CallTree, physical: _Physical) -> list[Sentence]:
+    """The hottest functions as the table of hotspots has them, and what of it is code inlined into them."""
+    code = tree.functions.kind != FrameKind.OTHER
+    order = np.argsort(-physical.with_inlined, kind="stable")
+    on_top = tree.self_weight > 0
+    sentences = []
+    for function in map(int, order[code[order]][:3]):
+        share = float(physical.with_inlined[function]) / tree.total
+        if share < _FLAT:
+            break
+        mine = tree.function[physical.owner] == function
+        name = tree.functions.names[function]
+        places = len(np.unique(physical.owner[mine & on_top]))
+        where = "at one place" if places == 1 else f"at {places} places"
+        text = f"{short(name)} is on top of the stack for {percent(share)}, {where}"
+        inlined = np.bincount(
+            tree.function[mine & physical.inlined],
+            weights=tree.self_weight[mine & physical.inlined],
+            minlength=len(tree.functions),
+        )
+        whole = float(inlined.sum())
+        if whole > 0:
+            most = int(np.argmax(inlined))
+            named = short(tree.functions.names[most])
+            if inlined[most] < whole * (1 - 1e-9):
+                named += f" {percent(float(inlined[most]) / tree.total)}"
+            own = share - whole / tree.total
+            itself = f"{percent(own)} in its own code, {percent(whole / tree.total)}" if own > 1e-9 else "all of it"
+            text += f": {itself} in code inlined into it ({named})"
+        sentences.append(Sentence("Flat tops", f"{text}.", name, _widest_node(tree, name)))
+    return sentences
+
+
+def _tall_stacks(tree: CallTree, physical: _Physical) -> list[Sentence]:
+    """The longest chain of calls in which each caller passes nearly everything to one callee.
+
+    Frames that are inlined already are passed through, and count as no call.
+    """
     below = np.full(len(tree), NONE, dtype=np.int64)
     inner = np.flatnonzero(tree.parent >= 0)
     parent = tree.parent[inner]
@@ -98,11 +152,13 @@ def _tall_stacks(tree: CallTree) -> list[Sentence]:
     continued[below[below >= 0]] = True
     best, best_length, best_end = NONE, 0, NONE
     for start in map(int, starts[~continued[starts]]):
-        at, length = start, 1
+        at, length, end = start, 1, start
         while below[at] >= 0:
-            at, length = int(below[at]), length + 1
+            at = int(below[at])
+            if not physical.inlined[at]:
+                length, end = length + 1, at
         if length > best_length:
-            best, best_length, best_end = start, length, at
+            best, best_length, best_end = start, length, end
     sentences = []
     if best_length >= _CHAIN_LENGTH:
         share = percent(float(tree.total_weight[best] / tree.total))

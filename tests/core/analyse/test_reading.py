@@ -4,7 +4,7 @@ from datetime import datetime
 
 from helpers.stacks import profile
 from tailflame.analyse.reading import cautions, facts, read, top_hotspots
-from tailflame.analyse.tree import build_tree
+from tailflame.analyse.tree import TreeOptions, build_tree
 from tailflame.model import Caution, Machine, Meta, Recording, StackBuilder, StackProfile
 
 
@@ -32,6 +32,53 @@ def test_the_three_readings_name_the_right_functions() -> None:
     assert "x::wide and what it calls take 45.0%, 5.0% of it in the function itself." in text
     for sentence in sentences:
         assert tree.name(sentence.node) == sentence.function
+
+
+INLINES = """
+    main;risk;check 8
+    main;risk;check;iter_[i];abs_[i] 10
+    main;risk;check;iter_[i];max_[i] 4
+    main;risk;check;iter_[i];log;write 5
+    main;book;abs_[i] 20
+    main;book;find 53
+"""
+
+
+def test_inlined_code_counts_for_the_function_it_is_in_as_among_the_hotspots() -> None:
+    data = profile(INLINES)
+    sentences = read(build_tree(data))
+    flat = {s.function: s.text for s in sentences if s.heading == "Flat tops"}
+    assert list(flat) == [h.function for h in top_hotspots(data)] == ["find", "check", "book"]
+    assert flat["check"] == (
+        "check is on top of the stack for 22.0%, at one place: "
+        "8.0% in its own code, 14.0% in code inlined into it (abs 10.0%)."
+    )
+    assert flat["book"].endswith(" 20.0%, at one place: all of it in code inlined into it (abs).")
+    assert flat["find"] == "find is on top of the stack for 53.0%, at one place."
+    wide = {s.function: s.text for s in sentences if s.heading == "Wide bars"}
+    assert wide["book"] == (
+        "book and what it calls take 73.0%, 20.0% of it in the function itself and the code inlined into it."
+    )
+
+
+def test_readings_are_the_same_where_inlined_frames_are_folded_away() -> None:
+    data = profile(INLINES)
+    folded = read(build_tree(data, TreeOptions(inlines=False)))
+    shares = {s.function: s.text.split(",")[0] for s in read(build_tree(data)) if s.heading == "Flat tops"}
+    assert {s.function: s.text.split(",")[0] for s in folded if s.heading == "Flat tops"} == shares
+
+
+def test_what_is_inlined_already_is_no_call_to_inline() -> None:
+    inlined = "main;a;b_[i];c_[i];d_[i];e_[i];f 40\nmain;other 60"
+    assert not any("in a row" in s.text for s in read(build_tree(profile(inlined))))
+    called = "main;a;b_[i];c;d;e;f;g_[i] 40\nmain;other 60"
+    text = next(s.text for s in read(build_tree(profile(called))) if "in a row" in s.text)
+    assert text.startswith("5 calls in a row, from a to f,")
+
+
+def test_an_inlined_root_stands_for_itself() -> None:
+    flat = [s for s in read(build_tree(profile("lost_[i];more_[i] 10"))) if s.heading == "Flat tops"]
+    assert [s.function for s in flat] == ["lost"]
 
 
 def test_an_empty_tree_has_nothing_to_say() -> None:
