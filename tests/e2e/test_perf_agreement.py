@@ -69,11 +69,14 @@ def theirs(event: ReportedEvent, threads: frozenset[str] = frozenset()) -> Funct
 
 def record(folder: Path, *argv: str | Path, user: int | None = None) -> Path:
     data = folder / "perf.data"
-    subprocess.run(
+    done = subprocess.run(
         [*RECORD, "-o", str(data), *map(str, argv)],
-        check=True, timeout=120, stdout=subprocess.DEVNULL, user=user, group=user, cwd=folder,
+        check=False, timeout=120, capture_output=True, text=True, user=user, group=user, cwd=folder,
         extra_groups=[] if user is not None else None,
     )  # fmt: skip
+    if "perf_event_paranoid" in done.stderr or "No permission to enable" in done.stderr:
+        refuse("this system lets nobody here record with perf")
+    assert done.returncode == 0, done.stderr
     return data
 
 
