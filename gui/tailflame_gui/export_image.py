@@ -15,7 +15,9 @@ _TITLE = 28
 
 
 def flame_image(graph: FlameSurface, legend: Legend, *, title: str, scale: int = 1) -> QImage:
-    """The part of `graph` in view, `scale` device pixels per pixel (2: crisp at twice the size)."""
+    """The part of `graph` in view, `scale` device pixels per pixel (2: crisp at twice the size); without the pointer's
+    marks, which are no part of the picture.
+    """
     view, tokens = graph.geometry_now(), theme.current()
     width = view.width + 2 * _MARGIN
     height = view.height + _TITLE + legend_widget.HEIGHT + 2 * _MARGIN
@@ -37,7 +39,7 @@ def flame_image(graph: FlameSurface, legend: Legend, *, title: str, scale: int =
     painter.translate(_MARGIN, _MARGIN + _TITLE)
     painter.save()
     painter.setClipRect(0, 0, view.width, view.height)
-    graph.render_view(painter, view, tokens, scale=scale)
+    graph.render_view(painter, view, tokens, scale=scale, pointer=False)
     painter.restore()
     painter.translate(0, view.height)
     legend.paint_into(painter, view.width, tokens)

@@ -331,3 +331,15 @@ def test_the_image_holds_title_graph_and_legend(qtbot: QtBot, scale: int) -> Non
         )
 
     assert inked(12, 36) and inked(graph_top + view.height + 2, graph_top + view.height + 22)
+
+
+def test_an_exported_image_is_the_same_while_the_pointer_is_over_the_graph(qtbot: QtBot) -> None:
+    made, names = graph(KINDS, color_by=ColorBy.KIND), Legend()
+    qtbot.addWidget(made)
+    qtbot.addWidget(names)
+    names.set_colors(picture(KINDS, color_by=ColorBy.KIND).colors)
+    made.show()
+    alone, on_screen = flame_image(made, names, title=""), made.viewport().grab().toImage()
+    mouse(made.viewport(), QEvent.Type.MouseMove, QPoint(400, ROW + 10), Qt.MouseButton.NoButton)
+    assert made.hovered_box >= 0 and made.viewport().grab().toImage() != on_screen
+    assert flame_image(made, names, title="") == alone

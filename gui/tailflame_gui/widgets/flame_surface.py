@@ -420,12 +420,17 @@ class FlameSurface(QAbstractScrollArea):
         view = self.geometry_now()
         return self.scene.layout.at(view.depth_at(point.y()), view.fraction_at(point.x() + 0.5))
 
-    def render_view(self, painter: QPainter, view: Geometry, tokens: Tokens, *, scale: float) -> None:
-        """Paints `view` at the painter's origin, `scale` device pixels a pixel: the screen's, or an export's."""
+    def render_view(
+        self, painter: QPainter, view: Geometry, tokens: Tokens, *, scale: float, pointer: bool = True
+    ) -> None:
+        """Paints `view` at the painter's origin, `scale` device pixels a pixel: the screen's, or an export's.
+        pointer: with what stands out because it is pointed at.
+        """
         if self._renderer is None:
             painter.fillRect(0, 0, view.width, view.height, tokens.surface)
             return
-        emphasis = Emphasis(self.marks, self._glow, self._selected, self._hovered, self._match)
+        glow, hovered = (self._glow, self._hovered) if pointer else (None, NONE)
+        emphasis = Emphasis(self.marks, glow, self._selected, hovered, self._match)
         self._renderer.paint(painter, view, emphasis, tokens, scale=scale)
 
     def paintEvent(self, event: QPaintEvent) -> None:
