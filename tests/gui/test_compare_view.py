@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QColor
+from PySide6.QtGui import QColor, QGuiApplication
 from pytestqt.qtbot import QtBot
 
 from helpers.results import recording, show, two_events
@@ -20,7 +20,7 @@ from tailflame_gui.models.compared import SideColors
 from tailflame_gui.models.delta_model import Show
 from tailflame_gui.views.compare_view import CompareView
 from tailflame_gui.widgets.flame_graph import FlameGraph
-from tailflame_gui.widgets.linked_graphs import mapped_window
+from tailflame_gui.widgets.linked_graphs import first_branch, mapped_window
 
 BEFORE = """
 main;run;match_order 4000
@@ -245,6 +245,19 @@ def test_where_the_code_is_gone_the_other_side_stays_as_wide(qtbot: QtBot) -> No
     assert mapped_window(left.scene, right.scene, 0.0, 1.0) == (0.0, 1.0)
 
 
+def test_rows_scroll_together_and_begin_where_the_stacks_branch(qtbot: QtBot) -> None:
+    trunk = ";".join(f"trunk_{i}" for i in range(20))
+    stacks = "\n".join(f"{trunk};branch_{i};" + ";".join(f"leaf_{j}" for j in range(12)) + " 500" for i in range(4))
+    view = view_of(qtbot, stacks, stacks)
+    assert view.union.scene is not None
+    assert first_branch(view.union.scene) == 20
+    bars = [graph.verticalScrollBar() for graph in graphs(view)]
+    assert bars[0].value() > 0
+    assert bars[0].value() == min(19 * 20, bars[0].maximum())
+    bars[0].setValue(40)
+    assert [bar.value() for bar in bars] == [40, 40, 40]
+
+
 def test_search_is_linked_and_tells_both_shares(qtbot: QtBot) -> None:
     view = view_of(qtbot)
     view.search.field.setText("match_")
@@ -319,6 +332,28 @@ def test_a_sentence_and_a_line_of_the_table_lead_to_the_graphs(qtbot: QtBot) -> 
     view.delta.table.show_line(names(view).index("validate"))
     qtbot.keyClick(view.delta.table, Qt.Key.Key_Return)
     assert [selected(graph) for graph in graphs(view)] == ["validate"] * 3
+
+
+def test_the_menu_of_a_frame_copies_opens_and_leads_to_the_table(qtbot: QtBot) -> None:
+    text = "main@/opt/engine;hot@/opt/engine!src/hot.rs:7 4000\nmain@/opt/engine;other@/opt/engine 4000"
+    view = view_of(qtbot, text, text.replace("hot.rs:7 4000", "hot.rs:7 8000"))
+    view.delta.show_rows.step(2)
+    view.delta.filter.set_query("nothing")
+    for graph in graphs(view):
+        assert graph.scene is not None
+        box = graph.scene.box_of_function("hot")
+        actions = {action.text(): action for action in view.menu_for(graph, box).actions()}
+        actions["Copy stack"].trigger()
+        assert QGuiApplication.clipboard().text() == "main;hot"
+        graph.copy_requested.emit(box)
+        assert QGuiApplication.clipboard().text() == "hot"
+        with qtbot.waitSignal(view.open_source) as opened:
+            actions["Open source"].trigger()
+        assert opened.args == ["src/hot.rs", 7]
+        actions["Show in the table"].trigger()
+        assert names(view)[view.delta.table.current_line()] == "hot"
+    actions["Zoom to this frame in all graphs"].trigger()
+    assert all(graph.scene is not None and graph.scene.name(graph.zoom_box) == "hot" for graph in graphs(view))
 
 
 def test_each_pane_can_be_put_away_by_key(qtbot: QtBot) -> None:

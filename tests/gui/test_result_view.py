@@ -11,8 +11,9 @@ from helpers.stacks import profile
 from tailflame.model import Caution, Histogram, HistogramSeries, Recording, Weight
 from tailflame.model.stacks import readonly
 from tailflame_gui import tasks
+from tailflame_gui.models.head import head_of
 from tailflame_gui.models.scope import Scope
-from tailflame_gui.views.result_view import Part, ResultView, head_of
+from tailflame_gui.views.result_view import Part, ResultView
 
 
 def view_of(qtbot: QtBot, held: Recording | None = None, **known: str) -> ResultView:

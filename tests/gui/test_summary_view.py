@@ -8,7 +8,8 @@ from pytestqt.qtbot import QtBot
 
 from helpers.results import MATCH, RISK, recording, show, two_events
 from helpers.stacks import profile
-from tailflame.model import Recording, Weight
+from tailflame.model import Histogram, HistogramSeries, Recording, Weight
+from tailflame.model.stacks import readonly
 from tailflame_gui.models.scope import ResultScope, Scope
 from tailflame_gui.models.trees import ProfileTrees
 from tailflame_gui.selection import Selection
@@ -105,6 +106,17 @@ def test_copies_the_facts(qtbot: QtBot) -> None:
     view = view_of(qtbot, recording())
     view._copy_facts()
     assert "Kernel\t6.1.0-18-amd64" in QGuiApplication.clipboard().text()
+
+
+def test_latencies_are_told_as_percentiles(qtbot: QtBot) -> None:
+    counts = readonly([0, 5000, *[0] * 248, 3], "int64")
+    series = HistogramSeries(("", "tail"), (0.0, 1.0), (1.0, 1.0), (Histogram(counts), Histogram(counts)))
+    view = view_of(qtbot, recording(results=(series,)))
+    assert [line[0] for line in view.percentiles.lines] == ["all", "tail"]
+    line = view.percentiles.lines[0]
+    assert line[1] == "5,003"
+    assert (line[2].split()[0], line[-1].split()[0]) == ("1", "250")
+    assert view_of(qtbot, recording()).percentiles.isHidden()
 
 
 def test_a_result_without_stacks_still_tells_its_facts(qtbot: QtBot) -> None:

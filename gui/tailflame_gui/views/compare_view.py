@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QKeySequence, QShortcut
-from PySide6.QtWidgets import QSplitter, QStackedLayout, QToolButton, QWidget
+from functools import partial
+
+from PySide6.QtCore import QPoint, Qt, Signal
+from PySide6.QtGui import QGuiApplication, QKeySequence, QShortcut
+from PySide6.QtWidgets import QMenu, QSplitter, QStackedLayout, QWidget
 
 from tailflame.analyse.diff import Comparison, Scale, compare
 from tailflame.analyse.noise import LEVEL
 from tailflame.analyse.reading import cautions
 from tailflame.errors import TailflameError
 from tailflame.model import Caution, Recording, StackProfile, Weight
-from tailflame.units import count, percent
+from tailflame.units import percent
 from tailflame_gui import tasks, theme
 from tailflame_gui.models.compared import (
     ComparePicture,
@@ -24,9 +26,9 @@ from tailflame_gui.models.figures import measure
 from tailflame_gui.models.scope import weight_label, weights_of
 from tailflame_gui.selection import Selection
 from tailflame_gui.views.delta_view import DeltaView
-from tailflame_gui.views.result_view import head_of, moment
 from tailflame_gui.widgets.busy_line import BusyLine
 from tailflame_gui.widgets.caution_lines import CautionLines
+from tailflame_gui.widgets.compare_parts import SideCard, padded, pane_toggle, titled
 from tailflame_gui.widgets.empty_state import EmptyState
 from tailflame_gui.widgets.fitting_box import FittingBox
 from tailflame_gui.widgets.flame_graph import FlameGraph
@@ -130,7 +132,7 @@ class CompareView(QWidget):
     # how it is made
 
     def _make(self) -> None:
-        self.cards = (_SideCard("Baseline"), _SideCard("Candidate"))
+        self.cards = (SideCard("Baseline"), SideCard("Candidate"))
         self.verdict = VerdictLines()
         self.test = ElidedLabel("", "small")
         self.cautions = CautionLines()
@@ -157,9 +159,9 @@ class CompareView(QWidget):
         self.back = icon_button("arrow-left", lambda: self.links.last.go_back(), tip="Back (Alt+Left)")
         self.forward = icon_button("arrow-right", lambda: self.links.last.go_forward(), tip="Forward (Alt+Right)")
         self.panes = (
-            _toggle("columns-2", "Side by side: show or hide (Ctrl+1)"),
-            _toggle("layers-2", "Difference: show or hide (Ctrl+2)"),
-            _toggle("table-2", "Table of changes: show or hide (Ctrl+3)"),
+            pane_toggle("columns-2", "Side by side: show or hide (Ctrl+1)"),
+            pane_toggle("layers-2", "Difference: show or hide (Ctrl+2)"),
+            pane_toggle("table-2", "Table of changes: show or hide (Ctrl+3)"),
         )
         self.busy_line = BusyLine()
         self.empty = EmptyState(
@@ -197,7 +199,7 @@ class CompareView(QWidget):
 
         graphs = QSplitter(Qt.Orientation.Horizontal)
         for title, graph in ((self.left_title, self.left), (self.right_title, self.right)):
-            graphs.addWidget(_pane(title, graph))
+            graphs.addWidget(titled(title, graph))
         graphs.setChildrenCollapsible(False)
         self._graphs = QWidget()
         above = column(spacing=0)
@@ -216,7 +218,7 @@ class CompareView(QWidget):
         union_head.addWidget(HatchKey("new", down=False, tip="In the candidate only"))
         union_head.addWidget(self.union_legend, 1)
         union.addLayout(union_head)
-        union.addWidget(_padded(self.union), 1)
+        union.addWidget(padded(self.union), 1)
         self._difference.setLayout(union)
         self.splitter = QSplitter(Qt.Orientation.Vertical)
         for pane, stretch in ((self._graphs, 4), (self._difference, 3), (self.delta, 5)):
@@ -251,6 +253,8 @@ class CompareView(QWidget):
             graph.find_requested.connect(self.search.begin)
             graph.search_ended.connect(self.search.end)
             graph.history_changed.connect(self._tell_history)
+            graph.copy_requested.connect(partial(self._copy_name, graph))
+            graph.menu_requested.connect(partial(self._open_menu, graph))
             graph.window_changed.connect(lambda _x0, _x1: self._tell_matches())
         self.legend.entry_toggled.connect(self._emphasise)
         self.verdict.chosen.connect(self._choose)
@@ -373,6 +377,8 @@ class CompareView(QWidget):
             graph.set_scene(one.scene, boxes=one.boxes)
             if self.selection.function:
                 graph.select_function(self.selection.function)
+        if not recolored:
+            self.links.show_branches()
         for card, title, one in zip(
             self.cards, (self.left_title, self.right_title), (picture.before, picture.after), strict=True
         ):
@@ -436,60 +442,37 @@ class CompareView(QWidget):
         for graph in (self.left, self.right):
             graph.emphasise_color(index)
 
+    def _open_menu(self, graph: FlameGraph, box: int, where: QPoint) -> None:
+        if box >= 0:
+            menu = self.menu_for(graph, box)
+            menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+            menu.popup(where)
+
+    def menu_for(self, graph: FlameGraph, box: int) -> QMenu:
+        """What can be done with a frame of one of the graphs."""
+        scene = graph.scene
+        assert scene is not None
+        facts, stack = scene.facts(scene.node(box)), ";".join(scene.names_to(box))
+        menu = QMenu(self)
+        menu.addAction("Copy name", partial(self._copy_name, graph, box))
+        menu.addAction("Copy stack", lambda: QGuiApplication.clipboard().setText(stack))
+        source = menu.addAction("Open source", partial(self.open_source.emit, facts.file, facts.line))
+        source.setEnabled(bool(facts.file))
+        menu.addSeparator()
+        menu.addAction("Zoom to this frame in all graphs", partial(graph.zoom_to_box, box))
+        menu.addAction("Show in the table", partial(self._show_in_table, scene.name(box)))
+        return menu
+
+    def _copy_name(self, graph: FlameGraph, box: int) -> None:
+        if graph.scene is not None and box >= 0:
+            QGuiApplication.clipboard().setText(graph.scene.name(box))
+
+    def _show_in_table(self, function: str) -> None:
+        self.panes[2].setChecked(True)
+        self.delta.show_function(function)
+
     def _choose(self, function: str) -> None:
         """Selects a function and brings it into view in every graph."""
         self.selection.select(function)
         for graph in (self.left, self.right, self.union):
             graph.bring_into_view(graph.selected_box)
-
-
-def _toggle(icon: str, tip: str) -> QToolButton:
-    made = icon_button(icon, lambda: None, tip=tip)
-    made.setCheckable(True)
-    made.setChecked(True)
-    return made
-
-
-def _padded(graph: FlameGraph) -> QWidget:
-    around = QWidget()
-    inside = row(margins=(12, 0, 8, 0))
-    inside.addWidget(graph)
-    around.setLayout(inside)
-    return around
-
-
-def _pane(title: ElidedLabel, graph: FlameGraph) -> QWidget:
-    made = QWidget()
-    inside = column(spacing=0)
-    head = row(margins=(12, 4, 8, 2))
-    head.addWidget(title)
-    inside.addLayout(head)
-    inside.addWidget(_padded(graph), 1)
-    made.setLayout(inside)
-    return made
-
-
-class _SideCard(QWidget):
-    """One of the two recordings: what it is, when and where it was made."""
-
-    def __init__(self, word: str) -> None:
-        super().__init__()
-        self.word = word
-        self.title = label("", "title")
-        self.facts = ElidedLabel("", "second")
-        line = row(spacing=8)
-        line.addWidget(label(word, "second"))
-        line.addWidget(self.title)
-        line.addWidget(self.facts, 1)
-        self.setLayout(line)
-
-    def set_recording(self, recording: Recording, *, title: str, commit: str) -> None:
-        name, every = head_of(recording, title=title, commit=commit)
-        meta, profile = recording.meta, recording.profile
-        when = moment(meta.started_at) if meta.started_at is not None else ""
-        samples = f"{count(profile.total())} samples" if profile is not None else ""
-        parts = (when, commit, meta.machine.hostname, samples, recording.tool)
-        self.title.setText(name)
-        self.facts.set_text("  ·  ".join(part for part in parts if part))
-        self.setAccessibleName(f"{self.word}: {name}, {every}")
-        self.title.setToolTip(f"{every}\n{recording.source}")

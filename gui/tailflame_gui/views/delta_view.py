@@ -82,6 +82,16 @@ class DeltaView(QWidget):
     def set_scale(self, scale: Scale) -> None:
         self.model.set_scale(scale)
 
+    def show_function(self, function: str) -> None:
+        """Brings a function's line into view, whatever is filtered."""
+        at = self.model.row_of(function)
+        if at >= 0 and self.model.line_of(at) < 0:
+            self.show_rows.choose(Show.ALL)
+            self.model.set_show(Show.ALL)
+            self.filter.set_query("")
+        self._selection.select(function)
+        self._follow(function)
+
     def _filtered(self, query: str) -> None:
         try:
             self.model.set_query(query)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
 from enum import StrEnum
 from functools import partial
-from pathlib import PurePath
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeySequence, QShortcut
@@ -15,7 +13,7 @@ from PySide6.QtWidgets import QSplitter, QTabWidget, QWidget
 
 from tailflame.analyse.reading import cautions
 from tailflame.model import Recording
-from tailflame.units import count, seconds
+from tailflame_gui.models.head import head_of
 from tailflame_gui.models.scope import ResultScope, Scope
 from tailflame_gui.models.trees import ProfileTrees
 from tailflame_gui.selection import Selection
@@ -293,25 +291,3 @@ class ResultView(QWidget):
         shortcut = QShortcut(QKeySequence(keys), self)
         shortcut.setContext(Qt.ShortcutContext.WindowShortcut)  # of hidden tabs none is active
         shortcut.activated.connect(act)
-
-
-def head_of(recording: Recording, *, title: str = "", commit: str = "") -> tuple[str, str]:
-    """(name, facts) of a recording: what its title line says."""
-    meta, profile = recording.meta, recording.profile
-    name = title or (PurePath(meta.command[0]).name if meta.command else "") or meta.title
-    name = name or PurePath(recording.source).name
-    parts = [" ".join(part for part in (recording.tool, meta.tool_version) if part)]
-    if meta.started_at is not None:
-        parts.append(moment(meta.started_at))
-    if commit:
-        parts.append(commit)
-    if profile is not None:
-        parts.append(f"{count(profile.total(event=0))} samples")
-    if meta.duration_s is not None:
-        parts.append(seconds(meta.duration_s))
-    return name, "  ·  ".join(part for part in parts if part)
-
-
-def moment(when: datetime) -> str:
-    """In the reader's own time, where the file tells its zone."""
-    return (when.astimezone() if when.tzinfo else when).strftime("%Y-%m-%d %H:%M")

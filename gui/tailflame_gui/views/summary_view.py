@@ -25,6 +25,7 @@ from tailflame_gui.widgets.busy_line import BusyLine
 from tailflame_gui.widgets.caution_lines import CautionLine
 from tailflame_gui.widgets.function_line import HotspotLine
 from tailflame_gui.widgets.parts import clear, column, hairline, icon_button, label, row, selectable
+from tailflame_gui.widgets.percentile_grid import PercentileGrid
 
 TOP = 3
 _FACTS_WIDTH = 320
@@ -68,6 +69,8 @@ class SummaryView(QWidget):
             line.hide()
             left.addWidget(line)
         left.addWidget(self._nothing)
+        self.percentiles = PercentileGrid()
+        left.addWidget(self.percentiles)
         self.reading = ReadingPanel()
         self.reading.setFrameShape(QFrame.Shape.NoFrame)
         self.reading.chosen.connect(self._choose_sentence)
@@ -128,6 +131,7 @@ class SummaryView(QWidget):
         """The facts at once, the figures when the page is looked at."""
         self._trees = trees
         self._show_facts(recording)
+        self.percentiles.set_series(recording.histograms)
         self._ask()
 
     @property

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import pairwise
 
 from PySide6.QtCore import QObject
 
 from tailflame.model.stacks import NONE
 from tailflame_gui.selection import Selection
+from tailflame_gui.widgets.flame_geometry import ROW_HEIGHT
 from tailflame_gui.widgets.flame_graph import FlameGraph
 from tailflame_gui.widgets.flame_scene import FlameScene
 from tailflame_gui.widgets.flame_search import Matches
 
+_WIDE = 0.02
+"""Narrower boxes are no branch: every trunk has crumbs beside it."""
 _DEEPEST = 48
 """So many levels place an edge to far below a pixel; more would only cost time."""
 
@@ -21,7 +25,7 @@ class LinkedGraphs(QObject):
     """Graphs whose scenes name their functions by the same table.
 
     A zoom to a frame goes to the same path in the others where they have it. Free zooming and panning show the same
-    stretch of code: an edge that lies in a frame lies as far into the same frame of the others.
+    stretch of code: an edge that lies in a frame lies as far into the same frame of the others. Rows scroll together.
     """
 
     def __init__(self, graphs: Sequence[FlameGraph], selection: Selection, parent: QObject | None = None) -> None:
@@ -35,6 +39,7 @@ class LinkedGraphs(QObject):
             graph.window_changed.connect(partial(self._window_changed, graph))
             graph.function_hovered.connect(selection.hover)
             graph.function_selected.connect(partial(self._selected, graph))
+            graph.verticalScrollBar().valueChanged.connect(partial(self._scrolled, graph))
             selection.hover_changed.connect(graph.hover_function)
             selection.changed.connect(graph.select_function)
 
@@ -46,6 +51,13 @@ class LinkedGraphs(QObject):
     def reset_zoom(self) -> None:
         for graph in self._graphs:
             graph.reset_zoom()
+
+    def show_branches(self) -> None:
+        """Scrolls past the rows in which nothing branches yet: in a low pane they are all one would see."""
+        scene = self._graphs[-1].scene
+        if scene is not None and self._last.zoom_box == NONE:
+            for graph in self._graphs:
+                graph.verticalScrollBar().setValue(max(first_branch(scene) - 1, 0) * ROW_HEIGHT)
 
     def set_search(self, pattern: str, *, ignore_case: bool) -> list[Matches | None]:
         """Searches every graph; PatternError where `pattern` cannot be read."""
@@ -66,6 +78,15 @@ class LinkedGraphs(QObject):
         for other in self._others(graph):
             other.zoom_to_path(names)
 
+    def _scrolled(self, graph: FlameGraph, value: int) -> None:
+        if not self._following:
+            self._following = True
+            try:
+                for other in self._others(graph):
+                    other.verticalScrollBar().setValue(value)
+            finally:
+                self._following = False
+
     def _window_changed(self, graph: FlameGraph, x0: float, x1: float) -> None:
         scene = graph.scene
         # A zoom to a frame is announced by its path besides, which is exact.
@@ -79,6 +100,14 @@ class LinkedGraphs(QObject):
                     other.set_window(*mapped_window(scene, other.scene, x0, x1))
         finally:
             self._following = False
+
+
+def first_branch(scene: FlameScene) -> int:
+    """The first row that has more boxes worth looking at than the row of the roots."""
+    starts = scene.layout.row_start
+    wide = scene.layout.width >= _WIDE
+    boxes = [int(wide[first:last].sum()) for first, last in pairwise(starts[: _DEEPEST + 1])]
+    return next((depth for depth, number in enumerate(boxes) if number > boxes[0]), 0)
 
 
 def mapped_window(source: FlameScene, target: FlameScene, x0: float, x1: float) -> tuple[float, float]:

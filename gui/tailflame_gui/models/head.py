@@ -1,0 +1,31 @@
+"""What the title line of a recording says."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import PurePath
+
+from tailflame.model import Recording
+from tailflame.units import count, seconds
+
+
+def head_of(recording: Recording, *, title: str = "", commit: str = "") -> tuple[str, str]:
+    """(name, facts) of a recording: what its title line says."""
+    meta, profile = recording.meta, recording.profile
+    name = title or (PurePath(meta.command[0]).name if meta.command else "") or meta.title
+    name = name or PurePath(recording.source).name
+    parts = [" ".join(part for part in (recording.tool, meta.tool_version) if part)]
+    if meta.started_at is not None:
+        parts.append(moment(meta.started_at))
+    if commit:
+        parts.append(commit)
+    if profile is not None:
+        parts.append(f"{count(profile.total(event=0))} samples")
+    if meta.duration_s is not None:
+        parts.append(seconds(meta.duration_s))
+    return name, "  ·  ".join(part for part in parts if part)
+
+
+def moment(when: datetime) -> str:
+    """In the reader's own time, where the file tells its zone."""
+    return (when.astimezone() if when.tzinfo else when).strftime("%Y-%m-%d %H:%M")
