@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,8 @@ class RecordController(QObject):
         session, plan = await tasks.in_thread(prepare)
         self._recorder = Recorder(plan, journal=self._controller.journal)
         self._pass_on()
-        job = self._controller.jobs.start(f"{tool.title} {target.name}", stop=self.stop_recording)
+        # Stop alone: throwing a recording away is asked about on the record page.
+        job = self._controller.jobs.start(f"{tool.title} {target.name}", stop=self.stop_recording, cancellable=False)
         job.on_cancel(self.cancel_recording)
         self.started.emit(plan)
         self._controller.refresh_library()
@@ -197,7 +199,8 @@ class RecordController(QObject):
             cautions.append(Caution(finished.error.sentence, finished.error.advice))
 
         def read(progress: tasks.Progress) -> tuple[Recording, SessionRow]:
-            recording = load(result, progress=progress).with_warnings(*cautions)
+            loaded = load(result, progress=progress)
+            recording = replace(loaded, warnings=(*cautions, *loaded.warnings))
             whole = session.complete(recording, draw=draw_flame_graph)
             return whole, adapt.session_row(library.session(session.id))
 

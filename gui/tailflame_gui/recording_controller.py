@@ -107,7 +107,7 @@ class RecordingController(QObject):
         actions = self._actions
         actions["cancel"].triggered.connect(self.ask_cancel)
         actions["record_again"].triggered.connect(self.record_again)
-        self._controller.state.recording_changed.connect(lambda on: actions["record_again"].setEnabled(not on))
+        self._controller.state.recording_changed.connect(self._recording_changed)
         actions["record_again"].setEnabled(True)
 
         def keys(name: str) -> str:
@@ -342,6 +342,11 @@ class RecordingController(QObject):
         if self._recorder.running:
             self._controller.state.set_page(Page.RECORD)
             self._page.ask_cancel()
+
+    def _recording_changed(self, on: bool) -> None:
+        self._actions["record_again"].setEnabled(not on)
+        if not on:
+            self._page.show_rest()
 
     def _started(self, plan: Plan) -> None:
         self._rates = Rates()

@@ -336,6 +336,11 @@ class RecordPage(QWidget):
         self._last_result.show()
         self.show_side(Side.SETTINGS)
 
+    def show_rest(self) -> None:
+        """Nothing runs and nothing is being read any more, however that came."""
+        self.run.show_rest()
+        self._update_record()
+
     def show_failed(self, error: TailflameError) -> None:
         self.run.show_failed(error)
         self._say_last(error.sentence, mark=("octagon-alert", "bad"))

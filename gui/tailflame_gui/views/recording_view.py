@@ -289,6 +289,10 @@ class RecordingView(QWidget):
         self._rest()
         self._show_buttons(result=True)
 
+    def show_rest(self) -> None:
+        """Nothing is waited for any more."""
+        self._rest()
+
     def show_failed(self, error: TailflameError) -> None:
         """Nothing could be recorded, or what was recorded cannot be read."""
         self.console.end()
