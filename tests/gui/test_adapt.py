@@ -73,7 +73,7 @@ def test_a_run_is_running_then_over() -> None:
 
 def test_a_finding_keeps_its_fix_as_a_command() -> None:
     made = finding_row(Finding(Grade.BLOCKER, "Refused.", "Level 3.", "Allow it.", ("sudo", "sysctl", "a b=1")))
-    assert (made.level, made.fix) == (Level.ERROR, "sudo sysctl 'a b=1'")
+    assert (made.level, made.fix, made.command) == (Level.ERROR, "", "sudo sysctl 'a b=1'")
     assert finding_row(Finding(Grade.NOTE, "Slow.", fix="Buy a faster one.")).fix == "Buy a faster one."
 
 

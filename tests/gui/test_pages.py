@@ -128,7 +128,7 @@ def test_findings_come_gravest_first_with_their_fix(start: StartPage, qtbot: QtB
     start.show_findings(
         (
             FindingRow(Level.OK, "perf 6.1 is installed."),
-            FindingRow(Level.ERROR, "perf is refused.", "Level 3.", "sudo sysctl kernel.perf_event_paranoid=1"),
+            FindingRow(Level.ERROR, "perf is refused.", "Level 3.", command="sudo sysctl kernel.perf_event_paranoid=1"),
             FindingRow(Level.NOTE, "No hardware counters."),
         )
     )

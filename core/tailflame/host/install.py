@@ -33,7 +33,7 @@ _PACKAGES = {
     "cargo": dict.fromkeys(_INSTALLERS, "cargo"),
 }
 _UBUNTU_PERF = "linux-tools-common linux-tools-generic linux-tools-$(uname -r)"
-_CARGO_INSTALL = {"cargo-flamegraph": "cargo install --locked flamegraph"}
+_CARGO_INSTALL = {"cargo-flamegraph": "cargo install flamegraph"}
 
 
 def install_command(tool: str) -> str:

@@ -42,7 +42,7 @@ class CargoOptions:
     profile: str = ""
     """Empty: cargo flamegraph's own choice, `release` or `bench`."""
     features: tuple[str, ...] = ()
-    frequency: int = 997
+    frequency: int = 1999
     event: str = "cpu-clock"
     call_graph: perf_record.CallGraph = perf_record.CallGraph.DWARF
     dwarf_stack: int = 16384

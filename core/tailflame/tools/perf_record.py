@@ -75,7 +75,7 @@ class PerfRecord:
     name = "perf-record"
     title = "perf record"
     answers = "Where does the CPU time go, function by function?"
-    cost = "A few percent at 997 Hz with frame pointers; more with DWARF stacks, which copy kilobytes per sample."
+    cost = "A few percent at 1999 Hz with frame pointers; more with DWARF stacks, which copy kilobytes per sample."
 
     def probe(self, host: Host) -> Capabilities:
         """What can work here; blocks only where the host has not been probed for an event yet."""

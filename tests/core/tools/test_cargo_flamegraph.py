@@ -15,7 +15,7 @@ from tailflame.tools import CARGO_FLAMEGRAPH, CallGraph, CargoKind, CargoOptions
 PROJECT = Path("/p/engine")
 TARGET = Target(PROJECT / "target/release/engine", ("--seconds", "10"))
 OPTIONS = CargoOptions(project=PROJECT, name="engine", at=datetime(2026, 3, 9, 7, 5, 2))
-PERF = "record -k CLOCK_MONOTONIC -F 997 -e cpu-clock --call-graph dwarf,16384"
+PERF = "record -k CLOCK_MONOTONIC -F 1999 -e cpu-clock --call-graph dwarf,16384"
 
 
 def plan(out: str = "/profiles/one", target: Target = TARGET, **wishes: object) -> Plan:
