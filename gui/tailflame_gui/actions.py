@@ -25,7 +25,7 @@ class Spec:
 
 SPECS: tuple[Spec, ...] = (
     Spec("start", "Go to", "Start", "house", "Recent sessions and what you can do from here.", ("Alt+1",)),
-    Spec("record_page", "Go to", "Record", "circle-dot", "Choose a program and record it.", ("Alt+2",)),
+    Spec("record_page", "Go to", "Record", "circle-dot", "Choose a program and record it.", ("Ctrl+R", "Alt+2")),
     Spec("results", "Go to", "Results", "flame", "The results that are open.", ("Alt+3",)),
     Spec("compare", "Go to", "Compare", "git-compare", "Two results side by side, and what changed.", ("Alt+4",)),
     Spec("library", "Go to", "Library", "library", "All sessions of the profiles folder.", ("Alt+5",)),
@@ -42,7 +42,6 @@ SPECS: tuple[Spec, ...] = (
     ),
     Spec("profiles", "File", "Choose the profiles folder…", "folder", "Choose the folder that keeps the sessions."),
     Spec("quit", "File", "Quit", "x", "Stop what runs politely, keep it, and quit.", ("Ctrl+Q",)),
-    Spec("record", "Record", "Record", "circle-dot", "Go to the record page with the current target.", ("Ctrl+R",)),
     Spec("record_again", "Record", "Record again", "rotate-ccw", "Record once more with the same settings.", ("F5",)),
     Spec("stop", "Record", "Stop recording", "square", "Stop the recording politely and open its result.", ("Ctrl+.",)),
     Spec("cancel", "Record", "Cancel recording", "ban", "Stop the recording and throw it away.", ("Ctrl+Shift+.",)),

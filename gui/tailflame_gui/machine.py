@@ -48,5 +48,6 @@ def finding_row(finding: Finding) -> FindingRow:
         level=_LEVELS[finding.level],
         title=finding.title,
         detail=finding.detail,
-        fix=shlex.join(finding.fix_argv) if finding.fix_argv else finding.fix,
+        fix="" if finding.fix_argv else finding.fix,
+        command=shlex.join(finding.fix_argv),
     )

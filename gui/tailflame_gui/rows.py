@@ -100,7 +100,9 @@ class FindingRow:
     title: str
     detail: str = ""
     fix: str = ""
-    """A command line or a sentence, to copy."""
+    """What to do, as a sentence."""
+    command: str = ""
+    """The fix as one command line, to copy."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ class TabViews:
         view.compare_requested.connect(partial(controller.compare_with_baseline, tab))
         view.compare_columns_requested.connect(partial(controller.compare_columns, tab))
         view.export_requested.connect(partial(self.export, tab, view))
-        view.record_requested.connect(actions["record"].trigger)
+        view.record_requested.connect(actions["record_page"].trigger)
         view.open_requested.connect(actions["open"].trigger)
         view.failed.connect(controller.fail)
         self.mark(tab, view)

@@ -102,7 +102,6 @@ def _connect_actions(parts: Parts) -> None:
             window, "The folder that keeps the sessions", state.profiles, controller.set_profiles_folder
         )
     )
-    actions["record"].triggered.connect(actions["record_page"].trigger)
     actions["stop"].triggered.connect(recorder.stop_recording)
     actions["reopen_tab"].triggered.connect(controller.reopen_closed)
     actions["pin"].triggered.connect(partial(_with_result, state, controller.pin))

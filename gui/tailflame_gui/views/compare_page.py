@@ -13,6 +13,8 @@ from tailflame_gui.rows import SessionRow
 from tailflame_gui.state import OpenResult, Stage
 from tailflame_gui.widgets.parts import Icon, button, column, label, row
 
+_WIDTH = 560
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Choice:
@@ -41,6 +43,15 @@ def choices_of(results: tuple[OpenResult, ...], sessions: tuple[SessionRow, ...]
     return (*opened, *kept)
 
 
+def _likely(choices: tuple[Choice, ...]) -> tuple[int, int]:
+    """The baseline and the newest other one; else what was opened first and second; else the older and the newer."""
+    pinned = next((at for at, choice in enumerate(choices) if choice.baseline), -1)
+    if pinned >= 0:
+        return pinned, 0 if pinned else 1
+    opened = isinstance(choices[0].what, OpenResult) and isinstance(choices[1].what, OpenResult)
+    return (0, 1) if opened else (1, 0)
+
+
 class ComparePicker(QWidget):
     """compared(before, after): each an OpenResult or a SessionRow. browse(): open files first."""
 
@@ -50,6 +61,7 @@ class ComparePicker(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._choices: tuple[Choice, ...] = ()
+        self._by_hand = False
         self._before = self._combo("Baseline")
         self._after = self._combo("Candidate")
         self._go = button("Compare", self._compare, rank="primary")
@@ -70,21 +82,22 @@ class ComparePicker(QWidget):
         buttons.addWidget(button("Swap", self._swap, rank="quiet", tip="Exchange baseline and candidate."))
         buttons.addStretch()
         block = QWidget()
-        block.setFixedWidth(560)
+        block.setFixedWidth(_WIDTH)
         inside = column(spacing=12)
         head = row(spacing=8)
         head.addWidget(Icon("git-compare", "faint", size=20))
         head.addWidget(label("Compare two results", "title"))
         head.addStretch()
         inside.addLayout(head)
-        inside.addWidget(
-            label(
-                "Two flame graphs side by side, the difference of their trees, and a table of what changed, "
-                "with everything within the sampling noise marked. Any two results will do, whatever they come from.",
-                "second",
-                wrap=True,
-            )
+        about = label(
+            "Two flame graphs side by side, the difference of their trees, and a table of what changed, "
+            "with everything within the sampling noise marked. Any two results will do, whatever they come from.",
+            "second",
+            wrap=True,
         )
+        # A wrapped label in a layout asks for the height of a narrower one; this is the one it has.
+        about.setFixedHeight(about.heightForWidth(_WIDTH))
+        inside.addWidget(about)
         inside.addLayout(grid)
         inside.addWidget(self._why)
         inside.addLayout(buttons)
@@ -102,11 +115,12 @@ class ComparePicker(QWidget):
         made.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         made.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         made.currentIndexChanged.connect(self._check)
+        made.activated.connect(self._chosen_by_hand)
         return made
 
     def offer(self, choices: tuple[Choice, ...]) -> None:
         """Keeps what is chosen; otherwise the baseline, or the older one, comes before the newest."""
-        chosen = [self._chosen(combo) for combo in (self._before, self._after)]
+        chosen = [self._chosen(combo) if self._by_hand else None for combo in (self._before, self._after)]
         self._choices = choices
         for combo, previous in zip((self._before, self._after), chosen, strict=True):
             combo.blockSignals(True)
@@ -117,9 +131,9 @@ class ComparePicker(QWidget):
             combo.setCurrentIndex(keys.index(previous.key) if previous and previous.key in keys else -1)
             combo.blockSignals(False)
         if len(choices) >= 2 and (self._before.currentIndex() < 0 or self._after.currentIndex() < 0):
-            pinned = next((at for at, choice in enumerate(choices) if choice.baseline), 1)
-            self._before.setCurrentIndex(pinned)
-            self._after.setCurrentIndex(0 if pinned else 1)
+            before, after = _likely(choices)
+            self._before.setCurrentIndex(before)
+            self._after.setCurrentIndex(after)
         self._check()
 
     def choose(self, *, before: str | None = None, after: str | None = None) -> None:
@@ -128,6 +142,10 @@ class ComparePicker(QWidget):
             at = -1 if key is None else combo.findData(key)
             if at >= 0:
                 combo.setCurrentIndex(at)
+                self._by_hand = True
+
+    def _chosen_by_hand(self) -> None:
+        self._by_hand = True
 
     def _chosen(self, combo: QComboBox) -> Choice | None:
         at = combo.currentIndex()

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QAbstractButton, QSizePolicy, QWidget
 from tailflame_gui import icons, theme
 from tailflame_gui.actions import Actions
 from tailflame_gui.rows import TargetRow
-from tailflame_gui.widgets.parts import ActionButton, label, row
+from tailflame_gui.widgets.parts import ActionButton, label, row, set_rank
 
 HEIGHT = 44
 
@@ -63,7 +63,7 @@ class Header(QWidget):
         layout.addWidget(self._facts)
         layout.addWidget(self._baseline)
         layout.addStretch()
-        self._record = ActionButton(actions["record"])
+        self._record = ActionButton(actions["record_page"])
         self._stop = ActionButton(actions["stop"], text="Stop")
         layout.addWidget(self._record)
         layout.addWidget(self._stop)
@@ -78,6 +78,7 @@ class Header(QWidget):
         self._stop.setVisible(recording)
 
     def show_target(self, target: TargetRow | None) -> None:
+        set_rank(self._name, "faint" if target is None else "heading")
         if target is None:
             self._name.setText("No program chosen")
             self._name.setToolTip("Drop a binary on the window, or choose one on the record page.")

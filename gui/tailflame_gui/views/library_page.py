@@ -76,7 +76,7 @@ class LibraryPage(QWidget):
             "library",
             "No sessions yet",
             "Every recording is kept here, with what it needs to be read again after the next build.",
-            (ActionButton(actions["record"], rank="primary"), ActionButton(actions["open"])),
+            (ActionButton(actions["record_page"], rank="primary"), ActionButton(actions["open"])),
         )
         self._stack = QStackedLayout()
         self._stack.addWidget(table)

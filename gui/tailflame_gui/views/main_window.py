@@ -128,7 +128,7 @@ class MainWindow(QMainWindow):
             "No result is open",
             "A result shows where the time goes: a flame graph, the hottest functions, who calls them.",
             (
-                ActionButton(self._actions["record"], rank="primary"),
+                ActionButton(self._actions["record_page"], rank="primary"),
                 ActionButton(self._actions["open"]),
                 ActionButton(self._actions["demo"]),
             ),

@@ -10,7 +10,7 @@ from tailflame_gui import icons, theme
 from tailflame_gui.state import Page
 from tailflame_gui.widgets.parts import column
 
-WIDTH = 112
+WIDTH = 124
 _HEIGHT = 32
 
 

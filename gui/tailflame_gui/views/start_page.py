@@ -47,10 +47,11 @@ class FindingLine(QWidget):
         if finding.detail and finding.level is not Level.OK:
             words.addWidget(label(finding.detail, "small", wrap=True))
         if finding.fix:
+            words.addWidget(label(finding.fix, "second", wrap=True))
+        if finding.command:
             fix = row(spacing=4)
-            command = ElidedLabel(finding.fix, "second", mono=True)
-            fix.addWidget(command, 1)
-            fix.addWidget(icon_button("copy", partial(_copy, finding.fix), tip="Copy the fix"))
+            fix.addWidget(ElidedLabel(finding.command, "second", mono=True), 1)
+            fix.addWidget(icon_button("copy", partial(_copy, finding.command), tip="Copy the command"))
             words.addLayout(fix)
         layout = row(margins=(0, 4, 0, 4), spacing=8)
         mark = Icon(icon, color)
@@ -58,7 +59,7 @@ class FindingLine(QWidget):
         layout.addWidget(mark, alignment=Qt.AlignmentFlag.AlignTop)
         layout.addLayout(words, 1)
         self.setLayout(layout)
-        self.setAccessibleName(f"{word}: {finding.title}. {finding.detail} {finding.fix}")
+        self.setAccessibleName(f"{word}: {finding.title}. {finding.detail} {finding.fix}{finding.command}")
 
 
 def _copy(text: str) -> None:
@@ -82,7 +83,7 @@ class StartPage(QWidget):
         self._all_sessions = button("All sessions", actions["library"].trigger, rank="link")
 
         buttons = row(spacing=8)
-        buttons.addWidget(ActionButton(actions["record"], rank="primary", text="Record a program"))
+        buttons.addWidget(ActionButton(actions["record_page"], rank="primary", text="Record a program"))
         buttons.addWidget(ActionButton(actions["open"], text="Open files…"))
         buttons.addWidget(ActionButton(actions["demo"]))
         buttons.addStretch()

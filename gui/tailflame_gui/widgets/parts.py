@@ -135,8 +135,9 @@ class Icon(QWidget):
 
 
 class ElidedLabel(QLabel):
-    """One line that ends in an ellipsis where it does not fit; the whole text is in the tool tip then. One that does not
-    `grows` takes the width of its text, or less where there is less.
+    """One line that ends in an ellipsis where it does not fit; the whole text is in the tool tip then.
+
+    It takes all the width there is, or with `grows` False no more than its text needs.
     """
 
     def __init__(
