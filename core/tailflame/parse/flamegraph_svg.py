@@ -268,6 +268,9 @@ def _event(boxes: Boxes) -> tuple[Event, float]:
 
 def _told(boxes: Boxes, tree: _Tree, event: Event) -> list[Caution]:
     cautions: list[Caution] = []
+    if boxes.unplaced:
+        what = "1 frame has" if boxes.unplaced == 1 else f"{count(boxes.unplaced)} frames have"
+        cautions.append(Caution(f"{what} no usable place in the file and could not be read."))
     if boxes.differential:
         cautions.append(
             Caution(

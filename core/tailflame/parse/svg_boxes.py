@@ -32,18 +32,23 @@ KIND_CLASSES = {
 }
 """Anything else, or no class, is UNKNOWN."""
 
+_MOST = 1e16
+"""No weight reaches it: 400 processors do not run so many cycles in an hour and a half."""
 _TAG_LIMIT = 16 * 1024 * 1024
 _JOIN_LIMIT = 64 * 1024
 
 # flamegraph.pl:  <rect x="37.6" y="49" width="100.2" height="15.0" fill="rgb(248,149,12)" rx="2" ry="2" />
-_PLAIN = re.compile(r'rect x="([\d.]+)" y="([\d.]+)" width="([\d.]+)" height="[\d.]+" fill="[^"]*" r')
+_PLAIN = re.compile(
+    r'rect x="(\d{1,9}(?:\.\d{1,9})?)" y="(\d{1,9}(?:\.\d{1,9})?)" width="(\d{1,9}(?:\.\d{1,9})?)"'
+    r' height="[\d.]+" fill="[^"]*" r'
+)
 # inferno: <rect x="2.3355%" y="53" width="8.4926%" height="15" fill="rgb(221,193,54)" fg:x="33" fg:w="120"/>
 _FLUID = re.compile(
-    r'rect x="([\d.]+)%" y="([\d.]+)" width="([\d.]+)%" height="[\d.]+" fill="[^"]*"'
-    r' fg:x="(\d+)" fg:w="(\d+)"/?>'
+    r'rect x="(\d{1,9}\.\d{4})%" y="(\d{1,9})" width="(\d{1,9}\.\d{4})%" height="\d+" fill="[^"]*"'
+    r' fg:x="(\d{1,16})" fg:w="(\d{1,16})"/?>'
 )
 _ATTRIBUTE = re.compile(r"""([\w:-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
-_LENGTH = re.compile(r"\s*(-?\d+(?:\.(\d+))?)(?:[eE]-?\d+)?(%|px)?\s*")
+_LENGTH = re.compile(r"\s*(-?\d{1,9}(?:\.(\d{1,20}))?)(%|px)?\s*")
 # "parse (1,250 samples, 88.46%)", with "; +1.91%" in differential graphs
 _TITLE = re.compile(
     r"(.*) \((?:-?[\d,.]+ sample weight, )?(-?[\d,]+(?:\.\d+)?) ([^,]*), ([\d.]+)%(?:; ?([+-]?[\d.]+)%)?\)",
@@ -103,8 +108,8 @@ class Boxes:
     decimals: int = 0
     """Most decimals of any x."""
     percent: bool = False
-    fractional: bool = False
-    """Some title's count has a fraction."""
+    unplaced: int = 0
+    """Named boxes whose place is no number."""
 
     def __len__(self) -> int:
         return len(self.name)
@@ -284,6 +289,7 @@ class _Scanner:
             row = _LENGTH.fullmatch(attributes.get("y", ""))
             start, weight = _whole_number(attributes.get("fg:x")), _whole_number(attributes.get("fg:w"))
             if row is None or ((place is None or extent is None) and (start < 0 or weight < 0)):
+                boxes.unplaced += 1
                 return
             x = float(place[1]) if place else math.nan
             width = float(extent[1]) if extent else math.nan
@@ -312,9 +318,8 @@ class _Scanner:
             boxes.differential = True
         if share == "100":
             boxes.whole.add(len(boxes.name))
-        if "." in count:
-            boxes.fractional = True
-        boxes.count.append(float(count.replace(",", "")))
+        figure = float(count.replace(",", ""))
+        boxes.count.append(figure if abs(figure) < _MOST else math.nan)
         boxes.units[unit] += 1
         boxes.name.append(boxes.names[name])
 
@@ -330,7 +335,7 @@ def _attributes(part: str) -> Iterator[tuple[str, str]]:
 
 
 def _whole_number(text: str | None) -> int:
-    return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 19 else -1
+    return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) <= 16 else -1
 
 
 def _fraction(text: str | None) -> float:
@@ -339,4 +344,4 @@ def _fraction(text: str | None) -> float:
         weight = float(text or "nan")
     except ValueError:
         return math.nan
-    return weight if 0 <= weight < math.inf else math.nan
+    return weight if 0 <= weight < _MOST else math.nan

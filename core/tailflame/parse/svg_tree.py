@@ -102,6 +102,8 @@ def placed_parents(geometry: Geometry, rows: list[Int64], scale: float) -> tuple
     misfits = 0
     slack = geometry.slack
     for below, row in pairwise(rows):
+        if not len(below):
+            return parent, len(parent)  # boxes that stand on nothing: no tree at all
         x, extent = geometry.x[row], geometry.count[row] * scale
         low = geometry.x[below]
         high = low + geometry.count[below] * scale

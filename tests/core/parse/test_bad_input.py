@@ -171,7 +171,7 @@ def peak(action: Callable[[], object]) -> int:
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_big_text_takes_the_memory_of_its_stacks_not_of_its_length(tmp_path: Path, packed: bool) -> None:
-    """Stands for a text of 1 GB: the figures for that are in benchmarks/."""
+    """Stands for a text of 1 GB."""
     block = "".join(f"main;step_{i % 50};leaf_{i % 7};{'deep;' * 30}end {i % 9 + 1}\n" for i in range(5_000))
     path = tmp_path / "big.folded"
     peaks = []

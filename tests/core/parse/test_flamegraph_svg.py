@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import random
 import re
 import shutil
 import subprocess
@@ -303,6 +304,24 @@ class TestTolerance:
         profile = profile_of(read(tmp_path, graph(boxes)))
         assert int(profile.stacks.depths().max()) == 9_999
         assert profile.total() == 3
+
+    def test_a_frame_without_a_place_is_told(self, tmp_path: Path) -> None:
+        boxes = [*TREE, box("lost (1 samples, 1.00%)", 10, 10, 2).replace('x="10.0"', 'x="nowhere"')]
+        recording = read(tmp_path, graph(boxes))
+        assert recording.warnings[0].text == "1 frame has no usable place in the file and could not be read."
+        assert stack_counts(profile_of(recording)) == TREE_COUNTS
+
+    @pytest.mark.parametrize("seed", range(60))
+    def test_figures_out_of_all_proportion_break_nothing(self, tmp_path: Path, seed: int) -> None:
+        luck = random.Random(seed)
+        text = (GRAPHS / luck.choice(["pprof-rs/profile.svg", "flamegraph.pl/2024-10/stacks.svg"])).read_text()
+        figures = [m.span() for m in re.finditer(r'(?<=")[-\d.]+(?=%?")|[\d,]+(?= samples)', text)]
+        for begin, end in sorted(luck.sample(figures, luck.randrange(1, 12)), reverse=True):
+            odd = luck.choice(["9" * 400, "-5", "0", "1e9", "", "nan", "9" * 18, "1.5", "0.0", "-1e400", "%"])
+            text = text[:begin] + odd + text[end:]
+        profile = profile_of(read(tmp_path, text))
+        assert np.isfinite(profile.samples.count).all()
+        assert (profile.samples.count > 0).all()
 
 
 class TestRefusals:

@@ -146,6 +146,27 @@ def test_narrow_frames_may_be_left_out_and_their_time_stays(tmp_path: Path) -> N
     }
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (r' data-p="\d+"', ' data-p="0"'),
+        (r' data-p="\d+"', ' data-p="999999"'),
+        (r' data-p="\d+"', ""),
+        (r'data-unit="samples"', 'data-unit="parsecs"'),
+        (r'class="user"', 'class="unheard of"'),
+        (r'<g class="user"', '<g class="user" data-self="-1e999" data-n="many"'),
+    ],
+)
+def test_a_graph_that_somebody_changed_is_still_read_by_its_places(tmp_path: Path, before: str, after: str) -> None:
+    path = tmp_path / "changed.svg"
+    text = re.sub(before, after, text_of(SMALL))
+    assert text != text_of(SMALL)
+    path.write_text(text)
+    read = load(path).profile
+    assert read is not None
+    assert stack_counts(read) == stack_counts(SMALL)
+
+
 def test_titles_and_figures_are_those_of_inferno() -> None:
     text = text_of(SMALL)
     assert 'id="frames" x="10" width="1180" total_samples="1405"' in text

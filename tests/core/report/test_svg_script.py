@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,8 @@ from helpers.stacks import profile
 from tailflame.report import svg
 
 QtQml = pytest.importorskip("PySide6.QtQml", reason="the script needs a JavaScript engine")
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # Qt's engine wants an application, not a display
+
 SVG = "{http://www.w3.org/2000/svg}"
 
 # As much of the DOM as the script uses.
