@@ -21,7 +21,7 @@ from typing import Any
 
 import platformdirs
 import qasync
-from PySide6.QtCore import QMessageLogContext, QtMsgType, qInstallMessageHandler
+from PySide6.QtCore import QMessageLogContext, Qt, QtMsgType, qInstallMessageHandler
 from PySide6.QtWidgets import QApplication
 
 import tailflame
@@ -114,6 +114,10 @@ async def _run(app: QApplication, args: argparse.Namespace, log_file: Path | Non
     if args.size:
         window.resize(*args.size)
     controller.refresh_library()
+    # Another Tailflame, or the command line, may have recorded meanwhile.
+    app.applicationStateChanged.connect(
+        lambda now: controller.refresh_library() if now is Qt.ApplicationState.ApplicationActive else None
+    )
     parts.machine.check()
     window.show()
     log.info("the window is open")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import QPoint, QSize, Qt
 from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import QMenu, QToolButton
+from PySide6.QtWidgets import QApplication, QMenu, QToolButton
 from pytestqt.qtbot import QtBot
 
 from helpers.recordings import recording
@@ -257,6 +257,31 @@ def test_pages_are_reached_by_the_mouse(parts: Parts, qtbot: QtBot) -> None:
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton, pos=QPoint(40, 16))
     assert parts.state.page is Page.LIBRARY
     assert button.isChecked()
+
+
+# The offscreen platform has no keyboard that a menu could grab.
+@pytest.mark.qt_log_ignore("does not support", extend=True)
+def test_the_settings_are_a_menu_in_the_rail(parts: Parts, qtbot: QtBot) -> None:
+    parts.actions["settings"].trigger()
+    menu = QApplication.activePopupWidget()
+    assert isinstance(menu, QMenu)
+    words = [action.text() for action in menu.actions() if action.text()]
+    assert words[:5] == [
+        "Colours of the system",
+        "Light colours",
+        "Dark colours",
+        "Set the editor…",
+        "Choose the profiles folder…",
+    ]
+    menu.close()
+
+
+def test_the_title_names_what_is_shown(parts: Parts) -> None:
+    assert parts.window.windowTitle() == "Start – Tailflame"
+    opened(parts, "one")
+    assert parts.window.windowTitle() == "one – Tailflame"
+    parts.state.set_page(Page.LIBRARY)
+    assert parts.window.windowTitle() == "Library – Tailflame"
 
 
 def test_actions_follow_their_own_state() -> None:

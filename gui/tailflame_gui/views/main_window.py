@@ -48,6 +48,19 @@ _RAIL = {
     Page.LIBRARY: "library",
     Page.CONSOLE: "console",
 }
+_SETTINGS = (
+    "theme_system",
+    "theme_light",
+    "theme_dark",
+    "",
+    "editor",
+    "profiles",
+    "",
+    "demo",
+    "record_demo",
+    "",
+    "quit",
+)
 _SESSIONS_IN_PALETTE = 200
 _MOST = QSize(16384, 16384)
 
@@ -81,7 +94,6 @@ class MainWindow(QMainWindow):
         self._actions = actions
         self._inspect = inspect
         self._ask_before_close: Callable[[], bool] | None = None
-        self.setWindowTitle("Tailflame")
         self.setMinimumSize(960, 600)
         self.resize(1280, 800)
         self.setAcceptDrops(True)
@@ -106,7 +118,8 @@ class MainWindow(QMainWindow):
         for page in self._pages.values():
             self._stack.addWidget(page)
             leave_drops(page)
-        self.rail = Rail({page: actions[name] for page, name in _RAIL.items()}, (actions["keys"],))
+        pages = {page: actions[name] for page, name in _RAIL.items()}
+        self.rail = Rail(pages, (actions["settings"], actions["keys"]))
         self.header = Header(actions)
         self.notices = NoticeArea()
         self.job_bar = JobBar(jobs)
@@ -167,6 +180,7 @@ class MainWindow(QMainWindow):
         for page, name in _RAIL.items():
             actions[name].triggered.connect(lambda _=False, page=page: state.set_page(page))
         actions["palette"].triggered.connect(self.open_palette)
+        actions["settings"].triggered.connect(self.open_settings)
         actions["keys"].triggered.connect(self.show_keys)
         actions["close_tab"].triggered.connect(self._close_current)
         actions["next_tab"].triggered.connect(lambda: self._step(1))
@@ -232,6 +246,8 @@ class MainWindow(QMainWindow):
     def _update_actions(self, _what: object = None) -> None:
         state, actions = self._state, self._actions
         tabs = self._tabs()
+        shown = tabs.current.title if tabs is not None and tabs.current is not None else state.page.value
+        self.setWindowTitle(f"{shown} – Tailflame")
         actions["close_tab"].setEnabled(tabs is not None and tabs.current is not None)
         for name in ("next_tab", "previous_tab"):
             actions[name].setEnabled(tabs is not None and len(tabs.all) > 1)
@@ -276,6 +292,17 @@ class MainWindow(QMainWindow):
     def _pick_again(self) -> None:
         self._offer_choices()
         self.comparisons.show_empty()
+
+    def open_settings(self) -> None:
+        """What is set once and seldom again, as a menu beside its entry in the rail."""
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        for name in _SETTINGS:
+            if name:
+                menu.addAction(self._actions[name])
+            else:
+                menu.addSeparator()
+        self.rail.open_menu(self._actions["settings"], menu)
 
     def show_keys(self) -> None:
         dialog = KeysDialog(self._all_actions(), parent=self)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QRectF, QSize, Qt
+from PySide6.QtCore import QPoint, QRectF, QSize, Qt
 from PySide6.QtGui import QAction, QPainter, QPaintEvent
-from PySide6.QtWidgets import QAbstractButton, QButtonGroup, QWidget
+from PySide6.QtWidgets import QAbstractButton, QButtonGroup, QMenu, QWidget
 
 from tailflame_gui import icons, theme
 from tailflame_gui.state import Page
@@ -89,9 +89,17 @@ class Rail(QWidget):
             self._group.addButton(made)
             layout.addWidget(made)
         layout.addStretch()
+        self._foot: dict[QAction, RailButton] = {}
         for action in foot:
-            layout.addWidget(RailButton(action, checkable=False))
+            made = RailButton(action, checkable=False)
+            self._foot[action] = made
+            layout.addWidget(made)
         self.setLayout(layout)
+
+    def open_menu(self, action: QAction, menu: QMenu) -> None:
+        """Opens `menu` beside the foot entry of `action`."""
+        entry = self._foot[action]
+        menu.popup(entry.mapToGlobal(QPoint(entry.width(), entry.height() - menu.sizeHint().height())))
 
     def show_page(self, page: Page) -> None:
         self._buttons[page].setChecked(True)
