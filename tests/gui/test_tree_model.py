@@ -17,6 +17,7 @@ from tailflame_gui.models import call_tree_model
 from tailflame_gui.models.call_tree_model import CallTreeModel
 from tailflame_gui.models.figures import measure
 from tailflame_gui.models.roles import Role
+from tailflame_gui.models.siblings import Siblings
 from tailflame_gui.widgets.flame_search import PatternError
 
 STACKS = """
@@ -191,3 +192,23 @@ def test_a_million_nodes_open_in_a_moment() -> None:
     assert time.perf_counter() - began < 3  # about 0.3 s
     lines = [model.index(r, call_tree_model.TOTAL, middle).data(Role.RAW) for r in range(100)]
     assert lines == sorted(lines, reverse=True)
+
+
+def test_siblings_need_no_order_of_nodes() -> None:
+    base = build_tree(profile("a 1\nb 2\nc 3\nd 4"))
+    values = {f: getattr(base, f) for f in base.__slots__ if f != "_cache"}
+    scattered = CallTree(**{**values, "parent": np.array([-1, 0, -1, 0], dtype=np.int32)})
+    siblings = Siblings(scattered, -scattered.total_weight)
+    assert siblings.children(-1).tolist() == [2, 0]
+    assert siblings.children(0).tolist() == [3, 1]
+    assert [siblings.line(1, 0), siblings.line(3, 0), siblings.line(2, -1)] == [1, 0, 0]
+    assert (siblings.count(0), siblings.count(3)) == (2, 0)
+    assert siblings.children(3).tolist() == []
+
+
+def test_an_order_made_elsewhere_is_taken(qtmodeltester: ModelTester) -> None:
+    tree = build_tree(profile(STACKS))
+    model = CallTreeModel()
+    model.set_tree(tree, measure=measure(tree.unit, largest=tree.total), siblings=Siblings.heaviest_first(tree))
+    assert drawn(model) == drawn(top_down())
+    qtmodeltester.check(model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QGuiApplication
 from pytestqt.qtbot import QtBot
@@ -12,6 +13,7 @@ from tailflame.model import StackBuilder, StackProfile
 from tailflame_gui.models.scope import ResultScope, Scope
 from tailflame_gui.models.trees import ProfileTrees
 from tailflame_gui.selection import Selection
+from tailflame_gui.views import tree_view
 from tailflame_gui.views.tree_view import CallTreeView
 
 
@@ -88,6 +90,20 @@ def test_search_walks_through_matches_and_opens_what_hides_them(qtbot: QtBot) ->
     assert view.tree.current_node() != first
     qtbot.keyClick(view.tree, Qt.Key.Key_M)
     assert view.tree.current_node() == first
+
+
+def test_a_large_tree_is_searched_in_a_thread(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tree_view, "_MANY", 0)
+    view = view_of(qtbot)
+    view.search.field.setText("check")
+    assert view.busy
+    qtbot.waitUntil(lambda: not view.busy)
+    assert view.search.result.text() == "27.5% matched  ·  2"
+    view.search.field.setText("(")
+    qtbot.waitUntil(lambda: not view.busy)
+    assert view.search.result.text() == "invalid"
+    view.search.field.setText("")
+    assert view.search.result.text() == ""
 
 
 def test_a_search_that_cannot_be_read_says_so(qtbot: QtBot) -> None:

@@ -1,8 +1,9 @@
-"""A call tree as an item model: children are found by two index arrays, so a million nodes cost nothing to open."""
+"""A call tree as an item model. Nothing is computed per node until its line is open."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from tailflame.units import Unit, count
 from tailflame_gui.models.array_table import cell_font
 from tailflame_gui.models.figures import Measure, share_text
 from tailflame_gui.models.roles import Column, Face, Role
-from tailflame_gui.widgets.flame_search import matching
+from tailflame_gui.models.siblings import NOTHING, Found, Siblings, find
 
 Index = QModelIndex | QPersistentModelIndex
 NAME, TOTAL_SHARE, TOTAL, SELF_SHARE, SELF, SAMPLES, MODULE = range(7)
@@ -26,28 +27,6 @@ _DOWN, _UP = Qt.SortOrder.DescendingOrder.value, Qt.SortOrder.AscendingOrder.val
 _ROOT = QModelIndex()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Siblings:
-    """Nodes grouped by parent, each group in display order.
-
-    order: nodes; first: where the children of parent p begin, at p + 1 (the roots at 0); place: a node's line among
-    its siblings.
-    """
-
-    order: Int64
-    first: Int64
-    place: Int64
-
-    @classmethod
-    def of(cls, parent: Int64, rank: Any) -> Siblings:
-        size = len(parent)
-        order = np.lexsort((rank, parent))
-        first = np.searchsorted(parent[order], np.arange(-1, size + 1))
-        place = np.empty(size, dtype=np.int64)
-        place[order] = np.arange(size) - first[parent[order] + 1]
-        return cls(order, first, place)
-
-
 class CallTreeModel(QAbstractItemModel):
     """Lines are the nodes of a CallTree, heaviest child first until sorted otherwise."""
 
@@ -56,7 +35,7 @@ class CallTreeModel(QAbstractItemModel):
         super().__init__(parent)
         self._title = title
         self._tree: CallTree | None = None
-        self._siblings = Siblings.of(np.zeros(0, dtype=np.int64), np.zeros(0))
+        self._siblings = Siblings(None, np.zeros(0))
         self._measure = Measure("samples", 1.0, 0)
         self._columns: tuple[Column, ...] = _columns(self._measure, inverted=False, title=title)
         self._shown: tuple[int, ...] = tuple(range(len(self._columns)))
@@ -80,8 +59,12 @@ class CallTreeModel(QAbstractItemModel):
         inverted: bool = False,
         whole: float | None = None,
         samples: float | None = None,
+        siblings: Siblings | None = None,
     ) -> None:
-        """Shows `tree`; shares are of `whole`, which `samples` stand for; of the tree's own total if None."""
+        """Shows `tree`; shares are of `whole`, which `samples` stand for; of the tree's own total if None.
+
+        `siblings`: Siblings.heaviest_first of the tree, where it was made already.
+        """
         self.beginResetModel()
         self._tree, self._measure = tree, measure
         self._whole = tree.total if whole is None else whole
@@ -97,7 +80,10 @@ class CallTreeModel(QAbstractItemModel):
         self._shown = tuple(figure for figure in range(len(every)) if figure not in left_out)
         self._columns = tuple(every[figure] for figure in self._shown)
         self._marked = None
-        self._arrange()
+        if siblings is not None and self._sorted == (TOTAL, Qt.SortOrder.DescendingOrder):
+            self._siblings = siblings
+        else:
+            self._arrange()
         self.endResetModel()
 
     # Nodes and lines.
@@ -108,14 +94,13 @@ class CallTreeModel(QAbstractItemModel):
 
     def index_of(self, node: int, column: int = 0) -> QModelIndex:
         """The index of a node; invalid for -1."""
-        if node < 0:
+        if node < 0 or self._tree is None:
             return QModelIndex()
-        return self.createIndex(int(self._siblings.place[node]), column, node)
+        return self.createIndex(self._siblings.line(node, int(self._tree.parent[node])), column, node)
 
     def children_of(self, node: int) -> Int64:
         """Nodes in display order."""
-        first = self._siblings.first
-        return self._siblings.order[first[node + 1] : first[node + 2]]
+        return self._siblings.children(node)
 
     def hottest_path(self, node: int = NONE) -> list[int]:
         """From `node` down along the heaviest callee, to where most of the weight stays or scatters.
@@ -141,19 +126,21 @@ class CallTreeModel(QAbstractItemModel):
     def mark(self, query: str, *, ignore_case: bool = True) -> Int64:
         """Marks the nodes whose function matches; returns them in reading order, from the top to the bottom.
 
-        "" marks nothing. PatternError where `query` cannot be read, and nothing changes.
+        "" marks nothing. PatternError where `query` cannot be read, and nothing changes. For a large tree ask
+        `finder` in a thread, and show its answer with `show_found`.
         """
-        tree = self._tree
-        found: Int64 = np.zeros(0, dtype=np.int64)
-        marked = None
-        if tree is not None and len(tree) and query:
-            marked = matching(tree.functions.names, query, ignore_case=ignore_case)[tree.function]
-            found = np.flatnonzero(marked)
-            found = found[np.argsort(self._reading_order()[found], kind="stable")]
-        self._marked = marked
-        if tree is not None and len(tree):
+        return self.show_found(self.finder(query, ignore_case=ignore_case)())
+
+    def finder(self, query: str, *, ignore_case: bool = True) -> Callable[[], Found]:
+        """The search as a call that needs no model."""
+        tree, rank = self._tree, self._siblings.rank
+        return (lambda: NOTHING) if tree is None else partial(find, tree, rank, query, ignore_case=ignore_case)
+
+    def show_found(self, found: Found) -> Int64:
+        self._marked = found.marked
+        if self._tree is not None and len(self._tree):
             self._repaint()
-        return found
+        return found.nodes
 
     def share_of(self, nodes: Int64) -> float:
         """What part of the view lies in the subtrees of `nodes`, nested ones counted once."""
@@ -176,32 +163,12 @@ class CallTreeModel(QAbstractItemModel):
         nodes = np.flatnonzero(tree.function == index)
         return nodes[np.argsort(-tree.total_weight[nodes], kind="stable")]
 
-    def _reading_order(self) -> Int64:
-        """Where every node stands when everything is expanded."""
-        tree = self._tree
-        assert tree is not None
-        enter, leave = tree.preorder()
-        size = leave - enter
-        order, place = self._siblings.order, self._siblings.place
-        # Sizes of the earlier siblings in display order, then the parent's own line, level by level.
-        before = np.cumsum(size[order]) - size[order]
-        offset = np.empty(len(tree), dtype=np.int64)
-        heads = np.flatnonzero(place[order] == 0)
-        lengths = np.diff(np.append(heads, len(order)))
-        offset[order] = before - np.repeat(before[heads], lengths)
-        line = offset.copy()
-        for depth in range(1, tree.depths):
-            first, last = int(tree.level_start[depth]), int(tree.level_start[depth + 1])
-            line[first:last] += line[tree.parent[first:last]] + 1
-        return line
-
     # Qt's side.
 
     def index(self, row: int, column: int, parent: Index = _ROOT) -> QModelIndex:
         if not self.hasIndex(row, column, parent):
             return QModelIndex()
-        first = int(self._siblings.first[self.node(parent) + 1])
-        return self.createIndex(row, column, int(self._siblings.order[first + row]))
+        return self.createIndex(row, column, self._siblings.child(self.node(parent), row))
 
     def parent(self, index: Index = _ROOT) -> QModelIndex:  # type: ignore[override]
         if not index.isValid() or self._tree is None:
@@ -211,8 +178,7 @@ class CallTreeModel(QAbstractItemModel):
     def rowCount(self, parent: Index = _ROOT) -> int:
         if self._tree is None or parent.column() > 0:
             return 0
-        node = self.node(parent)
-        return int(self._siblings.first[node + 2] - self._siblings.first[node + 1])
+        return self._siblings.count(self.node(parent))
 
     def columnCount(self, parent: Index = _ROOT) -> int:
         return 0 if parent.column() > 0 else len(self._columns)
@@ -256,7 +222,8 @@ class CallTreeModel(QAbstractItemModel):
             return
         self.layoutAboutToBeChanged.emit()
         before = self.persistentIndexList()
-        self._sorted = (self._shown[column], order)
+        figure = self._shown[column]
+        self._sorted = (TOTAL if figure == TOTAL_SHARE else figure, order)
         self._arrange()
         after = [self.index_of(self.node(index), index.column()) for index in before]
         self.changePersistentIndexList(before, after)
@@ -281,7 +248,7 @@ class CallTreeModel(QAbstractItemModel):
                 rank = tree.total_weight
         if order is Qt.SortOrder.DescendingOrder:
             rank = -rank
-        self._siblings = Siblings.of(tree.parent.astype(np.int64), rank)
+        self._siblings = Siblings(tree, rank)
 
     def _repaint(self) -> None:
         # An empty role list means "all"; the view repaints what it shows, whatever the range.

@@ -16,6 +16,7 @@ from tailflame.units import count, percent
 from tailflame_gui import tasks
 from tailflame_gui.models.call_tree_model import CallTreeModel
 from tailflame_gui.models.scope import ResultScope, Scope
+from tailflame_gui.models.siblings import NOTHING, Found, Siblings
 from tailflame_gui.models.trees import ProfileTrees
 from tailflame_gui.selection import Selection
 from tailflame_gui.widgets.busy_line import BusyLine
@@ -25,6 +26,8 @@ from tailflame_gui.widgets.parts import button, column, icon_button, row
 from tailflame_gui.widgets.search_bar import SearchBar
 from tailflame_gui.widgets.tree_table import TreeTable
 
+_MANY = 200_000
+"""A tree of more nodes is searched in a thread."""
 _LONG_PATH = 400
 """Deeper hottest paths are opened only so far at once: nobody reads on, and each line costs."""
 
@@ -44,6 +47,7 @@ class CallTreeView(QWidget):
         self._trees: ProfileTrees | None = None
         self._stale = False
         self._latest = tasks.Latest(self)
+        self._searching = tasks.Latest(self)
         self._found: Int64 = np.zeros(0, dtype=np.int64)
         self._at = NONE
         self.model = CallTreeModel(self)
@@ -62,7 +66,8 @@ class CallTreeView(QWidget):
             tip="Open the heaviest line below the current one, down to where the weight stays (H)",
         )
         busy = BusyLine()
-        self._latest.busy_changed.connect(busy.set_busy)
+        for asking in (self._latest, self._searching):
+            asking.busy_changed.connect(lambda _busy: busy.set_busy(self.busy))
         bar = row(margins=(12, 8, 8, 6), spacing=8)
         bar.addWidget(self.search, 1)
         bar.addWidget(self.inlined)
@@ -106,7 +111,7 @@ class CallTreeView(QWidget):
 
     @property
     def busy(self) -> bool:
-        return self._latest.busy
+        return self._latest.busy or self._searching.busy
 
     def set_trees(self, trees: ProfileTrees) -> None:
         self._trees = trees
@@ -149,14 +154,17 @@ class CallTreeView(QWidget):
         self._stale = False
         inlines, inverted = self.inlined.isChecked(), self._inverted
 
-        def work(_progress: tasks.Progress) -> CallTree:
-            return (trees.inverted if inverted else trees.tree)(scope, inlines=inlines)
+        def work(_progress: tasks.Progress) -> tuple[CallTree, Siblings]:
+            tree = (trees.inverted if inverted else trees.tree)(scope, inlines=inlines)
+            return tree, Siblings.heaviest_first(tree)
 
         self._latest.ask(work, partial(self._show, scope=scope), name="build the call tree", on_error=self._failed)
 
-    def _show(self, tree: CallTree, *, scope: Scope) -> None:
+    def _show(self, answer: tuple[CallTree, Siblings], *, scope: Scope) -> None:
         assert self._trees is not None
-        self.model.set_tree(tree, measure=self._trees.measure(scope), inverted=self._inverted)
+        tree, siblings = answer
+        measure = self._trees.measure(scope)
+        self.model.set_tree(tree, measure=measure, inverted=self._inverted, siblings=siblings)
         self._body.setCurrentIndex(0 if len(tree) else 1)
         self._searched()
         if self._selection.function and len(self.model.nodes_of(self._selection.function)):
@@ -172,15 +180,31 @@ class CallTreeView(QWidget):
         self._body.setCurrentIndex(1)
 
     def _searched(self) -> None:
-        pattern = self.search.pattern
-        try:
-            self._found = self.model.mark(pattern, ignore_case=self.search.ignore_case)
-        except PatternError as error:
-            self._found = self.model.mark("")
-            self.search.tell("invalid", str(error), matches=0, bad=True)
+        """A small tree is searched as one types, a large one in a thread."""
+        self._searching.drop()
+        tree = self.model.tree
+        finder = self.model.finder(self.search.pattern, ignore_case=self.search.ignore_case)
+        if tree is not None and len(tree) > _MANY and self.search.pattern:
+            self._searching.ask(
+                lambda _progress: finder(),
+                lambda found: self._show_found(found) if self.model.tree is tree else None,
+                name="search the call tree",
+                on_error=self._bad_pattern,
+            )
             return
+        try:
+            self._show_found(finder())
+        except PatternError as error:
+            self._bad_pattern(error)
+
+    def _show_found(self, found: Found) -> None:
+        self._found = self.model.show_found(found)
         self._at = NONE
         self._tell_matches()
+
+    def _bad_pattern(self, error: TailflameError) -> None:
+        self._found = self.model.show_found(NOTHING)
+        self.search.tell("invalid", str(error), matches=0, bad=True)
 
     def _tell_matches(self) -> None:
         if not self.search.pattern:
