@@ -17,6 +17,7 @@ from tailflame_gui import theme
 from tailflame_gui.widgets.flame_colors import ColorBy
 from tailflame_gui.widgets.flame_graph import FlameGraph, Orientation
 from tailflame_gui.widgets.flame_render import fitted
+from tailflame_gui.widgets.trunk_line import TrunkLine
 
 KEY = Qt.Key
 SHIFT, ALT, CONTROL = (
@@ -322,6 +323,7 @@ def test_deep_stacks_scroll_with_the_selection(qtbot: QtBot) -> None:
     made.show()
     bar = made.verticalScrollBar()
     assert bar.maximum() == 300 * ROW - HEIGHT
+    made.show_roots()
     for _ in range(60):
         qtbot.keyClick(made, KEY.Key_Down)
     assert selected(made) == "f59" and 0 <= made.geometry_now().top(59) <= HEIGHT - ROW
@@ -531,3 +533,133 @@ def test_a_palette_entry_stands_out(qtbot: QtBot) -> None:
     assert np.array_equal(made.marks.of_box, made.boxes.color == 1)
     made.emphasise_color(-1)
     assert made.marks is None
+
+
+# the trunk
+
+TRUNK = ";".join(f"trunk_{i}" for i in range(12))
+TREE = "\n".join(f"{TRUNK};branch_{i};" + ";".join(f"leaf_{i}_{j}" for j in range(9)) + " 25" for i in range(4))
+
+
+def edge_row(made: FlameGraph) -> str:
+    """The frame at the roots' edge of the view."""
+    below = made.orientation is Orientation.FLAME
+    return made.scene.name(made.box_at(QPoint(5, HEIGHT - 10 if below else 10))) if made.scene else ""
+
+
+@pytest.mark.parametrize("orientation", list(Orientation))
+def test_the_view_starts_where_the_trunk_ends(qtbot: QtBot, orientation: Orientation) -> None:
+    made = graph(TREE)
+    qtbot.addWidget(made)
+    made.set_orientation(orientation)
+    made.show()
+    assert edge_row(made) == "trunk_10"
+    made.show_roots()
+    assert edge_row(made) == "trunk_0"
+    made.reset_zoom()
+    assert edge_row(made) == "trunk_10"
+
+
+def test_turning_the_graph_over_keeps_its_start(qtbot: QtBot) -> None:
+    made = graph(TREE)
+    qtbot.addWidget(made)
+    made.show()
+    made.set_orientation(Orientation.FLAME)
+    assert edge_row(made) == "trunk_10"
+    made.resize(WIDTH, HEIGHT - 60)
+    made.resize(WIDTH, HEIGHT)
+    assert edge_row(made) == "trunk_10"
+
+
+def test_the_start_holds_while_the_room_changes_until_somebody_scrolls(qtbot: QtBot) -> None:
+    made = graph(TREE)
+    qtbot.addWidget(made)
+    made.show()
+    made.resize(WIDTH, 30 * ROW)
+    assert made.verticalScrollBar().maximum() == 0
+    made.resize(WIDTH, HEIGHT)
+    assert edge_row(made) == "trunk_10"
+    made.verticalScrollBar().setValue(3 * ROW)
+    made.resize(WIDTH, HEIGHT - 20)
+    assert made.verticalScrollBar().value() == 3 * ROW
+
+
+def test_home_and_what_ends_a_zoom_lead_to_the_start(made: FlameGraph, qtbot: QtBot) -> None:
+    drawn = picture(TREE)
+    made.set_scene(drawn.scene, drawn.colors)
+    made.zoom_to_box(box(made.scene, f"{TRUNK};branch_2;leaf_2_0"))
+    qtbot.keyClick(made, KEY.Key_Home)
+    assert window(made) == (0, 1) and edge_row(made) == "trunk_10"
+    qtbot.keyClick(made, KEY.Key_Home)
+    assert edge_row(made) == "trunk_0"
+    qtbot.keyClick(made, KEY.Key_Home)
+    assert edge_row(made) == "trunk_10"
+    made.zoom_to_box(box(made.scene, f"{TRUNK};branch_2"))
+    made.zoom_to_path(())
+    assert edge_row(made) == "trunk_10"
+
+
+def test_other_colours_or_another_order_do_not_scroll(made: FlameGraph) -> None:
+    drawn = picture(TREE)
+    made.set_scene(drawn.scene, drawn.colors)
+    made.verticalScrollBar().setValue(3 * ROW)
+    again = picture(TREE, order=Order.HEAVY)
+    made.set_scene(again.scene, again.colors)
+    assert made.verticalScrollBar().value() == 3 * ROW
+    other = picture(TREE.replace("leaf_3_8", "leaf_3_8;more"))
+    made.set_scene(other.scene, other.colors)
+    assert edge_row(made) == "trunk_10"
+
+
+def test_bottom_up_and_what_fits_start_at_the_roots(made: FlameGraph) -> None:
+    inverted = picture(f"{TRUNK};branch;leaf 9\nx;y 1", options=TreeOptions(inverted=True))
+    made.set_scene(inverted.scene, inverted.colors)
+    assert made.verticalScrollBar().maximum() > 0 and edge_row(made) == "leaf"
+    low = picture("a;b;c;d;e 5\na;b;c;d;f 5")
+    made.set_scene(low.scene, low.colors)
+    assert low.scene.trunk == 4 and edge_row(made) == "a"
+
+
+def test_down_enters_the_graph_at_what_is_seen(qtbot: QtBot) -> None:
+    made = graph(TREE)
+    qtbot.addWidget(made)
+    made.show()
+    qtbot.keyClick(made, KEY.Key_Down)
+    assert selected(made) == "trunk_10"
+
+
+@pytest.mark.parametrize(("orientation", "where"), [(Orientation.ICICLE, "above"), (Orientation.FLAME, "below")])
+def test_a_line_tells_what_is_beyond_the_edge_and_leads_there_and_back(
+    qtbot: QtBot, orientation: Orientation, where: str
+) -> None:
+    made = graph(TREE)
+    qtbot.addWidget(made)
+    made.set_orientation(orientation)
+    line = TrunkLine(made)
+    qtbot.addWidget(line)
+    made.show()
+    assert line.text() == f"10 rows {where}: trunk of trunk_0"
+    qtbot.mouseClick(line, Qt.MouseButton.LeftButton)
+    assert edge_row(made) == "trunk_0" and line.text() == "Skip 10 rows of trunk"
+    qtbot.mouseClick(line, Qt.MouseButton.LeftButton)
+    assert edge_row(made) == "trunk_10"
+    made.resize(WIDTH, 100)
+    made.verticalScrollBar().setValue(made.geometry_now().starting(15))
+    assert line.text() == f"15 rows {where}"
+    low = picture()
+    made.set_scene(low.scene, low.colors)
+    assert line.text() == "" and line.isHidden()
+
+
+def test_the_line_gives_up_words_before_it_gives_up_the_number(qtbot: QtBot) -> None:
+    made = graph(TREE)
+    qtbot.addWidget(made)
+    made.show()
+    line = TrunkLine(made)
+    qtbot.addWidget(line)
+    line.resize(line.sizeHint())
+    full = line.grab().toImage()
+    line.resize(line.minimumSizeHint())
+    assert line.width() < full.width() / 1.5
+    tokens = theme.current()
+    assert any(line.grab().toImage().pixelColor(x, 9) != tokens.window for x in range(20, line.width()))

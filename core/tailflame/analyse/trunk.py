@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tailflame.analyse.layout import FlameLayout
-from tailflame.model.stacks import Int64
+from tailflame.model.stacks import Float64, Int64
 
 SHARE = 0.9
 """Of the whole: what a row of the trunk carries and passes on."""
@@ -18,7 +18,8 @@ def trunk(layout: FlameLayout) -> tuple[Int64, ...]:
     passes at least `SHARE` of its weight on to one callee. A row that keeps more than the rest for itself is none.
     """
     rows: list[Int64] = []
-    carriers, carried = np.zeros(0, dtype=np.int64), np.zeros(0)
+    carriers: Int64 = np.zeros(0, dtype=np.int64)
+    carried: Float64 = np.zeros(0)
     whole = 0.0
     for depth in range(layout.depths):
         first, last = int(layout.row_start[depth]), int(layout.row_start[depth + 1])

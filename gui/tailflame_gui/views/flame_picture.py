@@ -114,6 +114,7 @@ def draw(profile: StackProfile, settings: FlameSettings, tokens: Tokens, *, quer
         names=tree.functions.names,
         facts=TreeFacts(tree, whole, on_cpu(tree)),
         total=units.weight(tree.total, tree.unit),
+        rooted=not options.inverted,
     )
     colors, boxes = colored(tree, scene, settings.color_by, tokens)
     sentences = () if options.inverted else read(tree)

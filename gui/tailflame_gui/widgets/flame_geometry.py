@@ -82,6 +82,16 @@ class Geometry:
         scroll = self.scroll - step if self.rooted_below else self.scroll + step
         return min(max(scroll, 0), self.furthest)
 
+    def starting(self, depth: int) -> int:
+        """The `scroll` that has row `depth` at the roots' edge, or as close to it as the content reaches."""
+        distance = min(max(depth, 0) * self.row_height, self.furthest)
+        return self.furthest - distance if self.rooted_below else distance
+
+    @property
+    def from_roots(self) -> int:
+        """Pixels of content beyond the roots' edge."""
+        return self.furthest - self.scroll if self.rooted_below else self.scroll
+
     def showing(self, depth: int) -> int:
         """The `scroll` closest to this one that shows row `depth` with a row to spare."""
         spare = self.row_height

@@ -38,7 +38,7 @@ KEYS = (
     ("Backspace, Alt+Left", "back"),
     ("Alt+Right", "forward"),
     ("Esc", "end the search, then the selection, then the zoom"),
-    ("Home", "show everything"),
+    ("Home", "show everything; again: the first rows, and back"),
     ("+  −", "zoom in, out"),
     ("Shift+Left, Shift+Right", "pan"),
     ("Page Up, Page Down", "scroll"),
@@ -246,7 +246,7 @@ class FlameGraph(FlameSurface):
         elif key == _K.Key_Escape:
             self._escape()
         elif key == _K.Key_Home:
-            self.reset_zoom()
+            self._home()
         elif key in (_K.Key_PageUp, _K.Key_PageDown):
             bar = self.verticalScrollBar()
             bar.setValue(bar.value() + (bar.pageStep() if key == _K.Key_PageDown else -bar.pageStep()))
@@ -279,6 +279,14 @@ class FlameGraph(FlameSurface):
         else:
             self.reset_zoom()
 
+    def _home(self) -> None:
+        """The whole; where that is shown already, the first rows and where it branches take turns."""
+        goal = self.camera.goal
+        if goal.x1 - goal.x0 < 1 or not self.geometry_now().from_roots:
+            self.reset_zoom()
+        else:
+            self.show_roots()
+
     def _step_to(self, box: int) -> None:
         if box >= 0:
             self._hide_card()
@@ -286,11 +294,13 @@ class FlameGraph(FlameSurface):
             self.bring_into_view(box)
 
     def _step_inward(self) -> None:
-        """To the widest callee; to the widest root, or what is zoomed to, from nowhere."""
+        """To the widest callee; from nowhere to what is zoomed to, or the widest frame of the first row in view."""
         if self.scene is None:
             return
         if self.selected_box < 0:
-            self._step_to(self.zoom_box if self.zoom_box >= 0 else self.scene.widest(self.scene.children(NONE)))
+            view = self.geometry_now()
+            row = self.scene.row(-(-view.from_roots // view.row_height))
+            self._step_to(self.zoom_box if self.zoom_box >= 0 else self.scene.widest(row))
         else:
             self._step_to(self.scene.widest(self.scene.children(self.selected_box)))
 

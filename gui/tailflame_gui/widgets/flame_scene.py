@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tailflame.analyse.layout import FlameLayout
+from tailflame.analyse.trunk import SHARE, trunk
 from tailflame.model.stacks import NONE, Bool, Float64, Int32, Int64, UInt8
 
 _MARGIN = 1e-12
@@ -48,7 +49,8 @@ class FrameFacts:
 @dataclass(frozen=True, slots=True, eq=False)
 class FlameScene:
     """function: per node, an index into `names`; hatch: per node (0 plain, 1 vanished, 2 new) or None;
-    facts: node -> its card; total: what the whole width stands for, as text; end and box_function: per box.
+    facts: node -> its card; total: what the whole width stands for, as text; end and box_function: per box;
+    trunk: rows from the root on in which nothing branches yet; trunk_name: what the trunk belongs to.
     """
 
     layout: FlameLayout
@@ -59,6 +61,8 @@ class FlameScene:
     total: str
     end: Float64
     box_function: Int32
+    trunk: int
+    trunk_name: str
     _of_name: dict[str, list[int]] = field(default_factory=dict)
 
     @classmethod
@@ -71,7 +75,10 @@ class FlameScene:
         facts: Callable[[int], FrameFacts],
         hatch: UInt8 | None = None,
         total: str = "",
+        rooted: bool = True,
     ) -> FlameScene:
+        """rooted: rows grow from where the program begins; bottom-up they do not, so that there is no trunk."""
+        rows = trunk(layout) if rooted else ()
         return cls(
             layout=layout,
             function=function,
@@ -81,6 +88,8 @@ class FlameScene:
             total=total,
             end=layout.start + layout.width,
             box_function=function[layout.node] if len(layout.node) else np.zeros(0, dtype=np.int32),
+            trunk=len(rows),
+            trunk_name=_trunk_name(layout, function, names) if rows else "",
         )
 
     def __len__(self) -> int:
@@ -176,8 +185,21 @@ class FlameScene:
             return np.equal(self.box_function, wanted[0])
         return np.isin(self.box_function, np.asarray(wanted, dtype=np.int32))
 
+    def row(self, depth: int) -> Int64:
+        """The boxes of a row, from left to right."""
+        return np.arange(*self._row(depth)) if depth < self.depths else np.zeros(0, dtype=np.int64)
+
     def _row(self, depth: int) -> tuple[int, int]:
         return int(self.layout.row_start[depth]), int(self.layout.row_start[depth + 1])
+
+
+def _trunk_name(layout: FlameLayout, function: Int32, names: tuple[str, ...]) -> str:
+    """The root that carries the trunk, or how many do."""
+    last = int(layout.row_start[1])
+    weight = np.bincount(layout.node[:last], weights=layout.width[:last])
+    order = np.argsort(-weight, kind="stable")
+    number = int(np.searchsorted(np.cumsum(weight[order]), SHARE * weight.sum())) + 1
+    return names[int(function[order[0]])] if number == 1 else f"{number} roots"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

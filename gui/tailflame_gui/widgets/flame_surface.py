@@ -23,6 +23,8 @@ from tailflame_gui.widgets.flame_search import Matches, search
 
 _NARROW = 3.0
 """A box that is brought into view is at least so many pixels wide, or one could not see it."""
+_TRUNK_SHOWN = 2
+"""Rows of the trunk that are in view at first; those before them only pass everything on."""
 
 
 class Orientation(StrEnum):
@@ -63,6 +65,7 @@ class FlameSurface(QAbstractScrollArea):
         """Whether zooming moves; the desktop's own wish not to animate is respected besides."""
         self._renderer: FlameRenderer | None = None
         self._rooted_below = False
+        self._started_at = 0
         self._selected = self._hovered = self._match = NONE
         self._glow: Marks | None = None
         self._glow_name = ""
@@ -158,12 +161,15 @@ class FlameSurface(QAbstractScrollArea):
             self._selected = scene.find(chosen) if chosen else NONE
             at = scene.find(zoomed) if zoomed else NONE
             self._take_matches(matches)
+        # The same rows in other colours or another order stay where they are.
+        alike = old is not None and scene is not None and np.array_equal(old.layout.row_start, scene.layout.row_start)
         self._fit_scroll_bar()
-        bar = self.verticalScrollBar()
-        bar.setValue(bar.maximum() if self._rooted_below else 0)
+        if not alike:
+            self.show_start()
         self.camera.jump(Viewpoint(*(scene.extent(at) if scene else (0.0, 1.0)), at))
         self._mark_selected()
-        self._frame_depth(at)
+        if at >= 0:
+            self._frame_depth(at)
         self.window_changed.emit(*self.camera.window)
         self.zoomed.emit(self._node(at))
         self.search_changed.emit(self._matches)
@@ -183,6 +189,7 @@ class FlameSurface(QAbstractScrollArea):
             # What was so far from the roots' end stays so far from it.
             mirrored = bar.maximum() - bar.value()
             self._rooted_below = below
+            self._started_at = bar.maximum() - self._started_at
             bar.setValue(mirrored)
             self._repaint()
 
@@ -195,7 +202,23 @@ class FlameSurface(QAbstractScrollArea):
             self.path_zoomed.emit(self.scene.names_to(box))
 
     def reset_zoom(self) -> None:
+        """Shows the whole width, from where it branches on."""
         self.zoom_to_box(NONE)
+        self.show_start()
+
+    @property
+    def first_row(self) -> int:
+        """The row at the roots' edge at first: where the trunk ends, less what of it is shown."""
+        return max(self.scene.trunk - _TRUNK_SHOWN, 0) if self.scene is not None else 0
+
+    def show_start(self) -> None:
+        """Scrolls to where the graph branches."""
+        self._started_at = self.geometry_now().starting(self.first_row)
+        self.verticalScrollBar().setValue(self._started_at)
+
+    def show_roots(self) -> None:
+        """Scrolls to the first row."""
+        self.verticalScrollBar().setValue(self.geometry_now().starting(0))
 
     def zoom_to_path(self, names: tuple[str, ...]) -> bool:
         """Zooms to the box reached by these names from the root, silently; False where there is none."""
@@ -278,8 +301,10 @@ class FlameSurface(QAbstractScrollArea):
         return self.animated and self.isVisible() and self.style().styleHint(duration, None, self) > 0
 
     def _frame_depth(self, box: int) -> None:
-        """Scrolls so that there is room for what `box` calls."""
-        if self.scene is not None and box >= 0:
+        """Scrolls so that there is room for what `box` calls; -1: for what branches."""
+        if box < 0:
+            self.show_start()
+        elif self.scene is not None:
             self.verticalScrollBar().setValue(self.geometry_now().framing(self.scene.depth(box)))
 
     def _show_depth(self, box: int) -> None:
@@ -448,10 +473,13 @@ class FlameSurface(QAbstractScrollArea):
 
     def _fit_scroll_bar(self) -> None:
         bar, view = self.verticalScrollBar(), self.geometry_now()
-        at_roots = bar.value() == bar.maximum()
+        at_start, at_roots = bar.value() == self._started_at, bar.value() == bar.maximum()
         bar.setRange(0, view.furthest)
         bar.setPageStep(max(view.height, 1))
-        if self._rooted_below and at_roots:
+        if at_start and self.zoom_box < 0:
+            # Nobody has scrolled yet; what fits now may be more or less than when the scene came.
+            self.show_start()
+        elif self._rooted_below and at_roots:
             bar.setValue(bar.maximum())
 
     def _repaint(self) -> None:
