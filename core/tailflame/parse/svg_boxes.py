@@ -47,6 +47,8 @@ _FLUID = re.compile(
     r'rect x="(\d{1,9}\.\d{4})%" y="(\d{1,9})" width="(\d{1,9}\.\d{4})%" height="\d+" fill="[^"]*"'
     r' fg:x="(\d{1,16})" fg:w="(\d{1,16})"/?>'
 )
+# report.svg: <g class="user" data-p="12" data-module="libc.so.6">
+_OWN_GROUP = re.compile(r'g class="(\w+)"(?: data-p="(\d+)")?(?: data-module="([^"]*)")?>')
 _ATTRIBUTE = re.compile(r"""([\w:-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 _LENGTH = re.compile(r"\s*(-?\d{1,9}(?:\.(\d{1,20}))?)(%|px)?\s*")
 # "parse (1,250 samples, 88.46%)", with "; +1.91%" in differential graphs
@@ -164,7 +166,7 @@ class _Scanner:
         self._title: str | None = None
         self._in_title = False
         self._hover = ""
-        self._attributes: dict[str, str] = {}  # of the group, in our own files
+        self._attributes: dict[str, str | None] = {}  # of the group, in our own files
         self._half = ""  # a tag cut at a bare "<" inside an attribute
 
     def feed(self, parts: list[str]) -> None:
@@ -250,12 +252,17 @@ class _Scanner:
         hover = _HOVER.search(part) if "onmouseover" in part else None
         self._hover = hover[1] if hover else ""
         if self.boxes.own is not None:
-            self._attributes = dict(_attributes(part))
+            usual = _OWN_GROUP.fullmatch(part)
+            self._attributes = (
+                {"class": usual[1], "data-p": usual[2], "data-module": usual[3] or ""}
+                if usual
+                else dict(_attributes(part))
+            )
 
     def _own(self, own: OwnBoxes) -> None:
         told, self._attributes = self._attributes, {}
-        own.kind.append(KIND_CLASSES.get(told.get("class", ""), FrameKind.UNKNOWN))
-        own.module.append(own.modules[unescape(told.get("data-module", ""))])
+        own.kind.append(KIND_CLASSES.get(told.get("class") or "", FrameKind.UNKNOWN))
+        own.module.append(own.modules[unescape(told.get("data-module") or "")])
         parent = _whole_number(told.get("data-p"))
         own.parent.append(parent if parent < len(own.parent) else -1)
         own.weight.append(_fraction(told.get("data-self")))
