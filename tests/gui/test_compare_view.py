@@ -20,7 +20,7 @@ from tailflame_gui.models.compared import SideColors
 from tailflame_gui.models.delta_model import Show
 from tailflame_gui.views.compare_view import CompareView
 from tailflame_gui.widgets.flame_graph import FlameGraph
-from tailflame_gui.widgets.linked_graphs import first_branch, mapped_window
+from tailflame_gui.widgets.linked_graphs import mapped_window
 
 BEFORE = """
 main;run;match_order 4000
@@ -249,11 +249,9 @@ def test_rows_scroll_together_and_begin_where_the_stacks_branch(qtbot: QtBot) ->
     trunk = ";".join(f"trunk_{i}" for i in range(20))
     stacks = "\n".join(f"{trunk};branch_{i};" + ";".join(f"leaf_{j}" for j in range(12)) + " 500" for i in range(4))
     view = view_of(qtbot, stacks, stacks)
-    assert view.union.scene is not None
-    assert first_branch(view.union.scene) == 20
     bars = [graph.verticalScrollBar() for graph in graphs(view)]
-    assert bars[0].value() > 0
-    assert bars[0].value() == min(19 * 20, bars[0].maximum())
+    assert 0 < bars[2].value() <= 20 * 20, "the rows in which nothing branches are above"
+    assert bars[0].value() == min(bars[2].value(), bars[0].maximum())
     bars[0].setValue(40)
     assert [bar.value() for bar in bars] == [40, 40, 40]
 
@@ -415,6 +413,34 @@ def test_events_are_compared_by_name(qtbot: QtBot) -> None:
     settle(qtbot, view)
     title = view.delta.model.headerData(delta_model.SELF_BEFORE, Qt.Orientation.Horizontal)
     assert title == "Self before, k cache-misses"
+
+
+def test_inlined_functions_are_folded_or_shown_as_asked(qtbot: QtBot) -> None:
+    assert view_of(qtbot).inlines.isHidden(), "nothing is inlined there"
+    held = recording(results=(two_events(),))
+    view = CompareView(held, held)
+    show(qtbot, view, 1160, 740)
+    settle(qtbot, view)
+    assert "mix" not in names(view)
+    view.inlines.setCurrentIndex(1)
+    settle(qtbot, view)
+    assert "mix" in names(view)
+    view.inlines.setCurrentIndex(2)
+    settle(qtbot, view)
+    assert "mix" not in names(view)
+
+
+def test_weights_that_a_file_calls_samples_have_no_say_in_the_change(qtbot: QtBot) -> None:
+    stretched = "\n".join(
+        f"{line.rsplit(' ', 1)[0]} {int(line.rsplit(' ', 1)[1]) * 1_003_009}" for line in BEFORE.strip().splitlines()
+    )
+    view = view_of(qtbot, BEFORE, stretched)
+    at = names(view).index("match_order")
+    assert view.delta.model.index(at, delta_model.TOTAL_CHANGE).data() == "±0"
+    scene = view.union.scene
+    assert scene is not None
+    figures = dict(scene.facts(scene.node(scene.box_of_function("run"))).figures)
+    assert figures["Change"] == "±0% total, within noise"
 
 
 def test_different_events_are_compared_by_samples_and_said(qtbot: QtBot) -> None:

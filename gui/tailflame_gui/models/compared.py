@@ -69,12 +69,14 @@ class ComparePicture:
 def weight_scale(comparison: Comparison) -> float:
     """The ratio after/before of weights at which the typical function stands still.
 
-    The comparison's own scale counts samples, which may weigh differently on each side.
+    The comparison's own scale counts samples, and a side's weights may be anything that stands for them: periods, or
+    nanoseconds that a file calls samples.
     """
-    before, after = comparison.before, comparison.after
-    if not (before.total_samples and after.total_samples and before.total and after.total):
+    table, tree = comparison.table, comparison.tree
+    samples_before, samples_after = float(table.samples_before.sum()), float(table.samples_after.sum())
+    if not (samples_before and samples_after and tree.whole_before and tree.whole_after):
         return comparison.scale
-    per_sample = (after.total / after.total_samples) / (before.total / before.total_samples)
+    per_sample = (tree.whole_after / samples_after) / (tree.whole_before / samples_before)
     return comparison.scale * per_sample
 
 

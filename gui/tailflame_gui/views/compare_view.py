@@ -12,7 +12,7 @@ from tailflame.analyse.diff import Comparison, Scale, compare
 from tailflame.analyse.noise import LEVEL
 from tailflame.analyse.reading import cautions
 from tailflame.errors import TailflameError
-from tailflame.model import Caution, Recording, StackProfile, Weight
+from tailflame.model import Caution, FrameKind, Recording, StackProfile, Weight
 from tailflame.units import percent
 from tailflame_gui import tasks, theme
 from tailflame_gui.models.compared import (
@@ -46,6 +46,11 @@ _COLORS = (
     (SideColors.CRATE, "Crate", "By Rust crate or C++ namespace, else by binary"),
     (SideColors.MODULE, "Module", "By the binary or library the code lives in"),
     (SideColors.KIND, "Kind", "By user, kernel, inlined and JIT code"),
+)
+_INLINES = (
+    (None, "Inlined: auto", "Folded where both sides know of inlining, else as each file has them"),
+    (True, "Inlined: shown", "Inlined functions are compared by themselves"),
+    (False, "Inlined: folded", "Inlined functions count for the function that contains them"),
 )
 
 
@@ -144,6 +149,8 @@ class CompareView(QWidget):
         )
         self.event_box = FittingBox("activity", "Event that is compared", self)
         self.weight_box = FittingBox("gauge", "What a sample weighs; the test always counts samples", self)
+        self.inlines = FittingBox("merge", "Whether inlined functions are compared by themselves", self)
+        self.inlines.offer(_INLINES)
         self.colors = FittingBox("palette", "What the colours of the two graphs tell", self)
         self.colors.offer(_COLORS)
         self.colors.choose(SideColors.CRATE)
@@ -187,7 +194,7 @@ class CompareView(QWidget):
         bar = row(margins=(12, 4, 8, 4), spacing=4)
         bar.addWidget(self.scale)
         bar.addSpacing(4)
-        for box in (self.event_box, self.weight_box, self.colors):
+        for box in (self.event_box, self.weight_box, self.inlines, self.colors):
             bar.addWidget(box)
         bar.addSpacing(4)
         for walk in (self.back, self.forward, self.everything):
@@ -245,7 +252,8 @@ class CompareView(QWidget):
         self.scale.chosen.connect(self._rescale)
         self.colors.currentIndexChanged.connect(lambda _at: self._draw())
         self.event_box.currentIndexChanged.connect(lambda _at: self._event_chosen())
-        self.weight_box.currentIndexChanged.connect(lambda _at: self._compare())
+        for box in (self.weight_box, self.inlines):
+            box.currentIndexChanged.connect(lambda _at: self._compare())
         self.search.edited.connect(self._search)
         self.search.walked.connect(self.links.next_match)
         self.search.left.connect(lambda: self.links.last.setFocus(Qt.FocusReason.OtherFocusReason))
@@ -297,6 +305,8 @@ class CompareView(QWidget):
         shared = [event.name for event in before.events if event.name in names]
         self.event_box.offer([(name, name, "") for name in shared])
         self.event_box.setVisible(len(shared) > 1)
+        # Where neither side knows of inlining there is nothing to choose.
+        self.inlines.setVisible(any((p.frames.kind == FrameKind.INLINED).any() for p in profiles))
         self._offer_weights_of(profiles)
 
     def _offer_weights_of(self, profiles: tuple[StackProfile, StackProfile]) -> None:
@@ -325,9 +335,10 @@ class CompareView(QWidget):
             return
         (before, after), (b, a) = profiles, self._events(profiles)
         weight: Weight = self.weight_box.currentData() or Weight.SAMPLES
+        inlines: bool | None = self.inlines.currentData()
 
         def work(_progress: tasks.Progress) -> Comparison:
-            return compare(before, after, event_before=b, event_after=a, weight=weight)
+            return compare(before, after, event_before=b, event_after=a, weight=weight, inlines=inlines)
 
         self._comparing.ask(work, self._compared, name="compare two profiles", on_error=self._failed)
 
@@ -377,8 +388,6 @@ class CompareView(QWidget):
             graph.set_scene(one.scene, boxes=one.boxes)
             if self.selection.function:
                 graph.select_function(self.selection.function)
-        if not recolored:
-            self.links.show_branches()
         for card, title, one in zip(
             self.cards, (self.left_title, self.right_title), (picture.before, picture.after), strict=True
         ):

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from itertools import pairwise
 
 from PySide6.QtCore import QObject
 
 from tailflame.model.stacks import NONE
 from tailflame_gui.selection import Selection
-from tailflame_gui.widgets.flame_geometry import ROW_HEIGHT
 from tailflame_gui.widgets.flame_graph import FlameGraph
 from tailflame_gui.widgets.flame_scene import FlameScene
 from tailflame_gui.widgets.flame_search import Matches
 
-_WIDE = 0.02
-"""Narrower boxes are no branch: every trunk has crumbs beside it."""
 _DEEPEST = 48
 """So many levels place an edge to far below a pixel; more would only cost time."""
 
@@ -51,13 +47,6 @@ class LinkedGraphs(QObject):
     def reset_zoom(self) -> None:
         for graph in self._graphs:
             graph.reset_zoom()
-
-    def show_branches(self) -> None:
-        """Scrolls past the rows in which nothing branches yet: in a low pane they are all one would see."""
-        scene = self._graphs[-1].scene
-        if scene is not None and self._last.zoom_box == NONE:
-            for graph in self._graphs:
-                graph.verticalScrollBar().setValue(max(first_branch(scene) - 1, 0) * ROW_HEIGHT)
 
     def set_search(self, pattern: str, *, ignore_case: bool) -> list[Matches | None]:
         """Searches every graph; PatternError where `pattern` cannot be read."""
@@ -100,14 +89,6 @@ class LinkedGraphs(QObject):
                     other.set_window(*mapped_window(scene, other.scene, x0, x1))
         finally:
             self._following = False
-
-
-def first_branch(scene: FlameScene) -> int:
-    """The first row that has more boxes worth looking at than the row of the roots."""
-    starts = scene.layout.row_start
-    wide = scene.layout.width >= _WIDE
-    boxes = [int(wide[first:last].sum()) for first, last in pairwise(starts[: _DEEPEST + 1])]
-    return next((depth for depth, number in enumerate(boxes) if number > boxes[0]), 0)
 
 
 def mapped_window(source: FlameScene, target: FlameScene, x0: float, x1: float) -> tuple[float, float]:
