@@ -39,6 +39,7 @@ from tailflame_gui.widgets.linked_graphs import LinkedGraphs
 from tailflame_gui.widgets.parts import ElidedLabel, Icon, button, column, hairline, icon_button, label, row
 from tailflame_gui.widgets.search_bar import SearchBar
 from tailflame_gui.widgets.segmented import Segmented
+from tailflame_gui.widgets.trunk_line import TrunkLine
 from tailflame_gui.widgets.verdict_lines import VerdictLines, verdicts_of
 
 _COLORS = (
@@ -224,6 +225,7 @@ class CompareView(QWidget):
         union_head.addWidget(HatchKey("vanished", down=True, tip="In the baseline only"))
         union_head.addWidget(HatchKey("new", down=False, tip="In the candidate only"))
         union_head.addWidget(self.union_legend, 1)
+        union_head.addWidget(TrunkLine(self.union))
         union.addLayout(union_head)
         union.addWidget(padded(self.union), 1)
         self._difference.setLayout(union)
@@ -267,6 +269,7 @@ class CompareView(QWidget):
         self.legend.entry_toggled.connect(self._emphasise)
         self.verdict.chosen.connect(self._choose)
         self.delta.opened.connect(self._choose)
+        self.delta.chosen.connect(self._choose)
         theme.signals.changed.connect(self._draw)
         for pane, toggle in zip((self._graphs, self._difference, self.delta), self.panes, strict=True):
             toggle.toggled.connect(pane.setVisible)
@@ -388,6 +391,8 @@ class CompareView(QWidget):
             graph.set_scene(one.scene, boxes=one.boxes)
             if self.selection.function:
                 graph.select_function(self.selection.function)
+        if not recolored:
+            self.links.show_branches()
         for card, title, one in zip(
             self.cards, (self.left_title, self.right_title), (picture.before, picture.after), strict=True
         ):
@@ -483,5 +488,4 @@ class CompareView(QWidget):
     def _choose(self, function: str) -> None:
         """Selects a function and brings it into view in every graph."""
         self.selection.select(function)
-        for graph in (self.left, self.right, self.union):
-            graph.bring_into_view(graph.selected_box)
+        self.links.show_function(function)

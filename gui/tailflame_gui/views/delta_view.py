@@ -24,8 +24,9 @@ from tailflame_gui.widgets.table import Table
 
 
 class DeltaView(QWidget):
-    """opened(function): Enter or double click on its line."""
+    """chosen(function): its line was gone to; opened(function): Enter or double click on its line."""
 
+    chosen = Signal(str)
     opened = Signal(str)
 
     def __init__(self, *, selection: Selection, parent: QWidget | None = None) -> None:
@@ -129,6 +130,7 @@ class DeltaView(QWidget):
     def _selected(self, function: str) -> None:
         if function:
             self._selection.select(function)
+            self.chosen.emit(function)
 
     def _follow(self, function: str) -> None:
         at = self.model.row_of(function) if function else NONE

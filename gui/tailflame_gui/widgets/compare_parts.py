@@ -9,6 +9,7 @@ from tailflame.units import count
 from tailflame_gui.models.head import head_of, moment
 from tailflame_gui.widgets.flame_graph import FlameGraph
 from tailflame_gui.widgets.parts import ElidedLabel, column, icon_button, label, row
+from tailflame_gui.widgets.trunk_line import TrunkLine
 
 
 def pane_toggle(icon: str, tip: str) -> QToolButton:
@@ -34,6 +35,7 @@ def titled(title: ElidedLabel, graph: FlameGraph) -> QWidget:
     inside = column(spacing=0)
     head = row(margins=(12, 4, 8, 2))
     head.addWidget(title)
+    head.addWidget(TrunkLine(graph))
     inside.addLayout(head)
     inside.addWidget(padded(graph), 1)
     made.setLayout(inside)

@@ -19,7 +19,7 @@ class Geometry:
     """A view of `depths` rows in width x height device-independent pixels.
 
     x0, x1: the visible part of the whole; scroll: pixels above the top edge; rooted_below: flame orientation,
-    with the roots at the bottom, else icicle.
+    with the roots at the bottom, else icicle; room: the least number of rows that can be scrolled through.
     """
 
     width: int
@@ -30,10 +30,11 @@ class Geometry:
     scroll: int = 0
     rooted_below: bool = False
     row_height: int = ROW_HEIGHT
+    room: int = 0
 
     @property
     def content_height(self) -> int:
-        return self.depths * self.row_height
+        return max(self.depths, self.room) * self.row_height
 
     @property
     def furthest(self) -> int:
@@ -84,7 +85,11 @@ class Geometry:
 
     def starting(self, depth: int) -> int:
         """The `scroll` that has row `depth` at the roots' edge, or as close to it as the content reaches."""
-        distance = min(max(depth, 0) * self.row_height, self.furthest)
+        return self.reaching(depth * self.row_height)
+
+    def reaching(self, distance: int) -> int:
+        """The `scroll` that has `distance` pixels of content beyond the roots' edge, as far as there are any."""
+        distance = min(max(distance, 0), self.furthest)
         return self.furthest - distance if self.rooted_below else distance
 
     @property

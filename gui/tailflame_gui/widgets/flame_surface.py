@@ -35,7 +35,7 @@ class Orientation(StrEnum):
 class FlameSurface(QAbstractScrollArea):
     """hovered, selected, zoomed: a node, -1 for none; window_changed: the visible part of the whole;
     function_hovered, function_selected: a name, "" for none; path_zoomed: names from the root (tuple);
-    history_changed: back or forward came or went; search_changed: Matches or None, or another match was walked to;
+    scrolled: pixels beyond the roots' edge; history_changed: back or forward came or went; search_changed: Matches or None, or another match was walked to;
     picture_changed: boxes, colours, marks or the part in view are others now.
 
     What is set from outside by `set_window`, `zoom_to_path`, `hover_function` and `select_function` is not
@@ -49,6 +49,7 @@ class FlameSurface(QAbstractScrollArea):
     function_hovered = Signal(str)
     function_selected = Signal(str)
     path_zoomed = Signal(tuple)
+    scrolled = Signal(int)
     history_changed = Signal()
     search_changed = Signal(object)
     picture_changed = Signal()
@@ -66,6 +67,8 @@ class FlameSurface(QAbstractScrollArea):
         self._renderer: FlameRenderer | None = None
         self._rooted_below = False
         self._started_at = 0
+        self._shared: tuple[int, int] | None = None
+        self._fitting = False
         self._selected = self._hovered = self._match = NONE
         self._glow: Marks | None = None
         self._glow_name = ""
@@ -76,7 +79,7 @@ class FlameSurface(QAbstractScrollArea):
         self.camera = Camera(self)
         self.camera.moved.connect(self._repaint)
         self.camera.history_changed.connect(self.history_changed)
-        self.verticalScrollBar().valueChanged.connect(self._repaint)
+        self.verticalScrollBar().valueChanged.connect(self._scrolled)
         theme.signals.changed.connect(self._repaint)
 
     # what is shown
@@ -133,6 +136,7 @@ class FlameSurface(QAbstractScrollArea):
             x1=x1,
             scroll=self.verticalScrollBar().value(),
             rooted_below=self._rooted_below,
+            room=self._shared[0] if self._shared else 0,
         )
 
     def set_scene(
@@ -209,6 +213,8 @@ class FlameSurface(QAbstractScrollArea):
     @property
     def first_row(self) -> int:
         """The row at the roots' edge at first: where the trunk ends, less what of it is shown."""
+        if self._shared is not None:
+            return self._shared[1]
         return max(self.scene.trunk - _TRUNK_SHOWN, 0) if self.scene is not None else 0
 
     def show_start(self) -> None:
@@ -218,7 +224,23 @@ class FlameSurface(QAbstractScrollArea):
 
     def show_roots(self) -> None:
         """Scrolls to the first row."""
-        self.verticalScrollBar().setValue(self.geometry_now().starting(0))
+        self.scroll_to(0)
+
+    def scroll_to(self, from_roots: int) -> None:
+        """Scrolls so that so many pixels lie beyond the roots' edge."""
+        self.verticalScrollBar().setValue(self.geometry_now().reaching(from_roots))
+
+    def share_rows(self, room: int, first_row: int) -> None:
+        """Lets graphs side by side be in step: room to scroll through for all of them, and the row they start at."""
+        self._shared = (room, first_row)
+        self._fit_scroll_bar()
+        if self.zoom_box < 0:
+            self.show_start()
+
+    def _scrolled(self) -> None:
+        self._repaint()
+        if not self._fitting:
+            self.scrolled.emit(self.geometry_now().from_roots)
 
     def zoom_to_path(self, names: tuple[str, ...]) -> bool:
         """Zooms to the box reached by these names from the root, silently; False where there is none."""
@@ -314,9 +336,13 @@ class FlameSurface(QAbstractScrollArea):
 
     def bring_into_view(self, box: int) -> None:
         """Scrolls, pans and if need be zooms until `box` can be seen."""
+        self._show_depth(box)
+        self.bring_across(box)
+
+    def bring_across(self, box: int) -> None:
+        """Pans and if need be zooms until the width of `box` can be seen; does not scroll."""
         if self.scene is None or box < 0:
             return
-        self._show_depth(box)
         (start, end), goal = self.scene.extent(box), self.camera.goal
         width = goal.x1 - goal.x0
         if (end - start) / width * self.viewport().width() < _NARROW:
@@ -474,6 +500,7 @@ class FlameSurface(QAbstractScrollArea):
     def _fit_scroll_bar(self) -> None:
         bar, view = self.verticalScrollBar(), self.geometry_now()
         at_start, at_roots = bar.value() == self._started_at, bar.value() == bar.maximum()
+        self._fitting = True
         bar.setRange(0, view.furthest)
         bar.setPageStep(max(view.height, 1))
         if at_start and self.zoom_box < 0:
@@ -481,6 +508,7 @@ class FlameSurface(QAbstractScrollArea):
             self.show_start()
         elif self._rooted_below and at_roots:
             bar.setValue(bar.maximum())
+        self._fitting = False
 
     def _repaint(self) -> None:
         self.viewport().update()

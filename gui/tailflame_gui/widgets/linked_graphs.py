@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 
 from PySide6.QtCore import QObject
@@ -35,7 +37,7 @@ class LinkedGraphs(QObject):
             graph.window_changed.connect(partial(self._window_changed, graph))
             graph.function_hovered.connect(selection.hover)
             graph.function_selected.connect(partial(self._selected, graph))
-            graph.verticalScrollBar().valueChanged.connect(partial(self._scrolled, graph))
+            graph.scrolled.connect(partial(self._scrolled, graph))
             selection.hover_changed.connect(graph.hover_function)
             selection.changed.connect(graph.select_function)
 
@@ -47,6 +49,52 @@ class LinkedGraphs(QObject):
     def reset_zoom(self) -> None:
         for graph in self._graphs:
             graph.reset_zoom()
+
+    def show_branches(self) -> None:
+        """Brings new scenes into step: a path lies in the same row of each, and they start where the first branches."""
+        scenes = [graph.scene for graph in self._graphs if graph.scene is not None]
+        if not scenes:
+            return
+        room = max(scene.depths for scene in scenes)
+        # In low panes every row counts: of the trunk one is enough.
+        first = max(min(scene.trunk for scene in scenes) - 1, 0)
+        with self._follow():
+            for graph in self._graphs:
+                graph.share_rows(room, first)
+
+    def show_function(self, name: str) -> None:
+        """Selects a function and scrolls, pans or zooms until it is seen in every graph that has it.
+
+        Of its call paths it is the one that is widest in the last graph, where the others have it too.
+        """
+        whole = self._graphs[-1].scene
+        if whole is None:
+            return
+        path = whole.names_to(whole.box_of_function(name))
+        shown: list[tuple[FlameGraph, int]] = []
+        for graph in self._graphs:
+            scene = graph.scene
+            if scene is not None:
+                same = scene.find(path) if path else NONE
+                box = same if same >= 0 else scene.box_of_function(name)
+                graph.select_box(box)
+                if box >= 0:
+                    shown.append((graph, box))
+        for graph, box in reversed(shown):
+            # The last one takes the others along; what that leaves outside is brought in by itself.
+            graph.bring_across(box)
+        self._align(shown)
+
+    def _align(self, boxes: Sequence[tuple[FlameGraph, int]]) -> None:
+        """Scrolls all graphs alike, so far that every one of `boxes` is seen in its graph."""
+        views = [(graph.geometry_now(), graph.scene.depth(box)) for graph, box in boxes if graph.scene is not None]
+        if all(view.showing(depth) == view.scroll for view, depth in views):
+            return
+        framed = (replace(view, scroll=view.framing(depth)).from_roots for view, depth in views)
+        self._last.scroll_to(max(framed))
+        with self._follow():
+            for other in self._others(self._last):
+                other.scroll_to(self._last.geometry_now().from_roots)
 
     def set_search(self, pattern: str, *, ignore_case: bool) -> list[Matches | None]:
         """Searches every graph; PatternError where `pattern` cannot be read."""
@@ -64,17 +112,27 @@ class LinkedGraphs(QObject):
 
     def _path_zoomed(self, graph: FlameGraph, names: tuple[str, ...]) -> None:
         self._last = graph
-        for other in self._others(graph):
-            other.zoom_to_path(names)
+        with self._follow():
+            there = [other for other in self._others(graph) if other.zoom_to_path(names)]
+            # The lowest pane has the least room for what the frame calls: all do as it does.
+            reach = max(one.geometry_now().from_roots for one in (graph, *there))
+            for one in self._graphs:
+                one.scroll_to(reach)
 
-    def _scrolled(self, graph: FlameGraph, value: int) -> None:
+    def _scrolled(self, graph: FlameGraph, from_roots: int) -> None:
         if not self._following:
-            self._following = True
-            try:
+            with self._follow():
                 for other in self._others(graph):
-                    other.verticalScrollBar().setValue(value)
-            finally:
-                self._following = False
+                    other.scroll_to(from_roots)
+
+    @contextmanager
+    def _follow(self) -> Iterator[None]:
+        """What graphs do meanwhile is not passed on."""
+        before, self._following = self._following, True
+        try:
+            yield
+        finally:
+            self._following = before
 
     def _window_changed(self, graph: FlameGraph, x0: float, x1: float) -> None:
         scene = graph.scene
@@ -82,14 +140,10 @@ class LinkedGraphs(QObject):
         if self._following or scene is None or graph.zoom_box != NONE:
             return
         self._last = graph
-        self._following = True
-        try:
+        with self._follow():
             for other in self._others(graph):
                 if other.scene is not None:
                     other.set_window(*mapped_window(scene, other.scene, x0, x1))
-        finally:
-            self._following = False
-
 
 def mapped_window(source: FlameScene, target: FlameScene, x0: float, x1: float) -> tuple[float, float]:
     """The part of `target` that shows what x0 to x1 of `source` shows; never empty."""
