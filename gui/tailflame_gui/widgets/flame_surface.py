@@ -35,7 +35,8 @@ class Orientation(StrEnum):
 class FlameSurface(QAbstractScrollArea):
     """hovered, selected, zoomed: a node, -1 for none; window_changed: the visible part of the whole;
     function_hovered, function_selected: a name, "" for none; path_zoomed: names from the root (tuple);
-    scrolled: pixels beyond the roots' edge; history_changed: back or forward came or went; search_changed: Matches or None, or another match was walked to;
+    scrolled: pixels beyond the roots' edge; history_changed: back or forward came or went;
+    search_changed: Matches or None, or another match was walked to;
     picture_changed: boxes, colours, marks or the part in view are others now.
 
     What is set from outside by `set_window`, `zoom_to_path`, `hover_function` and `select_function` is not

@@ -145,6 +145,7 @@ class LinkedGraphs(QObject):
                 if other.scene is not None:
                     other.set_window(*mapped_window(scene, other.scene, x0, x1))
 
+
 def mapped_window(source: FlameScene, target: FlameScene, x0: float, x1: float) -> tuple[float, float]:
     """The part of `target` that shows what x0 to x1 of `source` shows; never empty."""
     if x0 <= 0.0 and x1 >= 1.0:
