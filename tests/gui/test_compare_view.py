@@ -19,7 +19,9 @@ from tailflame_gui.models import compared, delta_model
 from tailflame_gui.models.compared import SideColors
 from tailflame_gui.models.delta_model import Show
 from tailflame_gui.views.compare_view import CompareView
+from tailflame_gui.widgets import flame_paint
 from tailflame_gui.widgets.flame_graph import FlameGraph
+from tailflame_gui.widgets.flame_render import FlameRenderer
 from tailflame_gui.widgets.linked_graphs import mapped_window
 
 BEFORE = """
@@ -153,6 +155,26 @@ def test_deltas_are_inclusive_on_every_frame(qtbot: QtBot) -> None:
     assert "% total" in figures["Change"]
     vanished = dict(scene.facts(scene.node(scene.box_of_function("old_path"))).figures)
     assert vanished["Change"].startswith("vanished")
+
+
+def test_every_frame_of_the_difference_carries_its_delta(qtbot: QtBot) -> None:
+    view = view_of(qtbot)
+    scene = view.union.scene
+    assert scene is not None and scene.note is not None
+
+    def note(name: str) -> str:
+        assert scene is not None and scene.note is not None
+        return scene.note(scene.node(scene.box_of_function(name)))
+
+    assert note("match_order").startswith("+") and note("match_order").endswith("%")
+    assert note("validate").startswith("≈ "), "noise is marked other than by colour"
+    assert (note("new_path"), note("old_path")) == ("new", "gone")
+    boxes = flame_paint.prepare(scene.layout, np.zeros(len(scene.function), np.uint8), np.zeros((1, 3), np.uint8))
+    renderer = FlameRenderer(scene, boxes)
+    box = scene.box_of_function("match_order")
+    function = int(scene.box_function[box])
+    assert renderer._labelled(function, box, 40) == f"match_order  {note('match_order')}"
+    assert renderer._labelled(function, box, 12) == "match_order", "the name comes first"
 
 
 def test_change_is_blue_and_orange_and_noise_is_grey(qtbot: QtBot) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 
 import numpy as np
 
@@ -117,6 +118,7 @@ def draw_comparison(comparison: Comparison, *, scale: Scale, side_colors: SideCo
         facts=UnionFacts(comparison, change),
         hatch=hatching(comparison),
         total=_totals(comparison),
+        note=partial(change_note, comparison, change),
     )
     largest = max(comparison.before.total, comparison.after.total) or 1.0
     sides = []
@@ -212,6 +214,17 @@ class UnionFacts:
             file=tree.functions.file[function],
             line=int(tree.functions.line[function]),
         )
+
+
+def change_note(comparison: Comparison, change: Float64, node: int) -> str:
+    """The inclusive change of a node in a few signs: "+26%", "new", "gone"; "≈" says that it may be noise."""
+    status = comparison.tree.status(node)
+    if status is Status.BOTH:
+        factor = signed_percent(float(change[node]))
+        words = factor if "×" in factor else f"{factor}%"
+    else:
+        words = "new" if status is Status.NEW else "gone"
+    return words if comparison.tree.significant[node] else f"≈ {words}"
 
 
 def change_words(comparison: Comparison, change: Float64, node: int) -> str:

@@ -181,7 +181,7 @@ class FlameRenderer:
             painter.setPen(pen)
             for at in np.flatnonzero(ink == index).tolist():
                 room = int((runs.length[at] / scale - 2 * PADDING + 1) / advance)
-                text = self._fitted(functions[at], room)
+                text = self._labelled(functions[at], int(runs.box[at]), room)
                 if text:
                     painter.drawText(QPointF(runs.column[at] / scale + PADDING, tops[int(runs.row[at])]), text)
         painter.restore()
@@ -195,6 +195,15 @@ class FlameRenderer:
             full_ink, faded_ink, bright_ink = (ink_of(palette, tokens) for palette in palettes)
             self._inks = (tokens, full_ink, faded_ink, bright_ink)
         return self._inks[1:]
+
+    def _labelled(self, function: int, box: int, room: int) -> str:
+        """The name, and the note behind it where the name does not suffer from it."""
+        note = self.scene.note(self.scene.node(box)) if self.scene.note is not None else ""
+        if note:
+            beside = self._fitted(function, room - len(note) - 2)
+            if beside and not beside.endswith("…"):
+                return f"{beside}  {note}"
+        return self._fitted(function, room)
 
     def _fitted(self, function: int, room: int) -> str:
         key = (function, room)

@@ -50,7 +50,8 @@ class FrameFacts:
 class FlameScene:
     """function: per node, an index into `names`; hatch: per node (0 plain, 1 vanished, 2 new) or None;
     facts: node -> its card; total: what the whole width stands for, as text; end and box_function: per box;
-    trunk: rows from the root on in which nothing branches yet; trunk_name: what the trunk belongs to.
+    trunk: rows from the root on in which nothing branches yet; trunk_name: what the trunk belongs to;
+    note: node -> a few signs behind its label, where there is room for them, or None.
     """
 
     layout: FlameLayout
@@ -63,6 +64,7 @@ class FlameScene:
     box_function: Int32
     trunk: int
     trunk_name: str
+    note: Callable[[int], str] | None = None
     _of_name: dict[str, list[int]] = field(default_factory=dict)
 
     @classmethod
@@ -76,6 +78,7 @@ class FlameScene:
         hatch: UInt8 | None = None,
         total: str = "",
         rooted: bool = True,
+        note: Callable[[int], str] | None = None,
     ) -> FlameScene:
         """rooted: rows grow from where the program begins; bottom-up they do not, so that there is no trunk."""
         rows = trunk(layout) if rooted else ()
@@ -90,6 +93,7 @@ class FlameScene:
             box_function=function[layout.node] if len(layout.node) else np.zeros(0, dtype=np.int32),
             trunk=len(rows),
             trunk_name=_trunk_name(layout, function, names) if rows else "",
+            note=note,
         )
 
     def __len__(self) -> int:
