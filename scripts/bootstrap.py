@@ -2,7 +2,7 @@
 
     bootstrap.py system    the system packages the window needs
     bootstrap.py run       those, the virtual environment, and the demo target where cargo can build it
-    bootstrap.py test      those, the test tools and cargo flamegraph
+    bootstrap.py test      those, the test tools, cargo flamegraph and inferno
 
 System packages are installed where root or sudo allows it; otherwise the one command is printed. A missing profiler or
 cargo is no failure: the application falls back to its sample session and says so.
@@ -33,7 +33,11 @@ RUN_PACKAGES = ("python3-venv", "linux-perf", "binutils")
 COMPILER_PACKAGES = ("gcc", "libc6-dev")  # cargo links with it; the tests compile small C targets
 TEST_PACKAGES = ("gcc", "libc6-dev", "xvfb", "xauth", "desktop-file-utils", "shared-mime-info", "appstream",
                  "util-linux", "zstd", "xz-utils")  # fmt: skip
-CARGO_FLAMEGRAPH = "^0.6"  # newest minor series the tests were written against
+RUST_TOOLS = (
+    # crate, program, the series the tests were written against
+    ("flamegraph", "cargo-flamegraph", "^0.6"),
+    ("inferno", "inferno-flamegraph", "^0.12"),
+)
 
 
 def main(goal: str) -> int:
@@ -48,7 +52,7 @@ def main(goal: str) -> int:
     environment("dev" if goal == "test" else "")
     built = demo_target()
     if goal == "test" and built:
-        cargo_flamegraph()
+        rust_tools()
     return 0
 
 
@@ -140,15 +144,19 @@ def demo_target() -> bool:
     return True
 
 
-def cargo_flamegraph() -> None:
+def rust_tools() -> None:
+    """cargo flamegraph, which the tests record with, and inferno, whose graphs and folded stacks ours are held to."""
     cargo = find_cargo()
-    if cargo is None or shutil.which("cargo-flamegraph") or (TOOLS / "bin" / "cargo-flamegraph").exists():
+    if cargo is None:
         return
-    say("installing cargo flamegraph into .tools (a few minutes the first time)")
-    # Without --locked: the lock file of a release may name a crate that has been withdrawn since.
-    command = [cargo, "install", "--quiet", "--root", str(TOOLS), "--version", CARGO_FLAMEGRAPH, "flamegraph"]
-    if subprocess.run(command, check=False, cwd=ROOT).returncode:
-        say("cargo flamegraph could not be installed: its tests will be skipped")
+    for crate, program, version in RUST_TOOLS:
+        if shutil.which(program) or (TOOLS / "bin" / program).exists():
+            continue
+        say(f"installing {crate} into .tools (a few minutes the first time)")
+        # Without --locked: the lock file of a release may name a crate that has been withdrawn since.
+        command = [cargo, "install", "--quiet", "--root", str(TOOLS), "--version", version, crate]
+        if subprocess.run(command, check=False, cwd=ROOT).returncode:
+            say(f"{crate} could not be installed: its tests will be skipped")
 
 
 def find_cargo() -> str | None:
