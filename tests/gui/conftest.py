@@ -98,6 +98,8 @@ def parts(qtbot: QtBot) -> Iterator[wiring.Parts]:
     made.window.show()
     qtbot.waitExposed(made.window)
     yield made
+    # The window is closed by now; losing the focus may have asked a last question.
+    qtbot.waitUntil(tasks.at_rest)
 
 
 class _Unexpected(logging.Handler):

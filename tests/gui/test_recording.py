@@ -223,7 +223,7 @@ def test_closing_stops_politely_and_keeps(
     closed = tasks.spawn(parts.recorder.close(), name="closing", on_error=pytest.fail)
     qtbot.waitUntil(closed.done, timeout=20_000)
     assert len(heard.kept) == 1
-    assert not any(child.is_running() for child in before)
+    qtbot.waitUntil(lambda: not any(child.is_running() for child in before))
     over(parts, qtbot)
 
 
