@@ -38,7 +38,7 @@ from tailflame.tools import (
     tool_named,
 )
 from tailflame.tools import Level as Grade
-from tailflame.tools.perf_record import DWARF_STACKS, MAX_DWARF_STACK
+from tailflame.tools.perf_record import DWARF_STACKS
 from tailflame_gui.record_model import (
     Assessment,
     CargoChoice,
@@ -104,7 +104,6 @@ def tool_choices(host: Host) -> tuple[ToolChoice, ...]:
             call_graphs=_call_graphs(perf),
             events=_events(perf),
             dwarf_stacks=DWARF_STACKS,
-            max_dwarf_stack=MAX_DWARF_STACK,
             max_frequency=host.max_sample_rate,
         ),
         ToolChoice(
@@ -119,7 +118,6 @@ def tool_choices(host: Host) -> tuple[ToolChoice, ...]:
             events=_events(perf),
             many_events=False,
             dwarf_stacks=DWARF_STACKS,
-            max_dwarf_stack=MAX_DWARF_STACK,
             max_frequency=host.max_sample_rate,
             needs_project=True,
         ),

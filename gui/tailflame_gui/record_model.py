@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,8 @@ CARGO_FLAMEGRAPH = "cargo-flamegraph"
 
 MIN_DURATION_S = 0.1
 MAX_DURATION_S = 86_400.0
+MAX_FREQUENCY = 1_000_000
+MAX_STACK = 65_528
 
 _NAME = re.compile(r"[^=\0]+")
 _SHELL_ONLY = re.compile(r"^(\|\|?|&&?|;|[0-9]?>>?|<<?|[0-9]?>&[0-9])$")
@@ -119,9 +121,9 @@ class Draft:
             OptionsDraft(
                 tool=fields.text("tool", plain.tool),
                 call_graph=fields.text("call_graph", plain.call_graph),
-                frequency=max(round(fields.number("frequency") or plain.frequency), 1),
+                frequency=_whole(fields.number("frequency") or plain.frequency, 1, MAX_FREQUENCY),
                 events=fields.texts("events") or plain.events,
-                dwarf_stack=round(fields.number("dwarf_stack") or plain.dwarf_stack),
+                dwarf_stack=_whole(fields.number("dwarf_stack") or plain.dwarf_stack, 8, MAX_STACK),
                 extra=fields.text("extra"),
                 profile=fields.text("profile"),
                 features=fields.text("features"),
@@ -155,6 +157,10 @@ class _Fields:
             for row in rows
             if isinstance(row, list) and len(row) == 2 and all(isinstance(item, str) for item in row)
         )
+
+
+def _whole(value: float, least: int, most: int) -> int:
+    return round(min(max(value, least), most))
 
 
 def _three(texts: tuple[str, ...]) -> tuple[str, str, str]:
@@ -231,7 +237,6 @@ class ToolChoice:
     many_events: bool = True
     """Several events in one recording, each with a weight of its own."""
     dwarf_stacks: tuple[int, ...] = ()
-    max_dwarf_stack: int = 65528
     max_frequency: int | None = None
     """The kernel's limit; None where it does not tell."""
     needs_project: bool = False
@@ -334,7 +339,3 @@ class RunHead:
     command_line: str
     duration_s: float | None = None
     builds_first: bool = False
-
-
-def names(choices: Sequence[Choice]) -> tuple[str, ...]:
-    return tuple(choice.value for choice in choices)

@@ -8,13 +8,12 @@ from PySide6.QtCore import QSignalBlocker, Signal
 from PySide6.QtWidgets import QButtonGroup, QCheckBox, QComboBox, QGridLayout, QLineEdit, QSpinBox, QWidget
 
 from tailflame import units
-from tailflame_gui.record_model import Choice, OptionsDraft, ToolChoice, split
+from tailflame_gui.record_model import MAX_FREQUENCY, Choice, OptionsDraft, ToolChoice, split
 from tailflame_gui.widgets.choice_bar import ChoiceBar
 from tailflame_gui.widgets.form import Form, inset
 from tailflame_gui.widgets.parts import clear, column, label, row, set_rank
 from tailflame_gui.widgets.tool_card import ToolCard, card_list
 
-MAX_FREQUENCY = 1_000_000
 _ACROSS = 3
 """Columns of events."""
 

@@ -67,6 +67,25 @@ def nice_top(value: float, least: float) -> float:
     return next(step * power for step in (1.0, 2.0, 2.5, 5.0, 10.0) if step * power >= value * (1 - 1e-9))
 
 
+def thin(
+    times: NDArray[np.float64], columns: NDArray[np.float64], most: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """At most about `most` points that look the same: of each group of neighbours the least and the greatest value.
+
+    `columns` is float64[lines, rows]. A group in which one value is not known keeps its gap.
+    """
+    rows = len(times)
+    if rows <= most:
+        return times, columns
+    group = -(-2 * rows // most)
+    whole = rows // group * group
+    shaped = columns[:, :whole].reshape(len(columns), -1, group)
+    ends = np.stack((shaped.min(axis=2), shaped.max(axis=2)), axis=2).reshape(len(columns), -1)
+    middle = times[:whole].reshape(-1, group)
+    at = np.stack((middle[:, 0], middle[:, group // 2]), axis=1).reshape(-1)
+    return np.concatenate((at, times[whole:])), np.concatenate((ends, columns[:, whole:]), axis=1)
+
+
 def clock(seconds: float) -> str:
     """A time on the axis: 5 s, 1:20, 1:02:05."""
     whole = round(seconds)
@@ -158,8 +177,9 @@ class Readout(QWidget):
         painter.end()
 
 
-def _pen(line: Line, color: QColor, *, width: float = 1.5) -> QPen:
-    pen = QPen(color, width)
+def _pen(line: Line, color: QColor) -> QPen:
+    # One pixel: Qt strokes wider lines by their outline, dashed ones twenty times slower than this.
+    pen = QPen(color, 1)
     pen.setCosmetic(True)
     if line.dashed:
         pen.setStyle(Qt.PenStyle.CustomDashLine)
@@ -247,6 +267,7 @@ class LivePlots(QWidget):
         self._unknown: dict[str, str] = {}
         self._whole_s: float | None = None
         self._stale = False
+        self._drawn_s = -math.inf
         self._pointed: float | None = None
         self._plots: list[_Plot] = []
         self._readouts: list[Readout] = []
@@ -270,7 +291,7 @@ class LivePlots(QWidget):
             side.setLayout(names)
             plot = _Plot(strip, with_time=last)
             plot.setAccessibleName(f"{strip.title} over time")
-            plot.scene().sigMouseMoved.connect(lambda point, plot=plot: self._point_at(plot, point))
+            plot.scene().sigMouseMoved.connect(lambda point, plot=plot: self._mouse_at(plot, point))
             plot.installEventFilter(self)
             readout = Readout(strip)
             end = column(spacing=0)
@@ -314,10 +335,18 @@ class LivePlots(QWidget):
             known = [math.nan if (value := values.get(key)) is None else value for key in self._keys]
             self._ring.append([time_s, *known])
         self._unknown = dict(unknown)
-        if self.isVisible():
-            self._refresh()
-        else:
+        if not self.isVisible():
             self._stale = True
+        elif rows and rows[-1][0] - self._drawn_s < self._pixel_s:
+            self._read(self._ring.rows())  # the lines would not move by a pixel
+        else:
+            self._refresh()
+
+    @property
+    def _pixel_s(self) -> float:
+        """Seconds in one pixel of the axis."""
+        least, most = self.time_range
+        return (most - least) / max(int(self._plots[0].width()) - _AXIS_WIDTH, 1)
 
     def values_of(self, key: str) -> NDArray[np.float64]:
         """What is kept of one line, oldest first."""
@@ -327,15 +356,36 @@ class LivePlots(QWidget):
         """What stands at the right end of a strip."""
         return next(r.texts for s, r in zip(self._strips, self._readouts, strict=True) if s.title == title)
 
+    @property
+    def when(self) -> str:
+        """Of what time the values at the right end are."""
+        return self._when.text()
+
+    @property
+    def time_range(self) -> tuple[float, float]:
+        """What the axis shows, in seconds."""
+        least, most = self._plots[0].getPlotItem().getViewBox().viewRange()[0]
+        return float(least), float(most)
+
+    @property
+    def cursor_lines(self) -> tuple[Any, ...]:
+        return tuple(plot.cursor_line for plot in self._plots)
+
+    def plot_of(self, title: str) -> Any:
+        """The plot of a strip."""
+        return next(plot for plot in self._plots if plot.strip.title == title)
+
     # Showing
 
     def _refresh(self) -> None:
         self._stale = False
         rows = self._ring.rows()
         times = rows[:, 0]
-        at = 1
+        self._drawn_s = float(times[-1]) if len(times) else -math.inf
+        drawn, columns = thin(times, rows[:, 1:].T, max(self._plots[0].width() - _AXIS_WIDTH, 100))
+        at = 0
         for strip, plot in zip(self._strips, self._plots, strict=True):
-            plot.draw(times, rows[:, at : at + len(strip.lines)].T)
+            plot.draw(drawn, columns[at : at + len(strip.lines)])
             at += len(strip.lines)
         start = float(times[0]) if self._ring.dropped else 0.0
         end = max(float(times[-1]) if len(times) else 0.0, start + _LEAST_SPAN_S)
@@ -377,16 +427,18 @@ class LivePlots(QWidget):
             return strip.write(value)
         return "" if empty else self._unknown.get(line.key, "not known")
 
-    def _point_at(self, plot: _Plot, point: Any) -> None:
-        if not len(self._ring):
-            return
-        self._pointed = float(plot.getPlotItem().getViewBox().mapSceneToView(point).x())
-        self._read(self._ring.rows())
+    def point_at(self, time_s: float | None) -> None:
+        """Reads every strip at this time; None: the newest values."""
+        if time_s != self._pointed and len(self._ring):
+            self._pointed = time_s
+            self._read(self._ring.rows())
+
+    def _mouse_at(self, plot: _Plot, point: QPointF) -> None:
+        self.point_at(float(plot.getPlotItem().getViewBox().mapSceneToView(point).x()))
 
     def eventFilter(self, watched: Any, event: QEvent) -> bool:
-        if event.type() is QEvent.Type.Leave and self._pointed is not None:
-            self._pointed = None
-            self._read(self._ring.rows())
+        if event.type() is QEvent.Type.Leave:
+            self.point_at(None)
         return False
 
     def showEvent(self, event: Any) -> None:
