@@ -19,6 +19,11 @@ def font_data(name: str) -> bytes:
     return files(__package__).joinpath("fonts", name).read_bytes()
 
 
+def licence(name: str) -> str:
+    """The licence of what was taken from others: "icons/LICENSE", "fonts/OFL-Inter.txt"."""
+    return files(__package__).joinpath(*name.split("/")).read_text("utf-8")
+
+
 @cache
 def icon_svg(name: str) -> str:
     """The Lucide icon `name` as SVG text whose stroke is `currentColor`. FileNotFoundError for others."""

@@ -1,10 +1,13 @@
 """Icons are tinted from the tokens, sharp at 2x, and all there."""
 
+import re
+
 import pytest
 from PySide6.QtCore import QSize
 from PySide6.QtGui import QColor, QIcon, QImage
 from PySide6.QtWidgets import QApplication
 
+from helpers.environment import ROOT
 from tailflame_gui import icons, theme
 from tailflame_resources import bundled
 
@@ -41,3 +44,13 @@ def test_every_bundled_icon_draws(qapp: QApplication) -> None:
 def test_an_unknown_icon_is_an_error_at_once(qapp: QApplication) -> None:
     with pytest.raises(FileNotFoundError):
         icons.icon("no-such-icon")
+
+
+def test_only_icons_that_are_used_are_bundled() -> None:
+    source = "\n".join(path.read_text() for path in (ROOT / "gui").rglob("*.py"))
+    quoted = set(re.findall(r'"([a-z0-9-]+)"', source))
+    assert [name for name in bundled.icon_names() if name not in quoted] == []
+
+
+def test_the_licence_of_the_icons_is_bundled() -> None:
+    assert "ISC License" in bundled.licence("icons/LICENSE")

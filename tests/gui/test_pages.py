@@ -320,7 +320,7 @@ def test_a_long_text_ends_in_an_ellipsis_and_shows_itself_in_the_tip(qtbot: QtBo
 
 
 def test_an_icon_widget_can_change(qtbot: QtBot) -> None:
-    icon = Icon("play")
+    icon = Icon("circle-dot")
     qtbot.addWidget(icon)
     before = icon.grab().toImage()
     icon.set_icon("square", "bad")
