@@ -122,6 +122,17 @@ def test_the_other_byte_order(tmp_path: Path) -> None:
     assert found.header.events == (PerfEvent("cpu-clock", 99, None, frozenset(("IP", "TID", "TIME", "CPU"))),)
 
 
+def test_data_that_a_records_size_does_not_count_is_passed_over(tmp_path: Path) -> None:
+    """Tracepoint descriptions and hardware traces in a pipe: what they hold may look like records."""
+    sample = struct.pack("<IHH", 9, 2, 8)
+    tracing = struct.pack("<IHHI", 66, 0, 12, 13) + sample + bytes(8)  # 13 bytes, filled up to 16
+    trace = struct.pack("<IHHQ", 71, 0, 48, 24).ljust(48, b"\0") + sample * 3
+    path = tmp_path / "perf.data"
+    path.write_bytes(b"PERFILE2" + struct.pack("<Q", 16) + tracing + trace + sample)
+    found = read_perf_file(path)
+    assert (found.is_pipe, found.whole, found.tally.samples) == (True, True, 1)
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_damage_gives_an_answer_or_a_parse_error(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
