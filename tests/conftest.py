@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from pytestqt.qtbot import QtBot
 
 from helpers.environment import ROOT, refuse
 
@@ -26,6 +28,28 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         for name in mark.args:
             if shutil.which(name) is None:
                 refuse(f"{name} is not installed")
+
+
+PATIENCE_MS = 30_000
+"""How long a test waits for what must happen: pytest-qt's five seconds are too few on a busy machine."""
+
+
+class PatientBot(QtBot):
+    """pytest-qt's robot with more patience: waiting ends when the thing happens, so patience costs nothing."""
+
+    def waitUntil(self, callback: Any, *, timeout: int = PATIENCE_MS) -> Any:
+        return super().waitUntil(callback, timeout=timeout)
+
+    def waitSignal(self, signal: Any, *, timeout: int = PATIENCE_MS, **options: Any) -> Any:
+        return super().waitSignal(signal, timeout=timeout, **options)
+
+    def waitSignals(self, signals: Any, *, timeout: int = PATIENCE_MS, **options: Any) -> Any:
+        return super().waitSignals(signals, timeout=timeout, **options)
+
+
+@pytest.fixture
+def qtbot(qapp: Any, request: pytest.FixtureRequest) -> QtBot:
+    return PatientBot(request)
 
 
 @pytest.fixture(autouse=True)
