@@ -9,17 +9,21 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import QPoint, QSize, Qt
 from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import QApplication, QMenu, QToolButton
+from PySide6.QtWidgets import QApplication, QMenu, QToolButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from helpers.recordings import recording
 from tailflame.errors import ParseError
+from tailflame_gui import tasks
 from tailflame_gui.actions import SPECS, Actions
 from tailflame_gui.dialogs.keys import KeysDialog
 from tailflame_gui.rows import SessionRow, TargetRow
 from tailflame_gui.state import OpenComparison, OpenResult, Page
 from tailflame_gui.tasks import Job
+from tailflame_gui.views.compare_view import CompareView
+from tailflame_gui.views.result_view import Part, ResultView
 from tailflame_gui.views.tab_area import FailedPage, LoadingPage
+from tailflame_gui.views.view_keys import key_lines, shown_shortcuts, words_of
 from tailflame_gui.wiring import Parts
 
 
@@ -217,6 +221,29 @@ def test_the_keys_sheet_lists_every_key(parts: Parts, qtbot: QtBot) -> None:
     qtbot.waitUntil(dialog.isVisible)
     dialog.close()
     qtbot.waitUntil(lambda: parts.window.findChild(KeysDialog) is None)
+
+
+def test_every_key_of_the_views_has_its_words_in_the_sheet(parts: Parts, tmp_path: Path, qtbot: QtBot) -> None:
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.folded").write_text("main;hot 700\nmain;cold 300\n")
+        parts.controller.open_file(tmp_path / f"{name}.folded")
+    qtbot.waitUntil(lambda: all(tab.recording is not None for tab in parts.state.open_results))
+    view = parts.window.results.page
+    assert isinstance(view, ResultView)
+    pages: list[tuple[QWidget, str]] = []
+    for part in Part:
+        view.show_part(part)
+        wordless = [s.key().toString() for s, owner in shown_shortcuts(view) if words_of(s, owner) is None]
+        pages += [(view, key) for key in wordless]
+    parts.controller.compare(*parts.state.open_results)
+    qtbot.waitUntil(lambda: isinstance(parts.window.comparisons.page, CompareView))
+    compared = parts.window.comparisons.page
+    pages += [(compared, s.key().toString()) for s, owner in shown_shortcuts(compared) if words_of(s, owner) is None]
+    assert pages == []
+    qtbot.waitUntil(tasks.at_rest)
+    assert ("Result", "Hotspots", "Ctrl+3") in key_lines(view)
+    assert ("Comparison", "Exchange baseline and candidate", "Ctrl+Shift+X") in key_lines(compared)
+    assert any(group == "Flame graph" for group, _words, _keys in key_lines(compared))
 
 
 def test_actions_of_the_page_are_found_too(parts: Parts) -> None:

@@ -33,6 +33,7 @@ from tailflame_gui.views.library_page import LibraryPage
 from tailflame_gui.views.rail import Rail
 from tailflame_gui.views.start_page import StartPage
 from tailflame_gui.views.tab_area import TabArea
+from tailflame_gui.views.view_keys import key_lines
 from tailflame_gui.widgets.drop_overlay import DropOverlay
 from tailflame_gui.widgets.empty_state import EmptyState
 from tailflame_gui.widgets.notices import NoticeArea
@@ -305,7 +306,8 @@ class MainWindow(QMainWindow):
         self.rail.open_menu(self._actions["settings"], menu)
 
     def show_keys(self) -> None:
-        dialog = KeysDialog(self._all_actions(), parent=self)
+        page = self._stack.currentWidget()
+        dialog = KeysDialog(self._all_actions(), key_lines(page) if page is not None else (), parent=self)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.open()
 

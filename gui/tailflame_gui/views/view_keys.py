@@ -1,0 +1,76 @@
+"""What the keys of the views do, in words, for the keys sheet.
+
+Views set shortcuts without words; here each has its sentence. A test finds a shortcut that has none.
+"""
+
+from __future__ import annotations
+
+from PySide6.QtGui import QKeySequence, QShortcut
+from PySide6.QtWidgets import QWidget
+
+from tailflame_gui.widgets.flame_graph import KEYS as GRAPH_KEYS
+from tailflame_gui.widgets.flame_graph import FlameGraph
+
+KeyLine = tuple[str, str, str]
+"""(group, what it does, keys)."""
+
+_GROUPS = {
+    "ResultView": "Result",
+    "FlameView": "Flame graph",
+    "HotspotsView": "Hotspots",
+    "CallTreeView": "Call tree",
+    "TreeTable": "Call tree",
+    "SandwichView": "Callers and callees",
+    "CompareView": "Comparison",
+    "DeltaView": "Table of changes",
+}
+_WORDS = {
+    ("ResultView", "Ctrl+1"): "Flame graph",
+    ("ResultView", "Ctrl+2"): "Summary",
+    ("ResultView", "Ctrl+3"): "Hotspots",
+    ("ResultView", "Ctrl+4"): "Top-down",
+    ("ResultView", "Ctrl+5"): "Bottom-up",
+    ("ResultView", "Ctrl+6"): "Callers and callees",
+    ("ResultView", "Ctrl+I"): "Show or hide the inspector",
+    ("FlameView", "Ctrl+F"): "Search",
+    ("HotspotsView", "Ctrl+F"): "Filter",
+    ("CallTreeView", "Ctrl+F"): "Search",
+    ("CallTreeView", "Ctrl+Left"): "Close all",
+    ("TreeTable", "/"): "Search",
+    ("TreeTable", "H"): "Open the hottest path",
+    ("TreeTable", "N"): "Next match",
+    ("TreeTable", "M"): "Match before",
+    ("SandwichView", "Alt+Left"): "Back",
+    ("SandwichView", "Alt+Right"): "Forward",
+    ("SandwichView", "Ctrl+Return"): "Open the source",
+    ("SandwichView", "Ctrl+F"): "Search",
+    ("CompareView", "Ctrl+1"): "Show or hide the two graphs",
+    ("CompareView", "Ctrl+2"): "Show or hide the difference",
+    ("CompareView", "Ctrl+3"): "Show or hide the table of changes",
+    ("CompareView", "Ctrl+Shift+X"): "Exchange baseline and candidate",
+    ("DeltaView", "Ctrl+F"): "Filter",
+}
+
+
+def key_lines(page: QWidget) -> list[KeyLine]:
+    """The keys of the views that `page` shows now."""
+    lines: list[KeyLine] = []
+    for shortcut, owner in shown_shortcuts(page):
+        words = words_of(shortcut, owner)
+        if words is not None:
+            keys = shortcut.key().toString(QKeySequence.SequenceFormat.NativeText)
+            lines.append((_GROUPS[type(owner).__name__], words, keys))
+    if any(graph.isVisibleTo(page) for graph in page.findChildren(FlameGraph)):
+        lines += [("Flame graph", words[:1].upper() + words[1:], keys) for keys, words in GRAPH_KEYS]
+    return list(dict.fromkeys(lines))
+
+
+def words_of(shortcut: QShortcut, owner: QWidget) -> str | None:
+    """None where nobody has written what it does."""
+    return _WORDS.get((type(owner).__name__, shortcut.key().toString()))
+
+
+def shown_shortcuts(page: QWidget) -> list[tuple[QShortcut, QWidget]]:
+    """Shortcuts of visible widgets below `page`."""
+    owned = [(shortcut, shortcut.parent()) for shortcut in page.findChildren(QShortcut)]
+    return [(shortcut, owner) for shortcut, owner in owned if isinstance(owner, QWidget) and owner.isVisibleTo(page)]
