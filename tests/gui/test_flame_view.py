@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QAction, QGuiApplication
-from PySide6.QtWidgets import QComboBox, QLabel, QLineEdit, QMenu, QPushButton, QToolButton
+from PySide6.QtWidgets import QComboBox, QLabel, QLineEdit, QMenu, QPushButton, QToolButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from helpers.flames import ORDERS, box, drawn_rows
@@ -15,7 +15,7 @@ from tailflame.analyse.layout import Order
 from tailflame.analyse.tree import Grouping
 from tailflame.model import Event, StackBuilder, StackProfile, Weight
 from tailflame.units import Unit
-from tailflame_gui import theme
+from tailflame_gui import tasks, theme
 from tailflame_gui.selection import Selection
 from tailflame_gui.views.flame_view import FlameView
 from tailflame_gui.widgets.fitting_box import FittingBox
@@ -306,7 +306,7 @@ def test_the_reading_says_what_is_wide_flat_and_tall_and_selects_it(view: FlameV
 
 
 def test_the_reading_moves_below_a_narrow_graph(view: FlameView) -> None:
-    assert view.reading.y() <= view.graph.y() + view.minimap.height()
+    assert view.reading.mapTo(view, QPoint(0, 0)).x() > view.graph.mapTo(view, QPoint(0, 0)).x() + view.graph.width()
     view.resize(800, 660)
     assert view.reading.mapTo(view, QPoint(0, 0)).y() > view.graph.mapTo(view, QPoint(0, 0)).y() + view.graph.height()
 
@@ -376,6 +376,51 @@ def test_every_control_has_a_tooltip_and_a_name(view: FlameView) -> None:
             assert control.accessibleName() or control.text(), control  # type: ignore[union-attr]
 
 
+def top(widget: QWidget, view: FlameView) -> int:
+    return widget.mapTo(view, QPoint(0, 0)).y()
+
+
+def test_the_controls_share_a_line_where_there_is_room_and_lose_nothing(view: FlameView) -> None:
+    view.resize(1400, 660)
+    assert top(view.bar, view) == top(view.crumbs.parentWidget(), view)
+    assert view.bar.group_box.isVisible() and view.bar.order_box.isVisible()
+    view.resize(900, 660)
+    assert top(view.bar, view) == top(view.crumbs.parentWidget(), view)
+    assert not view.bar.group_box.isVisible() and not view.bar.order_box.isVisible()
+    action(view.bar.merging, "Module").trigger()
+    assert view.options.grouping is Grouping.MODULE
+    action(view.bar.ordering, "Left heavy").trigger()
+    assert view.settings.order is Order.HEAVY
+    assert not action(view.bar.ordering, "In time").isEnabled()
+    assert [a.text() for m in (view.bar.merging, view.bar.ordering) for a in m.actions() if a.isChecked()] == [
+        "Module",
+        "Left heavy",
+    ]
+    view.resize(640, 660)
+    assert top(view.bar, view) < top(view.crumbs.parentWidget(), view)
+    assert view.bar.group_box.isVisible() and view.bar.group_box.currentText() == "Module"
+
+
+def test_a_reading_in_another_column_folds_for_the_selected_function(view: FlameView, qtbot: QtBot) -> None:
+    column = view.lend_reading()
+    qtbot.addWidget(column)
+    column.setParent(None)
+    column.show()
+    view.selection.select("read")
+    assert column.folded and not view.reading.isVisible()
+    view.selection.clear()
+    assert view.reading.isVisible()
+    column.header.click()
+    view.selection.select("solve")
+    view.selection.clear()
+    assert column.folded, "it was folded by hand"
+    column.header.click()
+    view.selection.select("read")
+    assert view.reading.isVisible()
+    view.take_reading()
+    assert view.isAncestorOf(view.reading) and view.reading.isVisible() and column.header.isHidden()
+
+
 def test_it_fits_beside_an_inspector_at_1280(qtbot: QtBot) -> None:
     made = shown(qtbot, counted())
     assert made.minimumSizeHint().width() <= 900
@@ -404,6 +449,7 @@ def test_a_change_of_theme_while_a_picture_is_drawn_loses_neither(qtbot: QtBot) 
     qtbot.waitUntil(lambda: made.tree is not None and made.tree.options.inverted, timeout=20_000)
     assert made.graph.boxes is not None
     assert made.graph.boxes.palette.tolist() == [[*theme.dark().kind_user.getRgb()[:3]]]  # type: ignore[misc]
+    qtbot.waitUntil(tasks.at_rest, timeout=20_000)
 
 
 def test_large_profiles_are_drawn_in_a_thread_and_stale_pictures_are_dropped(qtbot: QtBot) -> None:

@@ -129,7 +129,7 @@ def test_one_event_weight_and_thread_hold_for_all_views(qtbot: QtBot) -> None:
 
 def test_what_is_chosen_in_the_flame_graph_holds_elsewhere(qtbot: QtBot) -> None:
     view = view_of(qtbot, recording(results=(two_events(),)))
-    assert view.scope_bar.isHidden(), "the flame graph's own bar offers the same"
+    assert not view.scope_bar.isHidden() and view.flame.bar.event_box.isHidden(), "they offer the same"
     view.flame.bar.event_box.setCurrentIndex(1)
     assert view.scope.scope.event == 1
     part(qtbot, view, Part.TOP_DOWN)
@@ -212,3 +212,43 @@ def test_closing_while_it_computes_is_no_error(qtbot: QtBot) -> None:
     view.close()
     view.deleteLater()
     qtbot.waitUntil(lambda: not tasks._tasks)
+
+
+def test_the_reading_has_the_inspectors_column_while_no_function_is_selected(qtbot: QtBot) -> None:
+    view = view_of(qtbot)
+    inspector, reading = view.inspector, view.flame.reading
+    assert inspector.isAncestorOf(reading) and reading.isVisible() and not inspector.name.isVisible()
+    view.flame.graph.select_function(RUN)
+    view.selection.select(RUN)
+    settle(qtbot, view)
+    assert inspector.name.isVisible() and not reading.isVisible()
+    assert view.flame.reading_box.header.isVisible(), "the way back to it"
+    view.selection.clear()
+    assert reading.isVisible()
+    view.flame.reading.chosen.emit(0)
+    settle(qtbot, view)
+    assert view.selection.function and inspector.name.isVisible() and reading.isVisible(), "it was chosen in there"
+    view.flame.bar.reading.click()
+    assert not reading.isVisible() and inspector.name.isVisible()
+    view.flame.bar.reading.click()
+    part(qtbot, view, Part.HOTSPOTS)
+    assert not reading.isVisible()
+    part(qtbot, view, Part.FLAME)
+    assert reading.isVisible()
+
+
+def test_without_the_inspector_the_reading_stands_with_the_graph(qtbot: QtBot) -> None:
+    view = view_of(qtbot)
+    view.show_inspector(False)
+    assert view.flame.isAncestorOf(view.flame.reading) and view.flame.reading.isVisible()
+    assert not view.flame.reading_box.header.isVisible()
+    view.show_inspector(True)
+    qtbot.waitUntil(view.flame.reading.isVisible)
+    assert view.inspector.isAncestorOf(view.flame.reading)
+
+
+def test_the_boxes_have_most_of_a_small_window(qtbot: QtBot) -> None:
+    view = view_of(qtbot)
+    # What a window of 1280 x 800 leaves to a result; one caution's line stands above the flame graph here.
+    view.resize(1167, 692 + view.cautions.height() + 4)
+    qtbot.waitUntil(lambda: view.flame.graph.viewport().height() >= 520)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
-from PySide6.QtGui import QAction
+from PySide6.QtGui import QAction, QActionGroup
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QToolButton, QWidget
 
 from tailflame.analyse.hotspots import thread_label
@@ -83,8 +83,15 @@ class FlameBar(QWidget):
         self.flame = tool_button(
             "flame", "Flame: roots at the bottom (off: icicle, roots at the top)", self, checkable=True
         )
-        self.options = tool_button("sliders-horizontal", "Collapse recursion, inlined frames or modules", self)
+        self.options = tool_button(
+            "sliders-horizontal", "What is merged and how it is ordered; collapse recursion, inlined frames or modules",
+            self,
+        )  # fmt: skip
         self.menu = QMenu(self.options)
+        self.menu.setToolTipsVisible(True)
+        self.merging = self._choices("Merged by", self.group_box)
+        self.ordering = self._choices("Order", self.order_box)
+        self.menu.addSeparator()
         self.recursion = self._check("Collapse recursion", "Calls of a function by itself become one box")
         self.inlines = self._check("Show inlined frames", "Off: inlined code counts for the function it is in")
         self.modules = self.menu.addMenu("Collapse modules")
@@ -107,8 +114,8 @@ class FlameBar(QWidget):
         for button in (self.inverted, self.flame, self.options):
             line.addWidget(button)
         line.addStretch(1)
-        line.addWidget(self.reading)
-        line.addWidget(self.export)
+        self._line = line
+        self._hosted = False
         for box in (self.event_box, self.weight_box, self.thread_box, self.group_box, self.order_box, self.color_box):
             box.currentIndexChanged.connect(self._chosen)
         self.inverted.toggled.connect(self._chosen)
@@ -123,16 +130,35 @@ class FlameBar(QWidget):
         self._profile = profile
         events = profile.events if profile else ()
         self.event_box.offer([(i, event.name, "") for i, event in enumerate(events)])
-        self.event_box.setVisible(len(events) > 1)
+        self.event_box.setVisible(len(events) > 1 and not self._hosted)
         self.thread_box.offer([(None, "All threads", ""), *_threads(profile)])
-        self.thread_box.setVisible(bool(profile) and self.thread_box.count() > 2)
+        self.thread_box.setVisible(bool(profile) and self.thread_box.count() > 2 and not self._hosted)
         timed = bool(profile) and has_time_order(profile) if profile else False
         self.order_box.enable(Order.TIME, timed, "The file does not tell when its samples were taken.")
         has_inlined = profile is not None and bool((profile.frames.kind == FrameKind.INLINED).any())
         self.inlines.setEnabled(has_inlined)
         self._fill_modules(profile)
-        self.setEnabled(profile is not None)
+        for widget in (self, self.reading, self.export):
+            widget.setEnabled(profile is not None)
         self.set_settings(self._settings)
+
+    def leave_scope(self) -> None:
+        """Event, weight and thread are chosen elsewhere: they are not offered here as well."""
+        self._hosted = True
+        for box in (self.event_box, self.weight_box, self.thread_box):
+            box.hide()
+
+    def fold(self, folded: bool) -> None:
+        """Leaves grouping and order to the menu, which offers them always."""
+        for box in (self.group_box, self.order_box):
+            box.setVisible(not folded)
+
+    def width_needed(self, *, folded: bool) -> int:
+        """Pixels that all choices take, with those that can be folded or without."""
+        foldable = (self.group_box, self.order_box)
+        widgets = [self._line.itemAt(at).widget() for at in range(self._line.count() - 1)]
+        shown = [w for w in widgets if (not folded if w in foldable else not w.isHidden())]
+        return sum(w.sizeHint().width() + self._line.spacing() for w in shown)
 
     def set_settings(self, settings: FlameSettings) -> None:
         """Shows `settings`, silently."""
@@ -157,6 +183,11 @@ class FlameBar(QWidget):
             with QSignalBlocker(action):
                 action.setChecked(action.data() in options.collapse_modules)
         self.order_box.setEnabled(not (options.inverted and settings.order is Order.TIME))
+        for menu, box in ((self.merging, self.group_box), (self.ordering, self.order_box)):
+            menu.setEnabled(box.isEnabled())
+            for at, action in enumerate(menu.actions()):
+                action.setEnabled(bool(box.model().index(at, 0).flags() & Qt.ItemFlag.ItemIsEnabled))
+                action.setChecked(at == box.currentIndex())
 
     def _offer_weights(self, event: int) -> None:
         profile = self._profile
@@ -169,7 +200,7 @@ class FlameBar(QWidget):
             text = _WEIGHTS[kind.unit]
             offers.append((Weight.PERIOD, text, f"How many {kind.name} events the samples stand for"))
         self.weight_box.offer(offers)
-        self.weight_box.setVisible(len(offers) > 1)
+        self.weight_box.setVisible(len(offers) > 1 and not self._hosted)
 
     def _fill_modules(self, profile: StackProfile | None) -> None:
         self.modules.clear()
@@ -209,11 +240,23 @@ class FlameBar(QWidget):
             self.set_settings(settings)
             self.settings_changed.emit(settings)
 
+    def _choices(self, title: str, box: FittingBox) -> QMenu:
+        """The items of `box` as a menu, for where the box itself has no room."""
+        menu = self.menu.addMenu(title)
+        menu.setToolTipsVisible(True)
+        one = QActionGroup(menu)
+        for at, text in enumerate(box.texts()):
+            action = menu.addAction(text)
+            action.setCheckable(True)
+            action.setToolTip(str(box.itemData(at, Qt.ItemDataRole.ToolTipRole) or ""))
+            action.triggered.connect(lambda _=False, at=at: box.setCurrentIndex(at))
+            one.addAction(action)
+        return menu
+
     def _check(self, text: str, tip: str) -> QAction:
         action = self.menu.addAction(text)
         action.setCheckable(True)
         action.setToolTip(tip)
-        self.menu.setToolTipsVisible(True)
         return action
 
 

@@ -13,11 +13,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeAlias
 
-from PySide6.QtCore import QPoint, Qt, Signal
+from PySide6.QtCore import QPoint, QSize, Qt, Signal
 from PySide6.QtGui import QAction, QGuiApplication, QImage, QKeySequence, QResizeEvent, QShortcut
 from PySide6.QtWidgets import (
+    QBoxLayout,
     QHBoxLayout,
     QLabel,
+    QLayout,
     QMenu,
     QProgressBar,
     QPushButton,
@@ -50,6 +52,7 @@ from tailflame_gui.views.flame_picture import (
     has_time_order,
     is_large,
 )
+from tailflame_gui.views.reading_box import ReadingBox
 from tailflame_gui.views.reading_panel import ReadingPanel
 from tailflame_gui.widgets.breadcrumbs import Breadcrumbs
 from tailflame_gui.widgets.flame_colors import FlameColors
@@ -59,9 +62,12 @@ from tailflame_gui.widgets.flame_search import Matches, is_pattern, search
 from tailflame_gui.widgets.legend import Legend
 from tailflame_gui.widgets.minimap import Minimap
 from tailflame_gui.widgets.search_bar import SearchBar, tool_button
+from tailflame_gui.widgets.trunk_line import TrunkLine
 
 _BESIDE_FROM = 960
 """From this width on the reading stands beside the graph, else below it."""
+_PATH_NEEDS = 620
+"""What the path, the way back and the search need beside the choices in one line."""
 _MANY_BOXES = 50_000
 """From so many boxes on a search runs in a thread."""
 
@@ -91,7 +97,7 @@ class FlameView(QWidget):
         self._title = ""
         self._settings = FlameSettings()
         self._picture: FlamePicture | None = None
-        self._split_by_hand = False
+        self._split_by_hand = self._choosing = False
         self._drawing = Latest(self)
         self._coloring = Latest(self)
         self._searching = Latest(self)
@@ -103,6 +109,8 @@ class FlameView(QWidget):
         self.minimap = Minimap(self.graph, self)
         self.legend = Legend(self)
         self.reading = ReadingPanel(self)
+        self.reading_box = ReadingBox(self.reading, self)
+        self.trunk = TrunkLine(self.graph, self)
         self.back = tool_button("arrow-left", "Back (Alt+Left, Backspace, the mouse's back button)", self)
         self.forward = tool_button("arrow-right", "Forward (Alt+Right, the mouse's forward button)", self)
         self.everything = tool_button("maximize", "Show everything (Home)", self)
@@ -154,6 +162,7 @@ class FlameView(QWidget):
         self._take(None)
         self.bar.set_settings(self._settings)
         self.bar.set_profile(profile)
+        self._line_up()
         self.chips.set_options(options)
         self._draw()
 
@@ -164,6 +173,21 @@ class FlameView(QWidget):
     def set_options(self, options: TreeOptions) -> None:
         """Shows another tree of the same profile."""
         self._apply(replace(self._settings, options=options))
+
+    def lend_reading(self) -> ReadingBox:
+        """The reading, to stand in another column until `take_reading`; it folds there while a function is selected."""
+        if not self.reading_box.folding:
+            self.reading_box.set_folding(True)
+            self._fold_reading(self.selection.function)
+        self._show_reading()
+        return self.reading_box
+
+    def take_reading(self) -> None:
+        """The reading stands beside the graph, or below it, again."""
+        self._splitter.addWidget(self.reading_box)
+        self.reading_box.set_folding(False)
+        self._show_reading()
+        self._split()
 
     # building
 
@@ -282,7 +306,11 @@ class FlameView(QWidget):
         self._tell_history()
 
     def _show_reading(self) -> None:
-        self.reading.setVisible(self.bar.reading.isChecked() and self._profile is not None)
+        self.reading_box.setVisible(self.bar.reading.isChecked() and self._profile is not None)
+
+    def _fold_reading(self, function: str) -> None:
+        """Makes room for what is told of a function, unless it was chosen in the reading itself."""
+        self.reading_box.fold(bool(function) and not self._choosing)
 
     def _say(self, heading: str, text: str, actions: Actions) -> None:
         page = self._pages.widget(1)
@@ -323,6 +351,7 @@ class FlameView(QWidget):
         graph.function_selected.connect(selection.select)
         graph.function_hovered.connect(selection.hover)
         selection.changed.connect(graph.select_function)
+        selection.changed.connect(self._fold_reading)
         selection.hover_changed.connect(graph.hover_function)
         self._drawing.busy_changed.connect(self.busy.setVisible)
         theme.signals.changed.connect(self._recolor)
@@ -357,7 +386,11 @@ class FlameView(QWidget):
             return
         sentence = picture.sentences[index]
         box = picture.scene.box_of_node(sentence.node)
-        self.graph.select_box(box if box >= 0 else picture.scene.box_of_function(sentence.function))
+        self._choosing = True
+        try:
+            self.graph.select_box(box if box >= 0 else picture.scene.box_of_function(sentence.function))
+        finally:
+            self._choosing = False
         self.graph.bring_into_view(self.graph.selected_box)
 
     # search
@@ -465,13 +498,18 @@ class FlameView(QWidget):
     # layout
 
     def _arrange(self) -> None:
-        path = QHBoxLayout()
+        self._path = QWidget(self)
+        path = QHBoxLayout(self._path)
+        path.setContentsMargins(0, 0, 0, 0)
         path.setSpacing(4)
         for button in (self.back, self.forward, self.everything):
             path.addWidget(button)
         path.addWidget(self.crumbs, 3)
+        path.addWidget(self.trunk)
         path.addWidget(self.search, 2)
-        self.search.setMinimumWidth(400)
+        self.search.setMinimumWidth(200)
+        path.addWidget(self.bar.reading)
+        path.addWidget(self.bar.export)
         keys = "\n".join(f"{key}: {what}" for key, what in KEYS)
         self.keys = tool_button("keyboard", f"Keys in the graph\n{keys}", self)
         self.keys.setAccessibleName("Keys in the graph")
@@ -489,31 +527,55 @@ class FlameView(QWidget):
         self._splitter = QSplitter(Qt.Orientation.Horizontal, self)
         self._splitter.setChildrenCollapsible(False)
         self._splitter.addWidget(self._pages)
-        self._splitter.addWidget(self.reading)
+        self._splitter.addWidget(self.reading_box)
         self._splitter.setStretchFactor(0, 1)
         self._splitter.setStretchFactor(1, 0)
         self._splitter.splitterMoved.connect(self._keep_split)
         self._pages.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self._pages.setMinimumSize(240, 160)
-        whole = QVBoxLayout(self)
-        whole.setContentsMargins(8, 8, 8, 4)
+        self._whole = whole = QVBoxLayout(self)
+        whole.setSizeConstraint(QLayout.SizeConstraint.SetNoConstraint)
+        whole.setContentsMargins(8, 4, 8, 0)
         whole.setSpacing(4)
-        whole.addWidget(self.bar)
-        whole.addLayout(path)
+        self._bars = QBoxLayout(QBoxLayout.Direction.TopToBottom)
+        self._bars.setSpacing(4)
+        self._bars.addWidget(self.bar)
+        self._bars.addWidget(self._path, 1)
+        whole.addLayout(self._bars)
         whole.addWidget(self.chips)
         whole.addWidget(self.busy)
         whole.addWidget(self._splitter, 1)
 
+    def minimumSizeHint(self) -> QSize:
+        """As narrow as two lines of controls can be: a layout in one line would not let itself be made two."""
+        width = max(self.bar.minimumSizeHint().width(), self._path.minimumSizeHint().width()) + 16
+        return QSize(width, super().minimumSizeHint().height())
+
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        beside = event.size().width() >= _BESIDE_FROM
+        self._line_up()
+        self._split()
+
+    def _line_up(self) -> None:
+        """One line of controls where they fit into one; grouping and order are folded into the menu for it."""
+        room = self.contentsRect().width() - 16 - _PATH_NEEDS
+        unfolded = room >= self.bar.width_needed(folded=False)
+        one = unfolded or room >= self.bar.width_needed(folded=True)
+        self.bar.fold(one and not unfolded)
+        direction = QBoxLayout.Direction.LeftToRight if one else QBoxLayout.Direction.TopToBottom
+        if direction is not self._bars.direction():
+            self._bars.setDirection(direction)
+            self._whole.activate()  # at once, or this size would be painted with the lines of the last
+
+    def _split(self) -> None:
+        beside = self.width() >= _BESIDE_FROM
         wanted = Qt.Orientation.Horizontal if beside else Qt.Orientation.Vertical
         if self._splitter.orientation() is not wanted:
             self._splitter.setOrientation(wanted)
             self._split_by_hand = False
         if not self._split_by_hand:
             reading = 224 if beside else 92
-            whole = event.size().width() if beside else event.size().height() - 72
+            whole = self.width() if beside else self.height() - 72
             self._splitter.setSizes([max(whole - reading, reading), reading])
 
     def _keep_split(self) -> None:

@@ -8,7 +8,15 @@ from functools import partial
 import numpy as np
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QFont, QGuiApplication
-from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QScrollArea, QStackedLayout, QWidget
+from PySide6.QtWidgets import (
+    QFrame,
+    QGridLayout,
+    QLabel,
+    QScrollArea,
+    QStackedLayout,
+    QVBoxLayout,
+    QWidget,
+)
 
 from tailflame.analyse.hotspots import HotspotTable
 from tailflame.analyse.names import module_label
@@ -163,9 +171,15 @@ class Inspector(QWidget):
         self._body.addWidget(empty)
         busy = BusyLine()
         self._latest.busy_changed.connect(busy.set_busy)
+        self._main = QWidget()
+        self._main.setLayout(self._body)
+        self._companion: QWidget | None = None
+        self._between = hairline()
+        self._between.hide()
         page = column(spacing=0)
         page.addWidget(busy)
-        page.addLayout(self._body, 1)
+        page.addWidget(self._main, 1)
+        page.addWidget(self._between)
         self.setLayout(page)
         selection.changed.connect(self._ask)
         scope.changed.connect(lambda _scope: self._ask(selection.function))
@@ -175,11 +189,30 @@ class Inspector(QWidget):
     def busy(self) -> bool:
         return self._latest.busy
 
+    def set_companion(self, companion: QWidget | None) -> None:
+        """What shares the column with the function, and has it while no function is selected; None: nothing does."""
+        self._companion = companion
+        page = self.layout()
+        if companion is not None and isinstance(page, QVBoxLayout):
+            page.addWidget(companion, 1)
+        self.share()
+
+    def share(self) -> None:
+        """Divides the column anew: the companion has folded, or come, or gone."""
+        there = self._companion is not None and not self._companion.isHidden()
+        grows = self._companion is not None and bool(
+            self._companion.sizePolicy().expandingDirections() & Qt.Orientation.Vertical
+        )
+        alone = there and grows and not self._selection.function
+        self._main.setVisible(not alone)
+        self._between.setVisible(there and not alone)
+
     def set_trees(self, trees: ProfileTrees) -> None:
         self._trees = trees
         self._ask(self._selection.function)
 
     def _ask(self, function: str) -> None:
+        self.share()
         trees, scope = self._trees, self._scope.scope
         if not function or trees is None:
             self._latest.drop()

@@ -132,6 +132,7 @@ class ResultView(QWidget):
     def show_inspector(self, shown: bool) -> None:
         self.inspector.setVisible(shown)
         self.inspect.setChecked(shown)
+        self._place_reading()
 
     # how it is made
 
@@ -243,6 +244,9 @@ class ResultView(QWidget):
         self.flame.bar.settings_changed.connect(lambda _settings: self._take_scope())
         self.flame.chips.changed.connect(lambda _options: self._take_scope())
         self.scope.changed.connect(self._give_scope)
+        self.flame.bar.leave_scope()
+        self.flame.reading_box.folded_changed.connect(self.inspector.share)
+        self.flame.bar.reading_toggled.connect(lambda _shown: self.inspector.share())
         self.tabs.currentChanged.connect(self._part_changed)
         for at in range(len(self._order)):
             self._shortcut(f"Ctrl+{at + 1}", partial(self.show_part, self._order[at]))
@@ -278,11 +282,23 @@ class ResultView(QWidget):
         self.flame.set_options(replace(options, event=scope.event, weight=scope.weight, threads=scope.threads))
 
     def _part_changed(self) -> None:
-        """The flame graph's own bar offers what the scope bar does; beside it one of them is enough."""
         if self.recording.profile is not None:
             if self.part is not Part.FLAME:
                 self._take_scope()
-            self.scope_bar.setVisible(self.part is not Part.FLAME)
+            self._place_reading()
+
+    def _place_reading(self) -> None:
+        """The reading of the flame graph shares the inspector's column, so that the graph has the height."""
+        if self.recording.profile is None:
+            return
+        if self.inspector.isHidden():
+            self.inspector.set_companion(None)
+            self.flame.take_reading()
+        elif self.part is Part.FLAME:
+            self.inspector.set_companion(self.flame.lend_reading())
+        else:
+            self.flame.reading_box.hide()
+            self.inspector.share()
 
     def _toggle_inspector(self) -> None:
         self.show_inspector(not self.inspector.isVisible())

@@ -17,7 +17,7 @@ from tailflame_gui.widgets.flame_paint import UInt32
 from tailflame_gui.widgets.flame_render import FADE
 from tailflame_gui.widgets.flame_surface import FlameSurface, Orientation
 
-HEIGHT = 44
+HEIGHT = 30
 _TALLEST_ROW = 4.0
 _EDGE = 5
 """Pixels on either side of an edge of the view where it can be taken hold of."""

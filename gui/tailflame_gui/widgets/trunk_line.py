@@ -42,7 +42,7 @@ class TrunkLine(QAbstractButton):
             icon, words, tip = "", ("",), ""
         elif hidden:
             rows = f"{hidden} row{'s' if hidden > 1 else ''} {'below' if below else 'above'}"
-            of_trunk = hidden <= scene.trunk
+            of_trunk = hidden <= scene.trunk and self._graph.zoom_box < 0
             icon, words = "chevron-down" if below else "chevron-up", (rows,)
             tip = "Show the first rows (Home)"
             if of_trunk:
