@@ -1,5 +1,12 @@
 """Tailflame's headless core: everything the window can do, a script can do."""
 
-from importlib.metadata import version
+__version__: str
 
-__version__ = version("tailflame")
+
+def __getattr__(name: str) -> str:
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # Looking it up takes longer than all else that `tailflame --help` does.
+    from importlib.metadata import version
+
+    return version("tailflame")

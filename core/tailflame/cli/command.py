@@ -11,14 +11,21 @@ from tailflame.cli.exit_codes import UsageError
 from tailflame.cli.terminal import Terminal
 from tailflame.model import Event, Recording, StackProfile, Weight
 from tailflame.parse import load
-from tailflame.report import svg
-from tailflame.run.perf_file import mend
 from tailflame.store import Library, Opened, Settings, open_result
 
 
 def draw_flame_graph(profile: StackProfile, path: Path) -> None:
-    """Writes the flame graph that stands in a session's folder."""
+    """Writes the flame graph that stands in a session's folder. Few commands do: what it takes is imported here."""
+    from tailflame.report import svg
+
     svg.write(profile, path)
+
+
+def _mended(path: Path) -> None:
+    """Makes the file of an interrupted recording whole."""
+    from tailflame.run.perf_file import mend
+
+    mend(path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +43,7 @@ class Context:
             with self.terminal.progress(f"reading {path.name}") as report:
                 return load(path, format=format, progress=report)
 
-        opened = open_result(name, self.library, load=read, draw=draw_flame_graph, mend=mend, binary=binary)
+        opened = open_result(name, self.library, load=read, draw=draw_flame_graph, mend=_mended, binary=binary)
         if opened.session is None:
             opened = replace(opened, label=name)
         if opened.recovered and opened.session is not None:

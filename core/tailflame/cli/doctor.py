@@ -10,9 +10,8 @@ from typing import Any
 from rich.text import Text
 
 from tailflame.cli.command import Context
-from tailflame.cli.documents import findings_document
 from tailflame.cli.exit_codes import ExitCode
-from tailflame.cli.figures import print_findings
+from tailflame.cli.findings import findings_document, print_findings
 from tailflame.cli.terminal import add_row, plain_table
 from tailflame.host.binary import BinaryFacts, binary_facts
 from tailflame.host.system import Host, probe_host

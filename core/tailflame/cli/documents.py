@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from tailflame.analyse.hotspots import HotspotTable
 from tailflame.model import Caution, Histogram, HistogramSeries, Recording, StackProfile, Weight
 from tailflame.model.histogram import PERCENTILES
 from tailflame.store import Opened, SessionInfo
-from tailflame.tools import Finding
 
 
 def session_document(info: SessionInfo) -> dict[str, Any]:
@@ -138,17 +136,3 @@ def latencies_document(series: HistogramSeries) -> list[dict[str, Any]]:
             }
         )
     return rows
-
-
-def findings_document(findings: Iterable[Finding]) -> list[dict[str, Any]]:
-    """What a preflight found."""
-    return [
-        {
-            "level": finding.level.name.lower(),
-            "title": finding.title,
-            "detail": finding.detail,
-            "fix": finding.fix,
-            "fix_argv": list(finding.fix_argv),
-        }
-        for finding in findings
-    ]

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterable
-
 from rich.table import Table
 from rich.text import Text
 
@@ -12,10 +9,9 @@ from tailflame.analyse.hotspots import GroupBy, HotspotTable
 from tailflame.analyse.names import module_label
 from tailflame.analyse.reading import cautions, facts
 from tailflame.cli.documents import merged_by_tag
-from tailflame.cli.terminal import STYLES, Terminal, add_row, plain_table, printable
+from tailflame.cli.terminal import Terminal, add_row, plain_table
 from tailflame.model import HistogramSeries, Recording
 from tailflame.model.histogram import PERCENTILES
-from tailflame.tools import Finding, Level
 from tailflame.units import Unit, count, nanoseconds, percent, weight
 
 
@@ -82,38 +78,3 @@ def latency_table(series: HistogramSeries) -> Table:
             [tag or "(all)", count(whole.total), *map(text, whole.percentiles()), text(whole.maximum)],
         )
     return table
-
-
-_MARKS = {
-    Level.OK: ("ok     ", "green"),
-    Level.NOTE: ("note   ", "dim"),
-    Level.WARNING: ("warning", STYLES["warn"]),
-    Level.BLOCKER: ("blocker", STYLES["bad"]),
-}
-
-
-def print_findings(terminal: Terminal, findings: Iterable[Finding], *, least: Level, on_stderr: bool = False) -> None:
-    """What a preflight found, from `least` on, each with its fix."""
-    for finding in findings:
-        if finding.level < least:
-            continue
-        word, style = _MARKS[finding.level]
-        lines = [
-            Text.assemble((word, style), "  ", printable(finding.title), (f"  {printable(finding.detail)}", "dim"))
-        ]
-        fix = fix_of(finding)
-        if fix:
-            lines.append(Text.assemble(" " * 9, ("fix: ", "bold"), printable(fix)))
-        for line in lines:
-            if on_stderr:
-                terminal.err.print(line)
-            else:
-                terminal.line(line)
-
-
-def fix_of(finding: Finding) -> str:
-    """What to do, and the command where there is one; "" where nothing can be done."""
-    command = shlex.join(finding.fix_argv)
-    if not command or command in finding.fix:
-        return finding.fix
-    return f"{finding.fix.rstrip('.')}: {command}" if finding.fix else command

@@ -4,42 +4,57 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import inspect
 import os
 import sys
-import traceback
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-import platformdirs
-
-import tailflame
-from tailflame.cli.baseline import BaselineCommand
-from tailflame.cli.command import Command, Context
-from tailflame.cli.demo import DemoCommand
-from tailflame.cli.diff import DiffCommand
-from tailflame.cli.doctor import DoctorCommand
 from tailflame.cli.exit_codes import ExitCode, UsageError, epilog, exit_code_of
-from tailflame.cli.export import ExportCommand
-from tailflame.cli.list import ListCommand
-from tailflame.cli.record import RecordCommand
-from tailflame.cli.show import ShowCommand
-from tailflame.cli.terminal import Terminal
 from tailflame.errors import Cancelled, StoreError, TailflameError
-from tailflame.store import Library, load_settings, profiles_folder
-from tailflame.store.files import reason
 
-COMMANDS: tuple[Command, ...] = (
-    RecordCommand(),
-    ShowCommand(),
-    DiffCommand(),
-    ExportCommand(),
-    ListCommand(),
-    BaselineCommand(),
-    DoctorCommand(),
-    DemoCommand(),
+if TYPE_CHECKING:
+    from tailflame.cli.command import Command
+
+# What a command needs is imported when it is run: --help, and a wrong word, answer at once.
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A command by name: `module` of tailflame.cli holds it as `type`; `summary` is the first line of its docstring."""
+
+    name: str
+    module: str
+    type: str
+    summary: str
+
+    def command(self) -> Command:
+        command: Command = getattr(importlib.import_module(f"tailflame.cli.{self.module}"), self.type)()
+        return command
+
+
+COMMANDS = (
+    Entry("record", "record", "RecordCommand", "Record a CPU profile of a program and keep it as a session."),
+    Entry("show", "show", "ShowCommand", "Show a result: the facts of the run and where its time went."),
+    Entry("diff", "diff", "DiffCommand", "Compare two results and name what changed beyond the noise."),
+    Entry("export", "export", "ExportCommand", "Write a result in a form that others read."),
+    Entry("list", "list", "ListCommand", "List the sessions, newest first."),
+    Entry("baseline", "baseline", "BaselineCommand", "Pin the result that a program's later ones are compared with."),
+    Entry(
+        "doctor",
+        "doctor",
+        "DoctorCommand",
+        "Tell what can be recorded on this machine, what cannot, why, and how to change that.",
+    ),
+    Entry(
+        "demo",
+        "demo",
+        "DemoCommand",
+        "Record the demo trading system, and show where its time goes and how late its orders are.",
+    ),
 )
 
 
@@ -50,22 +65,34 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{message[:1].upper()}{message[1:]}.", advice=f"See `{self.prog} --help`.")
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        import tailflame
+
+        print(f"tailflame {tailflame.__version__}")
+        parser.exit()
+
+
+def build_parser(chosen: str) -> argparse.ArgumentParser:
+    """The command line: every command by name, and the `chosen` one with its arguments."""
     layout = argparse.RawDescriptionHelpFormatter
     common = _Parser(add_help=False)
     common.add_argument("--profiles", metavar="DIR", help="the folder that holds the sessions")
     common.add_argument("--json", action="store_true", help="print one JSON document instead of text")
     common.add_argument("--details", action="store_true", help="with an error, print the tool's own words as well")
     parser = _Parser(prog="tailflame", description=__doc__, epilog=epilog(), formatter_class=layout)
-    parser.add_argument("--version", action="version", version=f"tailflame {tailflame.__version__}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
-    for command in COMMANDS:
-        text = _text(command)
+    for entry in COMMANDS:
+        summary = entry.summary.rstrip(".")
+        if entry.name != chosen:
+            commands.add_parser(entry.name, help=summary)
+            continue
+        command = entry.command()
         sub = commands.add_parser(
-            command.name,
-            help=text.splitlines()[0].rstrip("."),
-            description=text,
+            entry.name,
+            help=summary,
+            description=inspect.cleandoc(type(command).__doc__ or entry.summary),
             epilog=epilog(),
             parents=[common],
             formatter_class=layout,
@@ -75,77 +102,71 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _text(command: Command) -> str:
-    """A command's docstring without its indentation."""
-    return inspect.cleandoc(type(command).__doc__ or command.name)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit status. No error of any kind ends in a traceback."""
     words = list(sys.argv[1:] if argv is None else argv)
     # What follows the first "--" belongs to the profiled program, whatever it looks like.
     rest = words.index("--") if "--" in words else len(words)
-    terminal = Terminal(details="--details" in words[:rest])
     try:
-        args = build_parser().parse_args(words[:rest])
-        if args.command is None:
-            raise UsageError("Which command?", advice=f"One of {', '.join(c.name for c in COMMANDS)}; see --help.")
-        args.target = words[rest + 1 :]
-        if args.target and args.command != "record":
-            raise UsageError(
-                f"`{args.command}` takes nothing after --.", advice=f"See `tailflame {args.command} --help`."
-            )
-        terminal = Terminal(json=args.json, details=args.details)
-        loaded = load_settings()
-        if loaded.notice:
-            terminal.note(f"tailflame: {loaded.notice}")
-        root = Path(args.profiles).expanduser() if args.profiles else profiles_folder(loaded.settings)
-        code: int = args.run(args, Context(terminal, Library(root), loaded.settings))
-        sys.stdout.flush()
-        return code
+        return _run(words[:rest], words[rest + 1 :])
     except SystemExit as done:  # argparse: --help, --version
         return int(done.code or 0)
-    except KeyboardInterrupt:
-        terminal.error(Cancelled())
-        return ExitCode.CANCELLED
     except BrokenPipeError:
         # Python flushes stdout once more at its end, and would complain.
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.BROKEN_PIPE
-    except TailflameError as error:
-        terminal.error(error)
-        return exit_code_of(error)
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        terminal.error(StoreError(f"{where}{reason(error)}."))
-        return ExitCode.INPUT
-    except MemoryError:
-        terminal.error(
-            StoreError(
+    except BaseException as fault:  # noqa: BLE001 - the last resort: told and written down, never a traceback
+        return _told(fault, words, details="--details" in words[:rest])
+
+
+def _run(words: list[str], target: list[str]) -> int:
+    """The command in `words`, with what stood after --."""
+    chosen = next((word for word in words if not word.startswith("-")), "")
+    args = build_parser(chosen).parse_args(words)
+    if args.command is None:
+        raise UsageError("Which command?", advice=f"One of {', '.join(c.name for c in COMMANDS)}; see --help.")
+    args.target = target
+    if target and args.command != "record":
+        raise UsageError(f"`{args.command}` takes nothing after --.", advice=f"See `tailflame {args.command} --help`.")
+    from tailflame.cli.command import Context
+    from tailflame.cli.terminal import Terminal
+    from tailflame.store import Library, load_settings, profiles_folder
+
+    terminal = Terminal(json=args.json, details=args.details)
+    loaded = load_settings()
+    if loaded.notice:
+        terminal.note(f"tailflame: {loaded.notice}")
+    # os.path: a "~" that stands for nobody is left as it is.
+    root = Path(os.path.expanduser(args.profiles)) if args.profiles else profiles_folder(loaded.settings)  # noqa: PTH111
+    code: int = args.run(args, Context(terminal, Library(root), loaded.settings))
+    sys.stdout.flush()
+    return code
+
+
+def _told(fault: BaseException, words: list[str], *, details: bool) -> int:
+    """Says what went wrong, and with which status to end."""
+    from tailflame.cli.terminal import Terminal
+
+    match fault:
+        case TailflameError():
+            error = fault
+        case KeyboardInterrupt():
+            error = Cancelled()
+        case OSError():
+            where = f"{fault.filename}: " if fault.filename else ""
+            error = StoreError(f"{where}{fault.strerror or type(fault).__name__}.")
+        case MemoryError():
+            error = StoreError(
                 "There is not enough memory for this file.",
                 advice="Close other programs, or record for a shorter time.",
             )
-        )
-        return ExitCode.INPUT
-    except Exception as fault:  # noqa: BLE001 - the last resort: told and written down, never a traceback
-        _report_fault(terminal, fault, words)
-        return ExitCode.INTERNAL
+        case _:
+            from tailflame.cli.faults import written_down
 
-
-def _report_fault(terminal: Terminal, fault: Exception, words: list[str]) -> None:
-    text = f"tailflame {tailflame.__version__}\n{words}\n{''.join(traceback.format_exception(fault))}"
-    folder = Path(platformdirs.user_log_dir("tailflame", appauthor=False))
-    place = folder / f"fault_{datetime.now():%Y%m%d_%H%M%S}.txt"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        place.write_text(text, errors="backslashreplace")
-        advice = f"Please report it with {place}."
-    except OSError:
-        advice = "Run it again with --details and report what it prints."
-    terminal.error(
-        TailflameError(f"A fault of Tailflame: {type(fault).__name__}: {fault}.", advice=advice, details=text)
-    )
+            error = written_down(fault, words)
+    Terminal(details=details).error(error)
+    return exit_code_of(error)
 
 
 if __name__ == "__main__":

@@ -9,15 +9,10 @@ from typing import Any
 from tailflame.analyse.hotspots import GroupBy, hotspots
 from tailflame.analyse.reading import cautions
 from tailflame.cli.command import Context
-from tailflame.cli.documents import (
-    events_document,
-    findings_document,
-    hotspots_document,
-    result_document,
-    session_document,
-)
+from tailflame.cli.documents import events_document, hotspots_document, result_document, session_document
 from tailflame.cli.exit_codes import ExitCode
-from tailflame.cli.figures import fix_of, hotspot_table, print_facts, print_findings, rows_of
+from tailflame.cli.figures import hotspot_table, print_facts, rows_of
+from tailflame.cli.findings import findings_document, fix_of, print_findings
 from tailflame.cli.recording import Recorded, record_session
 from tailflame.cli.wishes import add_recording_arguments, wish_of
 from tailflame.errors import ToolDenied, ToolFailed, ToolMissing

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -94,6 +93,8 @@ class Terminal:
         if not self.err.is_terminal:
             yield lambda share: None
             return
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
         bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),

@@ -76,20 +76,31 @@ class Loaded:
 
 
 def config_folder() -> Path:
+    """Raises StoreError where neither a variable nor a home tells it."""
     override = os.environ.get("TAILFLAME_CONFIG_DIR")
-    return Path(override) if override else Path(platformdirs.user_config_dir("tailflame", appauthor=False))
+    return Path(override) if override else _of_user(platformdirs.user_config_dir)
 
 
 def profiles_folder(settings: Settings) -> Path:
-    """Where sessions are kept."""
+    """Where sessions are kept. StoreError where neither a variable, nor the settings, nor a home tells it."""
     chosen = os.environ.get("TAILFLAME_PROFILES") or settings.profiles
     if chosen:
-        return Path(chosen).expanduser().absolute()
-    return Path(platformdirs.user_data_dir("tailflame", appauthor=False)) / "profiles"
+        return Path(absolute(os.path.expanduser(chosen)))  # noqa: PTH111 - leaves "~" of nobody as it is
+    return _of_user(platformdirs.user_data_dir) / "profiles"
+
+
+def _of_user(folder: Callable[..., str]) -> Path:
+    try:
+        return Path(folder("tailflame", appauthor=False))
+    except RuntimeError as error:  # a number without an entry in /etc/passwd, as in containers, and no HOME
+        raise StoreError(
+            "Your home folder is not known: HOME is not set, and the system has no entry for this user.",
+            advice="Set HOME to a folder that you may write to.",
+        ) from error
 
 
 def load_settings() -> Loaded:
-    """The settings, or the defaults with a notice. Never fails."""
+    """The settings, or the defaults with a notice. StoreError only where there is no place for settings at all."""
     path = config_folder() / "settings.json"
     if not path.exists():
         return Loaded(Settings())

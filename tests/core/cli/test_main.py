@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -90,6 +91,48 @@ def test_help_documents_every_status_and_every_command(tailflame: Run) -> None:
         assert "exit status:" in inner.out
         assert "--json" in inner.out
         assert "JSON: " in inner.out, "every command documents what --json prints"
+
+
+@pytest.mark.parametrize("entry", cli.COMMANDS, ids=lambda entry: entry.name)
+def test_the_table_of_commands_says_what_they_say_of_themselves(entry: cli.Entry) -> None:
+    command = entry.command()
+    assert command.name == entry.name
+    assert (type(command).__doc__ or "").splitlines()[0] == entry.summary
+
+
+def test_help_does_not_wait_for_what_it_does_not_need() -> None:
+    watched = "numpy", "rich", "asyncio", "platformdirs", "tailflame.parse", "tailflame.store"
+    code = (
+        "import sys; from tailflame.cli.main import main; main(['--help']);"
+        f"print(sorted(set(sys.modules) & {set(watched)!r}), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "[]\n"
+
+
+def test_a_file_is_shown_without_what_recording_takes(before: Path) -> None:
+    code = (
+        "import sys; from tailflame.cli.main import main; assert main(sys.argv[1:]) == 0;"
+        "print(sorted(set(sys.modules) & {'asyncio', 'psutil', 'tailflame.tools', 'tailflame.run', 'rich.progress'}),"
+        "file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, "show", str(before)], capture_output=True, text=True, check=True)
+    assert done.stderr == "[]\n"
+
+
+@pytest.mark.parametrize("words", [["list"], ["show", "somewhere"], ["list", "--profiles", "~/x"]])
+def test_a_user_without_a_home_is_told_so(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless(*_: object, **__: object) -> str:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.delenv("TAILFLAME_CONFIG_DIR", raising=False)
+    for name in ("user_config_dir", "user_data_dir", "user_log_dir"):
+        monkeypatch.setattr(f"platformdirs.{name}", homeless)
+    said = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", said)
+    assert cli.main(words) == ExitCode.INPUT
+    assert "Your home folder is not known" in said.getvalue()
+    assert "fix: Set HOME" in said.getvalue()
 
 
 def test_version(tailflame: Run) -> None:
