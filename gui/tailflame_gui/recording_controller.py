@@ -203,7 +203,7 @@ class RecordingController(QObject):
     def _binary_known(self, answer: tuple[Draft, Path | None]) -> None:
         draft, folder = answer
         self._page.show_draft(draft)
-        if not self._page.run.running:
+        if not self._page.running:
             self._page.show_side(Side.SETTINGS)
         if folder is not None:
             self._read_project(folder)
@@ -222,7 +222,7 @@ class RecordingController(QObject):
             options = OptionsDraft(tool=CARGO_FLAMEGRAPH, frequency=997, dwarf_stack=16384, events=(event,))
             draft = Draft(target, options)
         self._page.show_draft(draft)
-        if not self._page.run.running:
+        if not self._page.running:
             self._page.show_side(Side.SETTINGS)
         self._offer_presets(str(root))
         self._read_project(root)

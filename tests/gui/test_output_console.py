@@ -35,6 +35,7 @@ def lines(*portions: str, stream: str = "stdout") -> list[str]:
         ("bell\x07 and\x00 nul", "bell and nul"),
         ("a\tb", "a\tb"),
         ("price: 12 µs → ok", "price: 12 µs → ok"),
+        ("one\u2029line\ufdd0", "one\N{REPLACEMENT CHARACTER}line\N{REPLACEMENT CHARACTER}"),
     ],
 )
 def test_escape_sequences_are_gone(text: str, shown: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QAction, QGuiApplication, QKeySequence, QShowEvent
@@ -25,7 +26,6 @@ from tailflame_gui.record_model import (
 from tailflame_gui.rows import EndRow, OutputRow, ProgressRow
 from tailflame_gui.views.options_form import OptionsForm
 from tailflame_gui.views.preflight_panel import HEADING, PreflightPanel
-from tailflame_gui.views.recording_view import RecordingView
 from tailflame_gui.views.target_form import TargetForm
 from tailflame_gui.widgets.choice_bar import ChoiceBar
 from tailflame_gui.widgets.parts import (
@@ -39,6 +39,9 @@ from tailflame_gui.widgets.parts import (
     row,
     set_rank,
 )
+
+if TYPE_CHECKING:
+    from tailflame_gui.views.recording_view import RecordingView
 
 
 class Side(StrEnum):
@@ -85,25 +88,24 @@ class RecordPage(QWidget):
         self.target = TargetForm()
         self.options = OptionsForm()
         self.preflight = PreflightPanel()
-        self.run = RecordingView()
+        self._run: RecordingView | None = None
+        self._keys = {"stop": "", "cancel": "", "again": ""}
         self.sides = ChoiceBar("What is shown", _SIDES)
         self.sides.choose(Side.SETTINGS)
         self._last_mark = Icon("circle-check", "good")
         self._last = ElidedLabel("", "second")
-        self._last_result = button("Show the result", self.show_requested.emit, rank="link")
+        self.last_result = button("Show the result", self.show_requested.emit, rank="link")
         self._build_foot()
         self._stack = QStackedLayout()
         self._stack.addWidget(self._settings())
-        self._stack.addWidget(self.run)
         said = QWidget()
         words = row(spacing=8)
         words.addWidget(self._last_mark)
         words.addWidget(self._last, 1)
-        words.addWidget(self._last_result)
+        words.addWidget(self.last_result)
         said.setLayout(words)
         self._heads = QStackedLayout()
         self._heads.addWidget(said)
-        self._heads.addWidget(self.run.head)
         head = row(margins=(16, 8, 16, 8), spacing=16)
         head.addWidget(label("Record", "title"))
         head.addWidget(self.sides)
@@ -116,6 +118,7 @@ class RecordPage(QWidget):
         self.setFocusProxy(self.target)
         self._connect()
         self._say_last("", mark=("circle-check", "good"))
+        self.show_side(Side.SETTINGS)
         self.sides.button(Side.RUN).setEnabled(False)
         self.show_assessment(None)
 
@@ -202,19 +205,16 @@ class RecordPage(QWidget):
         presets.applied.connect(self.preset_apply_requested)
         presets.saved.connect(self.preset_save_requested)
         presets.deleted.connect(self.preset_delete_requested)
-        self.run.stop_requested.connect(self.stop_requested)
-        self.run.cancel_requested.connect(self.cancel_requested)
-        self.run.again_requested.connect(self.again_requested)
-        self.run.show_requested.connect(self.show_requested)
         self.sides.chosen.connect(lambda side: self.show_side(Side(side)))
 
     def show_keys(self, *, stop: str = "", cancel: str = "", again: str = "") -> None:
         """The keys that the window has for these, for tips and hints."""
         own = self.record_action.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
-        self.run.show_keys(stop=stop, cancel=cancel, again=again)
+        self._keys = {"stop": stop, "cancel": cancel, "again": again}
+        if self._run is not None:
+            self._run.show_keys(**self._keys)
         describe(self.record_action, "Record the program with these settings.")
         self.record_hint.setText(f"{own}, again {again}" if again else own)
-        self._again = again
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
@@ -268,14 +268,16 @@ class RecordPage(QWidget):
         self._update_record()
 
     def _update_record(self) -> None:
-        known, running = self._assessment, self.run.running
+        known, running = self._assessment, self.running
         ready = known.ready and not running
         self.record_action.setEnabled(ready)
         self.record.setEnabled(ready)
         if running:
             tip = "A recording runs already."
         elif ready:
-            tip = f"{self.record_action.toolTip()}" + (f"   Record again: {self._again}" if self._again else "")
+            tip = f"{self.record_action.toolTip()}" + (
+                f"   Record again: {self._keys['again']}" if self._keys["again"] else ""
+            )
         else:
             tip = known.problem or "Choose a program first."
         self.record.setToolTip(tip)
@@ -286,10 +288,37 @@ class RecordPage(QWidget):
 
     # The recording
 
+    @property
+    def run(self) -> RecordingView:
+        """What shows a recording. Made when first needed: its plots take a third of a second of the window's start."""
+        if self._run is None:
+            from tailflame_gui.views.recording_view import RecordingView
+
+            self._run = made = RecordingView()
+            made.show_keys(**self._keys)
+            made.stop_requested.connect(self.stop_requested)
+            made.cancel_requested.connect(self.cancel_requested)
+            made.again_requested.connect(self.again_requested)
+            made.show_requested.connect(self.show_requested)
+            self._stack.addWidget(made)
+            self._heads.addWidget(made.head)
+            # From the buttons of the run, too, which stand in this page's head.
+            self.addAction(made.console.find_action)
+            made.console.find_action.setEnabled(self.side is Side.RUN)
+        return self._run
+
+    @property
+    def running(self) -> bool:
+        """A recording runs, as far as this page was told."""
+        return self._run is not None and self._run.running
+
     def show_side(self, side: Side) -> None:
         self.sides.choose(side)
+        run = self.run if side is Side.RUN else self._run
         for stack in (self._stack, self._heads):
             stack.setCurrentIndex(0 if side is Side.SETTINGS else 1)
+        if run is not None:
+            run.console.find_action.setEnabled(side is Side.RUN)
 
     @property
     def side(self) -> Side:
@@ -333,12 +362,13 @@ class RecordPage(QWidget):
     def show_kept(self) -> None:
         """The result is open; what is seen here next are the settings again."""
         self.run.show_kept()
-        self._last_result.show()
+        self.last_result.show()
         self.show_side(Side.SETTINGS)
 
     def show_rest(self) -> None:
         """Nothing runs and nothing is being read any more, however that came."""
-        self.run.show_rest()
+        if self._run is not None:
+            self._run.show_rest()
         self._update_record()
 
     def show_failed(self, error: TailflameError) -> None:
@@ -351,7 +381,7 @@ class RecordPage(QWidget):
         set_rank(self._last, "second")
         self._last_mark.set_icon(*mark)
         self._last_mark.setVisible(bool(sentence))
-        self._last_result.hide()
+        self.last_result.hide()
 
     @property
     def last_sentence(self) -> str:

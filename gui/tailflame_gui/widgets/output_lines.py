@@ -14,6 +14,8 @@ _ESCAPES = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[PX^_][^\x1b]*\x1b\\|[ -/]*[0-~])"
     r"|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
 )
+# Qt would begin a new paragraph at these.
+_BREAKS = dict.fromkeys((0x2029, 0xFDD0, 0xFDD1), "\N{REPLACEMENT CHARACTER}")
 _UNFINISHED = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|\][^\x07\x1b]*|[PX^_][^\x1b]*)?\Z")
 _LONGEST_ESCAPE = 256
 
@@ -28,7 +30,7 @@ class OutputLine:
 
 def plain(text: str) -> str:
     """Without escape sequences and control characters; tabs stay."""
-    return _ESCAPES.sub("", text)
+    return _ESCAPES.sub("", text).translate(_BREAKS)
 
 
 class Lines:
