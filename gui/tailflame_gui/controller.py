@@ -42,11 +42,6 @@ _UNDO_S = 10.0
 _CLOSED_KEPT = 20
 
 
-def draw_flame_graph(profile: StackProfile, path: Path) -> None:
-    """Writes the flame graph that stands in a session's folder."""
-    svg.write(profile, path)
-
-
 class Controller(QObject):
     """target_chosen(binary), project_chosen(folder): something to record was dropped or named.
     binary_wanted(OpenResult): a result shall become a baseline and does not tell whose.
@@ -229,7 +224,7 @@ class Controller(QObject):
 
         def read(progress: Progress) -> Opened:
             return open_result(
-                tab.path, library, load=partial(load, progress=progress), draw=draw_flame_graph, mend=mend
+                tab.path, library, load=partial(load, progress=progress), draw=svg.write, mend=mend
             )
 
         async def run() -> None:
@@ -283,7 +278,7 @@ class Controller(QObject):
         def work(_progress: Progress) -> SessionRow:
             kept = session
             if kept is None:
-                info = self.library.keep(recording, source=source, binary=whose, draw=draw_flame_graph)
+                info = self.library.keep(recording, source=source, binary=whose, draw=svg.write)
                 kept = adapt.session_row(info)
             return self._pinned(kept, binary=whose if binary is not None else "")
 
@@ -405,7 +400,7 @@ class Controller(QObject):
     def _read_session(self, row: SessionRow, progress: Progress) -> Recording:
         """In a thread."""
         opened = open_result(
-            row.path, self.library, load=partial(load, progress=progress), draw=draw_flame_graph, mend=mend
+            row.path, self.library, load=partial(load, progress=progress), draw=svg.write, mend=mend
         )
         progress(1.0)
         return opened.recording

@@ -16,11 +16,12 @@ from tailflame.errors import Cancelled, ParseError, StoreError, TailflameError, 
 from tailflame.host.processes import ProcessSample
 from tailflame.model import Caution, Recording
 from tailflame.parse import load
+from tailflame.report import svg
 from tailflame.run import Event, Finished, Observed, Output, Progress, Recorder, Stage, Started
 from tailflame.store import SessionFolder
 from tailflame.tools import Plan, Target, Tool
 from tailflame_gui import adapt, tasks
-from tailflame_gui.controller import Controller, draw_flame_graph
+from tailflame_gui.controller import Controller
 from tailflame_gui.rows import EndRow, Level, Notice, Offer, OutputRow, ProgressRow, SessionRow
 from tailflame_gui.tasks import Job, JobState
 
@@ -201,7 +202,7 @@ class RecordController(QObject):
         def read(progress: tasks.Progress) -> tuple[Recording, SessionRow]:
             loaded = load(result, progress=progress)
             recording = replace(loaded, warnings=(*cautions, *loaded.warnings))
-            whole = session.complete(recording, draw=draw_flame_graph)
+            whole = session.complete(recording, draw=svg.write)
             return whole, adapt.session_row(library.session(session.id))
 
         job = self._controller.jobs.start(f"Reading {result.name}")
