@@ -343,3 +343,26 @@ def test_an_exported_image_is_the_same_while_the_pointer_is_over_the_graph(qtbot
     mouse(made.viewport(), QEvent.Type.MouseMove, QPoint(400, ROW + 10), Qt.MouseButton.NoButton)
     assert made.hovered_box >= 0 and made.viewport().grab().toImage() != on_screen
     assert flame_image(made, names, title="") == alone
+
+
+def test_the_last_step_of_a_path_gives_up_its_module_before_its_name(qtbot: QtBot) -> None:
+    crumbs = Breadcrumbs()
+    qtbot.addWidget(crumbs)
+    crumbs.show()
+    for width, text in ((400, "risk::check_exposure"), (240, "check_exposure"), (190, "check")):
+        crumbs.resize(width, 28)
+        crumbs.set_path(["main", "trading_system::risk::check_exposure"], note="")
+        assert crumbs.steps()[-1].startswith(text), width
+
+
+def test_a_sentence_that_was_chosen_stays_in_view_in_less_room(qtbot: QtBot) -> None:
+    panel = ReadingPanel()
+    qtbot.addWidget(panel)
+    panel.set_sentences([Sentence("Flat tops", f"f{i} is on top of the stack.", f"f{i}", i) for i in range(20)])
+    panel.resize(200, 700)
+    panel.show()
+    panel.show_sentence(19)
+    panel.resize(200, 120)
+    line = panel.findChild(QLabel, "sentence 19")
+    assert isinstance(line, QLabel)
+    qtbot.waitUntil(lambda: panel.viewport().rect().contains(line.mapTo(panel.viewport(), QPoint(0, 0))))

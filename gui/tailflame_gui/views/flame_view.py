@@ -66,8 +66,8 @@ from tailflame_gui.widgets.trunk_line import TrunkLine
 
 _BESIDE_FROM = 960
 """From this width on the reading stands beside the graph, else below it."""
-_PATH_NEEDS = 620
-"""What the path, the way back and the search need beside the choices in one line."""
+_PATH_NEEDS, _PATH_WANTS = 500, 720
+"""What the path, the way back and the search need beside the choices in one line, and what they can use."""
 _MANY_BOXES = 50_000
 """From so many boxes on a search runs in a thread."""
 
@@ -371,6 +371,8 @@ class FlameView(QWidget):
         names = scene.names_to(graph.zoom_box) if scene is not None else ()
         free = graph.zoom_box < 0 and goal.x1 - goal.x0 < 1
         self.crumbs.set_path(names, note=f"{percent(goal.x1 - goal.x0)} of the width" if free else "")
+        self._path_line.setStretchFactor(self.crumbs, 4 if names or free else 1)
+        self._path_line.setStretchFactor(self.search, 1 if names or free else 2)
         self._tell_matches(graph.matches)
         self._tell_history()
 
@@ -385,6 +387,7 @@ class FlameView(QWidget):
         if picture is None:
             return
         sentence = picture.sentences[index]
+        self.reading.show_sentence(index)
         box = picture.scene.box_of_node(sentence.node)
         self._choosing = True
         try:
@@ -420,6 +423,9 @@ class FlameView(QWidget):
         self.search.tell("invalid", str(error), matches=0, bad=True)
 
     def _tell_matches(self, matches: Matches | None) -> None:
+        narrow = self._bars.direction() is QBoxLayout.Direction.LeftToRight and not self.everything.isVisible()
+        goal = self.graph.camera.goal
+        self.trunk.stand_back(narrow and matches is not None and goal.x1 - goal.x0 < 1)
         if matches is None:
             self.search.tell("", "", matches=0)
             return
@@ -428,7 +434,7 @@ class FlameView(QWidget):
         at = self.graph.match_box
         place = f"{int((matches.boxes <= at).sum())}/" if at >= 0 else ""
         self.search.tell(
-            f"{of_view} matched  ·  {place}{count(len(matches))}",
+            f"{of_view}  ·  {place}{count(len(matches))}",
             f"{of_view} of what is in view and {of_all} of everything lies under a match; nested matches count once.\n"
             f"{count(int(matches.functions.sum()))} functions, {count(len(matches))} boxes. N and M walk through them.",
             matches=len(matches),
@@ -504,10 +510,10 @@ class FlameView(QWidget):
         path.setSpacing(4)
         for button in (self.back, self.forward, self.everything):
             path.addWidget(button)
-        path.addWidget(self.crumbs, 3)
+        path.addWidget(self.crumbs)
         path.addWidget(self.trunk)
-        path.addWidget(self.search, 2)
-        self.search.setMinimumWidth(200)
+        path.addWidget(self.search)
+        self._path_line = path
         path.addWidget(self.bar.reading)
         path.addWidget(self.bar.export)
         keys = "\n".join(f"{key}: {what}" for key, what in KEYS)
@@ -558,10 +564,12 @@ class FlameView(QWidget):
 
     def _line_up(self) -> None:
         """One line of controls where they fit into one; grouping and order are folded into the menu for it."""
-        room = self.contentsRect().width() - 16 - _PATH_NEEDS
-        unfolded = room >= self.bar.width_needed(folded=False)
-        one = unfolded or room >= self.bar.width_needed(folded=True)
+        room = self.contentsRect().width() - 16
+        unfolded = room - _PATH_WANTS >= self.bar.width_needed(folded=False)
+        one = unfolded or room - _PATH_NEEDS >= self.bar.width_needed(folded=True)
         self.bar.fold(one and not unfolded)
+        # The path's first step does the same.
+        self.everything.setVisible(unfolded or not one)
         direction = QBoxLayout.Direction.LeftToRight if one else QBoxLayout.Direction.TopToBottom
         if direction is not self._bars.direction():
             self._bars.setDirection(direction)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from tailflame.analyse.names import short
@@ -32,6 +33,7 @@ class ReadingPanel(QScrollArea):
         self.setAccessibleName("Reading")
         self._sentences: tuple[Sentence, ...] = ()
         self._note = ""
+        self._kept = -1
         self.setMinimumWidth(160)
         self.setMinimumHeight(64)
         self._fill()
@@ -39,8 +41,23 @@ class ReadingPanel(QScrollArea):
 
     def set_sentences(self, sentences: Sequence[Sentence], *, note: str = "") -> None:
         """`note` stands there instead where there is nothing to say."""
-        self._sentences, self._note = tuple(sentences), note
+        self._sentences, self._note, self._kept = tuple(sentences), note, -1
         self._fill()
+
+    def show_sentence(self, index: int) -> None:
+        """Keeps a sentence in view, also when the room for the panel changes."""
+        self._kept = index
+        self._keep()
+
+    def _keep(self) -> None:
+        page = self.widget()
+        line = page.findChild(QLabel, f"sentence {self._kept}") if page is not None and self._kept >= 0 else None
+        if isinstance(line, QLabel):
+            self.ensureWidgetVisible(line, 0, 8)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._keep()
 
     def lines(self) -> list[str]:
         """The sentences as they stand."""
@@ -73,6 +90,7 @@ class ReadingPanel(QScrollArea):
 
     def _line(self, page: QWidget, index: int, sentence: Sentence) -> QLabel:
         line = QLabel(_linked(sentence, index, theme.current().link.name()), page)
+        line.setObjectName(f"sentence {index}")
         line.setTextFormat(Qt.TextFormat.RichText)
         line.setWordWrap(True)
         line.setTextInteractionFlags(

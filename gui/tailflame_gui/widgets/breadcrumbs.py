@@ -82,7 +82,10 @@ class Breadcrumbs(QWidget):
             self._line.addWidget(more)
         for index in range(max(first, 0), len(self._names)):
             self._separate()
-            self._add(index, step_text(self._names[index]), self._names[index])
+            text = step_text(self._names[index])
+            if first == len(self._names) - 1:
+                text = self._shortened(text)
+            self._add(index, text, self._names[index])
         if self._note:
             self._separate()
             note = QLabel(self._note, self)
@@ -90,10 +93,22 @@ class Breadcrumbs(QWidget):
             self._line.addWidget(note)
         self._line.addStretch(1)
 
+    def _room(self) -> int:
+        """For steps beside "All" and "…"."""
+        metrics = QFontMetrics(theme.interface_font())
+        return self.width() - 112 - (metrics.horizontalAdvance(self._note) + 24 if self._note else 0)
+
+    def _shortened(self, text: str) -> str:
+        """A step that stands alone: its last component, and an ellipsis, where there is no room for more."""
+        metrics, room = QFontMetrics(theme.interface_font()), max(self._room() - 26, 32)
+        if metrics.horizontalAdvance(text) > room:
+            text = metrics.elidedText(text.rsplit("::", 1)[-1], Qt.TextElideMode.ElideRight, room)
+        return text
+
     def _fitting(self) -> int:
         """How many of the last steps fit beside "All" and "…"."""
         metrics = QFontMetrics(theme.interface_font())
-        room = self.width() - 96 - (metrics.horizontalAdvance(self._note) + 24 if self._note else 0)
+        room = self._room()
         fitting = 0
         for name in reversed(self._names):
             room -= metrics.horizontalAdvance(step_text(name)) + 26

@@ -35,6 +35,7 @@ class SearchBar(QWidget):
         self.field.setToolTip("Search the function names with a regular expression ( / or Ctrl+F in the graph )")
         self.field.setAccessibleName("Search")
         self.field.setClearButtonEnabled(True)
+        self.field.setMinimumWidth(112)
         self.field.setProperty("face", "mono")
         self.field.addAction(QAction(icons.icon("search", "faint"), "", self), QLineEdit.ActionPosition.LeadingPosition)
         self.match_case = tool_button("case-sensitive", "Match upper and lower case", self, checkable=True)

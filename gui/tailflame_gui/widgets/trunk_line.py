@@ -23,6 +23,7 @@ class TrunkLine(QAbstractButton):
         self._graph = graph
         self._icon = ""
         self._words: tuple[str, ...] = ()
+        self._back = False
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
@@ -31,6 +32,11 @@ class TrunkLine(QAbstractButton):
         graph.picture_changed.connect(self._tell)
         theme.signals.changed.connect(self.update)
         self._tell()
+
+    def stand_back(self, back: bool) -> None:
+        """Leaves its room to others, or takes it again."""
+        self._back = back
+        self.setVisible(bool(self.text()) and not back)
 
     def _tell(self) -> None:
         view, scene = self._graph.geometry_now(), self._graph.scene
@@ -47,7 +53,7 @@ class TrunkLine(QAbstractButton):
             tip = "Show the first rows (Home)"
             if of_trunk:
                 words = (f"{rows}: trunk of {short(scene.trunk_name)}", f"{rows}: trunk", rows)
-                tip = f"In these rows nothing branches yet: each only passes on what it carries. {tip}"
+                tip = f"In these rows nothing branches yet: each only passes on what it carries.\n{tip}"
         else:
             rows = f"Skip {first} rows"
             icon, words = "chevron-up" if below else "chevron-down", (f"{rows} of trunk", rows)
@@ -57,7 +63,7 @@ class TrunkLine(QAbstractButton):
             self.setText(words[0])
             self.setToolTip(tip)
             self.setAccessibleName(words[0])
-            self.setVisible(bool(words[0]))
+            self.setVisible(bool(words[0]) and not self._back)
             self.updateGeometry()
             self.update()
 
