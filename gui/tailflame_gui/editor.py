@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -78,6 +79,6 @@ def _start(argv: tuple[str, ...]) -> int:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    # It is left to itself on purpose; without this Python would warn that nobody waits for it.
-    process.returncode = 0
+    # It is left to itself, and outlives us; while we live, somebody has to take note of its end.
+    threading.Thread(target=process.wait, name=f"tailflame-worker-editor-{process.pid}", daemon=True).start()
     return process.pid

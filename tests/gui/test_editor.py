@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 from pytestqt.qtbot import QtBot
 
@@ -75,11 +76,12 @@ def test_an_editor_that_does_not_start_is_told(source: Path) -> None:
     assert journal.entries[0].problem.endswith("Permission denied.")
 
 
-def test_the_editor_outlives_us_and_needs_no_waiting(tmp_path: Path, qtbot: QtBot) -> None:
+def test_the_editor_is_left_to_itself_and_leaves_no_zombie(tmp_path: Path, qtbot: QtBot) -> None:
     mark = tmp_path / "opened"
     pid = editor._start((sys.executable, "-c", f"open({str(mark)!r}, 'w').close()"))
     assert pid > 0
     qtbot.waitUntil(mark.exists, timeout=20_000)
+    qtbot.waitUntil(lambda: not psutil.pid_exists(pid), timeout=20_000)
 
 
 def test_the_window_opens_a_line_or_says_why_not(

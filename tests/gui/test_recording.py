@@ -216,9 +216,10 @@ def test_what_cannot_be_read_stays_to_be_read_later(
 def test_closing_stops_politely_and_keeps(
     parts: Parts, heard: Heard, fake_perf: object, target: Callable[[str], Target], qtbot: QtBot
 ) -> None:
+    others = set(psutil.Process().children(recursive=True))
     parts.recorder.start_recording(target(UNTIL_STOPPED), PERF_RECORD, OPTIONS)
     qtbot.waitUntil(lambda: any("ready" in o.text for o in heard.output), timeout=20_000)
-    before = psutil.Process().children(recursive=True)
+    before = set(psutil.Process().children(recursive=True)) - others
     assert before
     closed = tasks.spawn(parts.recorder.close(), name="closing", on_error=pytest.fail)
     qtbot.waitUntil(closed.done, timeout=20_000)
