@@ -9,20 +9,16 @@ Model objects in, signals out:
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeAlias
 
 from PySide6.QtCore import QPoint, QSize, Qt, Signal
-from PySide6.QtGui import QAction, QGuiApplication, QImage, QKeySequence, QResizeEvent, QShortcut
+from PySide6.QtGui import QGuiApplication, QImage, QKeySequence, QResizeEvent, QShortcut
 from PySide6.QtWidgets import (
     QBoxLayout,
     QHBoxLayout,
-    QLabel,
     QLayout,
     QMenu,
     QProgressBar,
-    QPushButton,
     QSizePolicy,
     QSplitter,
     QStackedWidget,
@@ -32,17 +28,18 @@ from PySide6.QtWidgets import (
 )
 
 from tailflame.analyse.layout import Order
-from tailflame.analyse.names import module_label, short
+from tailflame.analyse.names import module_label
 from tailflame.analyse.tree import CallTree, TreeOptions
 from tailflame.errors import TailflameError
 from tailflame.model import StackProfile, Weight
 from tailflame.units import count, percent
-from tailflame_gui import icons, theme
+from tailflame_gui import theme
 from tailflame_gui.export_image import flame_image
 from tailflame_gui.selection import Selection
 from tailflame_gui.tasks import Latest
 from tailflame_gui.views.filter_chips import FilterChips, cleared
 from tailflame_gui.views.flame_bar import FlameBar
+from tailflame_gui.views.flame_parts import Actions, add_action, brief, empty_page
 from tailflame_gui.views.flame_picture import (
     FlamePicture,
     FlameSettings,
@@ -70,9 +67,6 @@ _PATH_NEEDS, _PATH_WANTS = 500, 720
 """What the path, the way back and the search need beside the choices in one line, and what they can use."""
 _MANY_BOXES = 50_000
 """From so many boxes on a search runs in a thread."""
-
-Actions: TypeAlias = tuple[tuple[str, Callable[[], object]], ...]
-"""Buttons of an empty page: what they say and do."""
 
 
 class FlameView(QWidget):
@@ -317,7 +311,7 @@ class FlameView(QWidget):
         if page is not None:
             self._pages.removeWidget(page)
             page.deleteLater()
-        self._pages.addWidget(_empty_page(heading, text, actions, self))
+        self._pages.addWidget(empty_page(heading, text, actions, self))
         self._pages.setCurrentIndex(1)
 
     # parts that answer each other
@@ -456,27 +450,27 @@ class FlameView(QWidget):
             node, name = scene.node(box), scene.name(box)
             file, line = tree.place(node)
             module = tree.module(node)
-            _add(menu, "copy", "Copy name", lambda: self._copy_name(box))
-            _add(menu, "layers", "Copy stack", lambda: self._copy_stack(box))
-            source = _add(menu, "file-code", "Open source", lambda: self.open_source.emit(file, line))
+            add_action(menu, "copy", "Copy name", lambda: self._copy_name(box))
+            add_action(menu, "layers", "Copy stack", lambda: self._copy_stack(box))
+            source = add_action(menu, "file-code", "Open source", lambda: self.open_source.emit(file, line))
             source.setEnabled(bool(file))
             source.setToolTip(f"{file}:{line}" if file and line > 0 else file or "The profile has no source line here.")
             menu.addSeparator()
-            _add(menu, "table-2", "Show in hotspots", lambda: self.show_hotspots.emit(name))
-            _add(menu, "sandwich", "Callers and callees", lambda: self.show_callers.emit(name))
+            add_action(menu, "table-2", "Show in hotspots", lambda: self.show_hotspots.emit(name))
+            add_action(menu, "sandwich", "Callers and callees", lambda: self.show_callers.emit(name))
             menu.addSeparator()
-            _add(menu, "zoom-in", "Zoom to this frame", lambda: self.graph.zoom_to_box(box))
-            _add(menu, "focus", f"Focus on {_brief(name)}", lambda: self.set_options(replace(options, focus=name)))
-            _add(
-                menu, "eye-off", f"Hide {_brief(name)}",
+            add_action(menu, "zoom-in", "Zoom to this frame", lambda: self.graph.zoom_to_box(box))
+            add_action(menu, "focus", f"Focus on {brief(name)}", lambda: self.set_options(replace(options, focus=name)))
+            add_action(
+                menu, "eye-off", f"Hide {brief(name)}",
                 lambda: self.set_options(replace(options, hidden=options.hidden | {name})),
             )  # fmt: skip
-            collapse = _add(
+            collapse = add_action(
                 menu, "package", f"Collapse module {module_label(module)}" if module else "Collapse module",
                 lambda: self.set_options(replace(options, collapse_modules=options.collapse_modules | {module})),
             )  # fmt: skip
             collapse.setEnabled(bool(module) and module not in options.collapse_modules)
-        recursion = _add(
+        recursion = add_action(
             menu, "merge", "Collapse recursion",
             lambda: self.set_options(
                 replace(self.options, collapse_recursion=not self.options.collapse_recursion)
@@ -485,7 +479,7 @@ class FlameView(QWidget):
         recursion.setCheckable(True)
         recursion.setChecked(self.options.collapse_recursion)
         if self.options != cleared(self.options):
-            _add(menu, "undo-2", "Show everything", lambda: self.set_options(cleared(self.options)))
+            add_action(menu, "undo-2", "Show everything", lambda: self.set_options(cleared(self.options)))
         return menu
 
     def _copy_name(self, box: int) -> None:
@@ -589,38 +583,3 @@ class FlameView(QWidget):
     def _keep_split(self) -> None:
         """The reading has the size it was dragged to."""
         self._split_by_hand = True
-
-
-def _add(menu: QMenu, icon: str, text: str, do: Callable[[], object]) -> QAction:
-    action = menu.addAction(icons.icon(icon), text.replace("&", "&&"))
-    action.triggered.connect(do)
-    return action
-
-
-def _brief(name: str) -> str:
-    text = short(name)
-    return text if len(text) <= 40 else f"{text[:39]}…"
-
-
-def _empty_page(heading: str, text: str, actions: Actions, parent: QWidget) -> QWidget:
-    page = QWidget(parent)
-    column = QVBoxLayout(page)
-    column.setSpacing(8)
-    column.addStretch(1)
-    for words, rank in ((heading, "title"), (text, "second")):
-        label = QLabel(words, page)
-        label.setProperty("rank", rank)
-        label.setAlignment(Qt.AlignmentFlag.AlignHCenter)
-        label.setWordWrap(True)
-        column.addWidget(label)
-    line = QHBoxLayout()
-    line.addStretch(1)
-    for index, (words, do) in enumerate(actions):
-        button = QPushButton(words, page)
-        button.setProperty("rank", "primary" if index == 0 else "")
-        button.clicked.connect(do)
-        line.addWidget(button)
-    line.addStretch(1)
-    column.addLayout(line)
-    column.addStretch(2)
-    return page
