@@ -26,11 +26,13 @@ from tailflame.model import (
 from tailflame.model.stacks import Int32, readonly
 from tailflame.parse.frames import Numbers, doubted_counts, frame_table
 from tailflame.parse.registry import NO
-from tailflame.parse.source import Source, decode_head
+from tailflame.parse.source import HEAD, Source, decode_head
 from tailflame.parse.trie import Trie
 
 _COUNT = re.compile(r"\d+(?:\.\d*)?", re.ASCII)
 _SUFFIXES = (".folded", ".collapsed", ".stacks", ".stackcollapse")
+_LONG_NAME = 512
+"""Characters: more than frames have on average."""
 _BATCH = 4_000_000
 """Frames held as plain numbers before they are merged into the trie."""
 _CACHE = 32 * 1024 * 1024
@@ -45,12 +47,14 @@ class Folded:
         if b"\0" in head[:512] and not head.startswith((b"\xff\xfe", b"\xfe\xff")) and head[:2].count(0) != 1:
             return NO
         text = decode_head(head)
-        lines = text.split("\n")
-        if len(lines) > 1 and len(head) >= 32 * 1024:
-            lines.pop()  # cut in the middle
-        lines = [line for line in lines if not _is_comment(line)]
-        if not lines or text.lstrip().startswith(("<", "{", "[{")):
+        if text.lstrip().startswith(("<", "{", "[{")):
             return NO
+        lines = text.split("\n")
+        cut = lines.pop() if len(head) >= HEAD else ""
+        lines = [line for line in lines if not _is_comment(line)]
+        if not lines:
+            # A recursion thousands deep fills the whole head with its first line: only reading on shows the count.
+            return 0.3 if cut.count(";") * _LONG_NAME >= max(len(cut), 1) else NO
         split = [parts for line in lines if (parts := _split(line)) is not None]
         good = len(split) / len(lines)
         if good < 0.5:

@@ -14,6 +14,7 @@ from tailflame.parse.perf_data import PERF_DATA
 from tailflame.parse.perf_script import PERF_SCRIPT
 from tailflame.parse.registry import Format
 from tailflame.parse.source import Progress, Source
+from tailflame.parse.trie import ROWS_LIMIT, TooManyStacks
 
 FORMATS: tuple[Format, ...] = (PERF_DATA, PERF_SCRIPT, FLAMEGRAPH_SVG, HLOG, FOLDED)
 
@@ -26,6 +27,17 @@ def load(path: Path, *, format: str | None = None, progress: Progress | None = N
     Raises ParseError (UnknownFormat where no format takes the file), Cancelled, and what a tool's run raises.
     """
     source = Source(Path(path), progress=progress)
+    try:
+        return _read(source, format)
+    except TooManyStacks:
+        raise ParseError(
+            f"{source.name} holds more than {ROWS_LIMIT:,} different stacks and parts of stacks, too many to show.",
+            source=source.name,
+            advice="Open a shorter part of it, or leave out the stacks that were seen once.",
+        ) from None
+
+
+def _read(source: Source, format: str | None) -> Recording:
     if format is not None:
         return named(format).load(source)
     scored = [(f.sniff(source.head, source.bare_name), f) for f in FORMATS]

@@ -14,6 +14,13 @@ import numpy.typing as npt
 from tailflame.model import NONE, StackTable
 from tailflame.model.stacks import Int32, Int64, readonly
 
+ROWS_LIMIT = 24_000_000
+"""Most rows. A row takes about 110 bytes until it is drawn; recordings of hours have a few million."""
+
+
+class TooManyStacks(Exception):
+    """There are more than ROWS_LIMIT distinct stack prefixes. `load` says so of the file."""
+
 
 @dataclass(slots=True)
 class _Level:
@@ -63,7 +70,10 @@ class Trie:
         )
 
     def grow(self, depth: int, parent: Int32, frame: Int32) -> Int32:
-        """The rows of (parent, frame) pairs at `depth`, new ones numbered onwards; parents are of `depth` - 1."""
+        """The rows of (parent, frame) pairs at `depth`, new ones numbered onwards; parents are of `depth` - 1.
+
+        Raises TooManyStacks.
+        """
         wanted: Int64 = ((parent.astype(np.int64) + 1) << 32) | frame
         keys, inverse = np.unique(wanted, return_inverse=True)
         if depth == len(self._levels):
@@ -80,6 +90,8 @@ class Trie:
             numbers = np.arange(self._size, self._size + len(fresh), dtype=np.int32)
             rows[~known] = numbers
             self._size += len(fresh)
+            if self._size > ROWS_LIMIT:
+                raise TooManyStacks
             self._frames.append((fresh & 0xFFFFFFFF).astype(np.int32))
             self._parents.append(((fresh >> 32) - 1).astype(np.int32))
             level.keys = np.insert(level.keys, at[~known], fresh)

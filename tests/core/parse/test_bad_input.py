@@ -17,7 +17,7 @@ import pytest
 
 from helpers.stack_counts import DATA
 from tailflame.errors import Cancelled, ParseError, TailflameError, UnknownFormat
-from tailflame.parse import FORMATS, Format, load
+from tailflame.parse import FORMATS, Format, formats, load, trie
 from tailflame.parse import source as source_module
 
 
@@ -182,6 +182,18 @@ def test_a_big_text_takes_the_memory_of_its_stacks_not_of_its_length(tmp_path: P
     assert len(text) > 20_000_000
     assert peaks[1] < 15_000_000
     assert peaks[1] - peaks[0] < 3_000_000, "80,000 lines more, 16 MB of text"
+
+
+def test_stacks_without_end_are_refused_before_memory_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (trie, formats):
+        monkeypatch.setattr(module, "ROWS_LIMIT", 1000)
+    path = tmp_path / "all-different.folded"
+    path.write_text("".join(f"main;a{n};b{n} 1\n" for n in range(600)))
+    error = refusal(path)
+    assert "more than 1,000 different stacks" in error.sentence
+    assert error.advice
+    path.write_text("".join(f"main;a{n};b{n} 1\n" for n in range(400)))
+    assert load(path).profile is not None
 
 
 def test_a_big_graph_takes_the_memory_of_its_frames(tmp_path: Path) -> None:

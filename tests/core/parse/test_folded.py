@@ -11,10 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from helpers.stack_counts import DATA, folded_counts, stack_counts
-from tailflame.errors import Cancelled, ParseError
+from tailflame.errors import Cancelled, ParseError, UnknownFormat
 from tailflame.model import FrameKind, Recording, StackProfile
 from tailflame.parse import folded, load
 from tailflame.parse.folded import FOLDED
+from tailflame.parse.source import HEAD
 
 
 def read(folder: Path, text: str | bytes) -> Recording:
@@ -179,6 +180,25 @@ class TestSniff:
     def test_the_name_breaks_ties_only(self) -> None:
         plain, named = (FOLDED.sniff(b"main;work 3\n", name) for name in ("x", "x.folded"))
         assert 0 < named - plain < 0.06
+
+
+@pytest.mark.parametrize("before", ["", "# recorded on Monday\n"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_first_line_longer_than_the_head_is_known_for_stacks(tmp_path: Path, before: str, encoding: str) -> None:
+    path = tmp_path / "unknown"
+    deep = ";".join(f"recursive_function_{n % 7}" for n in range(10_000))
+    path.write_text(f"{before}{deep} 42\nmain;{deep} 3\n", encoding=encoding)
+    assert path.stat().st_size > 2 * HEAD
+    recording = load(path)
+    assert (recording.format, recording.profile and recording.profile.total()) == ("folded", 45)
+
+
+@pytest.mark.parametrize("text", ["x" * 200_000, "one word after another " * 10_000, "; " + "x" * 200_000])
+def test_another_long_line_is_not(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "text"
+    path.write_text(text)
+    with pytest.raises(UnknownFormat):
+        load(path)
 
 
 def test_ten_thousand_frames_deep(tmp_path: Path) -> None:
