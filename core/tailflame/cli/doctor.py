@@ -14,7 +14,7 @@ from tailflame.cli.exit_codes import ExitCode
 from tailflame.cli.findings import findings_document, print_findings
 from tailflame.cli.terminal import add_row, plain_table
 from tailflame.host.binary import BinaryFacts, binary_facts
-from tailflame.host.system import Host, probe_host
+from tailflame.host.system import Host, existing_folder, probe_host
 from tailflame.store import config_folder
 from tailflame.tools import PERF_RECORD, TOOLS, Finding, Level, Target, doctor, preflight
 from tailflame.units import count, percent, size
@@ -108,8 +108,7 @@ def _print_program(context: Context, facts: BinaryFacts) -> None:
 
 
 def _free(root: Path) -> int:
-    folder = next(folder for folder in (root, *root.parents) if folder.is_dir())
-    return shutil.disk_usage(folder).free
+    return shutil.disk_usage(existing_folder(root)).free
 
 
 def _document(

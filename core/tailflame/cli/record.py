@@ -54,7 +54,7 @@ class RecordCommand:
         print_findings(context.terminal, found, least=Level.NOTE, on_stderr=True)
         if args.dry_run:
             plan = wish.plan(context.library.root / "SESSION")
-            context.terminal.line(plan.command_line)
+            context.terminal.line(plan.command_line, command=True)
             context.terminal.document(
                 {"argv": list(plan.argv), "command_line": plan.command_line, "findings": findings_document(found)}
             )

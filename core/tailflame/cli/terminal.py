@@ -43,10 +43,10 @@ class Terminal:
         self.out = _Console(file=sys.stdout, width=width, highlight=False, markup=False, emoji=False)
         self.err = _Console(file=sys.stderr, stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
-    def line(self, text: str | Text = "", *, style: str | None = None) -> None:
-        """A line of the result."""
+    def line(self, text: str | Text = "", *, style: str | None = None, command: bool = False) -> None:
+        """A line of the result. A `command` is to be copied: line ends within its words stay."""
         if not self.as_json:
-            self.out.print(_shown(text), style=style, soft_wrap=True)
+            self.out.print(_shown(text, line_ends=command), style=style, soft_wrap=True)
 
     def table(self, table: Table) -> None:
         """Columns in which every cell is empty are left out."""
@@ -70,7 +70,7 @@ class Terminal:
 
     def note(self, text: str, *, style: str | None = None) -> None:
         """Something that is not the result: to stderr."""
-        self.err.print(_shown(text), style=style)
+        self.err.print(_shown(text, line_ends=True), style=style)
 
     def caution(self, caution: Caution) -> None:
         """What spoils a result stands with the result."""
@@ -82,7 +82,7 @@ class Terminal:
         """One sentence, the fix, and the tool's own words where --details asks for them."""
         self.err.print(Text.assemble(("tailflame: ", "bold"), printable(error.sentence)))
         if error.advice:
-            self.err.print(Text.assemble(("  fix: ", "bold"), printable(error.advice)))
+            self.err.print(Text.assemble(("  fix: ", "bold"), printable(error.advice, line_ends=True)))
         if self.details and error.details:
             for line in error.details.splitlines():
                 self.err.print(f"  | {printable(line)}")
@@ -157,16 +157,18 @@ def add_row(table: Table, cells: Sequence[str | Text], *, style: str | None = No
     table.add_row(*(Text(printable(c)) if isinstance(c, str) else c for c in cells), style=style)
 
 
-def printable(text: str) -> str:
-    """Undecodable bytes and control characters made visible: a name must not steer the terminal."""
+def printable(text: str, *, line_ends: bool = False) -> str:
+    """Undecodable bytes and control characters made visible: a name must not steer the terminal, nor break its line
+    unless `line_ends` are wanted."""
     safe = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in safe)
+    kept = "\n\t" if line_ends else "\t"
+    return "".join(c if c.isprintable() or c in kept else repr(c)[1:-1] for c in safe)
 
 
-def _shown(text: str | Text) -> str | Text:
+def _shown(text: str | Text, *, line_ends: bool) -> str | Text:
     if isinstance(text, str):
-        return printable(text)
-    safe = printable(text.plain)
+        return printable(text, line_ends=line_ends)
+    safe = printable(text.plain, line_ends=line_ends)
     if safe != text.plain:
         text.plain = safe
     return text

@@ -105,6 +105,13 @@ class Host:
         return f"{name}:u" if self.user_only else name
 
 
+def existing_folder(path: Path) -> Path:
+    """`path`, or the nearest folder above it that is there, as far as this user can see."""
+    whole = path.absolute()
+    # os.path: pathlib raises where a folder on the way is closed.
+    return next((folder for folder in (whole, *whole.parents) if os.path.isdir(folder)), Path("/"))  # noqa: PTH112
+
+
 def find_tool(name: str) -> Path | None:
     """A program on PATH, or one that `cargo install` has put in its own folder."""
     found = shutil.which(name)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -18,7 +20,7 @@ import tailflame
 from tailflame.errors import StoreError
 from tailflame.model import Caution, Recording
 from tailflame.store.catalogue import Catalogue, Entry
-from tailflame.store.files import absolute, parse_json, reason, write_atomically, write_json
+from tailflame.store.files import absolute, parse_json, reason, sync_folder, write_atomically, write_json
 from tailflame.store.manifest import Manifest, SessionState
 from tailflame.store.owner import Owner
 from tailflame.store.provenance import Commit, binary_key, cargo_profile, commit_of
@@ -38,6 +40,10 @@ INTERRUPTED = Caution(
 )
 _NAME = re.compile(r"[^\w.+-]+")
 _TRASH = ".deleting-"
+_NEW = ".making-"
+_ADOPTING = ".adopting-"
+_HALF_MADE_S = 600.0
+"""Whoever makes a session is done with it by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +132,6 @@ class Library:
         """
         at = at or now()
         place = absolute(binary) if binary else ""
-        folder = self._new_folder(at, Path(place).name or "session", tool)
         manifest = Manifest(
             state=SessionState.RECORDING,
             tool=tool,
@@ -142,29 +147,49 @@ class Library:
             owner=Owner.of_this_process(),
             written_by=f"tailflame {tailflame.__version__}",
         )
-        write_json(folder / MANIFEST, manifest.document())
+        folder = self._new_folder(f"{at:%Y%m%d_%H%M%S}_{_label(Path(place).name or 'session', tool)}", manifest)
         session = SessionFolder(folder)
         commit = commit_of(Path(os.path.realpath(place)).parent) if place else None
         if commit is not None:
             session.update(commit=commit)
         return session
 
-    def _new_folder(self, at: datetime, name: str, tool: str) -> Path:
-        """profiles/<YYYYmmdd_HHMMSS>_<binary>_<tool>[_n]: n from 2 on where the name is taken."""
-        stem = f"{at:%Y%m%d_%H%M%S}_{_label(name, tool)}"
+    def _new_folder(self, stem: str, manifest: Manifest) -> Path:
+        """profiles/<YYYYmmdd_HHMMSS>_<binary>_<tool>[_n], n from 2 on where the name is taken, with its session.json.
+
+        It is filled under another name: a session is there whole or not at all.
+        """
+        unfinished = self.root / f"{_NEW}{secrets.token_hex(4)}"
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
+            unfinished.mkdir(parents=True)
+            write_json(unfinished / MANIFEST, manifest.document())
+            self._sweep()
             for n in range(1, 10_000):
                 folder = self.root / (stem if n == 1 else f"{stem}_{n}")
-                with contextlib.suppress(FileExistsError):
-                    folder.mkdir()
-                    return folder
+                try:
+                    unfinished.rename(folder)
+                except OSError as error:
+                    if error.errno in {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}:
+                        continue
+                    raise
+                sync_folder(self.root)
+                return folder
         except OSError as error:
             raise StoreError(
                 f"No session can be made in {self.root}: {reason(error)}.",
                 advice="Choose another profiles folder, or check its permissions and free space.",
             ) from error
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
         raise StoreError(f"{self.root} holds ten thousand sessions named {stem}.", advice="Delete some.")
+
+    def _sweep(self) -> None:
+        """Removes what a crash left half deleted or half made. What is half made and young may be someone's work."""
+        for prefix, age in ((_TRASH, 0.0), (_NEW, _HALF_MADE_S), (_ADOPTING, _HALF_MADE_S)):
+            for leftover in self.root.glob(f"{prefix}*"):
+                with contextlib.suppress(OSError):  # another Tailflame was faster
+                    if time.time() - leftover.stat().st_mtime >= age:
+                        shutil.rmtree(leftover)
 
     def sessions(self) -> tuple[SessionInfo, ...]:
         """All sessions, newest first. One that cannot be read is listed with its problem; the rest are not touched."""
@@ -183,11 +208,9 @@ class Library:
         raise StoreError(f"There is no session {session_id} in {self.root}.", advice="See `tailflame list`.")
 
     def rebuild(self) -> tuple[SessionInfo, ...]:
-        """Makes the catalogue anew from the folders, and finishes deletions that a crash left half done."""
+        """Makes the catalogue anew from the folders, and removes what a crash left half made or half deleted."""
         self._catalogue.discard()
-        if self.root.is_dir():
-            for leftover in [*self.root.glob(f"{_TRASH}*"), *self.root.glob(".adopting-*")]:
-                shutil.rmtree(leftover, ignore_errors=True)
+        self._sweep()
         return self.sessions()
 
     def delete(self, session_id: str) -> None:
@@ -260,20 +283,20 @@ class Library:
             raise StoreError(info.problem or f"{folder} holds no finished session.")
         at = info.manifest.created_at
         name = f"{at:%Y%m%d_%H%M%S}_{_label(Path(info.binary).name or 'session', info.tool)}"
-        if not (self.root / name / MANIFEST).exists():
-            unfinished = self.root / f".adopting-{secrets.token_hex(4)}"
-            try:
+        unfinished = self.root / f"{_ADOPTING}{secrets.token_hex(4)}"
+        try:
+            if not (self.root / name / MANIFEST).exists():
                 self.root.mkdir(parents=True, exist_ok=True)
                 shutil.copytree(folder, unfinished)
                 write_json(unfinished / MANIFEST, replace(info.manifest, pinned_at=None).document())
                 unfinished.rename(self.root / name)
-            except OSError as error:
-                raise StoreError(
-                    f"{folder} cannot be copied to {self.root}: {reason(error)}.",
-                    advice="Check the folder's permissions and free space.",
-                ) from error
-            finally:
-                shutil.rmtree(unfinished, ignore_errors=True)
+        except OSError as error:
+            raise StoreError(
+                f"{folder} cannot be copied to {self.root}: {reason(error)}.",
+                advice="Check the folder's permissions and free space.",
+            ) from error
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
         return self.session(name)
 
     def set_baseline(self, session_id: str, *, binary: str | Path = "") -> SessionInfo:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Callable
@@ -57,15 +58,15 @@ def find_session(name: str, library: Library, *, binary: str | Path = "") -> Ses
     if name == "baseline":
         return _baseline(library, binary)
     path = Path(name)
-    if path.name in {MANIFEST, RECORDING} and (path.parent / MANIFEST).is_file():
+    if path.name in {MANIFEST, RECORDING} and _is_file(path.parent / MANIFEST):
         path = path.parent
-    if (path / MANIFEST).is_file():
+    if name and _is_file(path / MANIFEST):
         path = Path(absolute(path))
         # Elsewhere it is looked at alone: a folder that is not ours gets no catalogue.
         return library.session(path.name) if path.parent == library.root else session_at(path)
-    if path.exists() or os.sep in name:
+    if not name or os.sep in name or _is_there(path):
         return None
-    matches = [info for info in library.sessions() if info.id.startswith(name)] if name else []
+    matches = [info for info in library.sessions() if info.id.startswith(name)]
     exact = [info for info in matches if info.id == name]
     if len(exact or matches) > 1:
         raise StoreError(
@@ -93,7 +94,7 @@ def open_result(
     info = find_session(text, library, binary=binary)
     if info is None:
         path = Path(text)
-        if not path.exists():
+        if not text or not _is_there(path):
             raise StoreError(
                 f"“{text}” is neither a file nor a session.", advice="See `tailflame list` for the sessions."
             )
@@ -114,6 +115,22 @@ def open_session(info: SessionInfo, *, load: Load, draw: Draw | None = None, men
         return Opened(load_recording(info.path), label=info.title, session=info)
     recording = recover(info, load, draw=draw, mend=mend)
     return Opened(recording, label=info.title, session=session_at(info.path), recovered=True)
+
+
+def _is_file(path: Path) -> bool:
+    """False as well where it cannot be told: whoever reads the path says why."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def _is_there(path: Path) -> bool:
+    """True as well where a folder above it is closed: whoever reads the path says so."""
+    try:
+        return path.exists()
+    except OSError as error:
+        return error.errno != errno.ENAMETOOLONG
 
 
 def _readable(info: SessionInfo) -> bool:

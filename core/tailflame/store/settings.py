@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 import platformdirs
 
 from tailflame.errors import StoreError, StoreVersionError
-from tailflame.store.files import absolute, locked, read_json, write_json
+from tailflame.store.files import absolute, locked, read_json, reason, write_json
 from tailflame.store.upgrade import SETTINGS
 
 RECENT = 20
@@ -102,8 +102,12 @@ def _of_user(folder: Callable[..., str]) -> Path:
 def load_settings() -> Loaded:
     """The settings, or the defaults with a notice. StoreError only where there is no place for settings at all."""
     path = config_folder() / "settings.json"
-    if not path.exists():
+    try:
+        path.open("rb").close()
+    except (FileNotFoundError, NotADirectoryError):
         return Loaded(Settings())
+    except OSError as error:  # another user's, as HOME may be after su: nothing is wrong with the file
+        return Loaded(Settings(), f"{path} cannot be read: {reason(error)}. The defaults are used.", writable=False)
     try:
         return Loaded(_decode(path))
     except StoreVersionError as error:

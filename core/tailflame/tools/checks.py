@@ -19,7 +19,7 @@ from tailflame.errors import TargetError
 from tailflame.host.binary import BinaryFacts, Kind, binary_facts, check_runnable
 from tailflame.host.cargo import project_root
 from tailflame.host.install import install_command
-from tailflame.host.system import Host
+from tailflame.host.system import Host, existing_folder
 from tailflame.tools.base import Target
 from tailflame.tools.cargo_flamegraph import CargoOptions
 from tailflame.tools.perf_record import CallGraph, PerfOptions
@@ -373,7 +373,7 @@ def _project(target: Target, options: CargoOptions, host: Host) -> Iterator[Find
 
 
 def _disk(out: Path, options: PerfOptions | CargoOptions) -> Iterator[Finding]:
-    folder = next((f for f in (out, *out.absolute().parents) if f.is_dir()), Path("/"))
+    folder = existing_folder(out)
     if not os.access(folder, os.W_OK):
         yield Finding(
             Level.BLOCKER,

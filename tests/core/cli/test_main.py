@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import signal
@@ -231,6 +232,47 @@ def test_a_reader_that_goes_away_is_quiet(before: Path) -> None:
 def test_names_cannot_steer_the_terminal() -> None:
     assert printable("a\x1b[31mb\udcff") == "a\\x1b[31mb\\udcff"
     assert printable("größe\tx") == "größe\tx"
+    assert printable("two\nlines") == "two\\nlines"
+
+
+def test_a_name_of_two_lines_stays_on_one(tailflame: Run, tmp_path: Path) -> None:
+    path = tmp_path / "new\nline.folded"
+    path.write_text("main;work 5\n")
+    run = tailflame("show", path)
+    assert run.out.splitlines()[0].endswith("new\\nline.folded")
+    assert run.out.count("new\\nline.folded") == 2, "title and source"
+    path.write_text("")
+    assert len(tailflame("show", path).err.splitlines()) == 2, "a sentence and a fix"
+
+
+def test_an_empty_name_is_no_folder(tailflame: Run) -> None:
+    run = tailflame("show", "")
+    assert (run.code, "“” is neither a file nor a session." in run.err) == (3, True)
+
+
+def test_a_name_that_is_too_long_is_none(tailflame: Run) -> None:
+    run = tailflame("show", "x" * 5000)
+    assert (run.code, "is neither a file nor a session." in run.err) == (3, True)
+
+
+def test_a_closed_folder_is_named(tailflame: Run, before: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As it is for whoever is not root.
+    folder = str(before.parent)
+
+    def closed(true: Callable[..., Any]) -> Callable[..., Any]:
+        def ask(path: Any, *rest: Any, **options: Any) -> Any:
+            if str(path).startswith(folder):
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return true(path, *rest, **options)
+
+        return ask
+
+    for owner, name in ((Path, "is_file"), (Path, "exists"), (Path, "stat"), (os, "open")):
+        monkeypatch.setattr(owner, name, closed(getattr(owner, name)))
+    run = tailflame("show", before)
+    assert run.code == 3
+    assert f"You may not read {before}." in run.err
+    assert "namei -l" in run.err
 
 
 def test_awkward_names_of_files_and_functions_are_printed(tailflame: Run, tmp_path: Path) -> None:

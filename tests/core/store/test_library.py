@@ -6,8 +6,10 @@ import json
 import os
 import shutil
 import sqlite3
+import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -299,6 +301,38 @@ def test_deleting_takes_the_folder_and_nothing_else(library: Library, book: Path
         with pytest.raises(StoreError, match="There is no session"):
             library.delete(name)
     assert outside.exists()
+
+
+def test_a_session_that_cannot_be_written_leaves_nothing(
+    library: Library, book: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise StoreError("No space left on device.")
+
+    monkeypatch.setattr("tailflame.store.library.write_json", full)
+    with pytest.raises(StoreError, match="No space left"):
+        library.new_session(tool="perf record", binary=book)
+    assert os.listdir(library.root) == []
+
+
+def test_what_a_crash_left_of_a_new_session_goes_with_the_next_one(library: Library, book: Path) -> None:
+    library.root.mkdir(parents=True)
+    old, young = library.root / ".making-old", library.root / ".making-young"
+    for folder in (old, young):
+        folder.mkdir()
+        (folder / ".session.json.tmp").write_text("{")
+    an_hour_ago = time.time() - 3600
+    os.utime(old, (an_hour_ago, an_hour_ago))
+    session = library.new_session(tool="perf record", binary=book)
+    assert sorted(os.listdir(library.root)) == sorted([".making-young", session.id])
+    assert [info.id for info in library.sessions()] == [session.id]
+
+
+def test_sessions_of_one_second_do_not_meet(library: Library, book: Path) -> None:
+    at = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    made = [library.new_session(tool="perf record", binary=book, at=at).id for _ in range(3)]
+    assert made[1:] == [f"{made[0]}_2", f"{made[0]}_3"]
+    assert {info.id for info in library.sessions()} == set(made)
 
 
 def test_rebuild_finishes_a_deletion_that_was_cut_short(library: Library, book: Path) -> None:

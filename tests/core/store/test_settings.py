@@ -76,6 +76,20 @@ def test_a_newer_file_is_neither_read_nor_written_over(config: Path) -> None:
     assert (config / "settings.json").read_text() == '{"version": 9, "theme": "neon"}'
 
 
+def test_a_file_of_another_user_is_left_alone_with_a_notice(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    update_settings(lambda settings: replace(settings, theme="dark"))
+
+    def closed(self: Path, *_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as root_may_read_all:
+        root_may_read_all.setattr(Path, "open", closed)
+        loaded = load_settings()
+    assert (loaded.settings, loaded.writable) == (Settings(), False)
+    assert "settings.json cannot be read: Permission denied." in loaded.notice
+    assert load_settings().settings.theme == "dark", "it was not taken for a damaged one"
+
+
 def test_an_unknown_theme_is_the_systems(config: Path) -> None:
     config.mkdir()
     (config / "settings.json").write_text('{"version": 1, "theme": "neon"}')
