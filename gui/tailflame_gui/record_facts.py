@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -198,10 +199,10 @@ def _profiles(*folders: Path) -> tuple[str, ...]:
 
 def paths_like(text: str) -> tuple[str, ...]:
     """Programs and folders whose path begins with `text`; reads one folder, in a thread."""
+    if not text:
+        return ()
     typed = Path(text).expanduser()
     folder, beginning = (typed, "") if text.endswith("/") else (typed.parent, typed.name)
-    if not text or not typed.is_absolute():
-        return ()
     shown = text[: len(text) - len(beginning)]
     found = []
     try:
@@ -261,7 +262,7 @@ def wish_of(draft: Draft, host: Host, *, target_folder: Path | None = None) -> W
         raise Undecided("Choose an event.")
     directory = draft.target.directory
     target = Target(
-        binary=_cargo_binary(draft, target_folder) if draft.in_project else absolute(draft.target.binary),
+        binary=cargo_binary(draft, target_folder) if draft.in_project else program(draft.target.binary),
         args=words.words,
         cwd=absolute(directory) if directory else None,
         env=dict(draft.target.environment),
@@ -307,7 +308,7 @@ def _suffixed(name: str, host: Host) -> str:
     return f"{name}:u" if host.user_only and ":" not in name and "/" not in name else name
 
 
-def _cargo_binary(draft: Draft, target_folder: Path | None) -> Path:
+def cargo_binary(draft: Draft, target_folder: Path | None) -> Path:
     """Where cargo will put it, without the hash that it gives to tests and benches."""
     profile = {"": "release", "bench": "release", "dev": "debug", "test": "debug"}.get(
         draft.options.profile, draft.options.profile
@@ -316,6 +317,12 @@ def _cargo_binary(draft: Draft, target_folder: Path | None) -> Path:
     inside = {"example": "examples", "test": "deps", "bench": "deps", "unit-test": "deps"}.get(draft.target.cargo_kind)
     name = draft.target.cargo_name or absolute(draft.target.project).name
     return folder / inside / name if inside else folder / name
+
+
+def program(text: str) -> Path:
+    """As a shell finds it: a name without a slash on PATH, where it is not a file of this folder."""
+    found = shutil.which(text) if text and "/" not in text and not Path(text).exists() else None
+    return absolute(found or text)
 
 
 def absolute(text: str) -> Path:
@@ -330,7 +337,7 @@ def assess(draft: Draft, host: Host, root: Path, *, target_folder: Path | None =
     facts, known = "", None
     if draft.target.binary and not draft.in_project:
         try:
-            known = binary_facts(absolute(draft.target.binary))
+            known = binary_facts(program(draft.target.binary))
             facts = facts_line(known)
         except TargetError:
             pass  # the preflight says it, with its fix

@@ -118,6 +118,12 @@ class RecordingController(QObject):
     # What is known of the machine and the form
 
     def _shown(self) -> None:
+        """Header and form speak of one program: the form's, or the header's where the form has none yet."""
+        binary = self._page.draft.target.binary
+        if not self._page.draft.key:
+            self._show_current()
+        elif binary:
+            self._name_target(Path(binary))
         if self._host is None and not self._assessing.busy:
             self.assess()
 
@@ -172,12 +178,11 @@ class RecordingController(QObject):
 
     def choose_binary(self, text: str) -> None:
         """Shows a program with the settings it was recorded with last, else with those that fit it best."""
-        path = record_facts.absolute(text)
+        path = record_facts.program(text)
         if dropping.look_at(path).kind is dropping.Kind.PROJECT:
             self.choose_project(path)
             return
-        state = self._controller.state
-        state.set_target(adapt.target_row(str(path), binary_key(path), state.sessions))
+        self._name_target(path)
         before = self._page.draft
         # What was typed before there was a program is meant for it.
         kept = before.target if not before.target.binary or before.target.binary == text else TargetDraft()
@@ -199,6 +204,10 @@ class RecordingController(QObject):
 
         self._choosing.ask(work, self._binary_known, name=f"looking at {path.name}", on_error=self._controller.fail)
         self._offer_presets(str(path))
+
+    def _name_target(self, path: Path) -> None:
+        state = self._controller.state
+        state.set_target(adapt.target_row(str(path), binary_key(path), state.sessions))
 
     def _binary_known(self, answer: tuple[Draft, Path | None]) -> None:
         draft, folder = answer
@@ -304,16 +313,33 @@ class RecordingController(QObject):
         self._start(self._page.draft)
 
     def record_again(self) -> None:
-        """Once more what this window recorded last; before that, what stands in the form."""
+        """Once more what this window recorded last; before that, what stands in the form; before that, the program
+        whose result is looked at, as it was recorded last.
+        """
         if self._recorder.running:
             return
-        if self._last is None and not self._page.draft.key:
-            self._controller.state.set_page(Page.RECORD)
-            self._controller.state.notify(
-                Notice(Level.NOTE, "Nothing was recorded here yet.", "Choose a program first.", key="again", seconds=8)
-            )
+        draft = self._last or (self._page.draft if self._page.draft.key else self._of_current())
+        if draft is not None:
+            self._start(draft)
             return
-        self._start(self._last or self._page.draft)
+        self._controller.state.set_page(Page.RECORD)
+        self._controller.state.notify(
+            Notice(Level.NOTE, "Nothing was recorded here yet.", "Choose a program first.", key="again", seconds=8)
+        )
+
+    def _of_current(self) -> Draft | None:
+        """The settings that the program in the window's header was recorded with last."""
+        current = self._controller.state.target
+        saved = self._presets(current.binary).get(_LAST) if current is not None else None
+        if current is None or not isinstance(saved, dict):
+            return None
+        return Draft.from_document(saved, target=TargetDraft(binary=current.binary))
+
+    def _show_current(self) -> None:
+        """The form shows the program in the window's header."""
+        current = self._controller.state.target
+        if current is not None and current.binary:
+            self.choose_binary(current.binary)
 
     def _start(self, draft: Draft) -> None:
         if self._recorder.running:

@@ -18,7 +18,7 @@ from tailflame.store import load_settings
 from tailflame_gui import recording as recording_module
 from tailflame_gui import recording_controller, tasks
 from tailflame_gui.record_model import CARGO_FLAMEGRAPH, Draft, OptionsDraft, TargetDraft
-from tailflame_gui.rows import Level
+from tailflame_gui.rows import Level, TargetRow
 from tailflame_gui.state import Page
 from tailflame_gui.views.record_page import RecordPage, Side
 from tailflame_gui.wiring import Parts
@@ -262,6 +262,36 @@ def test_record_again_takes_the_form_where_nothing_was_recorded(
     choose(parts, page, qtbot, engine())
     parts.actions["record_again"].trigger()
     qtbot.waitUntil(lambda: len(parts.state.open_results) == 1 and tasks.at_rest(), timeout=20_000)
+
+
+def test_record_again_takes_the_program_that_is_looked_at_as_it_was_recorded_last(
+    parts: Parts, page: RecordPage, qtbot: QtBot, engine: Callable[..., Path]
+) -> None:
+    binary = engine()
+    saved = Draft(TargetDraft(arguments="--saved")).document()
+    parts.controller.remember(lambda settings: settings.remembering(binary, {"last": saved}))
+    rest(qtbot)
+    parts.state.set_target(TargetRow(str(binary)))
+    parts.actions["record_again"].trigger()
+    qtbot.waitUntil(lambda: len(parts.state.open_results) == 1 and tasks.at_rest(), timeout=20_000)
+    assert parts.state.runs[-1].command_line.endswith(f"{binary} --saved")
+
+
+def test_header_and_form_speak_of_one_program(
+    parts: Parts, page: RecordPage, qtbot: QtBot, engine: Callable[..., Path]
+) -> None:
+    one, other = engine(name="one"), engine(name="other")
+    parts.state.set_page(Page.START)
+    parts.state.set_target(TargetRow(str(one)))
+    parts.actions["record_page"].trigger()
+    qtbot.waitUntil(lambda: page.draft.target.binary == str(one) and tasks.at_rest())
+    edited(page, qtbot, "--mine")
+    parts.state.set_page(Page.START)
+    parts.state.set_target(TargetRow(str(other)))  # a result of another program was looked at
+    parts.actions["record_page"].trigger()
+    rest(qtbot)
+    assert (page.draft.target.binary, page.draft.target.arguments) == (str(one), "--mine")
+    assert parts.state.target is not None and parts.state.target.binary == str(one)
 
 
 def test_record_again_without_a_program_says_what_to_do(parts: Parts, page: RecordPage, qtbot: QtBot) -> None:

@@ -271,7 +271,26 @@ def test_paths_that_begin_so(tmp_path: Path) -> None:
     assert record_facts.paths_like(f"{tmp_path}/") == (f"{tmp_path}/bench/", f"{tmp_path}/book")
     assert record_facts.paths_like(f"{tmp_path}/.h") == (f"{tmp_path}/.hidden",)
     assert record_facts.paths_like(f"{tmp_path}/none/x") == ()
-    assert record_facts.paths_like("relative") == record_facts.paths_like("") == ()
+    assert record_facts.paths_like("") == ()
+
+
+def test_relative_paths_complete_from_where_tailflame_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "engine").touch(0o755)
+    monkeypatch.chdir(tmp_path)
+    assert record_facts.paths_like("./en") == ("./engine",)
+    assert record_facts.paths_like("en") == ("engine",)
+
+
+def test_a_name_without_a_slash_is_looked_up_as_a_shell_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    assert record_facts.program("sh").name == "sh" and record_facts.program("sh").is_absolute()
+    (tmp_path / "sh").touch(0o755)
+    assert record_facts.program("sh") == tmp_path / "sh"
+    assert record_facts.program("./x") == tmp_path / "x"
+    assert record_facts.program("nowhere") == tmp_path / "nowhere"
 
 
 def test_the_home_folder_completes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

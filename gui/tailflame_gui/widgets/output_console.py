@@ -56,6 +56,7 @@ class OutputText(QPlainTextEdit):
     def __init__(self) -> None:
         super().__init__()
         self.setReadOnly(True)
+        self.setAcceptDrops(False)  # a file dropped here is meant for the window
         self.setUndoRedoEnabled(False)
         self.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
         self.setMaximumBlockCount(CAPACITY)
@@ -155,6 +156,7 @@ class OutputConsole(QWidget):
         self.field = QLineEdit()
         self.field.setPlaceholderText("Search the output")
         self.field.setClearButtonEnabled(True)
+        self.field.setAcceptDrops(False)
         self.field.setAccessibleName("Search the output")
         self.field.setToolTip("Plain text, or a regular expression. Enter: next, Shift+Enter: previous. Ctrl+F")
         self.field.addAction(icons.icon("search", "faint"), QLineEdit.ActionPosition.LeadingPosition)
