@@ -10,7 +10,7 @@ import numpy as np
 from tailflame.analyse.hotspots import HotspotTable, hotspots
 from tailflame.analyse.layout import FlameLayout, lay_out_ranked
 from tailflame.analyse.names import match_key, short
-from tailflame.analyse.noise import LEVEL, MISPLACED, RUN_TO_RUN, Counts, judge, scale_of
+from tailflame.analyse.noise import LEVEL, MISPLACED, RUN_TO_RUN, Counts, Yardstick, judge, yardstick
 from tailflame.analyse.tree import CallTree, FunctionTable, TreeOptions, add_up, build_tree, merge_rows
 from tailflame.model.stacks import (
     NONE,
@@ -126,7 +126,7 @@ class DeltaTable:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparison:
-    """scale: the ratio after/before at which the typical function stands still. test: what was tested, and how."""
+    """scale: the ratio after/before of the functions that stand still. test: what was tested, and how."""
 
     tree: DiffTree
     table: DeltaTable
@@ -159,22 +159,22 @@ def compare(
         for p, e in ((before, event_before), (after, event_after))
     )
     counts = tuple(Counts.of(p, e, inlines=inlines) for p, e in ((before, event_before), (after, event_after)))
-    scale = scale_of(counts[0], counts[1])
+    stick = yardstick(counts[0], counts[1])
     table = _delta_table(
         hotspots(before, event=event_before, weight=weight, inlines=inlines),
         hotspots(after, event=event_after, weight=weight, inlines=inlines),
         counts[0],
         counts[1],
-        scale,
+        stick,
     )  # fmt: skip
-    tree = _union(trees[0], trees[1], counts[0], counts[1], scale)
+    tree = _union(trees[0], trees[1], counts[0], counts[1], stick)
     return Comparison(
         tree=tree,
         table=table,
         before=trees[0],
         after=trees[1],
-        scale=scale,
-        test=_test_text(table, scale, before, after),
+        scale=stick.scale,
+        test=_test_text(table, stick.scale, before, after),
         verdict=_verdict(table, tree),
         inlines=inlines,
     )
@@ -185,7 +185,7 @@ def _knows_kinds(profile: StackProfile) -> bool:
 
 
 def _delta_table(
-    hot_before: HotspotTable, hot_after: HotspotTable, before: Counts, after: Counts, scale: float
+    hot_before: HotspotTable, hot_after: HotspotTable, before: Counts, after: Counts, stick: Yardstick
 ) -> DeltaTable:
     sides = (hot_before, hot_after)
     rows: dict[str, int] = {}
@@ -213,9 +213,10 @@ def _delta_table(
     }
     keys = list(rows)
     (b, dispersion_b, kernel_b), (a, dispersion_a, kernel_a) = before.columns(keys), after.columns(keys)
+    scale, scale_variance = stick.without(keys, b, a)
     verdicts = judge(
         b, a, dispersion=(dispersion_b, dispersion_a), kernel=kernel_b | kernel_a, totals=(before.total, after.total),
-        scale=scale,
+        scale=scale, scale_variance=scale_variance,
     )  # fmt: skip
     share = columns["self_after"] / (hot_after.total or 1) - columns["self_before"] / (hot_before.total or 1)
     order = np.lexsort((-np.abs(share), ~verdicts.significant))
@@ -235,7 +236,7 @@ def _delta_table(
     )
 
 
-def _union(left: CallTree, right: CallTree, before: Counts, after: Counts, scale: float) -> DiffTree:
+def _union(left: CallTree, right: CallTree, before: Counts, after: Counts, stick: Yardstick) -> DiffTree:
     keys: dict[str, int] = {}
     shown: list[tuple[CallTree, int]] = []
     mapped = []
@@ -285,7 +286,8 @@ def _union(left: CallTree, right: CallTree, before: Counts, after: Counts, scale
             dispersion=(np.full(size, before.mean_dispersion), np.full(size, after.mean_dispersion)),
             kernel=kinds[trie.row] == FrameKind.KERNEL,
             totals=(before.total, after.total),
-            scale=scale,
+            scale=np.full(size, stick.scale),
+            scale_variance=np.zeros(size),
         ).significant,
         kinds=kinds[trie.row] if size else np.zeros(0, dtype=np.uint8),
         whole_before=left.total,
@@ -310,8 +312,8 @@ def lay_out_diff(tree: DiffTree, *, scale: Scale = Scale.NORMALISED) -> FlameLay
 def _test_text(table: DeltaTable, scale: float, before: StackProfile, after: StackProfile) -> str:
     approximate = before.approximate or after.approximate
     return (
-        f"Log ratio of self samples against the scale {scale:.3f} (weighted median of after/before), errors from "
-        f"counts, unevenness in time and run to run ({percent(RUN_TO_RUN, digits=0)} of the function, "
+        f"Log ratio of self samples against the scale {scale:.3f} (after/before of the functions that stand still), "
+        f"errors from counts, unevenness in time and run to run ({percent(RUN_TO_RUN, digits=0)} of the function, "
         f"{percent(MISPLACED)} of all samples); "
         f"{int(table.tested.sum())} functions tested, family-wise level {percent(LEVEL, digits=0)} (Holm)."
         + (" One side holds approximate counts." if approximate else "")

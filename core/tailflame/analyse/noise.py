@@ -1,11 +1,11 @@
 """Is a change more than noise? Counts of two recordings, the scale between them, and the test.
 
 Two recordings differ in length, in load and in speed, so "the same share" is a poor yardstick: when
-one function grows, every other share shrinks. The functions' ratios after/before are taken instead, their weighted
-median is the scale at which the typical function stands still, and each function's own change is measured against
-it. The change's error has three parts: counting noise of both sides, how unevenly the function's samples arrive
-within each recording (blocks of time, where the file has times), and a floor for what differs from run to run of the
-same binary (addresses, cache and page placement). A function is marked when the change leaves that noise at a
+one function grows, every other share shrinks. The functions' ratios after/before are taken instead: those that agree
+on a common ratio are added up as the yardstick, and each function's change is measured against the others of it. The
+change's error has four parts: counting noise of both sides and of the yardstick, how unevenly the function's samples
+arrive within each recording (blocks of time, where the file has times), and a floor for what differs from run to run
+of the same binary (addresses, cache and page placement). A function is marked when the change leaves that noise at a
 family-wise level of 5 % (Holm) over the functions that are large enough to be tested.
 """
 
@@ -30,9 +30,12 @@ skid, cache and page placement. It matters for small functions."""
 MISPLACED_KERNEL = 0.015
 """The same for kernel functions: interrupts, softirqs and wake-ups of other programs land on whoever runs.
 All three figures were measured on A/A pairs of the demo target, on a busy machine too (benchmarks/noise.py)."""
-_TESTED_SHARE = 0.005  # a smaller function is not tested: its change could not matter, and every test costs power
+_TESTED_SHARE = 0.01  # a smaller function is not tested: its change could not matter, and every test costs power
 _TESTED_SAMPLES = 10
 _BLOCKS = 20
+_FITS = 2.5  # standard errors within which a function is taken as unchanged when the scale is sought
+_ROUNDS = 20
+_ENOUGH = 0.2  # of the yardstick must remain without a function, else the function stays part of it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,37 +133,79 @@ class Verdicts:
     significant: Bool
 
 
-def scale_of(before: Counts, after: Counts) -> float:
-    """Weighted median of the functions' ratios after/before; the ratio of totals where too few are shared."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Yardstick:
+    """What changes are measured against: the functions that stand still, added up on both sides.
+
+    scale: their ratio after/before. fits: their match keys.
+    """
+
+    scale: float
+    before: float
+    after: float
+    fits: frozenset[str]
+
+    def without(self, keys: list[str], b: Float64, a: Float64) -> tuple[Float64, Float64]:
+        """(scale, variance of its logarithm) for each function: no function is part of its own yardstick."""
+        own = np.array([k in self.fits for k in keys], dtype=bool)
+        rest_before, rest_after = self.before - np.where(own, b, 0.0), self.after - np.where(own, a, 0.0)
+        enough = (rest_before >= _ENOUGH * self.before) & (rest_after >= _ENOUGH * self.after) & (rest_before > 0)
+        rest_before, rest_after = np.where(enough, rest_before, self.before), np.where(enough, rest_after, self.after)
+        if not self.before or not self.after:
+            return np.full(len(keys), self.scale), np.zeros(len(keys))
+        return rest_after / rest_before, 1 / rest_after + 1 / rest_before
+
+
+def yardstick(before: Counts, after: Counts) -> Yardstick:
+    """The functions that did not change, and their common ratio.
+
+    A weighted median of the functions' ratios finds it roughly, whatever single functions did; the functions that fit
+    it are then added up, which is several times as exact. The ratio of totals where too few functions are shared.
+    """
     shared = sorted(before.index.keys() & after.index.keys())
-    b = before.counts[[before.index[k] for k in shared]] if shared else np.zeros(0)
-    a = after.counts[[after.index[k] for k in shared]] if shared else np.zeros(0)
-    kernel = np.array([before.kernel[before.index[k]] for k in shared], dtype=bool)
+    (b, dispersion_b, kernel), (a, dispersion_a, _) = before.columns(shared), after.columns(shared)
     usable = _large(b, a, before.total, after.total) & (a > 0) & (b > 0) & ~kernel
     if usable.sum() < 3:
-        return after.total / before.total if before.total and after.total else 1.0
-    ratio = a[usable] / b[usable]
+        scale = after.total / before.total if before.total and after.total else 1.0
+        return Yardstick(scale, 0.0, 0.0, frozenset())
+    error = np.sqrt(_variance(b, dispersion_b, kernel, before.total) + _variance(a, dispersion_a, kernel, after.total))
+    ratio = np.log(np.where(usable, a, 1.0) / np.where(usable, b, 1.0))
     # The square root keeps one giant function from being its own yardstick.
-    weight = np.sqrt(np.minimum(a[usable], b[usable]))
+    weight = np.where(usable, np.sqrt(np.minimum(a, b)), 0.0)
     order = np.argsort(ratio)
     running = np.cumsum(weight[order])
-    return float(ratio[order][np.searchsorted(running, running[-1] / 2)])
+    scale = float(ratio[order][np.searchsorted(running, running[-1] / 2)])
+    fits = usable
+    for _ in range(_ROUNDS):
+        fits = usable & (np.abs(ratio - scale) < _FITS * error)
+        if fits.sum() < 2:
+            return Yardstick(float(np.exp(scale)), 0.0, 0.0, frozenset())
+        refined = float(np.log(a[fits].sum() / b[fits].sum()))
+        if refined == scale:
+            break
+        scale = refined
+    names = frozenset(key for key, fit in zip(shared, fits, strict=True) if fit)
+    return Yardstick(float(np.exp(scale)), float(b[fits].sum()), float(a[fits].sum()), names)
 
 
 def judge(
     b: Float64, a: Float64, *, dispersion: tuple[Float64, Float64], kernel: Bool, totals: tuple[float, float],
-    scale: float,
+    scale: Float64, scale_variance: Float64,
 ) -> Verdicts:  # fmt: skip
-    """Tests the counts `b` and `a` (before, after) of many rows against the scale.
+    """Tests the counts `b` and `a` (before, after) of many rows, each against its scale.
 
     The interval takes each count's own error; the test takes the error of two equal functions, so that a count of 0
     is no less certain than it is.
     """
     estimate = np.log((a + 0.5) / (b + 0.5) / scale)
-    error = np.sqrt(_variance(b, dispersion[0], kernel, totals[0]) + _variance(a, dispersion[1], kernel, totals[1]))
+    error = np.sqrt(
+        _variance(b, dispersion[0], kernel, totals[0]) + _variance(a, dispersion[1], kernel, totals[1]) + scale_variance
+    )
     equal = (a + b) / (1 + scale)
     null = np.sqrt(
-        _variance(equal, dispersion[0], kernel, totals[0]) + _variance(equal * scale, dispersion[1], kernel, totals[1])
+        _variance(equal, dispersion[0], kernel, totals[0])
+        + _variance(equal * scale, dispersion[1], kernel, totals[1])
+        + scale_variance
     )
     tested = _large(b, a, *totals)
     p = np.full(len(b), np.nan)

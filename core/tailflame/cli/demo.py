@@ -46,7 +46,7 @@ class DemoCommand:
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--sample", action="store_true", help="open the sample session, whatever can be recorded")
-        parser.add_argument("--seconds", type=int, default=8, metavar="N", help="length of the recording (8)")
+        parser.add_argument("--seconds", type=int, default=10, metavar="N", help="length of the recording (10)")
         parser.add_argument(
             "--slow-path", type=int, default=2000, metavar="N", help="make one risk check in N slow (2000)"
         )

@@ -148,3 +148,11 @@ def test_tiny_functions_have_wide_intervals_and_no_overflow() -> None:
     row = table.row("tiny")
     assert not table.tested[row] and not table.significant[row]
     assert np.isfinite(table.high[row])
+
+
+def test_no_function_is_its_own_yardstick() -> None:
+    """Half of the program grew: measured against the other half it did, not against a mixture of both."""
+    before = profile("\n".join(f"main;{n} {c}" for n, c in (("big", 5000), ("a", 2500), ("b", 1500), ("c", 1000))))
+    after = profile("\n".join(f"main;{n} {c}" for n, c in (("big", 5600), ("a", 2500), ("b", 1500), ("c", 1000))))
+    table = compare(before, after).table
+    assert table.change[table.row("big")] == pytest.approx(0.12, abs=0.001)
