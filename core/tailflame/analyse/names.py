@@ -13,6 +13,11 @@ _DISAMBIGUATOR = re.compile(r"(?<=\w)\[[0-9a-f]{12,16}\](?=::|$|>)")
 _LLVM = re.compile(r"\.llvm\.\d+")
 # GCC's clones: `foo.isra.0`, `foo.constprop.1`, `foo.part.3`. `.cold` stays: it is another place.
 _CLONE = re.compile(r"\.(?:isra|constprop|part|lto_priv)\.\d+")
+# One place of libc under several names, of which perf and its readers pick different ones: the versioned name, glibc's
+# internal one, and memcpy where it is memmove ("__memcpy_avx512_unaligned_erms" is an alias of "__memmove_…").
+_VERSION = re.compile(r"@@?[A-Z][A-Z0-9_]*(?:_[0-9.]+)?$")
+_INTERNAL = re.compile(r"^__GI_(?:__(?=[a-z]))?")
+_COPY = re.compile(r"^__memcpy_(?=avx|sse|evex|erms|ssse)")
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]+\b")
 _BARE_ADDRESS = re.compile(r"^\[?(?:0x)?[0-9a-f]{8,16}\]?$")
 
@@ -29,8 +34,12 @@ def plain(name: str) -> str:
 
 @lru_cache(maxsize=200_000)
 def match_key(name: str) -> str:
-    """What two recordings match functions by: `plain`, and no address or compiler clone number either."""
+    """What two recordings match functions by: `plain`, no address or compiler clone number, and one name of libc's."""
     name = plain(name)
+    if "@" in name:
+        name = _VERSION.sub("", name)
+    if name.startswith("__"):
+        name = _COPY.sub("__memmove_", _INTERNAL.sub("", name))
     if "0x" in name:
         name = _ADDRESS.sub("0x", name)
     if _BARE_ADDRESS.match(name):

@@ -165,17 +165,17 @@ def _tall_stacks(tree: CallTree, physical: _Physical) -> list[Sentence]:
         sentences.append(
             Sentence(
                 "Tall stacks",
-                f"{best_length} calls in a row, from {short(tree.name(best))} to {short(tree.name(best_end))}, pass "
-                f"on nearly all of their {share}: candidates for inlining.",
+                f"{count(best_length)} calls in a row, from {short(tree.name(best))} to {short(tree.name(best_end))}, "
+                f"pass on nearly all of their {share}: candidates for inlining.",
                 tree.name(best_end),
                 best_end,
             )
         )
-    deepest = tree.depths
+    deepest = "1 frame" if tree.depths == 1 else f"{count(tree.depths)} frames"
     node = int(tree.level_start[-2])
     node += int(np.argmax(tree.total_weight[node:]))
     sentences.append(
-        Sentence("Tall stacks", f"The deepest stack is {deepest} frames; it ends in {short(tree.name(node))}.",
+        Sentence("Tall stacks", f"The deepest stack is {deepest}; it ends in {short(tree.name(node))}.",
                  tree.name(node), node)
     )  # fmt: skip
     return sentences
@@ -254,15 +254,19 @@ def cautions(recording: Recording) -> tuple[Caution, ...]:
     """The recording's warnings, and that there are too few samples where nobody has said so yet."""
     found = list(recording.warnings)
     profile = recording.profile
-    if profile is not None and not any("samples" in c.text and "few" in c.text for c in found):
-        for index, event in enumerate(profile.events):
-            number = profile.total(event=index)
-            if event.unit in (Unit.SAMPLES, Unit.NANOSECONDS) and number < FEW_SAMPLES:
-                found.append(
-                    Caution(
-                        f"Too few samples: {count(number)} of {event.name}, shares are only rough below "
-                        f"{count(FEW_SAMPLES)}.",
-                        "Record longer or at a higher frequency.",
-                    )
-                )
+    for index, event in enumerate(profile.events if profile is not None else ()):
+        assert profile is not None
+        number = profile.total(event=index)
+        if event.unit not in (Unit.SAMPLES, Unit.NANOSECONDS) or number >= FEW_SAMPLES:
+            continue
+        samples = "1 sample" if number == 1 else f"{count(number)} samples"
+        if any("few samples" in said.text or f"only {samples}" in said.text for said in recording.warnings):
+            continue
+        of_which = f" of {event.name}" if event.name != "samples" else ""
+        found.append(
+            Caution(
+                f"Too few samples: {samples}{of_which}, shares are only rough below {count(FEW_SAMPLES)}.",
+                "Record longer or at a higher frequency.",
+            )
+        )
     return tuple(found)

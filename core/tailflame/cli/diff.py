@@ -150,7 +150,7 @@ def _change(comparison: Comparison, row: int) -> str:
 
 def _interval(comparison: Comparison, row: int) -> str:
     table = comparison.table
-    if not table.tested[row] or not table.samples_before[row]:
+    if not table.tested[row] or not table.samples_before[row] or not table.samples_after[row]:
         return ""
     return f"{percent(float(table.low[row]), signed=True)} to {percent(float(table.high[row]), signed=True)}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tailflame.analyse.hotspots import HotspotTable
-from tailflame.model import Caution, Histogram, HistogramSeries, Recording, StackProfile, Weight
+from tailflame.model import Caution, HistogramSeries, Recording, StackProfile, Weight
 from tailflame.model.histogram import PERCENTILES
 from tailflame.store import Opened, SessionInfo
 
@@ -107,24 +107,11 @@ def hotspots_document(table: HotspotTable, rows: list[int]) -> list[dict[str, An
     ]
 
 
-def merged_by_tag(series: HistogramSeries) -> list[tuple[str, Histogram]]:
-    """Every interval of each tag merged. A tag whose intervals differ in resolution, which cannot be added up, has a
-    row for each."""
-    parts: dict[tuple[str, int, int], Histogram] = {}
-    for tag, part in zip(series.tags, series.histograms, strict=True):
-        key = (tag, part.lowest, part.digits)
-        parts[key] = parts[key].merged(part) if key in parts else part
-    rows = []
-    for (tag, lowest, digits), whole in parts.items():
-        several = sum(other == tag for other, _, _ in parts) > 1
-        rows.append((f"{tag} (from {lowest}, {digits} digits)".strip() if several else tag, whole))
-    return rows
-
-
 def latencies_document(series: HistogramSeries) -> list[dict[str, Any]]:
     """Percentiles of each tag over the whole log, in `unit`."""
     rows = []
-    for tag, whole in merged_by_tag(series):
+    for tag in series.distinct_tags():
+        whole = series.whole(tag)
         values = whole.percentiles()
         rows.append(
             {

@@ -8,7 +8,6 @@ from rich.text import Text
 from tailflame.analyse.hotspots import GroupBy, HotspotTable
 from tailflame.analyse.names import module_label
 from tailflame.analyse.reading import cautions, facts
-from tailflame.cli.documents import merged_by_tag
 from tailflame.cli.terminal import Terminal, add_row, plain_table
 from tailflame.model import HistogramSeries, Recording
 from tailflame.model.histogram import PERCENTILES
@@ -72,7 +71,8 @@ def latency_table(series: HistogramSeries) -> Table:
 
     headers = tuple((f"p{p:g}", "right") for p in PERCENTILES)
     table = plain_table("latency", ("count", "right"), *headers, ("max", "right"))
-    for tag, whole in merged_by_tag(series):
+    for tag in series.distinct_tags():
+        whole = series.whole(tag)
         add_row(
             table,
             [tag or "(all)", count(whole.total), *map(text, whole.percentiles()), text(whole.maximum)],

@@ -73,13 +73,27 @@ class Histogram:
         return int(self.bounds()[1][used[-1]]) if len(used) else 0
 
     def merged(self, other: Histogram) -> Histogram:
-        """The sum of both; they must share lowest and digits, lengths may differ."""
-        if (self.lowest, self.digits) != (other.lowest, other.digits):
-            raise ValueError("histograms of different geometry")
-        counts = np.zeros(max(len(self.counts), len(other.counts)), dtype=np.int64)
-        counts[: len(self.counts)] += self.counts
-        counts[: len(other.counts)] += other.counts
-        return Histogram(counts=readonly(counts, np.int64), lowest=self.lowest, digits=self.digits)
+        """The sum of both; where their resolutions differ, at the coarser of each part, which holds both exactly."""
+        lowest, digits = max(self.lowest, other.lowest), min(self.digits, other.digits)
+        one, two = self._at(lowest, digits), other._at(lowest, digits)
+        counts = np.zeros(max(len(one), len(two)), dtype=np.int64)
+        counts[: len(one)] += one
+        counts[: len(two)] += two
+        return Histogram(counts=readonly(counts, np.int64), lowest=lowest, digits=digits)
+
+    def _at(self, lowest: int, digits: int) -> Int64:
+        """The counts in a layout no finer than this one: each of its buckets holds whole ones of these."""
+        used = np.flatnonzero(self.counts)
+        if (lowest, digits) == (self.lowest, self.digits) or not len(used):
+            return self.counts
+        unit_magnitude, half = Histogram(self.counts, lowest, digits)._layout
+        places = []
+        for value in self.bounds()[0][used].tolist():
+            bucket = max(value.bit_length() - (half + 1) - unit_magnitude, 0)
+            places.append((bucket << half) + (value >> (bucket + unit_magnitude)))
+        counts = np.zeros(max(places) + 1, dtype=np.int64)
+        np.add.at(counts, places, self.counts[used])
+        return counts
 
 
 @dataclass(frozen=True, slots=True, eq=False)

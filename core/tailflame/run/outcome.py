@@ -80,6 +80,8 @@ class Outcome:
                 return f"{own} after {time}"
             case Ending.USER:
                 asked = f"stopped by you after {time}"
+            case Ending.DURATION if self.forced:
+                return f"stopped when its time was up; it ignored SIGTERM and was killed after {time}"
             case Ending.DURATION:
                 asked = f"stopped after the {time} asked for"
             case Ending.RECORDER:

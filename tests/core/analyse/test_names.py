@@ -46,3 +46,11 @@ def test_short_names_keep_what_a_reader_looks_for(name: str, label: str) -> None
 def test_module_label() -> None:
     assert module_label("/usr/lib/libc.so.6") == "libc.so.6"
     assert module_label("[kernel.kallsyms]") == "[kernel.kallsyms]"
+
+
+def test_matching_knows_one_place_of_libc_by_its_names() -> None:
+    assert match_key("__memcpy_avx512_unaligned_erms") == match_key("__memmove_avx512_unaligned_erms")
+    assert match_key("__GI___clock_gettime") == match_key("clock_gettime@@GLIBC_2.17") == match_key("clock_gettime")
+    assert match_key("__GI_memchr") == match_key("memchr@GLIBC_2.2.5")
+    assert match_key("__memcpy_chk") != match_key("__memmove_chk"), "those are two functions"
+    assert match_key("user@example") == "user@example"

@@ -124,3 +124,7 @@ def test_below_a_thousand_samples_says_so_once() -> None:
     assert cautions(recording(profile("A 1000"))) == ()
     said = recording(profile("A 5")).with_warnings(Caution("Too few samples: 5."))
     assert len(cautions(said)) == 1
+    said = recording(profile("A 5")).with_warnings(Caution("There are only 5 samples: small shares are guesses."))
+    assert len(cautions(said)) == 1
+    other = recording(profile("A 5")).with_warnings(Caution("3 of 100 samples were lost."))
+    assert len(cautions(other)) == 2

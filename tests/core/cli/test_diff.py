@@ -113,3 +113,11 @@ def test_a_file_with_both_sides_is_compared_by_itself(tailflame: Run, tmp_path: 
     row = next(row for row in document["functions"] if row["name"] == "risk")
     assert (row["self_before"], row["self_after"]) == (3000, 4500)
     assert document["before"]["label"].endswith("first column")
+
+
+def test_what_vanished_has_no_interval(tailflame: Run, before: Path, tmp_path: Path) -> None:
+    without = tmp_path / "without.folded"
+    without.write_text(before.read_text().replace("check_exposure", "check_limits"))
+    lines = tailflame("diff", before, without).out.splitlines()
+    (vanished,) = [line for line in lines if line.rstrip().endswith("check_exposure") and "vanished" in line]
+    assert " to " not in vanished

@@ -147,13 +147,13 @@ def test_latencies_are_percentiles(tailflame: Run, library: Library) -> None:
     assert (run.code, "latencies and no stacks" in run.err) == (2, True)
 
 
-def test_a_tag_of_two_resolutions_has_two_rows(tailflame: Run, library: Library) -> None:
+def test_a_tag_of_two_resolutions_has_one_row_at_the_coarser(tailflame: Run, library: Library) -> None:
     ones = np.ones(50, dtype=np.int64)
     parts = (Histogram(ones), Histogram(ones), Histogram(ones, digits=2))
     series = HistogramSeries(tags=("a",) * 3, start_s=(0.0,) * 3, length_s=(1.0,) * 3, histograms=parts)
     kept(library, keep=as_results(series))
     rows = tailflame("show", "latest", "--json").document["latencies"]
-    assert [(row["tag"], row["count"]) for row in rows] == [("a (from 1, 3 digits)", 100), ("a (from 1, 2 digits)", 50)]
+    assert [(row["tag"], row["count"]) for row in rows] == [("a", 150)]
 
 
 def test_a_chosen_format_shows_its_own_error(tailflame: Run, before: Path) -> None:

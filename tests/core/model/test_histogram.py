@@ -79,12 +79,30 @@ def test_merging_is_recording_both(one: list[int], other: list[int]) -> None:
     assert of(one).merged(of(other)).counts.tolist() == of(one + other).counts.tolist()
 
 
-def test_lengths_may_differ_but_layouts_may_not() -> None:
+@given(
+    one=st.lists(st.integers(0, TOP), max_size=20),
+    other=st.lists(st.integers(0, TOP), max_size=20),
+    lowest=st.sampled_from([1, 1000, 1024]),
+    digits=st.integers(1, 3),
+)
+def test_two_resolutions_merge_at_the_coarser_one(one: list[int], other: list[int], lowest: int, digits: int) -> None:
+    both = of([*one, *other], lowest=lowest, digits=digits)
+    for merged in (
+        of(one).merged(of(other, lowest=lowest, digits=digits)),
+        of(other, lowest=lowest, digits=digits).merged(of(one)),
+    ):
+        assert (merged.lowest, merged.digits) == (lowest, digits)
+        size = max(len(both.counts), len(merged.counts))
+        assert np.pad(merged.counts, (0, size - len(merged.counts))).tolist() == (
+            np.pad(both.counts, (0, size - len(both.counts))).tolist()
+        )
+
+
+def test_lengths_may_differ() -> None:
     short = Histogram(readonly([1, 2], np.int64))
     long = Histogram(readonly([1, 0, 5], np.int64))
     assert short.merged(long).counts.tolist() == long.merged(short).counts.tolist() == [2, 2, 5]
-    with pytest.raises(ValueError, match="geometry"):
-        short.merged(Histogram(readonly([1], np.int64), digits=2))
+    assert len(short.counts) == 2
 
 
 def test_a_series_is_merged_by_tag() -> None:
