@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QAction, QGuiApplication, QKeySequence, QShowEvent
-from PySide6.QtWidgets import QLabel, QPlainTextEdit, QSizePolicy, QStackedLayout, QWidget
+from PySide6.QtWidgets import QLabel, QPlainTextEdit, QSizePolicy, QStackedWidget, QWidget
 
 from tailflame.errors import TailflameError
 from tailflame_gui import icons
@@ -96,7 +96,7 @@ class RecordPage(QWidget):
         self._last = ElidedLabel("", "second")
         self.last_result = button("Show the result", self.show_requested.emit, rank="link")
         self._build_foot()
-        self._stack = QStackedLayout()
+        self._stack = QStackedWidget()
         self._stack.addWidget(self._settings())
         said = QWidget()
         words = row(spacing=8)
@@ -104,16 +104,16 @@ class RecordPage(QWidget):
         words.addWidget(self._last, 1)
         words.addWidget(self.last_result)
         said.setLayout(words)
-        self._heads = QStackedLayout()
+        self._heads = QStackedWidget()
         self._heads.addWidget(said)
         head = row(margins=(16, 8, 16, 8), spacing=16)
         head.addWidget(label("Record", "title"))
         head.addWidget(self.sides)
-        head.addLayout(self._heads, 1)
+        head.addWidget(self._heads, 1)
         layout = column(spacing=0)
         layout.addLayout(head)
         layout.addWidget(hairline())
-        layout.addLayout(self._stack, 1)
+        layout.addWidget(self._stack, 1)
         self.setLayout(layout)
         self.setFocusProxy(self.target)
         self._connect()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QProgressBar, QSplitter, QStackedLayout, QWidget
+from PySide6.QtWidgets import QProgressBar, QSplitter, QStackedWidget, QWidget
 
 from tailflame import units
 from tailflame.errors import TailflameError
@@ -162,7 +162,7 @@ class RecordingView(QWidget):
         for made in (self.stop, self.cancel, self.show_result, self.again):
             line.addWidget(made)
         buttons.setLayout(line)
-        self._side = QStackedLayout()
+        self._side = QStackedWidget()
         self._side.addWidget(buttons)
         self._side.addWidget(self._ask)
         self.head = QWidget()
@@ -170,7 +170,7 @@ class RecordingView(QWidget):
         head.addWidget(self._mark)
         head.addWidget(self._title)
         head.addWidget(self._sentence, 1)
-        head.addLayout(self._side)
+        head.addWidget(self._side)
         self.head.setLayout(head)
         figures = row(margins=(16, 8, 16, 4), spacing=24)
         for figure in (self.elapsed, self.left, self.samples, self.bytes, self.lost):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import QEvent, QObject, QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QComboBox, QLineEdit, QStackedLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QLineEdit, QStackedWidget, QWidget
 
 from tailflame_gui.widgets.parts import button, icon_button, row
 
@@ -46,10 +46,12 @@ class PresetBar(QWidget):
         line.addWidget(button("Save", self._save))
         line.addWidget(icon_button("x", self._leave, tip="Do not save. Esc"))
         naming.setLayout(line)
-        self._stack = QStackedLayout()
+        self._stack = QStackedWidget()
         self._stack.addWidget(choosing)
         self._stack.addWidget(naming)
-        self.setLayout(self._stack)
+        whole = row(spacing=0)
+        whole.addWidget(self._stack)
+        self.setLayout(whole)
         self._names: tuple[str, ...] = ()
         self._current = ""
         self._on = False
