@@ -174,7 +174,8 @@ def compare(
         before=trees[0],
         after=trees[1],
         scale=stick.scale,
-        test=_test_text(table, stick.scale, before, after),
+        test=_test_text(table, stick.scale, before, after)
+        + " One side holds periods, from which its samples were told." * any(c.unit_count != 1 for c in counts),
         verdict=_verdict(table, tree),
         inlines=inlines,
     )

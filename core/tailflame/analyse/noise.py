@@ -18,7 +18,7 @@ import numpy as np
 
 from tailflame.analyse.names import match_key
 from tailflame.analyse.tree import TreeOptions, build_tree
-from tailflame.model.stacks import Bool, Float64, FrameKind, Int64, StackProfile
+from tailflame.model.stacks import IMPLAUSIBLE_SAMPLES, Bool, Float64, FrameKind, Int64, StackProfile
 
 LEVEL = 0.05
 """Family-wise level of the test."""
@@ -33,6 +33,7 @@ All three figures were measured on A/A pairs of the demo target, on a busy machi
 _TESTED_SHARE = 0.01  # a smaller function is not tested: its change could not matter, and every test costs power
 _TESTED_SAMPLES = 10
 _BLOCKS = 20
+_LARGE_DIVISOR = 10_000
 _FITS = 2.5  # standard errors within which a function is taken as unchanged when the scale is sought
 _ROUNDS = 20
 _ENOUGH = 0.2  # of the yardstick must remain without a function, else the function stays part of it
@@ -61,7 +62,7 @@ class Counts:
         placed = node >= 0
         rows = key_of[tree.function[node[placed]]]
         weights = tree.sample_weight[placed]
-        unit = _common_unit(weights)
+        unit = _unit(weights)
         size = len(index)
         counts = np.bincount(rows, weights=weights, minlength=size) / unit
         times = profile.samples.time_ns[placed]
@@ -84,16 +85,21 @@ class Counts:
         return float(np.average(self.dispersion, weights=self.counts)) if self.counts.sum() else 1.0
 
 
-def _common_unit(weights: Float64) -> float:
-    """What one sample counts: 1003009 where a file holds nanoseconds at 997 Hz, else 1.
+def _unit(weights: Float64) -> float:
+    """What one sample counts: 1003009 where a file holds nanoseconds at 997 Hz, 1 where it holds samples.
 
-    A common divisor that large is no accident, a small one may be.
+    A common divisor that large is no accident, a small one may be. Cycles have none: each sample's period differs. Then
+    the median stack is taken for one sample. It has one or more, so that a change looks less certain than it is, not
+    more.
     """
-    whole = weights[weights > 0]
-    if not len(whole) or (whole != np.floor(whole)).any() or whole.max() >= 2**62:
+    some = weights[weights > 0]
+    if not len(some):
         return 1.0
-    divisor = float(np.gcd.reduce(whole.astype(np.int64)))
-    return divisor if divisor >= 10_000 else 1.0
+    if not (some != np.floor(some)).any() and some.max() < 2**62:
+        divisor = float(np.gcd.reduce(some.astype(np.int64)))
+        if divisor >= _LARGE_DIVISOR:
+            return divisor
+    return float(np.median(some)) if some.sum() >= IMPLAUSIBLE_SAMPLES else 1.0
 
 
 def _dispersion(rows: Int64, times: Int64, size: int) -> Float64:

@@ -26,6 +26,10 @@ Bool: TypeAlias = npt.NDArray[Any]
 NONE = -1
 """The sentinel of every index column: no parent, no module, no file, unknown time."""
 
+IMPLAUSIBLE_SAMPLES = 100_000_000
+"""Nobody has so many samples in a file of stacks: an hour at 997 Hz on 32 processors has as many. A file with larger
+counts holds the sum of perf's periods (nanoseconds or cycles)."""
+
 
 class FrameKind(IntEnum):
     """Where a frame's code lives."""

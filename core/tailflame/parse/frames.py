@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from tailflame.model import NONE, Caution, FrameKind, FrameTable, StackProfile
-from tailflame.model.stacks import readonly
+from tailflame.model.stacks import IMPLAUSIBLE_SAMPLES, readonly
 from tailflame.units import count
 
 ANNOTATIONS = {
@@ -18,10 +18,6 @@ ANNOTATIONS = {
 }
 SEPARATORS = ("-", "--")
 """What stackcollapse tools put between kernel and user frames, and between stacks of a chain graph."""
-
-
-_IMPLAUSIBLE = 100_000_000
-"""Nobody has so many samples in a file of stacks: an hour at 997 Hz on 32 processors has as many."""
 
 
 class Numbers(dict[str, int]):
@@ -78,7 +74,7 @@ def doubted_counts(profile: StackProfile) -> tuple[Caution, ...]:
     cycles) and call the sum samples.
     """
     total = profile.total()
-    if total < _IMPLAUSIBLE:
+    if total < IMPLAUSIBLE_SAMPLES:
         return ()
     return (
         Caution(

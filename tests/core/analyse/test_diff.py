@@ -100,6 +100,29 @@ def test_weights_in_nanoseconds_are_no_more_certain_than_their_samples() -> None
     assert marked(nanoseconds) == marked(plain) == []
 
 
+def in_cycles(rng: np.random.Generator, number: int, grow: dict[str, float] | None = None) -> StackProfile:
+    """The same as a folded file of cycles: each sample counts its own period, and most stacks were seen a few times."""
+    work = np.array([share * (grow or {}).get(name, 1.0) for name, share in SHARES.items()])
+    names = rng.choice(list(SHARES), size=rng.poisson(number * work.sum() / sum(SHARES.values())), p=work / work.sum())
+    stacks: dict[str, float] = {}
+    for name, way, period in zip(
+        names, rng.geometric(0.02, len(names)), rng.normal(1.5e6, 2e5, len(names)), strict=True
+    ):
+        stack = f"main;run;step{way};{name}"
+        stacks[stack] = stacks.get(stack, 0.0) + round(period)
+    return profile("\n".join(f"{stack} {weight:.0f}" for stack, weight in stacks.items()))
+
+
+def test_weights_in_cycles_are_no_more_certain_than_their_samples() -> None:
+    rng = np.random.default_rng(7)
+    same = [compare(in_cycles(rng, 4000), in_cycles(rng, 4000)) for _ in range(40)]
+    assert sum(bool(marked(result.table)) for result in same) <= 3
+    assert "holds periods" in same[0].test
+    slower = compare(in_cycles(rng, 4000), in_cycles(rng, 4000, {"match_order": 2.0})).table
+    assert marked(slower) == ["match_order"]
+    assert "holds periods" not in compare(drawn_samples(rng, 4000), drawn_samples(rng, 4000)).test
+
+
 def test_a_function_that_comes_in_bursts_needs_a_larger_change() -> None:
     def bursty(burst: int, seed: int) -> StackProfile:
         rng = np.random.default_rng(seed)
