@@ -156,8 +156,9 @@ class FlameBar(QWidget):
     def width_needed(self, *, folded: bool) -> int:
         """Pixels that all choices take, with those that can be folded or without."""
         foldable = (self.group_box, self.order_box)
-        widgets = [self._line.itemAt(at).widget() for at in range(self._line.count() - 1)]
-        shown = [w for w in widgets if (not folded if w in foldable else not w.isHidden())]
+        items = (self._line.itemAt(at) for at in range(self._line.count()))
+        widgets = [item.widget() for item in items if item is not None]
+        shown = [w for w in widgets if w is not None and (not folded if w in foldable else not w.isHidden())]
         return sum(w.sizeHint().width() + self._line.spacing() for w in shown)
 
     def set_settings(self, settings: FlameSettings) -> None:
