@@ -150,10 +150,12 @@ def compare(
     """Compares two profiles, whatever they were read from.
 
     Weights are shown as asked; the test always counts samples. `inlines` None folds inlined frames where both sides
-    know them, and keeps every frame where one side (an SVG, folded stacks) cannot tell.
+    know them; where one side (an SVG, folded stacks) cannot tell, it does what lets more of both sides match.
     """
     if inlines is None:
-        inlines = not (_knows_kinds(before) and _knows_kinds(after))
+        inlines = not (_knows_kinds(before) and _knows_kinds(after)) and _matched(
+            before, after, event_before, event_after, inlines=True
+        ) >= _matched(before, after, event_before, event_after, inlines=False)
     trees = tuple(
         build_tree(p, TreeOptions(event=e, weight=weight, inlines=inlines))
         for p, e in ((before, event_before), (after, event_after))
@@ -179,6 +181,14 @@ def compare(
         verdict=_verdict(table, tree),
         inlines=inlines,
     )
+
+
+def _matched(before: StackProfile, after: StackProfile, event_before: int, event_after: int, *, inlines: bool) -> float:
+    """The share of self samples that both sides have under the same names."""
+    left, right = Counts.of(before, event_before, inlines=inlines), Counts.of(after, event_after, inlines=inlines)
+    keys = sorted(left.index.keys() & right.index.keys())
+    b, a = left.columns(keys)[0] / (left.total or 1), right.columns(keys)[0] / (right.total or 1)
+    return float(np.minimum(a, b).sum())
 
 
 def _knows_kinds(profile: StackProfile) -> bool:

@@ -36,6 +36,7 @@ _BLOCKS = 20
 _LARGE_DIVISOR = 10_000
 _FITS = 2.5  # standard errors within which a function is taken as unchanged when the scale is sought
 _ROUNDS = 20
+_NONE_SEEN = 3.0
 _ENOUGH = 0.2  # of the yardstick must remain without a function, else the function stays part of it
 
 
@@ -218,15 +219,16 @@ def judge(
     p[tested] = [erfc(z / sqrt(2)) for z in (np.abs(estimate) / null)[tested]]
     with np.errstate(divide="ignore", invalid="ignore"):
         change = np.where(b > 0, a / b / scale - 1, np.where(a > 0, np.inf, 0.0))
+    # A hundredth of a sample more or less has an interval from nothing to anything: no need to overflow.
+    low = np.exp(np.clip(estimate - 1.96 * error, -50, 50)) - 1
+    high = np.exp(np.clip(estimate + 1.96 * error, -50, 50)) - 1
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # None seen is compatible with an expectation of up to three, at 95 %.
+        low = np.where(b == 0, np.where(a > 0, a / _NONE_SEEN / scale - 1, -1.0), np.where(a == 0, -1.0, low))
+        high = np.where(b == 0, np.inf, np.where(a == 0, _NONE_SEEN / b / scale - 1, high))
     return Verdicts(
-        change=change,
-        # A hundredth of a sample more or less has an interval from nothing to anything: no need to overflow.
-        low=np.exp(np.clip(estimate - 1.96 * error, -50, 50)) - 1,
-        high=np.exp(np.clip(estimate + 1.96 * error, -50, 50)) - 1,
-        p=p,
-        tested=tested,
-        significant=_holm(p, tested),
-    )
+        change=change, low=low, high=high, p=p, tested=tested, significant=_holm(p, tested)
+    )  # fmt: skip
 
 
 def _large(b: Float64, a: Float64, total_before: float, total_after: float) -> Bool:

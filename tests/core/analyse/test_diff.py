@@ -179,3 +179,29 @@ def test_no_function_is_its_own_yardstick() -> None:
     after = profile("\n".join(f"main;{n} {c}" for n, c in (("big", 5600), ("a", 2500), ("b", 1500), ("c", 1000))))
     table = compare(before, after).table
     assert table.change[table.row("big")] == pytest.approx(0.12, abs=0.001)
+
+
+def test_a_side_that_cannot_tell_inlined_frames_is_met_half_way() -> None:
+    """An SVG drawn without inlined frames against a recording that has them, and one drawn with them."""
+    import dataclasses
+
+    recording = profile("main;f;g_[i] 600\nmain;h 400")
+    without, with_them = profile("main;f 600\nmain;h 400"), profile("main;f;g 600\nmain;h 400")
+    for other, inlines in ((without, False), (with_them, True)):
+        unknown = np.full(len(other.frames), 5, dtype=np.uint8)
+        svg = dataclasses.replace(other, frames=dataclasses.replace(other.frames, kind=unknown))
+        result = compare(recording, svg)
+        assert result.inlines is inlines
+        assert {result.table.status(i) for i in range(len(result.table))} == {Status.BOTH}
+
+
+def test_a_marked_function_never_has_an_interval_that_holds_zero() -> None:
+    result = compare(
+        profile("main;a 5000\nmain;b 5000\nmain;c 5000\nmain;gone 900"),
+        profile("main;a 5000\nmain;b 5000\nmain;c 5000\nmain;fresh 900"),
+    )
+    table = result.table
+    assert marked(table) and set(marked(table)) == {"gone", "fresh"}
+    for name in marked(table):
+        row = table.row(name)
+        assert table.low[row] > 0 or table.high[row] < 0
