@@ -102,7 +102,7 @@ async def _paint(recording: Recording) -> None:
     view.resize(1280, 800)
     view.show()
     view.set_profile(recording.profile, title="benchmark")
-    while view.tree is None or tasks.busy_workers():
+    while view.tree is None or tasks.busy_workers():  # noqa: ASYNC110 - it is the waiting that is measured
         await asyncio.sleep(0.001)
     view.grab()
     print(f"first paint (tree, layout, colours, pixels) {(time.perf_counter() - before) * 1000:6.1f} ms")
