@@ -15,7 +15,7 @@ from tailflame.analyse.tree import TreeOptions, build_tree
 from tailflame.cli.command import Context, add_view_arguments, chosen_event, chosen_weight, profile_of
 from tailflame.cli.documents import events_document, hotspots_document, latencies_document, result_document
 from tailflame.cli.exit_codes import ExitCode, UsageError
-from tailflame.cli.terminal import finite
+from tailflame.cli.terminal import finite, set_stdout
 from tailflame.errors import StoreError
 from tailflame.model import Caution, FrameKind, StackProfile
 from tailflame.report import folded, speedscope, svg
@@ -63,6 +63,7 @@ class ExportCommand:
             raise UsageError("--json and -o - both write to stdout.")
         opened = context.open(args.result)
         if args.output == "-":
+            set_stdout(encoding="utf-8", errors="strict")
             _export(sys.stdout, form, opened, args, context)
             return ExitCode.OK
         target = Path(args.output) if args.output else _name_for(opened, form, force=args.force)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tailflame.cli.command import Context, draw_flame_graph
 from tailflame.cli.terminal import StatusLine
-from tailflame.errors import Cancelled, ParseError, TailflameError, ToolFailed
+from tailflame.errors import Cancelled, ParseError, StoreError, TailflameError, ToolFailed
 from tailflame.host.processes import ProcessSample
 from tailflame.model import Caution, Recording
 from tailflame.parse import load
@@ -80,11 +80,12 @@ def record_session(
 
 def _read(context: Context, session: SessionFolder, finished: Finished, logs: tuple[str, ...]) -> Recording:
     assert finished.result is not None
+    left = f"What was recorded is in {session.path}; `tailflame show {session.id}` reads it again."
     try:
         with context.terminal.progress(f"reading {finished.result.name}") as report:
             recording = load(finished.result, progress=report)
     except (TailflameError, KeyboardInterrupt):
-        context.terminal.note(f"What was recorded is in {session.path}; `tailflame show {session.id}` reads it again.")
+        context.terminal.note(left)
         raise
     cautions = [Caution(note) for note in finished.notes]
     if finished.error is not None:
@@ -97,7 +98,11 @@ def _read(context: Context, session: SessionFolder, finished: Finished, logs: tu
             cautions.append(Caution(f"The program left no {role} log."))
         except ParseError as error:
             cautions.append(Caution(error.sentence, error.advice))
-    return session.complete(recording.with_warnings(*cautions), draw=draw_flame_graph)
+    try:
+        return session.complete(recording.with_warnings(*cautions), draw=draw_flame_graph)
+    except StoreError:
+        context.terminal.note(left)
+        raise
 
 
 def _run(context: Context, session: SessionFolder, plan: Plan, *, show_output: bool) -> Finished:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import sys
@@ -33,12 +34,20 @@ class _Console(Console):
         raise
 
 
+def set_stdout(*, encoding: str | None, errors: str) -> None:
+    """How text becomes bytes on stdout; `encoding` None leaves the locale's."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding=encoding or sys.stdout.encoding, errors=errors)
+
+
 class Terminal:
     """stdout and stderr of one command. With `json`, stdout holds one JSON document and nothing else."""
 
     def __init__(self, *, json: bool = False, details: bool = False) -> None:
         self.as_json = json
         self.details = details
+        # In a locale without ö a \\xf6 is better than a fault; JSON is UTF-8 everywhere.
+        set_stdout(encoding="utf-8" if json else None, errors="backslashreplace")
         width = None if sys.stdout.isatty() else _UNLIMITED
         self.out = _Console(file=sys.stdout, width=width, highlight=False, markup=False, emoji=False)
         self.err = _Console(file=sys.stderr, stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
 import shutil
 import signal
 import time
@@ -36,6 +38,9 @@ from tailflame.tools import Plan, tool_named
 
 _WORDS_KEPT = 64 << 10
 """Characters of what the tool said that are kept to explain a failure with."""
+
+_FULL = 1 << 20
+"""Bytes that are free on a disk that counts as full: file systems keep a little for themselves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -400,6 +405,9 @@ class Recorder:
             )
         words = self._words["tool"] + self._words["stderr"]
         known = tool.explain(self._words["tool"], plan) or (tool.explain(words, plan) if self._target is None else None)
+        if known is None and shutil.disk_usage(plan.out).free < _FULL:
+            # The tool's own words about it had no room on the disk either.
+            known = tool.explain(os.strerror(errno.ENOSPC), plan)
         return known or ToolFailed(
             f"{tool.title} left no result in {plan.result}.",
             advice="Its own words are in the console.",

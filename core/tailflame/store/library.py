@@ -174,9 +174,10 @@ class Library:
                     raise
                 sync_folder(self.root)
                 return folder
-        except OSError as error:
+        except (OSError, StoreError) as error:
+            system = error if isinstance(error, OSError) else error.__cause__
             raise StoreError(
-                f"No session can be made in {self.root}: {reason(error)}.",
+                f"No session can be made in {self.root}: {reason(system) if isinstance(system, OSError) else error}.",
                 advice="Choose another profiles folder, or check its permissions and free space.",
             ) from error
         finally:
@@ -406,7 +407,8 @@ def recover(
 ) -> Recording:
     """Reads the raw file of a session that was never finished, and finishes it.
 
-    mend: makes a cut file readable (run.perf_file), where the recording was interrupted.
+    mend: makes a cut file readable (run.perf_file), where the recording was interrupted. Where nothing can be written
+    (a full disk, another user's folder), the recording is read all the same, and says that it was not kept.
     Errors: StoreError where nothing was recorded or someone still records; `load`'s own.
     """
     if info.state is SessionState.RECORDING:
@@ -414,14 +416,19 @@ def recover(
     primary = info.folder.primary
     if not primary.is_file() or not primary.stat().st_size:
         raise StoreError(f"{info.id} was interrupted before anything was recorded.", advice="Record again.")
-    if mend is not None and info.state is SessionState.INTERRUPTED:
-        mend(primary)
+    interrupted = info.state is SessionState.INTERRUPTED
+    if mend is not None and interrupted:
+        with contextlib.suppress(OSError):  # a cut file can be read, too, up to the cut
+            mend(primary)
     recording = load(primary)
-    if info.state is SessionState.INTERRUPTED:
+    if interrupted:
         recording = recording.with_warnings(INTERRUPTED)
-        if not info.folder.manifest.outcome:
+    try:
+        if interrupted and not info.folder.manifest.outcome:
             info.folder.update(outcome="interrupted: Tailflame ended before the recording was finished")
-    return info.folder.complete(recording, draw=draw)
+        return info.folder.complete(recording, draw=draw)
+    except StoreError as error:
+        return recording.with_warnings(Caution(f"It was read, but not kept: {error.sentence}", error.advice))
 
 
 def _stamp(folder: Path) -> str:

@@ -114,7 +114,8 @@ def open_session(info: SessionInfo, *, load: Load, draw: Draw | None = None, men
     if info.state is SessionState.COMPLETE:
         return Opened(load_recording(info.path), label=info.title, session=info)
     recording = recover(info, load, draw=draw, mend=mend)
-    return Opened(recording, label=info.title, session=session_at(info.path), recovered=True)
+    after = session_at(info.path)
+    return Opened(recording, label=info.title, session=after, recovered=after.state is SessionState.COMPLETE)
 
 
 def _is_file(path: Path) -> bool:

@@ -293,3 +293,29 @@ def test_json_holds_no_infinity() -> None:
         "a": [None, 1.5, None],
         "b": ["\\udcff", None],
     }
+
+
+@pytest.mark.parametrize(("words", "shown"), [((), "gr\\xf6\\xdfe"), (("--json",), "größe")])
+def test_a_locale_without_umlauts_is_no_fault(tmp_path: Path, words: tuple[str, ...], shown: str) -> None:
+    path = tmp_path / "stacks.folded"
+    path.write_text("main;größe 700\n", encoding="utf-8")
+    done = subprocess.run(
+        [console_script(), "show", str(path), *words],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        check=True,
+    )
+    assert shown in done.stdout.decode("utf-8")
+    assert done.stderr == b""
+
+
+def test_an_export_to_stdout_is_utf8_in_any_locale(tmp_path: Path) -> None:
+    path = tmp_path / "stacks.folded"
+    path.write_text("main;größe 700\n", encoding="utf-8")
+    done = subprocess.run(
+        [console_script(), "export", str(path), "--to", "folded", "-o", "-"],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        check=True,
+    )
+    assert done.stdout.decode("utf-8") == path.read_text(encoding="utf-8")

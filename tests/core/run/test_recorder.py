@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -257,6 +259,17 @@ def test_a_full_disk_keeps_what_was_written(plan: Callable[..., Plan], fake: Cal
     assert last.samples == 2
     assert last.result is not None
     assert "No space left" in text(events, "tool")
+
+
+def test_a_disk_too_full_for_the_tools_own_words_is_known(
+    plan: Callable[..., Plan], fake: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake("mute")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=4096))
+    _, last = record(plan("import time; time.sleep(60)"))
+    assert last.error is not None
+    assert last.error.sentence.startswith("The disk filled up while perf wrote ")
+    assert last.result is not None
 
 
 def test_a_refusal_becomes_a_sentence(plan: Callable[..., Plan], fake: Callable[[str], None]) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from helpers.recordings import recording, same
 from tailflame.errors import StoreError
-from tailflame.store import Library, SessionState
+from tailflame.store import Library, SessionState, open_session
 from tailflame.store.manifest import Manifest
 from tailflame.store.owner import Owner
 from tailflame.store.session import SessionFolder, read_manifest
@@ -313,6 +313,28 @@ def test_a_session_that_cannot_be_written_leaves_nothing(
     with pytest.raises(StoreError, match="No space left"):
         library.new_session(tool="perf record", binary=book)
     assert os.listdir(library.root) == []
+
+
+def test_a_session_that_cannot_be_kept_is_read_all_the_same(
+    library: Library, book: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = library.new_session(tool="perf record", binary=book)
+    data = session.path / "perf.data"
+    data.write_bytes(b"x")
+    session.planned(argv=(), artifacts={"perf.data": data}, primary="perf.data")
+    session.update(owner=None)
+
+    def full(*_: object) -> None:
+        raise StoreError("No space left on device.", advice="Make room.")
+
+    def closed(_: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tailflame.store.session.write_json", full)
+    opened = open_session(library.session(session.id), load=lambda _: recording(), mend=closed)
+    assert not opened.recovered
+    assert [w.text for w in opened.recording.warnings][-1] == "It was read, but not kept: No space left on device."
+    assert library.session(session.id).state is SessionState.INTERRUPTED, "nothing was lost"
 
 
 def test_what_a_crash_left_of_a_new_session_goes_with_the_next_one(library: Library, book: Path) -> None:
