@@ -12,7 +12,7 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersisten
 from PySide6.QtGui import QFont
 
 from tailflame.model.stacks import NONE, Bool, Int64
-from tailflame_gui import theme
+from tailflame_gui import plain, theme
 from tailflame_gui.models.roles import Column, Face, Role
 from tailflame_gui.widgets.flame_search import matching
 
@@ -141,7 +141,7 @@ class ArrayTable(QAbstractTableModel):
         if role == Qt.ItemDataRole.FontRole:
             return cell_font(self._columns[column].face)
         if role == Qt.ItemDataRole.ToolTipRole:
-            return self.tip(column, row)
+            return plain.tip(self.tip(column, row))
         return None
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:

@@ -13,6 +13,7 @@ from tailflame.analyse.names import module_label
 from tailflame.analyse.tree import CallTree
 from tailflame.model.stacks import NONE, Bool, Int64
 from tailflame.units import Unit, count
+from tailflame_gui import plain
 from tailflame_gui.models.array_table import cell_font
 from tailflame_gui.models.figures import Measure, share_text
 from tailflame_gui.models.roles import Column, Face, Role
@@ -199,7 +200,7 @@ class CallTreeModel(QAbstractItemModel):
         if role == Qt.ItemDataRole.FontRole:
             return cell_font(self._columns[column].face)
         if role == Qt.ItemDataRole.ToolTipRole:
-            return self._tip(node)
+            return plain.tip(self._tip(node))
         return None
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:

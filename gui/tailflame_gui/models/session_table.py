@@ -17,7 +17,7 @@ from PySide6.QtCore import (
 )
 
 from tailflame import units
-from tailflame_gui import icons, theme
+from tailflame_gui import icons, plain, theme
 from tailflame_gui.rows import RunRow, SessionRow
 
 Index = QModelIndex | QPersistentModelIndex
@@ -98,7 +98,7 @@ class RowTable(QAbstractTableModel, Generic[RowT]):
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return _RIGHT if field.right else _LEFT
         if role == Qt.ItemDataRole.ToolTipRole:
-            return field.tip(row) or None
+            return plain.tip(field.tip(row)) or None
         if role == Qt.ItemDataRole.FontRole:
             return theme.mono_font(theme.BASE - 1) if field.mono else None
         if role == Qt.ItemDataRole.ForegroundRole:

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
 from tailflame.analyse.names import module_label, short
 from tailflame.analyse.tree import TreeOptions
-from tailflame_gui import icons
+from tailflame_gui import icons, plain
 
 
 def filters_of(options: TreeOptions) -> Iterator[tuple[str, str, TreeOptions]]:
@@ -78,18 +78,18 @@ class FilterChips(QWidget):
         self.setVisible(bool(found))
 
     def texts(self) -> list[str]:
-        return [button.text() for button in self._buttons]
+        return [button.text().replace("&&", "&") for button in self._buttons]
 
     def click(self, text: str) -> None:
         """Clicks the chip with this text."""
-        next(button for button in self._buttons if button.text() == text).click()
+        next(button for button in self._buttons if button.text() == plain.caption(text)).click()
 
     def _chip(self, text: str, tip: str, without: TreeOptions) -> QPushButton:
-        chip = QPushButton(text, self)
+        chip = QPushButton(plain.caption(text), self)
         chip.setIcon(icons.icon("x"))
         chip.setIconSize(QSize(12, 12))
         chip.setLayoutDirection(Qt.LayoutDirection.RightToLeft)
-        chip.setToolTip(f"{tip}. Click to take it back.")
+        chip.setToolTip(plain.tip(f"{tip}. Click to take it back."))
         chip.setProperty("rank", "chip")
         chip.clicked.connect(lambda: self.changed.emit(without))
         return chip

@@ -16,6 +16,7 @@ from tailflame.analyse.names import module_label
 from tailflame.analyse.tree import Grouping
 from tailflame.model import FrameKind, StackProfile, Weight
 from tailflame.units import Unit
+from tailflame_gui import plain
 from tailflame_gui.views.flame_picture import FlameSettings, has_time_order
 from tailflame_gui.widgets.fitting_box import FittingBox
 from tailflame_gui.widgets.flame_colors import ColorBy
@@ -207,10 +208,10 @@ class FlameBar(QWidget):
         self.modules.clear()
         names = sorted(_modules(profile), key=module_label) if profile else []
         for module in names:
-            action = self.modules.addAction(module_label(module))
+            action = self.modules.addAction(plain.caption(module_label(module)))
             action.setCheckable(True)
             action.setData(module)
-            action.setToolTip(module)
+            action.setToolTip(plain.tip(module))
             action.toggled.connect(self._chosen)
         self.modules.setEnabled(bool(names))
 

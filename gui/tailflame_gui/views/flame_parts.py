@@ -10,14 +10,14 @@ from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QPushButton, QVBoxLayout, QWidget
 
 from tailflame.analyse.names import short
-from tailflame_gui import icons
+from tailflame_gui import icons, plain
 
 Actions: TypeAlias = tuple[tuple[str, Callable[[], object]], ...]
 """Buttons of an empty page: what they say and do."""
 
 
 def add_action(menu: QMenu, icon: str, text: str, do: Callable[[], object]) -> QAction:
-    action = menu.addAction(icons.icon(icon), text.replace("&", "&&"))
+    action = menu.addAction(icons.icon(icon), plain.caption(text))
     action.triggered.connect(do)
     return action
 
@@ -34,6 +34,7 @@ def empty_page(heading: str, text: str, actions: Actions, parent: QWidget) -> QW
     column.addStretch(1)
     for words, rank in ((heading, "title"), (text, "second")):
         label = QLabel(words, page)
+        label.setTextFormat(Qt.TextFormat.PlainText)
         label.setProperty("rank", rank)
         label.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         label.setWordWrap(True)

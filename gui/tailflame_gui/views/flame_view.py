@@ -33,7 +33,7 @@ from tailflame.analyse.tree import CallTree, TreeOptions
 from tailflame.errors import TailflameError
 from tailflame.model import StackProfile, Weight
 from tailflame.units import count, percent
-from tailflame_gui import theme
+from tailflame_gui import plain, theme
 from tailflame_gui.export_image import flame_image
 from tailflame_gui.selection import Selection
 from tailflame_gui.tasks import Latest
@@ -454,7 +454,8 @@ class FlameView(QWidget):
             add_action(menu, "layers", "Copy stack", lambda: self._copy_stack(box))
             source = add_action(menu, "file-code", "Open source", lambda: self.open_source.emit(file, line))
             source.setEnabled(bool(file))
-            source.setToolTip(f"{file}:{line}" if file and line > 0 else file or "The profile has no source line here.")
+            place = f"{file}:{line}" if line > 0 else file
+            source.setToolTip(plain.tip(place) if file else "The profile has no source line here.")
             menu.addSeparator()
             add_action(menu, "table-2", "Show in hotspots", lambda: self.show_hotspots.emit(name))
             add_action(menu, "sandwich", "Callers and callees", lambda: self.show_callers.emit(name))

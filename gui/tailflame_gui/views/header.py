@@ -6,7 +6,7 @@ from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QAction, QKeySequence, QPainter, QPaintEvent
 from PySide6.QtWidgets import QAbstractButton, QSizePolicy, QWidget
 
-from tailflame_gui import icons, theme
+from tailflame_gui import icons, plain, theme
 from tailflame_gui.actions import Actions
 from tailflame_gui.rows import TargetRow
 from tailflame_gui.widgets.parts import ActionButton, label, row, set_rank
@@ -86,6 +86,6 @@ class Header(QWidget):
             self._baseline.setText("")
             return
         self._name.setText(target.name)
-        self._name.setToolTip(target.binary)
+        self._name.setToolTip(plain.tip(target.binary))
         self._facts.setText("  ".join(part for part in (target.profile, target.commit) if part))
         self._baseline.setText(f"baseline: {target.baseline}" if target.baseline else "")

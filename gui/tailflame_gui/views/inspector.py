@@ -24,7 +24,7 @@ from tailflame.errors import TailflameError
 from tailflame.model import FrameKind
 from tailflame.model.stacks import NONE
 from tailflame.units import count
-from tailflame_gui import tasks, theme
+from tailflame_gui import plain, tasks, theme
 from tailflame_gui.models.figures import share_text
 from tailflame_gui.models.scope import ResultScope, Scope
 from tailflame_gui.models.trees import ProfileTrees, neighbours
@@ -246,10 +246,10 @@ class Inspector(QWidget):
         kind = KIND_WORDS[portrait.kind]
         places = f"{count(portrait.places)} call path{'' if portrait.places == 1 else 's'}"
         self.what.setText(breakable("  ·  ".join(p for p in (kind, module_label(portrait.module), places) if p)))
-        self.what.setToolTip(portrait.module)
+        self.what.setToolTip(plain.tip(portrait.module))
         place = portrait.file.rsplit("/", 1)[-1]
-        self.source.setText(f"{place}:{portrait.line}" if portrait.line > 0 else place)
-        self.source.setToolTip(f"Open {portrait.file} in the editor")
+        self.source.setText(plain.caption(f"{place}:{portrait.line}" if portrait.line > 0 else place))
+        self.source.setToolTip(plain.tip(f"Open {portrait.file} in the editor"))
         self.source.setVisible(bool(portrait.file))
         rows = [("", "%", measure.label, "")]
         rows.append(("Self", share(portrait.own), measure.text(portrait.own) or "0", "Its own code."))
@@ -301,7 +301,7 @@ class Inspector(QWidget):
             for cell, text in zip(cells, rows[at][:3] if at < len(rows) else ("", "", ""), strict=True):
                 cell.setText(text)
                 cell.setVisible(at < len(rows))
-                cell.setToolTip(rows[at][3] if at < len(rows) else "")
+                cell.setToolTip(plain.tip(rows[at][3]) if at < len(rows) else "")
 
     def _say(self, text: str) -> None:
         self._nothing.setText(breakable(text))

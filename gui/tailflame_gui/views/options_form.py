@@ -8,6 +8,7 @@ from PySide6.QtCore import QSignalBlocker, Signal
 from PySide6.QtWidgets import QButtonGroup, QCheckBox, QComboBox, QGridLayout, QLineEdit, QSpinBox, QWidget
 
 from tailflame import units
+from tailflame_gui import plain
 from tailflame_gui.record_model import MAX_FREQUENCY, Choice, OptionsDraft, ToolChoice, split
 from tailflame_gui.widgets.choice_bar import ChoiceBar
 from tailflame_gui.widgets.form import Form, inset
@@ -220,7 +221,7 @@ class OptionsForm(QWidget):
                 box.setChecked(choice.value in self._asked)
                 # What was asked for can always be taken away again.
                 box.setEnabled(choice.available or box.isChecked())
-                box.setToolTip(choice.tip if choice.available else f"Off: {choice.reason}.")
+                box.setToolTip(choice.tip if choice.available else plain.tip(f"Off: {choice.reason}."))
                 box.setAccessibleDescription(box.toolTip())
                 box.clicked.connect(lambda on, name=choice.value: self._event_clicked(name, on))
                 self._event_grid.addWidget(box, line + 1 + at % deep, at // deep)

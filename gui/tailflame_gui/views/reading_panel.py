@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from tailflame.analyse.names import short
 from tailflame.analyse.reading import Sentence
-from tailflame_gui import theme
+from tailflame_gui import plain, theme
 from tailflame_gui.widgets.hover_card import breakable
 
 _WHY = {
@@ -82,6 +82,7 @@ class ReadingPanel(QScrollArea):
             column.addWidget(self._line(page, index, sentence))
         if not self._sentences:
             empty = QLabel(self._note or "Nothing to read here.", page)
+            empty.setTextFormat(Qt.TextFormat.PlainText)
             empty.setProperty("rank", "second")
             empty.setWordWrap(True)
             column.addWidget(empty)
@@ -97,7 +98,7 @@ class ReadingPanel(QScrollArea):
             Qt.TextInteractionFlag.LinksAccessibleByMouse | Qt.TextInteractionFlag.LinksAccessibleByKeyboard
         )
         line.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        line.setToolTip(f"Select {sentence.function}")
+        line.setToolTip(plain.tip(f"Select {sentence.function}"))
         line.linkActivated.connect(lambda _link: self.chosen.emit(index))
         return line
 

@@ -8,6 +8,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QScrollArea, QStackedLayout, QWidget
 
+from tailflame_gui import plain
 from tailflame_gui.actions import Actions
 from tailflame_gui.models.session_table import RowTable, session_fields
 from tailflame_gui.rows import FindingRow, Level, SessionRow
@@ -42,7 +43,7 @@ class FindingLine(QWidget):
         icon, color, word = MARKS[finding.level]
         words = column(spacing=2)
         title = label(finding.title, wrap=True)
-        title.setToolTip(finding.detail)
+        title.setToolTip(plain.tip(finding.detail))
         words.addWidget(title)
         if finding.detail and finding.level is not Level.OK:
             words.addWidget(label(finding.detail, "small", wrap=True))

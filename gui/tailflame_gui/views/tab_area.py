@@ -9,7 +9,7 @@ from PySide6.QtGui import QGuiApplication, QMouseEvent
 from PySide6.QtWidgets import QMenu, QProgressBar, QStackedLayout, QTabBar, QWidget
 
 from tailflame import units
-from tailflame_gui import icons
+from tailflame_gui import icons, plain
 from tailflame_gui.state import OpenResult, Stage, Tab, Tabs
 from tailflame_gui.widgets.parts import Icon, button, column, label, row, selectable
 
@@ -229,9 +229,9 @@ class TabArea(QWidget):
         if tab.stage is Stage.READY and isinstance(tab, OpenResult) and tab.baseline:
             icon, color = "pin", "accent"
         self._bar.setTabIcon(index, icons.icon(icon, color) if icon else icons.nothing())
-        self._bar.setTabText(index, tab.title.replace("&", "&&"))
+        self._bar.setTabText(index, plain.caption(tab.title))
         baseline = " (baseline)" if isinstance(tab, OpenResult) and tab.baseline else ""
-        self._bar.setTabToolTip(index, f"{tab.tip}{baseline}")
+        self._bar.setTabToolTip(index, plain.tip(f"{tab.tip}{baseline}"))
         shown = (tab.stage, tab.job)
         if self._stages.get(tab.key) != shown:
             self._drop_page(tab)

@@ -9,7 +9,7 @@ from pathlib import Path
 from PySide6.QtCore import QSignalBlocker, QSize, QStringListModel, Qt, Signal
 from PySide6.QtWidgets import QComboBox, QCompleter, QDoubleSpinBox, QLineEdit, QListWidget, QListWidgetItem, QWidget
 
-from tailflame_gui import icons, theme
+from tailflame_gui import icons, plain, theme
 from tailflame_gui.dialogs.files import choose_folder, choose_program
 from tailflame_gui.record_model import (
     MAX_DURATION_S,
@@ -197,7 +197,8 @@ class TargetForm(QWidget):
         with QSignalBlocker(self):
             self._chosen = draft.binary
             self.binary.setEditText(draft.binary)
-            self.binary.setToolTip(draft.binary or "The program to record: type its path, choose it, or drop it.")
+            tip = plain.tip(draft.binary) or "The program to record: type its path, choose it, or drop it."
+            self.binary.setToolTip(tip)
             self.arguments.setText(draft.arguments)
             self.arguments.setCursorPosition(0)
             self.directory.setText(draft.directory)
@@ -238,7 +239,7 @@ class TargetForm(QWidget):
             self.binary.clear()
             self.binary.addItems(list(binaries))
             for at, path in enumerate(binaries):
-                self.binary.setItemData(at, path, Qt.ItemDataRole.ToolTipRole)
+                self.binary.setItemData(at, plain.tip(path), Qt.ItemDataRole.ToolTipRole)
             self.binary.setEditText(typed)
 
     def offer_paths(self, paths: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from PySide6.QtGui import QFontMetrics, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QPushButton, QSizePolicy, QToolButton, QWidget
 
 from tailflame.analyse.names import short
-from tailflame_gui import theme
+from tailflame_gui import plain, theme
 
 _LONGEST = 32
 """Characters of one step; its tooltip has all of them."""
@@ -75,7 +75,7 @@ class Breadcrumbs(QWidget):
             menu = QMenu(more)
             # The nearest ones: a stack may be ten thousand frames deep, a menu may not.
             for index in range(max(first - _MENU, 0), first):
-                menu.addAction(step_text(self._names[index])).triggered.connect(
+                menu.addAction(plain.caption(step_text(self._names[index]))).triggered.connect(
                     lambda _=False, index=index: self.chosen.emit(index)
                 )
             more.setMenu(menu)
@@ -89,6 +89,7 @@ class Breadcrumbs(QWidget):
         if self._note:
             self._separate()
             note = QLabel(self._note, self)
+            note.setTextFormat(Qt.TextFormat.PlainText)
             note.setProperty("rank", "second")
             self._line.addWidget(note)
         self._line.addStretch(1)
@@ -120,9 +121,9 @@ class Breadcrumbs(QWidget):
         return fitting
 
     def _add(self, index: int, text: str, tip: str) -> None:
-        button = QPushButton(text, self)
+        button = QPushButton(plain.caption(text), self)
         button.setProperty("rank", "quiet" if index == len(self._names) - 1 else "link")
-        button.setToolTip(tip)
+        button.setToolTip(plain.tip(tip))
         button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         button.clicked.connect(lambda _=False: self.chosen.emit(index))
         self._line.addWidget(button)

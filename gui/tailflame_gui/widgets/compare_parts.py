@@ -6,6 +6,7 @@ from PySide6.QtWidgets import QToolButton, QWidget
 
 from tailflame.model import Recording
 from tailflame.units import count
+from tailflame_gui import plain
 from tailflame_gui.models.head import head_of, moment
 from tailflame_gui.widgets.flame_graph import FlameGraph
 from tailflame_gui.widgets.parts import ElidedLabel, column, icon_button, label, row
@@ -65,4 +66,4 @@ class SideCard(QWidget):
         self.title.setText(name)
         self.facts.set_text("  ·  ".join(part for part in parts if part))
         self.setAccessibleName(f"{self.word}: {name}, {every}")
-        self.title.setToolTip(f"{every}\n{recording.source}")
+        self.title.setToolTip(plain.tip(f"{every}\n{recording.source}"))

@@ -13,7 +13,7 @@ from PySide6.QtWidgets import (
     QTableWidgetItem,
 )
 
-from tailflame_gui import theme
+from tailflame_gui import plain, theme
 from tailflame_gui.record_model import problem_of_variable
 
 Pairs = tuple[tuple[str, str], ...]
@@ -128,7 +128,7 @@ class EnvEditor(QTableWidget):
                         continue
                     item.setFont(theme.mono_font(theme.BASE - 1))
                     item.setForeground(tokens.bad if problem else tokens.text)
-                    item.setToolTip(problem)
+                    item.setToolTip(plain.tip(problem))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() in (Qt.Key.Key_Delete, Qt.Key.Key_Backspace):

@@ -6,6 +6,8 @@ from PySide6.QtCore import QEvent, QRect, QSize, Qt
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QLabel, QSizePolicy
 
+from tailflame_gui import plain
+
 
 class FewLines(QLabel):
     """Its height is always that of `lines` lines, so that nothing below it moves."""
@@ -63,4 +65,4 @@ class FewLines(QLabel):
             shown = f"{self._whole[:short].rstrip()}…"
         if shown != self.text():
             self.setText(shown)
-        self.setToolTip(self._whole if shown != self._whole else "")
+        self.setToolTip(plain.tip(self._whole) if shown != self._whole else "")

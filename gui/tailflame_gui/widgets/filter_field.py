@@ -6,7 +6,7 @@ from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QLineEdit, QWidget
 
-from tailflame_gui import icons
+from tailflame_gui import icons, plain
 from tailflame_gui.widgets.flame_search import PatternError
 
 _PAUSE_MS = 120
@@ -53,7 +53,7 @@ class FilterField(QLineEdit):
             self.setProperty("state", state)
             self.style().unpolish(self)
             self.style().polish(self)
-        self.setToolTip(str(error) if error else self._tip)
+        self.setToolTip(plain.tip(str(error)) if error else self._tip)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         match event.key():

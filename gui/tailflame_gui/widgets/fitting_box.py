@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from tailflame_gui import icons
+from tailflame_gui import icons, plain
 
 _ICON = 14
 _AROUND = 38
@@ -49,7 +49,7 @@ class FittingBox(QComboBox):
                 self.addItem(text)
                 self._values.append(value)
                 if tip:
-                    self.setItemData(self.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+                    self.setItemData(self.count() - 1, plain.tip(tip), Qt.ItemDataRole.ToolTipRole)
         self.view().setMinimumWidth(self.view().sizeHintForColumn(0) + 32 if self.count() else 0)
         self.updateGeometry()
 
@@ -74,7 +74,7 @@ class FittingBox(QComboBox):
         item = model.item(self.row(value))
         item.setEnabled(on)
         if not on:
-            item.setToolTip(reason)
+            item.setToolTip(plain.tip(reason))
 
     def texts(self) -> list[str]:
         return [self.itemText(index) for index in range(self.count())]

@@ -9,7 +9,7 @@ from PySide6.QtGui import QEnterEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QAbstractButton, QSizePolicy, QVBoxLayout, QWidget
 
 from tailflame.model import FrameKind
-from tailflame_gui import theme
+from tailflame_gui import plain, theme
 from tailflame_gui.widgets.cell_delegate import bar_color
 from tailflame_gui.widgets.symbol import SymbolWriter
 
@@ -37,7 +37,7 @@ class FunctionLine(QAbstractButton):
     def set_function(self, name: str, *, figure: str, share: float, tip: str = "") -> None:
         """`share` is the length of the bar, 0..1."""
         self.name, self._figure, self._share = name, figure, share
-        self.setToolTip(f"{name}\n{tip}" if tip else name)
+        self.setToolTip(plain.tip(f"{name}\n{tip}" if tip else name))
         self.setAccessibleName(f"{name}, {figure} %")
         self.update()
 

@@ -7,7 +7,7 @@ from PySide6.QtGui import QColor, QFocusEvent, QFontMetricsF, QHelpEvent, QKeyEv
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from tailflame.units import percent
-from tailflame_gui import theme
+from tailflame_gui import plain, theme
 from tailflame_gui.theme import Tokens
 from tailflame_gui.widgets.flame_colors import FlameColors, LegendEntry
 
@@ -160,7 +160,7 @@ class Legend(QWidget):
 
     def event(self, event: QEvent) -> bool:
         if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
-            QToolTip.showText(event.globalPos(), self._tip(self._at(QPointF(event.pos()))), self)
+            QToolTip.showText(event.globalPos(), plain.tip(self._tip(self._at(QPointF(event.pos())))), self)
             return True
         return super().event(event)
 

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from tailflame_gui import icons, theme
+from tailflame_gui import icons, plain, theme
 
 LayoutT = TypeVar("LayoutT", bound=QBoxLayout)
 
@@ -190,7 +190,7 @@ class ElidedLabel(QLabel):
         shown = self.fontMetrics().elidedText(self._whole, self._mode, max(self.width(), 24))
         if shown != self.text():
             self.setText(shown)
-        self.setToolTip(self._whole if shown != self._whole else "")
+        self.setToolTip(plain.tip(self._whole) if shown != self._whole else "")
 
 
 def set_rank(widget: QWidget, rank: str) -> None:

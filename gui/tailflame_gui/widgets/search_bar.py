@@ -6,7 +6,7 @@ from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal
 from PySide6.QtGui import QAction, QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QToolButton, QWidget
 
-from tailflame_gui import icons
+from tailflame_gui import icons, plain
 
 
 def tool_button(icon: str, tip: str, parent: QWidget, *, checkable: bool = False) -> QToolButton:
@@ -40,6 +40,7 @@ class SearchBar(QWidget):
         self.field.addAction(QAction(icons.icon("search", "faint"), "", self), QLineEdit.ActionPosition.LeadingPosition)
         self.match_case = tool_button("case-sensitive", "Match upper and lower case", self, checkable=True)
         self.result = QLabel(self)
+        self.result.setTextFormat(Qt.TextFormat.PlainText)
         self.result.setProperty("rank", "second")
         self.previous = tool_button("chevron-up", "Match before (M)", self)
         self.next = tool_button("chevron-down", "Next match (N)", self)
@@ -76,7 +77,7 @@ class SearchBar(QWidget):
     def tell(self, text: str, tip: str, *, matches: int, bad: bool = False) -> None:
         """Says what was found, or what is wrong with the expression."""
         self.result.setText(text)
-        self.result.setToolTip(tip)
+        self.result.setToolTip(plain.tip(tip))
         self.result.setVisible(bool(text))
         self.previous.setVisible(bool(text) and not bad)
         self.next.setVisible(bool(text) and not bad)

@@ -7,7 +7,7 @@ from PySide6.QtGui import QEnterEvent, QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QAbstractButton, QSizePolicy, QWidget
 
 from tailflame.analyse.names import short
-from tailflame_gui import icons, theme
+from tailflame_gui import icons, plain, theme
 from tailflame_gui.widgets.flame_surface import FlameSurface, Orientation
 
 _HEIGHT = 18
@@ -60,7 +60,7 @@ class TrunkLine(QAbstractButton):
             tip = "To where the graph branches (Home)"
         if (icon, words) != (self._icon, self._words):
             self._icon, self._words = icon, words
-            self.setText(words[0])
+            self.setText(plain.caption(words[0]))
             self.setToolTip(tip)
             self.setAccessibleName(words[0])
             self.setVisible(bool(words[0]) and not self._back)

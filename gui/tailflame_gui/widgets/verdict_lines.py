@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QAbstractButton, QSizePolicy, QVBoxLayout, QWidget
 
 from tailflame.analyse.diff import Comparison
 from tailflame.analyse.names import short
-from tailflame_gui import icons, theme
+from tailflame_gui import icons, plain, theme
 from tailflame_gui.widgets.parts import button
 
 _AT_ONCE = 3
@@ -49,7 +49,7 @@ class VerdictLine(QAbstractButton):
         super().__init__()
         self.verdict = verdict
         self._font = theme.interface_font(weight=theme.interface_font().Weight.Medium)
-        self.setToolTip(f"{verdict.sentence}\n{verdict.function}".rstrip())
+        self.setToolTip(plain.tip(f"{verdict.sentence}\n{verdict.function}".rstrip()))
         self.setAccessibleName(verdict.sentence)
         self.setEnabled(bool(verdict.function))
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
