@@ -11,7 +11,7 @@ from typing import TextIO
 
 import numpy as np
 
-from tailflame.analyse.tree import CallTree
+from tailflame.analyse.tree import CallTree, merge_rows
 from tailflame.model import NONE, Caution, FrameKind, StackProfile, Weight
 from tailflame.model.stacks import Float64, Int32
 from tailflame.report.output import opened
@@ -53,6 +53,7 @@ def write(
         rows = _Rows(what.stacks.parent, what.stacks.frame)
         own = np.bincount(stack[stacked], weights=weights[stacked], minlength=len(what.stacks))
         loose = float(weights[~stacked].sum())
+    rows, labels, own = rows.merged(labels, own)
     with opened(target) as stream:
         if loose > 1e-9 * max(float(own.sum()), 1.0):
             stream.write(f"{NO_STACK} {_figure(loose)}\n")
@@ -104,6 +105,14 @@ class _Names:
 class _Rows:
     parent: Int32
     label: Int32
+
+    def merged(self, labels: list[str], own: Float64) -> tuple[_Rows, list[str], Float64]:
+        """The same with one row per stack of labels: functions of two modules, or of two places, may share one."""
+        distinct: dict[str, int] = {}
+        number = np.array([distinct.setdefault(label, len(distinct)) for label in labels], dtype=np.int32)
+        trie = merge_rows(self.parent, number[self.label])
+        merged = np.bincount(trie.node, weights=own, minlength=len(trie.parent))
+        return _Rows(trie.parent, trie.function), list(distinct), merged
 
     def walk(self, labels: list[str], own: Float64) -> Iterator[tuple[list[str], float]]:
         """(path, weight) of every row that has one, depth first, siblings by name."""

@@ -48,6 +48,15 @@ def test_one_line_per_stack_by_name() -> None:
     assert lines(profile("b 1\na;c 2\na;b 3\na 4\na;b 5")) == ["a 4", "a;b 8", "a;c 2", "b 1"]
 
 
+def test_frames_of_two_places_with_one_name_are_one_line() -> None:
+    builder = StackBuilder()
+    for line, module in ((10, "a.so"), (11, "a.so"), (10, "b.so")):
+        frames = [builder.frame("main"), builder.frame("work", line=line, module=module), builder.frame("leaf")]
+        builder.sample(builder.stack(frames), count=2)
+        builder.sample(builder.stack(frames[:2]), count=1)
+    assert lines(builder.build()) == ["main;work 3", "main;work;leaf 6"]
+
+
 def test_kinds_become_annotations() -> None:
     assert lines(profile("a;b_[k] 1\na;c_[i] 2\na;d_[j] 3")) == ["a;b_[k] 1", "a;c_[i] 2", "a;d_[j] 3"]
 
