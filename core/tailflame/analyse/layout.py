@@ -47,10 +47,6 @@ class FlameLayout:
         box = first + int(np.searchsorted(self.start[first:last], x, side="right")) - 1
         return box if box >= first and x < self.start[box] + self.width[box] else NONE
 
-    def boxes_of(self, node: int) -> Int64:
-        """Every box of `node`."""
-        return np.flatnonzero(self.node == node)
-
 
 def lay_out(tree: CallTree, order: Order = Order.NAME) -> FlameLayout:
     """The boxes of `tree`. TIME falls back to NAME where there is no order of time, or inverted."""

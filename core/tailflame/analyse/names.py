@@ -21,6 +21,9 @@ _COPY = re.compile(r"^__memcpy_(?=avx|sse|evex|erms|ssse)")
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]+\b")
 _BARE_ADDRESS = re.compile(r"^\[?(?:0x)?[0-9a-f]{8,16}\]?$")
 
+NAMELESS = "(no name)"
+"""How a frame without a name is shown: folded stacks may hold some (";;main 3")."""
+
 
 @lru_cache(maxsize=200_000)
 def plain(name: str) -> str:
@@ -55,6 +58,8 @@ def module_label(module: str) -> str:
 @lru_cache(maxsize=200_000)
 def short(name: str) -> str:
     """The last two path components, without arguments: "OrderBook::match_order"; generics become <…>."""
+    if not name.strip():
+        return NAMELESS
     text = _without_brackets(plain(name))
     parts = [p for p in text.split("::") if p]
     if not parts:

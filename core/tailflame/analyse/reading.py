@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tailflame.analyse.hotspots import hotspots, table_of
+from tailflame.analyse.hotspots import table_of
 from tailflame.analyse.names import short
 from tailflame.analyse.tree import CallTree, levels
 from tailflame.model.recording import Caution, Recording
-from tailflame.model.stacks import NONE, Bool, Float64, FrameKind, Int64, StackProfile, Weight
+from tailflame.model.stacks import NONE, Bool, Float64, FrameKind, Int64, Weight
 from tailflame.units import Unit, count, percent, seconds
 from tailflame.units import weight as weight_text
 
@@ -179,36 +179,6 @@ def _tall_stacks(tree: CallTree, physical: _Physical) -> list[Sentence]:
                  tree.name(node), node)
     )  # fmt: skip
     return sentences
-
-
-@dataclass(frozen=True, slots=True)
-class Hotspot:
-    """One of the top functions: shares are fractions of the view."""
-
-    function: str
-    module: str
-    self_share: float
-    total_share: float
-    samples: float
-
-
-def top_hotspots(
-    profile: StackProfile, *, event: int = 0, weight: Weight = Weight.SAMPLES, number: int = 3
-) -> tuple[Hotspot, ...]:
-    """The functions with the most self weight, inlined frames folded into the physical function."""
-    table = hotspots(profile, event=event, weight=weight)
-    if not table.total:
-        return ()
-    return tuple(
-        Hotspot(
-            function=table.key[i],
-            module=table.module[i],
-            self_share=float(table.self_weight[i] / table.total),
-            total_share=float(table.total_weight[i] / table.total),
-            samples=float(table.self_samples[i]),
-        )
-        for i in table.hottest(number)
-    )
 
 
 def facts(recording: Recording) -> tuple[tuple[str, str], ...]:

@@ -6,7 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tailflame.analyse.hotspots import GroupBy, HotspotTable
-from tailflame.analyse.names import module_label
+from tailflame.analyse.names import NAMELESS, module_label
 from tailflame.analyse.reading import cautions, facts
 from tailflame.cli.terminal import Terminal, add_row, plain_table
 from tailflame.model import HistogramSeries, Recording
@@ -52,7 +52,7 @@ def hotspot_table(table: HotspotTable, rows: list[int], by: GroupBy, *, places: 
         ]
         if not counted:
             cells.append(weight(float(table.self_weight[row]), table.unit))
-        cells.append(table.key[row])
+        cells.append(table.key[row] or NAMELESS)
         if named:
             cells.append(Text(module_label(table.module[row]), style="dim"))
         if places:

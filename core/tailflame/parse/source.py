@@ -138,9 +138,6 @@ class Source:
             parts.append(chunk)
         return b"".join(parts).decode(encoding_of(self.head), errors="backslashreplace").replace("\r\n", "\n")
 
-    def head_text(self) -> str:
-        return decode_head(self.head)
-
     def _read_head(self) -> bytes:
         head = b""
         with _opened(self.path) as raw:

@@ -43,6 +43,11 @@ def test_short_names_keep_what_a_reader_looks_for(name: str, label: str) -> None
     assert short(name) == label
 
 
+def test_a_frame_without_a_name_is_shown_as_one() -> None:
+    assert short("") == short(" ") == "(no name)"
+    assert plain("") == match_key("") == ""
+
+
 def test_module_label() -> None:
     assert module_label("/usr/lib/libc.so.6") == "libc.so.6"
     assert module_label("[kernel.kallsyms]") == "[kernel.kallsyms]"

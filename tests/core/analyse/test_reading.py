@@ -3,7 +3,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from helpers.stacks import profile
-from tailflame.analyse.reading import cautions, facts, read, top_hotspots
+from tailflame.analyse.hotspots import hotspots
+from tailflame.analyse.reading import cautions, facts, read
 from tailflame.analyse.tree import TreeOptions, build_tree
 from tailflame.model import Caution, Machine, Meta, Recording, StackBuilder, StackProfile
 
@@ -48,7 +49,8 @@ def test_inlined_code_counts_for_the_function_it_is_in_as_among_the_hotspots() -
     data = profile(INLINES)
     sentences = read(build_tree(data))
     flat = {s.function: s.text for s in sentences if s.heading == "Flat tops"}
-    assert list(flat) == [h.function for h in top_hotspots(data)] == ["find", "check", "book"]
+    table = hotspots(data)
+    assert list(flat) == [table.key[row] for row in table.hottest(3)] == ["find", "check", "book"]
     assert flat["check"] == (
         "check is on top of the stack for 22.0%, at one place: "
         "8.0% in its own code, 14.0% in code inlined into it (abs 10.0%)."
@@ -83,15 +85,6 @@ def test_an_inlined_root_stands_for_itself() -> None:
 
 def test_an_empty_tree_has_nothing_to_say() -> None:
     assert read(build_tree(StackBuilder().build())) == ()
-
-
-def test_top_hotspots() -> None:
-    top = top_hotspots(profile("A;B 6\nA;C 3\nA 1"))
-    assert [(h.function, h.self_share, h.total_share) for h in top] == [
-        ("B", 0.6, 0.6),
-        ("C", 0.3, 0.3),
-        ("A", 0.1, 1.0),
-    ]
 
 
 def test_facts_have_units_and_leave_out_what_is_unknown() -> None:

@@ -159,3 +159,11 @@ def test_a_tag_of_two_resolutions_has_one_row_at_the_coarser(tailflame: Run, lib
 def test_a_chosen_format_shows_its_own_error(tailflame: Run, before: Path) -> None:
     assert tailflame("show", before, "--format", "folded").code == 0
     assert tailflame("show", before, "--format", "pie").code == 2
+
+
+def test_a_function_without_a_name_is_shown_as_one(tailflame: Run, tmp_path: Path) -> None:
+    path = tmp_path / "nameless.folded"
+    path.write_text(";;; 30\n;work 20\n")
+    out = tailflame("show", path).out
+    assert "60.0%  100.0%       30  (no name)" in out
+    assert "it ends in (no name)." in out

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tailflame.errors import Cancelled, ParseError
 from tailflame.parse import source as source_module
-from tailflame.parse.source import HEAD, Source
+from tailflame.parse.source import HEAD, Source, decode_head
 
 TEXT = "main;parse 3\nmain;run;walk 12\n"
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
@@ -95,7 +95,7 @@ def test_encodings_and_line_ends_make_no_difference(tmp_path: Path, encoding: st
     lines = ["main;läuft 3", "main;走る;µs 12"]
     source = written(tmp_path, "".join(line + end for line in lines).encode(encoding))
     assert list(source.lines()) == lines
-    assert source.head_text().splitlines() == lines
+    assert decode_head(source.head).splitlines() == lines
 
 
 def test_big_endian_with_mark(tmp_path: Path) -> None:
