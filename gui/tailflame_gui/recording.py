@@ -135,6 +135,7 @@ class RecordController(QObject):
         if finished.cancelled:
             job.end(JobState.CANCELLED)
             await tasks.in_thread(lambda _progress: library.discard(session))
+            self._controller.refresh_library()  # it stood there as being recorded
             raise Cancelled
         job.end(JobState.DONE if finished.result is not None else JobState.FAILED)
         await self._keep(session, finished, tool.title)
