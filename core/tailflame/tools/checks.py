@@ -249,6 +249,13 @@ def _target(target: Target, options: PerfOptions, host: Host) -> Iterator[Findin
     except TargetError as problem:
         yield Finding(Level.BLOCKER, problem.sentence, "", problem.advice)
         return
+    if "\n" in str(target.binary):
+        yield Finding(
+            Level.BLOCKER,
+            "The path of the program holds a line break.",
+            "perf writes the path of every function, a line each: its output could not be read.",
+            "Record a copy at a path without one.",
+        )
     yield from _binary(facts, options, host)
 
 

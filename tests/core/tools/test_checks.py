@@ -209,6 +209,15 @@ def test_missing_working_directory_blocks(program: Path, facts: SimpleNamespace)
     assert told(findings, "working directory").level is Level.BLOCKER
 
 
+def test_a_path_that_perf_cannot_write_on_a_line_blocks(program: Path, facts: SimpleNamespace) -> None:
+    folder = program.parent / "two\nlines"
+    folder.mkdir()
+    moved = program.rename(folder / program.name)
+    finding = told(preflight(Target(moved), FP, HOST), "line break")
+    assert finding.level is Level.BLOCKER
+    assert finding.fix
+
+
 def test_a_script_names_what_is_recorded(program: Path) -> None:
     assert "records its interpreter, /bin/sh" in told(preflight(Target(program), FP, HOST), "is a script").title
 
