@@ -585,3 +585,17 @@ def test_nothing_is_cut_off_at_1280_by_800(page: RecordPage, mode: theme.Mode, t
     for made in page.findChildren(QLabel):
         if made.isVisible() and made.wordWrap() and not made.findChildren(QScrollArea):
             assert made.height() >= made.heightForWidth(made.width()) - 1 or made.toolTip(), made.text()
+
+
+def test_a_narrow_page_scrolls_and_lays_nothing_over_anything(page: RecordPage, qtbot: QtBot) -> None:
+    """Inside the smallest window the page has 835 by 524 pixels."""
+    page.show_draft(DRAFT)
+    page.show_assessment(READY)
+    page.resize(835, 524)
+    qtbot.waitUntil(lambda: page.preflight.mapTo(page, page.preflight.rect().topLeft()).x() < 200)
+    QCoreApplication.processEvents()
+    for form in (page.options, page.target):
+        assert form.height() >= form.minimumSizeHint().height()
+    assert all(box.height() >= 17 for box in page.options.events.values())
+    page.resize(1167, 724)
+    qtbot.waitUntil(lambda: page.preflight.mapTo(page, page.preflight.rect().topLeft()).x() > 600)

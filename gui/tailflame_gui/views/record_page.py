@@ -7,8 +7,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QAction, QGuiApplication, QKeySequence, QShowEvent
-from PySide6.QtWidgets import QLabel, QPlainTextEdit, QSizePolicy, QStackedWidget, QWidget
+from PySide6.QtGui import QAction, QGuiApplication, QKeySequence, QResizeEvent, QShowEvent
+from PySide6.QtWidgets import QFrame, QLabel, QPlainTextEdit, QScrollArea, QSizePolicy, QStackedWidget, QWidget
 
 from tailflame.errors import TailflameError
 from tailflame_gui import icons
@@ -42,6 +42,9 @@ from tailflame_gui.widgets.parts import (
 
 if TYPE_CHECKING:
     from tailflame_gui.views.recording_view import RecordingView
+
+_THREE_COLUMNS = 1000
+"""Pixels of width."""
 
 
 class Side(StrEnum):
@@ -157,6 +160,7 @@ class RecordPage(QWidget):
         lines.addWidget(hairline())
         lines.addWidget(self.target, 1)
         left.setLayout(lines)
+        self._left, self._right = lines, right
         lines = column(spacing=8)
         lines.addWidget(_heading("Tool"))
         lines.addWidget(hairline())
@@ -165,12 +169,21 @@ class RecordPage(QWidget):
         lines = column(spacing=0)
         lines.addWidget(self.preflight)
         right.setLayout(lines)
-        across = row(margins=(16, 8, 16, 8), spacing=24)
+        across = row(margins=(16, 8, 16, 0), spacing=24)
         across.addWidget(left, 36)
         across.addWidget(middle, 44)
         across.addWidget(right, 30)
         for side in (left, middle, right):
             side.setMinimumWidth(240)
+        self._across = across
+        columns = QWidget()
+        columns.setLayout(across)
+        scrolled = QScrollArea()
+        scrolled.setWidgetResizable(True)
+        scrolled.setFrameShape(QFrame.Shape.NoFrame)
+        scrolled.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scrolled.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        scrolled.setWidget(columns)
         exact = column(spacing=4)
         words = row(spacing=8)
         words.addWidget(label("The exact command", "heading"))
@@ -187,11 +200,23 @@ class RecordPage(QWidget):
         foot.addLayout(start)
         page = QWidget()
         whole = column(spacing=0)
-        whole.addLayout(across, 1)
+        whole.addWidget(scrolled, 1)
         whole.addWidget(hairline())
         whole.addLayout(foot)
         page.setLayout(whole)
         return page
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Where three columns would be too narrow for their fields, the checks stand below the target."""
+        super().resizeEvent(event)
+        beside = event.size().width() >= _THREE_COLUMNS
+        if beside != (self._across.indexOf(self._right) >= 0):
+            if beside:
+                self._left.removeWidget(self._right)
+                self._across.addWidget(self._right, 30)
+            else:
+                self._across.removeWidget(self._right)
+                self._left.addWidget(self._right)
 
     def _connect(self) -> None:
         self.target.changed.connect(lambda: self.target_changed.emit(self.target.draft))
