@@ -15,11 +15,13 @@ from pytestqt.qtbot import QtBot
 from tailflame_gui.actions import Actions
 from tailflame_gui.models.session_table import RowOrder, RowTable, moment, run_fields, session_fields
 from tailflame_gui.rows import FindingRow, Level, RunRow, SessionRow
+from tailflame_gui.state import OpenResult, Page
 from tailflame_gui.views.compare_page import ComparePicker, choices_of
 from tailflame_gui.views.console_page import ConsolePage
 from tailflame_gui.views.library_page import LibraryPage
 from tailflame_gui.views.start_page import FindingLine, StartPage
 from tailflame_gui.widgets.parts import ElidedLabel, Icon
+from tailflame_gui.wiring import Parts
 
 NOON = datetime(2026, 11, 24, 12, 4).astimezone()
 
@@ -326,3 +328,25 @@ def test_an_icon_widget_can_change(qtbot: QtBot) -> None:
     icon.set_icon("square", "bad")
     assert icon.grab().toImage() != before
     assert QModelIndex().row() == -1
+
+
+def test_a_narrow_library_keeps_the_names_readable(parts: Parts, qtbot: QtBot) -> None:
+    parts.state.set_page(Page.LIBRARY)
+    parts.state.set_sessions(SESSIONS)
+    table = parts.window.library_page.table
+    titles = [field.title for field in session_fields()]
+    shown = {}
+    for width in (960, 1600):
+        parts.window.resize(width, 600)
+        qtbot.waitUntil(lambda width=width: parts.window.width() == width)
+        assert table.columnWidth(titles.index("Session")) >= 200
+        shown[width] = {title for at, title in enumerate(titles) if not table.isColumnHidden(at)}
+    assert shown[1600] == set(titles)
+    assert {"Recorded", "Session", "Samples", "State"} <= shown[960] < shown[1600]
+
+
+def test_many_tabs_are_scrolled_and_not_cut_to_a_letter(parts: Parts, qtbot: QtBot) -> None:
+    for at in range(20):
+        parts.state.results.add(OpenResult(f"a-long-name-of-a-file-{at}.folded", path=Path(f"/{at}")))
+    bar = parts.window.results.bar
+    assert min(bar.tabRect(at).width() for at in range(bar.count())) >= 120

@@ -42,6 +42,8 @@ class Field(Generic[RowT]):
     tip: Callable[[RowT], str] = lambda _row: ""
     right: bool = False
     mono: bool = False
+    leaves: bool = False
+    """Not shown where the column that takes what is left would be too narrow."""
     icon: Callable[[RowT], tuple[str, str] | None] = lambda _row: None
     """(icon, colour token) before the text."""
     muted: Callable[[RowT], bool] = lambda _row: False
@@ -186,7 +188,9 @@ def session_fields(*, short: bool = False) -> tuple[Field[SessionRow], ...]:
         mono=True,
         icon=lambda row: ("pin", "accent") if row.baseline else None,
     )
-    tool = Field[SessionRow]("Tool", lambda row: row.tool, lambda row: row.tool, 96, muted=lambda _row: True)
+    tool = Field[SessionRow](
+        "Tool", lambda row: row.tool, lambda row: row.tool, 96, muted=lambda _row: True, leaves=True
+    )
     samples = Field[SessionRow](
         "Samples",
         lambda row: "—" if row.samples is None else units.count(row.samples),
@@ -214,7 +218,9 @@ def session_fields(*, short: bool = False) -> tuple[Field[SessionRow], ...]:
         right=True,
         tip=lambda row: row.outcome,
     )
-    build = Field[SessionRow]("Build", lambda row: row.profile, lambda row: row.profile, 144, muted=lambda _row: True)
+    build = Field[SessionRow](
+        "Build", lambda row: row.profile, lambda row: row.profile, 144, muted=lambda _row: True, leaves=True
+    )
     commit = Field[SessionRow](
         "Commit",
         lambda row: row.commit,
@@ -223,6 +229,7 @@ def session_fields(*, short: bool = False) -> tuple[Field[SessionRow], ...]:
         tip=lambda row: row.branch,
         mono=True,
         muted=lambda _row: True,
+        leaves=True,
     )
     return (when, title, tool, samples, duration, build, commit, state)
 

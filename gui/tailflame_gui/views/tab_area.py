@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QPoint, Qt, Signal
+from PySide6.QtCore import QPoint, QSize, Qt, Signal
 from PySide6.QtGui import QGuiApplication, QMouseEvent
 from PySide6.QtWidgets import QMenu, QProgressBar, QStackedLayout, QTabBar, QWidget
 
@@ -14,6 +14,9 @@ from tailflame_gui.state import OpenResult, Stage, Tab, Tabs
 from tailflame_gui.widgets.parts import Icon, button, column, label, row, selectable
 
 _MARKS = {Stage.LOADING: ("loader", "second"), Stage.FAILED: ("octagon-alert", "bad")}
+
+_NARROWEST = 144
+"""Pixels of a tab with its icon and cross."""
 
 
 class LoadingPage(QWidget):
@@ -97,7 +100,11 @@ class FailedPage(QWidget):
 
 
 class _Bar(QTabBar):
-    """Closes on a middle click."""
+    """Closes on a middle click. Tabs are scrolled rather than cut to a letter."""
+
+    def minimumTabSizeHint(self, index: int) -> QSize:
+        whole = self.tabSizeHint(index)
+        return QSize(min(whole.width(), _NARROWEST), whole.height())
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         if event.button() is Qt.MouseButton.MiddleButton:

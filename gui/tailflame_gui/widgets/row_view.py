@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, Qt, Signal
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
@@ -17,6 +17,9 @@ from PySide6.QtWidgets import (
 
 from tailflame_gui import theme
 from tailflame_gui.models.session_table import RowOrder, RowTable
+
+_LEAST = 200
+"""Pixels that the column of what is left keeps, as long as others can leave."""
 
 
 class _Cell(QStyledItemDelegate):
@@ -72,6 +75,17 @@ class RowView(QTableView):
         self.doubleClicked.connect(lambda index: self.activated_row.emit(self._order.row_at(index)))
         self.selectionModel().selectionChanged.connect(lambda _new, _old: self.selection_changed.emit())
         self._order.modelReset.connect(self.selection_changed)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Columns that can be missed leave, the last first, until what is left is wide enough to be read."""
+        super().resizeEvent(event)
+        fields = list(enumerate(self._table.fields))
+        spare = event.size().width() - _LEAST - sum(self.columnWidth(at) or f.width for at, f in fields if f.width)
+        for at, field in reversed(fields):
+            if field.leaves:
+                self.setColumnHidden(at, spare < 0)
+                if spare < 0:
+                    spare += field.width
 
     @property
     def order(self) -> RowOrder:
