@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 from pytestqt.qtbot import QtBot
@@ -124,3 +125,10 @@ def test_a_result_without_stacks_still_tells_its_facts(qtbot: QtBot) -> None:
     assert top(view) == []
     assert view._nothing.text() == "This result holds no call stacks."
     assert dict(view.facts)["Tool"] == "perf 6.1.0"
+
+
+def test_latencies_alone_are_not_called_functions(qtbot: QtBot) -> None:
+    series = HistogramSeries(("total",), (0.0,), (1.0,), (Histogram(np.ones(40, dtype=np.int64)),))
+    view = view_of(qtbot, Recording("hlog", "hlog", "a.hlog", (series,)))
+    assert view._heading.text() == "Latencies"
+    assert view.reading.isHidden() and not view.percentiles.isHidden()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtGui import QGuiApplication, QResizeEvent
 from PySide6.QtWidgets import QFrame, QGridLayout, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from tailflame.analyse.hotspots import HotspotTable
@@ -29,6 +29,7 @@ from tailflame_gui.widgets.percentile_grid import PercentileGrid
 
 TOP = 3
 _FACTS_WIDTH = 320
+_HOTTEST = "Hottest functions"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +60,8 @@ class SummaryView(QWidget):
         self._nothing.hide()
         left = column(spacing=4)
         head = row(spacing=8)
-        head.addWidget(label("Hottest functions", "heading"))
+        self._heading = label(_HOTTEST, "heading")
+        head.addWidget(self._heading)
         head.addWidget(self._of)
         head.addStretch()
         left.addLayout(head)
@@ -109,6 +111,7 @@ class SummaryView(QWidget):
         area.setFrameShape(QFrame.Shape.NoFrame)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         area.setFixedWidth(_FACTS_WIDTH)
+        self._area = area
         area.setWidget(side)
         across = row(spacing=16)
         across.addLayout(beside, 1)
@@ -131,6 +134,9 @@ class SummaryView(QWidget):
         """The facts at once, the figures when the page is looked at."""
         self._trees = trees
         self._show_facts(recording)
+        latencies_alone = trees is None and recording.histograms is not None
+        self._heading.setText("Latencies" if latencies_alone else _HOTTEST)
+        self.reading.setVisible(trees is not None)
         self.percentiles.set_series(recording.histograms)
         self._ask()
 
@@ -143,6 +149,10 @@ class SummaryView(QWidget):
         items = (self._cautions.itemAt(at) for at in range(self._cautions.count()))
         lines = (item.widget() for item in items if item is not None)
         return [line.text for line in lines if isinstance(line, CautionLine)]
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._area.setFixedWidth(min(_FACTS_WIDTH, max(event.size().width() // 3, 208)))
 
     def showEvent(self, event: object) -> None:
         if self._stale:
