@@ -5,6 +5,7 @@ Everything that reads or writes files runs in a thread; what fails becomes a fai
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -14,11 +15,11 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal
 
 from tailflame.analyse.diff import Comparison, compare
-from tailflame.errors import ParseError, StoreError, TailflameError
+from tailflame.errors import ParseError, StoreError, TailflameError, ToolFailed
 from tailflame.model import Recording, StackProfile
 from tailflame.parse import load
 from tailflame.report import svg
-from tailflame.run import Entry, Journal
+from tailflame.run import Entry, Journal, Outcome
 from tailflame.run.perf_file import mend
 from tailflame.store import (
     Library,
@@ -50,6 +51,7 @@ class Controller(QObject):
     target_chosen = Signal(object)
     project_chosen = Signal(object)
     binary_wanted = Signal(object)
+    _editor_failed = Signal(str, int)
 
     def __init__(self, state: AppState, jobs: JobList) -> None:
         super().__init__()
@@ -64,6 +66,7 @@ class Controller(QObject):
         self._deleting: dict[str, SessionRow] = {}
         state.set_profiles(self.library.root)
         state.results.current_changed.connect(self._current_changed)
+        self._editor_failed.connect(self._editor_ended)
         if loaded.notice:
             self.warn(loaded.notice)
 
@@ -113,6 +116,11 @@ class Controller(QObject):
     def set_profiles_folder(self, folder: Path, *, remember: bool = True) -> None:
         """Another folder keeps the sessions from now on; those elsewhere stay where they are."""
         before = self.library.root
+        if not _can_keep(folder):
+            self.fail(
+                StoreError(f"Sessions cannot be kept in {folder}.", advice="Choose a folder that you may write to.")
+            )
+            return
         self.library = Library(folder)
         self.state.set_profiles(self.library.root)
         self.refresh_library()
@@ -256,6 +264,9 @@ class Controller(QObject):
         elif opened.recovered:
             self.refresh_library()
         self._current_changed(self.state.results.current)
+        if opened.recording.baseline is not None and tab is self.state.results.current:
+            # Whoever opens a file of two columns wants to see what changed; each side stays a click away.
+            self.compare_columns(tab)
 
     def _current_changed(self, tab: object) -> None:
         """The header names the program of the result that is looked at."""
@@ -414,9 +425,19 @@ class Controller(QObject):
 
         async def run() -> None:
             path = await tasks.in_thread(lambda _progress: find_source(file, bases))
-            open_in_editor(path, line, settings=settings, journal=self.journal)
+            open_in_editor(path, line, settings=settings, journal=self.journal, failed=self._editor_failed.emit)
 
         self.spawn(run(), f"opening {file}")
+
+    def _editor_ended(self, name: str, code: int) -> None:
+        outcome = Outcome.of(name, code, 0.0)
+        how = f"signal {outcome.signal}" if outcome.signal is not None else f"exit code {outcome.code}"
+        self.fail(
+            ToolFailed(
+                f"The editor {name} ended at once with {how}.",
+                advice="Check the editor command in the settings; it may need a window of its own.",
+            )
+        )
 
     def _source_bases(self, result: OpenResult | None) -> tuple[Path, ...]:
         """Where relative names of sources may start: the project's root, the binary's folder and those above."""
@@ -489,6 +510,14 @@ class Controller(QObject):
 
     def _journal_changed(self, _entry: Entry) -> None:
         self.state.set_runs(tuple(adapt.run_row(entry) for entry in self.journal.entries))
+
+
+def _can_keep(folder: Path) -> bool:
+    """Whether sessions may be written to `folder`, or to a folder of this name that is yet to be made."""
+    place = folder
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    return place.is_dir() and os.access(place, os.W_OK | os.X_OK)
 
 
 def _title(side: Side) -> str:

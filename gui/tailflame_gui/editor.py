@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from tailflame.store import Settings, editor_command
 
 Start = Callable[[tuple[str, ...]], int]
 """Starts a program that is left to itself; returns its process id."""
+Failed = Callable[[str, int], None]
+_AT_ONCE_S = 5.0
 
 _TERMINALS = (
     ("x-terminal-emulator", "-e"),
@@ -47,13 +50,27 @@ def find_source(file: str, bases: Sequence[Path]) -> Path:
     )
 
 
-def open_in_editor(file: Path, line: int, *, settings: Settings, journal: Journal, start: Start | None = None) -> None:
-    """StoreError where no editor can be found; ToolMissing, ToolFailed where it does not start."""
+def open_in_editor(
+    file: Path,
+    line: int,
+    *,
+    settings: Settings,
+    journal: Journal,
+    start: Start | None = None,
+    failed: Failed | None = None,
+) -> None:
+    """StoreError where no editor can be found; ToolMissing, ToolFailed where it does not start.
+
+    `failed(name, code)` is called from a thread when the editor ends with a failure right after its start.
+    """
     command = editor_command(settings, file, line)
     argv = (*_terminal(), *command.argv) if command.needs_terminal else command.argv
     entry = journal.started(argv)
     try:
-        (start or _start)(argv)
+        if start is not None:
+            start(argv)
+        else:
+            _start(argv, failed)
     except OSError as error:
         sentence = f"{argv[0]} could not be started: {error.strerror}."
         journal.ended(entry, None, problem=sentence)
@@ -71,7 +88,7 @@ def _terminal() -> tuple[str, ...]:
     )
 
 
-def _start(argv: tuple[str, ...]) -> int:
+def _start(argv: tuple[str, ...], failed: Failed | None = None) -> int:
     process = subprocess.Popen(
         argv,
         stdin=subprocess.DEVNULL,
@@ -80,5 +97,15 @@ def _start(argv: tuple[str, ...]) -> int:
         start_new_session=True,
     )
     # It is left to itself, and outlives us; while we live, somebody has to take note of its end.
-    threading.Thread(target=process.wait, name=f"tailflame-worker-editor-{process.pid}", daemon=True).start()
+    threading.Thread(
+        target=_wait, args=(process, argv[0], failed), name=f"tailflame-worker-editor-{process.pid}", daemon=True
+    ).start()
     return process.pid
+
+
+def _wait(process: subprocess.Popen[bytes], program: str, failed: Failed | None) -> None:
+    """In a thread. An editor that fails later has been seen: what it does then is between it and its user."""
+    began = time.monotonic()
+    code = process.wait()
+    if code and failed is not None and time.monotonic() - began < _AT_ONCE_S:
+        failed(Path(program).name, code)

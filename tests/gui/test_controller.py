@@ -268,9 +268,8 @@ def test_a_file_with_two_columns_is_compared_within_itself(parts: Parts, tmp_pat
     both = tmp_path / "both.folded"
     both.write_text("main;hot 100 300\nmain;cold 50 50\n")
     opened(parts, qtbot, both)
-    parts.controller.compare_columns(result_of(parts))
     tab = parts.state.comparisons.all[0]
-    assert isinstance(tab, OpenComparison)
+    assert isinstance(tab, OpenComparison) and parts.state.page is Page.COMPARE
     qtbot.waitUntil(lambda: tab.stage is Stage.READY)
     assert tab.before is not None and tab.before.profile is not None and tab.before.profile.total() == 150
     assert tab.after is not None and tab.after.profile is not None and tab.after.profile.total() == 350
@@ -336,6 +335,24 @@ def test_another_profiles_folder_and_back(parts: Parts, tmp_path: Path, qtbot: Q
     notices(parts)[0].offers[0].act()
     qtbot.waitUntil(lambda: parts.state.sessions == (row,))
     assert parts.state.profiles == before
+
+
+def test_a_folder_that_cannot_keep_sessions_is_refused(parts: Parts, tmp_path: Path, qtbot: QtBot) -> None:
+    before = parts.state.profiles
+    (tmp_path / "file").write_text("")
+    parts.controller.set_profiles_folder(tmp_path / "file" / "profiles")
+    assert parts.state.profiles == before
+    assert notices(parts)[0].level is Level.ERROR and "cannot be kept" in notices(parts)[0].sentence
+    assert load_settings().settings.profiles == ""
+
+
+def test_an_editor_that_fails_at_once_is_told(parts: Parts, tmp_path: Path, qtbot: QtBot) -> None:
+    source = tmp_path / "book.rs"
+    source.write_text("fn main() {}\n")
+    parts.controller.change_settings(editor="false %f")
+    parts.controller.open_source(None, str(source), 1)
+    qtbot.waitUntil(lambda: bool(notices(parts)))
+    assert notices(parts)[0].sentence == "The editor false ended at once with exit code 1."
 
 
 def test_a_library_that_cannot_be_read_is_told(parts: Parts, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,7 +88,7 @@ def test_the_window_opens_a_line_or_says_why_not(
     parts: Parts, source: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[tuple[str, ...]] = []
-    monkeypatch.setattr(editor, "_start", lambda argv: started.append(argv) or 1)
+    monkeypatch.setattr(editor, "_start", lambda argv, _failed: started.append(argv) or 1)
     parts.controller.settings = Settings(editor=f"{sys.executable} +%l %f")
     parts.controller.open_source(None, str(source), 3)
     qtbot.waitUntil(lambda: bool(started))
