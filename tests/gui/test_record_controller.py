@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from helpers.environment import ROOT
@@ -454,3 +455,32 @@ def test_our_own_cost_is_looked_at_while_it_runs(
     page.run.stop.click()
     qtbot.waitUntil(lambda: not parts.recorder.running and tasks.at_rest(), timeout=20_000)
     assert looks
+
+
+class _Windows(QObject):
+    """Hears of every window that is shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: list[str] = []
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() is QEvent.Type.Show and isinstance(watched, QWidget) and watched.isWindow():
+            self.shown.append(repr(watched))
+        return False
+
+
+def test_a_result_that_opens_by_itself_leaves_the_keys_to_the_window(
+    parts: Parts, page: RecordPage, qtbot: QtBot, qapp: QApplication, engine: Callable[..., Path]
+) -> None:
+    """A part that is shown before it has its place flashes up as a window, and takes the keyboard with it."""
+    choose(parts, page, qtbot, engine())
+    windows = _Windows()
+    qapp.installEventFilter(windows)
+    page.record.click()
+    qtbot.waitUntil(lambda: bool(parts.state.open_results) and tasks.at_rest())
+    qapp.removeEventFilter(windows)
+    assert windows.shown == []
+    assert qapp.activeWindow() is parts.window
+    qtbot.keyClick(parts.window, Qt.Key.Key_F5)
+    qtbot.waitUntil(lambda: len(parts.state.open_results) == 2 and tasks.at_rest())

@@ -245,10 +245,9 @@ class CompareView(QWidget):
         page.addWidget(self.busy_line)
         page.addWidget(self.splitter, 1)
         content.setLayout(page)
-        self._pages = QStackedLayout()
+        self._pages = QStackedLayout(self)
         self._pages.addWidget(content)
         self._pages.addWidget(self.empty)
-        self.setLayout(self._pages)
         self.setFocusProxy(self.delta)
 
     def _connect(self) -> None:

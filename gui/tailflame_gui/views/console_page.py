@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QGuiApplication, QKeySequence
-from PySide6.QtWidgets import QPlainTextEdit, QStackedLayout, QWidget
+from PySide6.QtWidgets import QPlainTextEdit, QStackedWidget, QWidget
 
 from tailflame_gui import icons
 from tailflame_gui.actions import describe
@@ -50,7 +50,7 @@ class ConsolePage(QWidget):
         table_column.addWidget(hairline())
         table_column.addLayout(foot)
         table.setLayout(table_column)
-        self._stack = QStackedLayout()
+        self._stack = QStackedWidget()
         self._stack.addWidget(table)
         self._stack.addWidget(
             EmptyState(
@@ -61,7 +61,7 @@ class ConsolePage(QWidget):
         )
         layout = column(spacing=0)
         layout.addLayout(head)
-        layout.addLayout(self._stack, 1)
+        layout.addWidget(self._stack, 1)
         self.setLayout(layout)
         self.setFocusProxy(self._view)
         self._view.selection_changed.connect(self._selection_changed)

@@ -6,7 +6,7 @@ from functools import partial
 
 from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QGuiApplication, QKeySequence, QShortcut
-from PySide6.QtWidgets import QMenu, QStackedLayout, QWidget
+from PySide6.QtWidgets import QMenu, QStackedWidget, QWidget
 
 from tailflame.analyse.diff import Comparison, Scale
 from tailflame.model.stacks import NONE
@@ -54,12 +54,12 @@ class DeltaView(QWidget):
             )
         )
         self._empty = EmptyState("equal", "Nothing to show", "")
-        self._body = QStackedLayout()
+        self._body = QStackedWidget()
         self._body.addWidget(self.table)
         self._body.addWidget(self._empty)
         page = column(spacing=0)
         page.addLayout(bar)
-        page.addLayout(self._body, 1)
+        page.addWidget(self._body, 1)
         self.setLayout(page)
         self.setFocusProxy(self.table)
 

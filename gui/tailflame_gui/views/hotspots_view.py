@@ -6,7 +6,7 @@ from functools import partial
 
 from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QGuiApplication, QKeySequence, QShortcut
-from PySide6.QtWidgets import QCheckBox, QComboBox, QMenu, QStackedLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QComboBox, QMenu, QStackedWidget, QWidget
 
 from tailflame.analyse.hotspots import GroupBy, HotspotTable
 from tailflame.errors import TailflameError
@@ -74,13 +74,13 @@ class HotspotsView(QWidget):
         )
         bar.addWidget(copy)
         self._empty = EmptyState("table-2", "No samples here", "")
-        self._body = QStackedLayout()
+        self._body = QStackedWidget()
         self._body.addWidget(self.table)
         self._body.addWidget(self._empty)
         page = column(spacing=0)
         page.addLayout(bar)
         page.addWidget(busy)
-        page.addLayout(self._body, 1)
+        page.addWidget(self._body, 1)
         self.setLayout(page)
         self.setFocusProxy(self.table)
 

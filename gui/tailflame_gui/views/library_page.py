@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import QLineEdit, QMenu, QStackedLayout, QWidget
+from PySide6.QtWidgets import QLineEdit, QMenu, QStackedWidget, QWidget
 
 from tailflame_gui import icons
 from tailflame_gui.actions import Actions, describe
@@ -78,12 +78,12 @@ class LibraryPage(QWidget):
             "Every recording is kept here, with what it needs to be read again after the next build.",
             (ActionButton(actions["record_page"], rank="primary"), ActionButton(actions["open"])),
         )
-        self._stack = QStackedLayout()
+        self._stack = QStackedWidget()
         self._stack.addWidget(table)
         self._stack.addWidget(self._empty)
         layout = column(spacing=0)
         layout.addLayout(head)
-        layout.addLayout(self._stack, 1)
+        layout.addWidget(self._stack, 1)
         self.setLayout(layout)
         self.setFocusProxy(self._view)
         self._filter.textChanged.connect(self._view.set_words)

@@ -85,6 +85,10 @@ class ResultView(QWidget):
         self._make_head(recording)
         self._make_parts(recording)
         self._arrange()
+        # Not before: what has no parent yet would be shown as a window of its own.
+        self.columns.setVisible(recording.baseline is not None)
+        self.cautions.set_cautions(cautions(recording))
+        self.set_baseline(False, has_baseline=False)
         self._connect()
         self._fill(recording)
 
@@ -161,10 +165,7 @@ class ResultView(QWidget):
             icon="columns-2",
             tip="This file holds two recordings side by side: see what changed between them.",
         )
-        self.columns.setVisible(recording.baseline is not None)
         self.cautions = CautionLines()
-        self.cautions.set_cautions(cautions(recording))
-        self.set_baseline(False, has_baseline=False)
 
     def _make_parts(self, recording: Recording) -> None:
         self.summary = SummaryView(selection=self.selection, scope=self.scope)

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QGuiApplication, QKeySequence, QShortcut
-from PySide6.QtWidgets import QMenu, QSplitter, QStackedLayout, QWidget
+from PySide6.QtWidgets import QMenu, QSplitter, QStackedLayout, QStackedWidget, QWidget
 
 from tailflame.analyse.hotspots import Sandwich, sandwich
 from tailflame.analyse.tree import CallTree
@@ -92,13 +92,13 @@ class SandwichView(QWidget):
             "No function is selected",
             "Select one anywhere: its callers then stand above it and what it calls below.",
         )
-        self._body = QStackedLayout()
+        self._body = QStackedWidget()
         self._body.addWidget(self.splitter)
         self._body.addWidget(self._empty)
         page = column(spacing=0)
         page.addLayout(bar)
         page.addWidget(busy)
-        page.addLayout(self._body, 1)
+        page.addWidget(self._body, 1)
         self.setLayout(page)
         self.setFocusProxy(self.callees.tree)
 

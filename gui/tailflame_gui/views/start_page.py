@@ -94,7 +94,10 @@ class StartPage(QWidget):
             "No sessions yet",
             "Every recording is kept as a session and listed here. Record a program, or look at the demo first.",
         )
-        self._recent = QStackedLayout()
+        surface = QWidget()
+        surface.setProperty("surface", "surface")
+        surface.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self._recent = QStackedLayout(surface)
         self._recent.addWidget(self._view)
         self._recent.addWidget(empty)
 
@@ -103,10 +106,6 @@ class StartPage(QWidget):
         recent_head.addWidget(self._total)
         recent_head.addStretch()
         recent_head.addWidget(self._all_sessions)
-        surface = QWidget()
-        surface.setProperty("surface", "surface")
-        surface.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        surface.setLayout(self._recent)
         left = column(spacing=8)
         left.addLayout(recent_head)
         left.addWidget(hairline())

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QPoint, QSize, Qt, Signal
 from PySide6.QtGui import QGuiApplication, QMouseEvent
-from PySide6.QtWidgets import QMenu, QProgressBar, QStackedLayout, QTabBar, QWidget
+from PySide6.QtWidgets import QMenu, QProgressBar, QStackedWidget, QTabBar, QWidget
 
 from tailflame import units
 from tailflame_gui import icons, plain
@@ -151,11 +151,11 @@ class TabArea(QWidget):
         if corner is not None:
             strip.addWidget(corner)
         self._strip.setLayout(strip)
-        self._stack = QStackedLayout()
+        self._stack = QStackedWidget()
         self._stack.addWidget(empty)
         layout = column(spacing=0)
         layout.addWidget(self._strip)
-        layout.addLayout(self._stack, 1)
+        layout.addWidget(self._stack, 1)
         self.setLayout(layout)
         self._bar.currentChanged.connect(self._bar_changed)
         self._bar.tabCloseRequested.connect(self._close_asked)

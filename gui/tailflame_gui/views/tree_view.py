@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QGuiApplication, QKeySequence, QShortcut
-from PySide6.QtWidgets import QCheckBox, QMenu, QStackedLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QMenu, QStackedWidget, QWidget
 
 from tailflame.analyse.tree import CallTree
 from tailflame.errors import TailflameError
@@ -74,13 +74,13 @@ class CallTreeView(QWidget):
         bar.addWidget(hottest)
         bar.addWidget(icon_button("minimize", self.close_all, tip="Close every line (Ctrl+Left)"))
         self._empty = EmptyState("list-tree", "No samples here", "No sample is of the chosen event and threads.")
-        self._body = QStackedLayout()
+        self._body = QStackedWidget()
         self._body.addWidget(self.tree)
         self._body.addWidget(self._empty)
         page = column(spacing=0)
         page.addLayout(bar)
         page.addWidget(busy)
-        page.addLayout(self._body, 1)
+        page.addWidget(self._body, 1)
         self.setLayout(page)
         self.setFocusProxy(self.tree)
 
