@@ -10,8 +10,10 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from helpers.recordings import recording
+from tailflame_gui import tasks
 from tailflame_gui.rows import SessionRow
 from tailflame_gui.state import OpenResult, Page
+from tailflame_gui.views.result_view import Part, ResultView
 from tailflame_gui.widgets.fuzzy import fuzzy
 from tailflame_gui.widgets.palette import Entry, matching
 from tailflame_gui.wiring import Parts
@@ -110,3 +112,16 @@ def test_a_session_opens_from_the_palette(parts: Parts, qtbot: QtBot) -> None:
         qtbot.keyClick(parts.window.palette_box.field, Qt.Key.Key_Return)
     assert opened.args == [_session()]
     qtbot.waitUntil(lambda: parts.state.results.all[0].failure is not None)
+
+
+def test_the_parts_of_a_result_are_in_the_palette(parts: Parts, qtbot: QtBot) -> None:
+    result = OpenResult("book", path=Path("/p/book"))
+    result.ready(recording(command=("/opt/book",)), title="book", session=None)
+    parts.state.results.add(result)
+    view = parts.window.results.page
+    assert isinstance(view, ResultView)
+    entries = {entry.text: entry for entry in parts.window.palette_entries() if entry.group == "Result"}
+    assert set(map(str, Part)) <= set(entries)
+    entries[str(Part.HOTSPOTS)].act()
+    assert view.part is Part.HOTSPOTS
+    qtbot.waitUntil(tasks.at_rest)

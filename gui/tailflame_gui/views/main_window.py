@@ -33,7 +33,7 @@ from tailflame_gui.views.library_page import LibraryPage
 from tailflame_gui.views.rail import Rail
 from tailflame_gui.views.start_page import StartPage
 from tailflame_gui.views.tab_area import TabArea
-from tailflame_gui.views.view_keys import key_lines
+from tailflame_gui.views.view_keys import key_entries, key_lines
 from tailflame_gui.widgets.drop_overlay import DropOverlay
 from tailflame_gui.widgets.empty_state import EmptyState
 from tailflame_gui.widgets.notices import NoticeArea
@@ -315,9 +315,11 @@ class MainWindow(QMainWindow):
         self.palette_box.open(self.palette_entries(), query if isinstance(query, str) else "")
 
     def palette_entries(self) -> list[Entry]:
-        """Every action that is possible now, every open tab, the newest sessions."""
+        """Every action that is possible now, what the views have keys for, every open tab, the newest sessions."""
         entries = [_entry_of(action) for action in self._all_actions() if action.isEnabled() and action.text()]
         entries = [entry for entry in entries if entry.text != self._actions["palette"].text()]
+        page_shown = self._stack.currentWidget()
+        entries += key_entries(page_shown) if page_shown is not None else []
         for tabs, word, page in (
             (self._state.results, "open result", Page.RESULTS),
             (self._state.comparisons, "open comparison", Page.COMPARE),

@@ -1,4 +1,4 @@
-"""What the keys of the views do, in words, for the keys sheet.
+"""What the keys of the views do, in words, for the keys sheet and the palette.
 
 Views set shortcuts without words; here each has its sentence. A test finds a shortcut that has none.
 """
@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QWidget
 
 from tailflame_gui.widgets.flame_graph import KEYS as GRAPH_KEYS
 from tailflame_gui.widgets.flame_graph import FlameGraph
+from tailflame_gui.widgets.palette import Entry
 
 KeyLine = tuple[str, str, str]
 """(group, what it does, keys)."""
@@ -63,6 +64,18 @@ def key_lines(page: QWidget) -> list[KeyLine]:
     if any(graph.isVisibleTo(page) for graph in page.findChildren(FlameGraph)):
         lines += [("Flame graph", words[:1].upper() + words[1:], keys) for keys, words in GRAPH_KEYS]
     return list(dict.fromkeys(lines))
+
+
+def key_entries(page: QWidget) -> list[Entry]:
+    """The same for the palette: choosing a line does what its keys do."""
+    entries: dict[tuple[str, str], Entry] = {}
+    for shortcut, owner in shown_shortcuts(page):
+        words = words_of(shortcut, owner)
+        if words is not None and shortcut.isEnabled():
+            group = _GROUPS[type(owner).__name__]
+            keys = shortcut.key().toString(QKeySequence.SequenceFormat.NativeText)
+            entries.setdefault((group, words), Entry(words, group, shortcut.activated.emit, keys=keys))
+    return list(entries.values())
 
 
 def words_of(shortcut: QShortcut, owner: QWidget) -> str | None:
