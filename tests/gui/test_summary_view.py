@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
 
 from helpers.results import MATCH, RISK, recording, show, two_events
@@ -132,3 +133,7 @@ def test_latencies_alone_are_not_called_functions(qtbot: QtBot) -> None:
     view = view_of(qtbot, Recording("hlog", "hlog", "a.hlog", (series,)))
     assert view._heading.text() == "Latencies"
     assert view.reading.isHidden() and not view.percentiles.isHidden()
+    view.resize(500, 400)
+    cells = view.percentiles.widget().findChildren(QLabel)
+    qtbot.waitUntil(lambda: view.percentiles.width() < 400)
+    assert all(cell.width() >= cell.sizeHint().width() for cell in cells), "figures are scrolled, never cut"

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QGridLayout, QWidget
+from PySide6.QtWidgets import QFrame, QGridLayout, QScrollArea, QWidget
 
 from tailflame.model.histogram import PERCENTILES, HistogramSeries
 from tailflame.units import count, nanoseconds
 from tailflame_gui.widgets.parts import label, selectable
 
 
-class PercentileGrid(QWidget):
-    """p50 to p99.99 and the maximum, from the merged counts of every interval."""
+class PercentileGrid(QScrollArea):
+    """p50 to p99.99 and the maximum, from the merged counts of every interval. Scrolls where it has no room."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._grid = QGridLayout(self)
+        self._body = QWidget()
+        self._body.setProperty("surface", "surface")
+        self._grid = QGridLayout(self._body)
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setHorizontalSpacing(16)
         self._grid.setVerticalSpacing(4)
         self.lines: list[tuple[str, ...]] = []
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setWidgetResizable(True)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWidget(self._body)
         self.hide()
 
     def set_series(self, series: HistogramSeries | None) -> None:
@@ -47,3 +53,5 @@ class PercentileGrid(QWidget):
                 cell.setAlignment(Qt.AlignmentFlag.AlignRight if at else Qt.AlignmentFlag.AlignLeft)
                 self._grid.addWidget(cell, row, at)
         self._grid.setColumnStretch(len(heads), 1)
+        bar = self.horizontalScrollBar().sizeHint().height()
+        self.setFixedHeight(self._grid.sizeHint().height() + bar)
