@@ -26,6 +26,8 @@ from tailflame.model.stacks import (
 )
 from tailflame.units import Unit, percent
 
+_TRUNK = 0.9  # of a side: a frame that holds more only says that the program ran
+
 
 class Scale(StrEnum):
     """How sizes of the two sides relate when drawn."""
@@ -291,15 +293,7 @@ def _union(left: CallTree, right: CallTree, before: Counts, after: Counts, stick
         self_after=gather(after_node, right.self_weight),
         total_before=gather(before_node, left.total_weight),
         total_after=gather(after_node, right.total_weight),
-        significant=judge(
-            samples_before,
-            samples_after,
-            dispersion=(np.full(size, before.mean_dispersion), np.full(size, after.mean_dispersion)),
-            kernel=kinds[trie.row] == FrameKind.KERNEL,
-            totals=(before.total, after.total),
-            scale=np.full(size, stick.scale),
-            scale_variance=np.zeros(size),
-        ).significant,
+        significant=_significant_nodes(samples_before, samples_after, trie.function, list(keys), before, after, stick),
         kinds=kinds[trie.row] if size else np.zeros(0, dtype=np.uint8),
         whole_before=left.total,
         whole_after=right.total,
@@ -307,6 +301,33 @@ def _union(left: CallTree, right: CallTree, before: Counts, after: Counts, stick
         after_node=after_node,
         unit=right.unit,
     )
+
+
+def _significant_nodes(
+    b: Float64, a: Float64, function: Int32, keys: list[str], before: Counts, after: Counts, stick: Yardstick
+) -> Bool:
+    """The functions' own test on inclusive samples, each against the yardstick without its function.
+
+    Trunk frames are not tested: they hold nearly everything, and cannot move against it.
+    """
+    (own_b, dispersion_b, kernel_b), (own_a, dispersion_a, kernel_a) = before.columns(keys), after.columns(keys)
+    scale, scale_variance = stick.without(keys, own_b, own_a)
+    narrow = (b < _TRUNK * before.total) & (a < _TRUNK * after.total)
+    marked = np.zeros(len(b), dtype=bool)
+    at = function[narrow]
+    marked[narrow] = judge(
+        b[narrow],
+        a[narrow],
+        dispersion=(
+            np.maximum(dispersion_b, before.mean_dispersion)[at],
+            np.maximum(dispersion_a, after.mean_dispersion)[at],
+        ),
+        kernel=(kernel_b | kernel_a)[at],
+        totals=(before.total, after.total),
+        scale=scale[at],
+        scale_variance=scale_variance[at],
+    ).significant
+    return marked
 
 
 def lay_out_diff(tree: DiffTree, *, scale: Scale = Scale.NORMALISED) -> FlameLayout:
@@ -326,7 +347,7 @@ def _test_text(table: DeltaTable, scale: float, before: StackProfile, after: Sta
         f"Log ratio of self samples against the scale {scale:.3f} (after/before of the functions that stand still), "
         f"errors from counts, unevenness in time and run to run ({percent(RUN_TO_RUN, digits=0)} of the function, "
         f"{percent(MISPLACED)} of all samples); "
-        f"{int(table.tested.sum())} functions tested, family-wise level {percent(LEVEL, digits=0)} (Holm)."
+        f"{int(table.tested.sum())} functions tested, family-wise level {percent(LEVEL, digits=0)} (Holm, by share)."
         + (" One side holds approximate counts." if approximate else "")
     )
 

@@ -6,7 +6,7 @@ on a common ratio are added up as the yardstick, and each function's change is m
 change's error has four parts: counting noise of both sides and of the yardstick, how unevenly the function's samples
 arrive within each recording (blocks of time, where the file has times), and a floor for what differs from run to run
 of the same binary (addresses, cache and page placement). A function is marked when the change leaves that noise at a
-family-wise level of 5 % (Holm) over the functions that are large enough to be tested.
+family-wise level of 5 % (Holm, weighted by samples) over the functions that are large enough to be tested.
 """
 
 from __future__ import annotations
@@ -227,7 +227,7 @@ def judge(
         low = np.where(b == 0, np.where(a > 0, a / _NONE_SEEN / scale - 1, -1.0), np.where(a == 0, -1.0, low))
         high = np.where(b == 0, np.inf, np.where(a == 0, _NONE_SEEN / b / scale - 1, high))
     return Verdicts(
-        change=change, low=low, high=high, p=p, tested=tested, significant=_holm(p, tested)
+        change=change, low=low, high=high, p=p, tested=tested, significant=_holm(p, tested, a + b)
     )  # fmt: skip
 
 
@@ -245,12 +245,18 @@ def _variance(count: Float64, dispersion: Float64, kernel: Bool, total: float) -
     return variance
 
 
-def _holm(p: Float64, tested: Bool) -> Bool:
-    """Which of the tested hypotheses fall at the family-wise LEVEL."""
+def _holm(p: Float64, tested: Bool, weight: Float64) -> Bool:
+    """Which of the tested hypotheses fall at the family-wise LEVEL: Holm's procedure with weights.
+
+    The level is spent where a change matters, in proportion to the samples of both sides together, which say nothing
+    about their difference.
+    """
     marked = np.zeros(len(p), dtype=bool)
-    order = np.flatnonzero(tested)[np.argsort(p[tested], kind="stable")]
-    for rank, row in enumerate(order):
-        if p[row] > LEVEL / (len(order) - rank):
+    rows = np.flatnonzero(tested)
+    left = float(weight[rows].sum())
+    for row in rows[np.argsort(p[rows] / weight[rows], kind="stable")]:
+        if p[row] > LEVEL * weight[row] / left:
             break
         marked[row] = True
+        left -= float(weight[row])
     return marked

@@ -205,3 +205,20 @@ def test_a_marked_function_never_has_an_interval_that_holds_zero() -> None:
     for name in marked(table):
         row = table.row(name)
         assert table.low[row] > 0 or table.high[row] < 0
+
+
+def test_the_level_is_spent_where_the_samples_are() -> None:
+    """A change of a quarter of the program is found among twenty small functions, each of which would dilute it."""
+    rest = "\n".join(f"main;f{i} 300" for i in range(20))
+    result = compare(profile(f"main;big 2500\n{rest}"), profile(f"main;big 2770\n{rest}"))
+    assert marked(result.table) == ["big"]
+    assert result.table.p[result.table.row("big")] > 0.05 / 21, "an even split of the level would have missed it"
+
+
+def test_the_difference_graph_and_the_verdict_agree() -> None:
+    rng = np.random.default_rng(13)
+    for _ in range(20):
+        result = compare(drawn_samples(rng, 9_000), drawn_samples(rng, 9_000, {"check_exposure": 1.12}))
+        tree, table = result.tree, result.table
+        leaves = {tree.name(n): bool(tree.significant[n]) for n in range(len(tree)) if tree.name(n) in SHARES}
+        assert {n for n, found in leaves.items() if found} == set(marked(table))
