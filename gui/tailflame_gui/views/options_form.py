@@ -41,7 +41,7 @@ class OptionsForm(QWidget):
         form.line("Frequency", self._frequency_row)
         further = Form(spacing=6)
         further.line("More", self._further_row)
-        layout = column(spacing=8)
+        layout = column(spacing=6)
         layout.addLayout(self._card_column)
         layout.addLayout(form)
         layout.addWidget(self._event_box)

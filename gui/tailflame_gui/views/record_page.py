@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QAction, QGuiApplication, QKeySequence, QResizeEvent, QShowEvent
+from PySide6.QtGui import QAction, QGuiApplication, QKeySequence, QResizeEvent, QShowEvent, QTextOption
 from PySide6.QtWidgets import QFrame, QLabel, QPlainTextEdit, QScrollArea, QSizePolicy, QStackedWidget, QWidget
 
 from tailflame.errors import TailflameError
@@ -130,6 +130,7 @@ class RecordPage(QWidget):
     def _build_foot(self) -> None:
         self.command = QPlainTextEdit()
         self.command.setReadOnly(True)
+        self.command.setWordWrapMode(QTextOption.WrapMode.WrapAnywhere)  # as a terminal does
         self.command.setProperty("face", "mono")
         self.command.setAccessibleName("The exact command")
         self.command.setPlaceholderText(_NO_TARGET)
@@ -169,7 +170,7 @@ class RecordPage(QWidget):
         lines = column(spacing=0)
         lines.addWidget(self.preflight)
         right.setLayout(lines)
-        across = row(margins=(16, 8, 16, 0), spacing=24)
+        across = row(margins=(16, 8, 16, 4), spacing=24)
         across.addWidget(left, 36)
         across.addWidget(middle, 44)
         across.addWidget(right, 30)

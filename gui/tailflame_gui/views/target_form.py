@@ -141,7 +141,7 @@ class TargetForm(QWidget):
         self.arguments.setToolTip("Split as a shell does, quotes and all; no shell ever runs them.")
         self.arguments.textChanged.connect(lambda _text: self._say_words())
         self.arguments.textEdited.connect(lambda _text: self.changed.emit())
-        self.words = FewLines(2)
+        self.words = FewLines(2, mono=True)
         self.directory = QLineEdit()
         self.directory.setProperty("face", "mono")
         self.directory.setToolTip("The folder that the program starts in.")
@@ -359,10 +359,9 @@ class TargetForm(QWidget):
         elif read.note:
             self.words.set_text(read.note)
         else:
-            # An option is not cut in two at its hyphens.
-            shown = " │ ".join(word.replace("-", "\u2011") if word else "(empty)" for word in read.words)
+            shown = " | ".join(word if word else "(empty)" for word in read.words)
             number = f"{len(read.words)}: " if len(read.words) > 1 else ""
-            self.words.set_text(f"{number}{shown}")
+            self.words.set_text(f"{number}{shown}", separator=" | ")
         set_rank(self.words, "bad" if read.problem else "warn" if read.note else "small")
         bad = "bad" if read.problem else ""
         if self.arguments.property("state") != bad:

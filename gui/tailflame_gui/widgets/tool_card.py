@@ -29,7 +29,7 @@ class ToolCard(QAbstractButton):
         if not tool.available:
             head.addWidget(Icon("ban", "warn"))
             head.addWidget(label(f"Off: {tool.reason}", "warn"))
-        lines = column(margins=(12, 6, 8, 6), spacing=2)
+        lines = column(margins=(12, 4, 8, 4), spacing=2)
         lines.addLayout(head)
         lines.addWidget(label(tool.answers, wrap=True))
         if tool.available:
