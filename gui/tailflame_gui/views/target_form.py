@@ -95,7 +95,7 @@ class TargetForm(QWidget):
         line = self.binary.lineEdit()
         assert line is not None  # it is editable
         self._line = line
-        self._line.setPlaceholderText("Drop, choose or type a program")
+        self._line.setPlaceholderText("Drop, choose or type")
         self.binary.setStyleSheet(f'QComboBox {{ font-family: "{theme.MONO_FAMILY}"; }}')
         self._paths = QStringListModel(self)
         completer = QCompleter(self._paths, self)

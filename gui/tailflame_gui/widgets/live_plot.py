@@ -160,7 +160,7 @@ class Readout(QWidget):
         top = (self.height() - _LINE * len(self._texts)) / 2
         for line, text in zip(self._strip.lines, self._texts, strict=True):
             middle = top + _LINE / 2
-            painter.setPen(_pen(line, getattr(tokens, line.color)))
+            painter.setPen(_pen(line, getattr(tokens, line.color), self.devicePixelRatioF()))
             painter.drawLine(QPointF(8, middle), QPointF(8 + _SWATCH, middle))
             known = text[:1].isdigit()
             painter.setFont(theme.mono_font(theme.BASE - 1) if known else theme.interface_font(theme.SMALL))
@@ -177,9 +177,10 @@ class Readout(QWidget):
         painter.end()
 
 
-def _pen(line: Line, color: QColor) -> QPen:
-    # One pixel: Qt strokes wider lines by their outline, dashed ones twenty times slower than this.
-    pen = QPen(color, 1)
+def _pen(line: Line, color: QColor, scale: float = 1.0) -> QPen:
+    """`scale`: pixels of the screen in one of ours."""
+    # No wider than that, and dashed ones not at all: Qt strokes wide lines by their outline, dash by dash.
+    pen = QPen(color, 1 if line.dashed else max(round(scale), 1))
     pen.setCosmetic(True)
     if line.dashed:
         pen.setStyle(Qt.PenStyle.CustomDashLine)
@@ -227,7 +228,7 @@ class _Plot(pg.PlotWidget):  # type: ignore[misc]
             axis.setTextPen(tokens.second)
         for curve, line in zip(self.curves, self.strip.lines, strict=True):
             color: QColor = getattr(tokens, line.color)
-            curve.setPen(_pen(line, color))
+            curve.setPen(_pen(line, color, self.devicePixelRatioF()))
             if line is self.strip.lines[0]:
                 fill = QColor(color)
                 fill.setAlphaF(0.10)
