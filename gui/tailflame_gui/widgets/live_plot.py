@@ -184,7 +184,7 @@ def _pen(line: Line, color: QColor, scale: float = 1.0) -> QPen:
     pen.setCosmetic(True)
     if line.dashed:
         pen.setStyle(Qt.PenStyle.CustomDashLine)
-        pen.setDashPattern([3.0, 2.0])
+        pen.setDashPattern([4.0 * scale, 2.0 * scale])
     return pen
 
 
