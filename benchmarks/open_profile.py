@@ -77,7 +77,7 @@ def record(path: Path, samples: int) -> Path:
     rate = min(rate, limit)
     command = ["perf", "record", "-q", "-k", "CLOCK_MONOTONIC", "-F", str(rate), "-e", "cpu-clock",
                "--call-graph", "fp", "-m", "8M", "-o", str(path), "--", str(BINARY), "--mode", "benchmark",
-               "--threads", "2", "--seconds", str(samples // rate + 3)]  # fmt: skip
+               "--threads", "2", "--seconds", str(samples * 3 // (4 * rate) + 1)]  # fmt: skip
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return path
 
