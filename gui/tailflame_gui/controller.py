@@ -231,9 +231,7 @@ class Controller(QObject):
         library = self.library
 
         def read(progress: Progress) -> Opened:
-            return open_result(
-                tab.path, library, load=partial(load, progress=progress), draw=svg.write, mend=mend
-            )
+            return open_result(tab.path, library, load=partial(load, progress=progress), draw=svg.write, mend=mend)
 
         async def run() -> None:
             opened = await tasks.run_job(job, read)
@@ -410,9 +408,7 @@ class Controller(QObject):
 
     def _read_session(self, row: SessionRow, progress: Progress) -> Recording:
         """In a thread."""
-        opened = open_result(
-            row.path, self.library, load=partial(load, progress=progress), draw=svg.write, mend=mend
-        )
+        opened = open_result(row.path, self.library, load=partial(load, progress=progress), draw=svg.write, mend=mend)
         progress(1.0)
         return opened.recording
 
