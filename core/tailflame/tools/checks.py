@@ -195,6 +195,7 @@ def _options(options: PerfOptions | CargoOptions, host: Host) -> Iterator[Findin
     for event in _events(options):
         support = host.event(event)
         if support.available:
+            yield Finding(Level.OK, f"{event} can be sampled.")
             continue
         # For this event alone perf falls back without a word; for the others it refuses to start.
         replaced = event.partition(":")[0] == "cycles"
@@ -212,6 +213,12 @@ def _options(options: PerfOptions | CargoOptions, host: Host) -> Iterator[Findin
             "perf would sample at the limit. The kernel lowers it when interrupts take too much time.",
             f"Choose at most {units.count(most)} Hz, or raise the limit.",
             ("sudo", "sysctl", f"kernel.perf_event_max_sample_rate={options.frequency}"),
+        )
+    elif most is not None:
+        yield Finding(
+            Level.OK,
+            f"{units.count(options.frequency)} Hz is within the kernel's limit.",
+            f"It allows {units.count(most)} samples per second.",
         )
     if options.call_graph is CallGraph.LBR and not host.lbr.available:
         yield Finding(
@@ -287,6 +294,8 @@ def _binary(facts: BinaryFacts, options: PerfOptions, host: Host) -> Iterator[Fi
             "Build it again.",
             _build_command(facts.path),
         )
+    elif project_root(facts.path) is not None:
+        yield Finding(Level.OK, f"{name} is as new as its sources.")
     if facts.debug_build:
         how = "is code without optimisation" if facts.optimised is False else "stands in a folder of debug builds"
         yield Finding(
@@ -296,6 +305,8 @@ def _binary(facts: BinaryFacts, options: PerfOptions, host: Host) -> Iterator[Fi
             "Record a release build that keeps its symbols.",
             ("cargo", "build", "--release") if facts.language == "rust" else (),
         )
+    elif facts.optimised:
+        yield Finding(Level.OK, f"{name} is optimised.")
     yield from _symbols(facts)
     if options.call_graph is CallGraph.FRAME_POINTERS:
         yield from _frame_pointers(facts)
@@ -322,12 +333,17 @@ def _symbols(facts: BinaryFacts) -> Iterator[Finding]:
             if rust
             else "Build with -g; it costs no speed.",
         )
+    else:
+        yield Finding(Level.OK, f"{name} has symbols and debug information.")
 
 
 def _frame_pointers(facts: BinaryFacts) -> Iterator[Finding]:
+    share = facts.frame_pointer_share
+    if facts.frame_pointers:
+        shown = f"{units.percent(share, digits=0)} of its functions set one up." if share is not None else ""
+        yield Finding(Level.OK, f"{facts.path.name} keeps frame pointers.", shown)
     if facts.frame_pointers or not facts.has_symbols:
         return
-    share = facts.frame_pointer_share
     rust = facts.language == "rust"
     flag = 'RUSTFLAGS="-C force-frame-pointers=yes"' if rust else "-fno-omit-frame-pointer"
     fix = f"Build with {flag}, or choose the call graph dwarf."
@@ -396,6 +412,7 @@ def _disk(out: Path, options: PerfOptions | CargoOptions) -> Iterator[Finding]:
     elif free < max(_LITTLE_SPACE, int(per_second * 2 * (options.duration_s or 0))):
         level = Level.WARNING
     else:
+        yield Finding(Level.OK, f"{units.size(free)} are free for the recording.", str(folder))
         return
     yield Finding(
         level,

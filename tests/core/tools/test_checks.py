@@ -76,6 +76,22 @@ def test_nothing_to_complain(program: Path, facts: SimpleNamespace) -> None:
     assert bad(preflight(Target(program), FP, HOST)) == []
 
 
+def test_what_is_in_order_is_said_too(program: Path, facts: SimpleNamespace, tmp_path: Path) -> None:
+    good = [f.title for f in preflight(Target(program), FP, HOST, out=tmp_path) if f.level is Level.OK]
+    for words in (
+        "can be sampled",
+        "within the kernel's limit",
+        "is optimised",
+        "has symbols",
+        "keeps frame pointers",
+        "are free",
+    ):
+        assert any(words in title for title in good), words
+    facts.now = dataclasses.replace(facts.now, optimised=None, frame_pointers=None, frame_pointer_share=None)
+    unknown = [f.title for f in preflight(Target(program), FP, HOST) if f.level is Level.OK]
+    assert not any("is optimised" in title or "frame pointers" in title for title in unknown)
+
+
 def test_worst_first(program: Path, facts: SimpleNamespace) -> None:
     facts.now = dataclasses.replace(facts.now, has_debug_info=False, frame_pointers=False, frame_pointer_share=0.0)
     levels = [f.level for f in preflight(Target(program), dataclasses.replace(FP, events=("nosuch",)), HOST)]
