@@ -221,7 +221,7 @@ def facts(recording: Recording) -> tuple[tuple[str, str], ...]:
 
 
 def cautions(recording: Recording) -> tuple[Caution, ...]:
-    """The recording's warnings, and that there are too few samples where nobody has said so yet."""
+    """The recording's warnings, and where there are too few samples of an event to judge by."""
     found = list(recording.warnings)
     profile = recording.profile
     for index, event in enumerate(profile.events if profile is not None else ()):
@@ -229,14 +229,11 @@ def cautions(recording: Recording) -> tuple[Caution, ...]:
         number = profile.total(event=index)
         if event.unit not in (Unit.SAMPLES, Unit.NANOSECONDS) or number >= FEW_SAMPLES:
             continue
-        samples = "1 sample" if number == 1 else f"{count(number)} samples"
-        if any("few samples" in said.text or f"only {samples}" in said.text for said in recording.warnings):
-            continue
         of_which = f" of {event.name}" if event.name != "samples" else ""
-        found.append(
-            Caution(
-                f"Too few samples: {samples}{of_which}, shares are only rough below {count(FEW_SAMPLES)}.",
-                "Record longer or at a higher frequency.",
-            )
-        )
+        if number:
+            samples = "1 sample" if number == 1 else f"{count(number)} samples"
+            text = f"Too few samples: {samples}{of_which}, shares are only rough below {count(FEW_SAMPLES)}."
+        else:
+            text = f"There are no samples{of_which}."
+        found.append(Caution(text, "Record longer or at a higher frequency."))
     return tuple(found)

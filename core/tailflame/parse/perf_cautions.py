@@ -14,7 +14,6 @@ from tailflame.parse.perf_file import PerfFile
 from tailflame.parse.perf_samples import PerfSamples
 from tailflame.units import count, percent
 
-FEW_SAMPLES = 1000
 _UNRESOLVED_SHARE = 0.05
 _KERNEL_HIDDEN_SHARE = 0.5
 _BROKEN_SHARE = 0.02
@@ -32,13 +31,6 @@ _STARTS = frozenset(
     )
 )
 """Functions at which a whole stack begins."""
-
-
-def few_samples(samples: int) -> tuple[Caution, ...]:
-    if samples >= FEW_SAMPLES:
-        return ()
-    there = "There is only 1 sample" if samples == 1 else f"There are only {count(samples)} samples"
-    return (Caution(f"{there}: small shares are guesses.", "Record for longer, or at a higher frequency."),)
 
 
 def lost_events(lost: int, samples: int) -> tuple[Caution, ...]:

@@ -67,7 +67,6 @@ def _recording(source: Source, file: PerfFile, reader: PerfText, ended: Ended) -
             Caution(f"perf script stopped early ({ended.last_complaint or f'exit code {ended.code}'}).", "")
         )
     warnings += perf_cautions.of_file(file, len(reader))
-    warnings += perf_cautions.few_samples(len(reader))
     warnings += perf_cautions.broken_chains(reader.completed, len(reader))
     warnings += perf_cautions.of_samples(found, unwound="STACK_USER" in header.fields)
     warnings += _of_owner(source.path)
