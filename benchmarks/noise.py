@@ -3,8 +3,9 @@
     noise.py [--pairs N] [--seconds S] [--frequency HZ]
 
 Records the demo target N times as it is and N times with --regress 15, alternating, and compares every pair.
-Prints both rates with their 95 % Clopper-Pearson bounds, and the spread of each function's share over the equal runs
-beside what counting alone explains: what analyse.diff's RUN_TO_RUN and MISPLACED were read from.
+Prints both rates over all pairs, and 95 % Clopper-Pearson bounds over pairs that share no recording: the others are not
+independent, and bounds over all of them would be too narrow. Then the spread of each function's share over the equal
+runs beside what counting alone explains: what RUN_TO_RUN and MISPLACED in analyse.noise were read from.
 """
 
 from __future__ import annotations
@@ -44,11 +45,16 @@ def main() -> int:
             equal.append(record(Path(folder) / f"a{number}.data", asked, []))
             slower.append(record(Path(folder) / f"r{number}.data", asked, ["--regress", "15"]))
     print(f"{asked.pairs} recordings each, {asked.seconds:g} s at {asked.frequency} Hz")
-    alarms = [marked(compare(a, b)) for a, b in itertools.combinations(equal, 2)]
-    found = [marked(compare(a, b)) for a, b in itertools.product(equal, slower)]
-    rate("equal pairs with any function marked", sum(bool(names) for names in alarms), len(alarms))
-    rate(f"regressions with {REGRESSED} marked", sum(REGRESSED in names for names in found), len(found))
-    rate(f"regressions with {REGRESSED} marked alone", sum(names == [REGRESSED] for names in found), len(found))
+    alarms = [bool(marked(compare(a, b))) for a, b in itertools.combinations(equal, 2)]
+    apart = [bool(marked(compare(a, b))) for a, b in zip(equal[::2], equal[1::2], strict=False)]
+    rate("equal pairs with any function marked", alarms, apart)
+    found = [[marked(compare(a, b)) for b in slower] for a in equal]
+    for title, holds in (
+        ("marked", lambda names: REGRESSED in names),
+        ("marked alone", lambda names: names == [REGRESSED]),
+    ):
+        every = [holds(names) for row in found for names in row]
+        rate(f"regressions with {REGRESSED} {title}", every, [holds(found[i][i]) for i in range(asked.pairs)])
     spread(equal)
     return 0
 
@@ -68,9 +74,14 @@ def marked(comparison: Comparison) -> list[str]:
     return [short(table.names[i]).rpartition("::")[2] for i in np.flatnonzero(table.significant)]
 
 
-def rate(title: str, hits: int, trials: int) -> None:
-    low, high = bounds(hits, trials)
-    print(f"{title}: {hits} of {trials} = {hits / trials:.1%} (95 % bounds {low:.1%} to {high:.1%})")
+def rate(title: str, every: list[bool], apart: list[bool]) -> None:
+    """`every`: all pairs. `apart`: pairs that share no recording."""
+    print(f"{title}: {sum(every)} of {len(every)} = {np.mean(every):.1%}")
+    if apart:
+        low, high = bounds(sum(apart), len(apart))
+        print(
+            f"    of pairs that share no recording: {sum(apart)} of {len(apart)} (95 % bounds {low:.0%} to {high:.0%})"
+        )
 
 
 def bounds(hits: int, trials: int) -> tuple[float, float]:
