@@ -315,6 +315,9 @@ async def in_thread(work: Callable[[Progress], T], *, job: Job | None = None) ->
     """
     loop = asyncio.get_running_loop()
     token = job.token if job is not None else Token()
+    if token.cancelled:
+        # Asked again before this had its first turn: no thread need begin with it.
+        raise Cancelled()
     answer = _workers.submit(partial(work, token.progress))
     given_up: asyncio.Future[None] = loop.create_future()
 

@@ -465,3 +465,4 @@ def test_large_profiles_are_drawn_in_a_thread_and_stale_pictures_are_dropped(qtb
     assert made.tree is not None and made.tree.options.inverted and made.busy.isHidden()
     made.search.field.setText("f1.")
     assert made.graph.matches is not None
+    qtbot.waitUntil(tasks.at_rest)

@@ -168,6 +168,20 @@ def test_only_the_latest_question_is_answered(qtbot: QtBot) -> None:
     assert not latest.busy
 
 
+def test_a_question_asked_again_at_once_never_reaches_a_thread(qtbot: QtBot) -> None:
+    latest = Latest(owner := QObject())
+    answers: list[str] = []
+
+    def never(_progress: Progress) -> str:
+        pytest.fail("a question that had changed was worked on")
+
+    latest.ask(never, answers.append, name="old", on_error=pytest.fail)
+    latest.ask(lambda _progress: "new", answers.append, name="new", on_error=pytest.fail)
+    qtbot.waitUntil(tasks.at_rest)
+    assert answers == ["new"]
+    assert owner is not None
+
+
 def test_an_answer_to_a_view_that_is_gone_is_dropped(qtbot: QtBot) -> None:
     import shiboken6
 
