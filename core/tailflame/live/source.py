@@ -1,0 +1,29 @@
+"""What a live source is."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Protocol
+
+from tailflame.model.live import Update
+
+
+class LiveSource(Protocol):
+    """Looks at one running program, made for its pid or its file.
+
+    `updates()` yields `Armed` first, then whatever it sees, and ends when there is nothing more to see (the target has
+    ended). What keeps it from working is raised as a TailflameError with its fix, and ends this source alone. Closing
+    the generator (`aclose`, or cancelling whoever iterates it) takes every probe, tracer and child process away before
+    it returns, and leaves the target as it was. It runs in asyncio's loop or Qt's, never blocks it (asyncio.to_thread),
+    and starts no bare task.
+    """
+
+    @property
+    def name(self) -> str:
+        """Unique among the sources of a run, stable, for files and the command line: "counters", "probe"."""
+
+    @property
+    def title(self) -> str:
+        """For people: "Function probe"."""
+
+    def updates(self) -> AsyncGenerator[Update, None]: ...
