@@ -12,7 +12,6 @@ import codecs
 import contextlib
 import os
 import re
-import shutil
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from typing import Literal
 
 from tailflame import units
 from tailflame.errors import TargetError, ToolFailed, ToolMissing
+from tailflame.host.guard import guard as guard
 from tailflame.host.processes import exit_status
 
 Stream = Literal["stdout", "stderr", "tool"]
@@ -36,15 +36,6 @@ class Output:
 
     stream: Stream
     text: str
-
-
-def guard(signal_name: str) -> tuple[str, ...]:
-    """What makes a child get a signal when the thread that started it dies: `setpriv` of util-linux, where it is there.
-
-    Setting it between fork and exec ourselves would run Python in a fork of a program with threads, which may deadlock.
-    """
-    setpriv = shutil.which("setpriv")
-    return (setpriv, "--pdeathsig", signal_name, "--") if setpriv is not None else ()
 
 
 class Child(asyncio.SubprocessProtocol):
