@@ -1,6 +1,6 @@
 """What a measurement is: frozen dataclasses over read-only arrays."""
 
-from tailflame.model.histogram import Histogram, HistogramSeries
+from tailflame.model.histogram import Histogram, HistogramRecorder, HistogramSeries, merge_all
 from tailflame.model.recording import Caution, Machine, Meta, Recording
 from tailflame.model.stacks import (
     NONE,
@@ -22,6 +22,7 @@ __all__ = [
     "FrameKind",
     "FrameTable",
     "Histogram",
+    "HistogramRecorder",
     "HistogramSeries",
     "Machine",
     "Meta",
@@ -32,4 +33,5 @@ __all__ = [
     "StackTable",
     "Thread",
     "Weight",
+    "merge_all",
 ]
