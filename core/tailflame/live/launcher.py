@@ -116,6 +116,7 @@ class _Process(asyncio.SubprocessProtocol):
         self._held = 0
         self._paused = False
         self._discard = False
+        self._interrupted = False
         self._eof = not piped
         self._returncode: int | None = None
         self._exited_at = 0.0
@@ -182,7 +183,10 @@ class _Process(asyncio.SubprocessProtocol):
         return self._returncode
 
     def interrupt(self) -> None:
-        self._signal(signal.SIGINT)
+        # Once: a tool that is having its last words takes a second one for impatience.
+        if not self._interrupted:
+            self._interrupted = True
+            self._signal(signal.SIGINT)
 
     async def stop(self, *, grace_s: float = 3.0) -> int:
         self._discard = True
@@ -190,7 +194,7 @@ class _Process(asyncio.SubprocessProtocol):
         self._held = 0
         self._set_paused(False)
         try:
-            self._signal(signal.SIGINT)
+            self.interrupt()
             try:
                 async with asyncio.timeout(grace_s):
                     await self._gone.wait()
