@@ -1,0 +1,241 @@
+"""All that was told of one run, by series: what the live screen, a reopened run and a dropped file show alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tailflame.analyse.series_ring import CounterTimeline
+from tailflame.analyse.stage_timeline import StageTimeline
+from tailflame.analyse.timeline import LatencyTimeline, Span
+from tailflame.model.counters import STATUSES, CounterSeries
+from tailflame.model.histogram import HistogramSeries
+from tailflame.model.live import Cost, LatencySlice, Reading, StageSlice, Update
+from tailflame.model.recording import Recording
+
+MOST_LATENCIES = 32
+MOST_COUNTERS = 256
+"""Series of each kind; what a source tells beyond is counted in `left_out` and not kept."""
+MOST_MARKS = 2000
+HEADLINE_S = 10.0
+CHANGE_S = 60.0
+_ALONE = "latency"
+"""The name of untagged intervals."""
+
+
+class MarkKind(StrEnum):
+    """Who set a mark."""
+
+    NOTE = "note"
+    """The user."""
+    EVENT = "event"
+    """A source or the run: a pause, a deploy, a restart, a probe switched on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A moment (or `length_s` from it) with words."""
+
+    time_s: float
+    text: str
+    kind: MarkKind = MarkKind.NOTE
+    length_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """The figure that matters of one series: its percentile over the last HEADLINE_S."""
+
+    percentile: float
+    value: float | None
+    count: int
+    reliable: bool
+    change: float | None
+    """Relative to the same window CHANGE_S earlier; None where either is not reliable or not there."""
+    calls_per_s: float | None
+
+
+class LiveData:
+    """Fed with updates; `version` grows with each that changed something."""
+
+    def __init__(self) -> None:
+        self.latency: dict[str, LatencyTimeline] = {}
+        self.counters: dict[str, CounterTimeline] = {}
+        self.stages: dict[str, StageTimeline] = {}
+        self.costs: dict[str, Cost] = {}
+        self.marks: list[Mark] = []
+        """In order of their time."""
+        self.version = 0
+        self.left_out: set[str] = set()
+        """Names of series that were one too many."""
+        self.origin_s: float | None = None
+        """What the axis calls zero; the earliest start where nobody sets it."""
+        self._counter_keys: dict[tuple[str, bool], str] = {}
+
+    @classmethod
+    def of_recording(cls, recording: Recording) -> LiveData:
+        """What a file or a kept run holds. It may take a second for a hundred thousand intervals."""
+        data = cls()
+        for result in recording.results:
+            if isinstance(result, HistogramSeries):
+                data.add_histograms(result)
+            elif isinstance(result, CounterSeries):
+                data.add_counters(result)
+        return data
+
+    # Feeding
+
+    def take(self, update: Update) -> bool:
+        """Whether it was something to show; the others are for whoever steers the sources."""
+        match update:
+            case LatencySlice():
+                latency = self._latency(update.series, "ns")
+                if latency is not None:
+                    latency.take(update)
+            case Reading():
+                counter = self._counter(update.series, update.simulated)
+                if counter is not None:
+                    counter.take(update)
+            case StageSlice():
+                stages = self._stage(update.series)
+                if stages is not None:
+                    stages.take(update)
+            case Cost():
+                self.costs[update.series] = update
+            case _:
+                return False
+        self.version += 1
+        return True
+
+    def take_all(self, updates: Iterable[Update]) -> None:
+        for update in updates:
+            self.take(update)
+
+    def add_mark(self, mark: Mark) -> None:
+        """The oldest goes where there are MOST_MARKS."""
+        self.marks.append(mark)
+        self.marks.sort(key=lambda m: m.time_s)
+        del self.marks[:-MOST_MARKS]
+        self.version += 1
+
+    def add_histograms(self, series: HistogramSeries) -> None:
+        for tag in series.distinct_tags():
+            self._latency(tag or _ALONE, series.unit)
+        order = sorted(range(len(series.tags)), key=lambda at: series.start_s[at])
+        for at in order:
+            timeline = self._latency(series.tags[at] or _ALONE, series.unit)
+            if timeline is not None:
+                timeline.add(series.start_s[at], series.length_s[at], series.histograms[at])
+        self.version += 1
+
+    def add_counters(self, series: CounterSeries) -> None:
+        for index, name in enumerate(series.names):
+            timeline = self._counter(name, series.simulated[index])
+            if timeline is None:
+                continue
+            column = series.of(name)
+            for start, length, value, running, status in zip(*(part.tolist() for part in column), strict=True):
+                timeline.take(
+                    Reading(
+                        series=name,
+                        start_s=start,
+                        length_s=length,
+                        value=None if math.isnan(value) else value,
+                        unit=series.units[index],
+                        status=STATUSES[status],
+                        running=running,
+                        simulated=series.simulated[index],
+                    )
+                )
+        self.version += 1
+
+    # Asking
+
+    @property
+    def empty(self) -> bool:
+        return not (self.latency or self.counters or self.stages)
+
+    @property
+    def extent(self) -> tuple[float, float] | None:
+        """(the earliest start, the latest end) of all; None where there is nothing."""
+        parts = self._parts()
+        firsts = [part.first_s for part in parts if part.first_s is not None]
+        lasts = [part.last_s for part in parts if part.last_s is not None]
+        return (min(firsts), max(lasts)) if firsts and lasts else None
+
+    @property
+    def timed(self) -> bool:
+        """Whether anything was told more than once: else there is nothing to draw over time."""
+        return any(len(part) > 1 for part in self._parts())
+
+    def zero_s(self) -> float:
+        extent = self.extent
+        return self.origin_s if self.origin_s is not None else extent[0] if extent else 0.0
+
+    def headline(self, series: str, percentile: float = 99.9) -> Headline | None:
+        """None where there is no such series."""
+        timeline = self.latency.get(series)
+        if timeline is None:
+            return None
+        now, watched = timeline.latest(HEADLINE_S)
+        before, before_watched = timeline.latest(HEADLINE_S, ago_s=CHANGE_S)
+        needed = math.ceil(round(100.0 / (100.0 - percentile), 6))
+        value = float(now.percentiles((percentile,))[0]) if now.total else None
+        change = None
+        whole_windows = before_watched > HEADLINE_S / 2 and watched > HEADLINE_S / 2
+        if value is not None and min(now.total, before.total) >= needed and whole_windows:
+            earlier = before.percentiles((percentile,))[0]
+            change = value / earlier - 1.0 if earlier else None
+        return Headline(
+            percentile=percentile,
+            value=value,
+            count=now.total,
+            reliable=now.total >= needed,
+            change=change,
+            calls_per_s=now.total / watched if watched > 0 else None,
+        )
+
+    # Inside
+
+    def _parts(self) -> list[LatencyTimeline | CounterTimeline | StageTimeline]:
+        return [*self.latency.values(), *self.counters.values(), *self.stages.values()]
+
+    def _latency(self, name: str, unit: str) -> LatencyTimeline | None:
+        if name not in self.latency:
+            if len(self.latency) >= MOST_LATENCIES:
+                self._leave_out(name)
+                return None
+            self.latency[name] = LatencyTimeline(name, unit=unit)
+        return self.latency[name]
+
+    def _counter(self, name: str, simulated: bool) -> CounterTimeline | None:
+        key = self._counter_keys.get((name, simulated))
+        if key is None:
+            if len(self.counters) >= MOST_COUNTERS:
+                self._leave_out(name)
+                return None
+            key = f"{name} (simulated)" if simulated and name in self.counters else name
+            self._counter_keys[name, simulated] = key
+            self.counters[key] = CounterTimeline(key)
+        return self.counters[key]
+
+    def _leave_out(self, name: str) -> None:
+        if len(self.left_out) < MOST_COUNTERS:
+            self.left_out.add(name)
+
+    def _stage(self, name: str) -> StageTimeline | None:
+        if name not in self.stages:
+            if len(self.stages) >= MOST_LATENCIES:
+                return None
+            self.stages[name] = StageTimeline(name)
+        return self.stages[name]
+
+
+def prepared(data: LiveData) -> LiveData:
+    """The same, with everything worked out that is drawn over time: for a worker thread, before it is shown."""
+    for timeline in data.latency.values():
+        for span in (Span.ROLLING, Span.CUMULATIVE):
+            timeline.catch_up(span)
+    return data
