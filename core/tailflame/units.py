@@ -72,3 +72,21 @@ def weight(value: float, unit: Unit) -> str:
     if unit is Unit.BYTES:
         return size(value)
     return f"{count(round(value) if abs(value) >= 100 else value)} {unit.value}"
+
+
+def reading(value: float, unit: str) -> str:
+    """A counter's reading in its unit ("%", "/s", "B", "ns", "ms", "" for a number): 1.84, 3.2%, 12/s."""
+    match unit:
+        case "%":
+            return f"{value:.{2 if abs(value) < 1 else 1}f}%".replace("-", "−")
+        case "B":
+            return size(value)
+        case "ns":
+            return nanoseconds(value)
+        case "ms":
+            return nanoseconds(value * 1e6)
+    if float(value).is_integer() or abs(value) >= 1000:
+        text = f"{round(value):,}"
+    else:
+        text = f"{value:,.{2 if abs(value) < 10 else 1}f}"
+    return f"{text}{unit}" if unit.startswith("/") else f"{text} {unit}".rstrip()

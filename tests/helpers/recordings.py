@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 import numpy as np
 
 from helpers.stacks import profile
-from tailflame.model import Caution, Histogram, HistogramSeries, Machine, Meta, Recording, StackProfile
+from tailflame.model import Caution, CounterSeries, Histogram, HistogramSeries, Machine, Meta, Recording, StackProfile
+from tailflame.model.counter_ratios import derived
+from tailflame.model.live import Reading, Status
 from tailflame.model.recording import Result
 
 MATCHING = """
@@ -50,6 +52,19 @@ def histograms() -> HistogramSeries:
     )
 
 
+def counters() -> CounterSeries:
+    """Two intervals of two counters and what they tell together; one has not been counted."""
+    readings: list[Reading] = []
+    for at, (instructions, cycles) in enumerate(((300.0, 100.0), (None, 50.0))):
+        status = Status.COUNTED if instructions is not None else Status.NOT_COUNTED
+        interval = [
+            Reading(series="instructions", start_s=at, length_s=1.0, value=instructions, status=status, running=0.43),
+            Reading(series="cycles", start_s=at, length_s=1.0, value=cycles),
+        ]
+        readings += [*interval, *derived(interval)]
+    return CounterSeries.of_readings(readings)
+
+
 def same(left: object, right: object) -> bool:
     """Whether two model objects agree in every field, arrays by type and value."""
     if dataclasses.is_dataclass(left) and not isinstance(left, type):
@@ -60,7 +75,7 @@ def same(left: object, right: object) -> bool:
         return (
             isinstance(right, np.ndarray)
             and left.dtype == right.dtype
-            and np.array_equal(left, right)
+            and np.array_equal(left, right, equal_nan=left.dtype.kind == "f")
             and not left.flags.writeable
             and not right.flags.writeable
         )

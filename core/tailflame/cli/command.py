@@ -102,7 +102,8 @@ def profile_of(opened: Opened) -> StackProfile:
     """The stacks of a result; UsageError where it holds none."""
     profile = opened.recording.profile
     if profile is None:
+        what, figures = ("counters", "figures") if opened.recording.histograms is None else ("latencies", "percentiles")
         raise UsageError(
-            f"{opened.label} holds latencies and no stacks.", advice="`tailflame show` prints its percentiles."
+            f"{opened.label} holds {what} and no stacks.", advice=f"`tailflame show` prints its {figures}."
         )
     return profile

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from tailflame.analyse.hotspots import HotspotTable
-from tailflame.model import Caution, HistogramSeries, Recording, StackProfile, Weight
+from tailflame.cli.figures import counter_figures
+from tailflame.model import Caution, CounterSeries, HistogramSeries, Recording, StackProfile, Weight
+from tailflame.model.counter_ratios import whole_run
+from tailflame.model.counters import STATUSES
 from tailflame.model.histogram import PERCENTILES
 from tailflame.store import Opened, SessionInfo
 
@@ -120,6 +123,31 @@ def latencies_document(series: HistogramSeries) -> list[dict[str, Any]]:
                 "count": whole.total,
                 "percentiles": {f"p{p:g}": value for p, value in zip(PERCENTILES, values, strict=True)},
                 "max": whole.maximum,
+            }
+        )
+    return rows
+
+
+def counters_document(series: CounterSeries) -> list[dict[str, Any]]:
+    """Each series over its intervals, in `unit`; figures are null where no interval has a value."""
+    rows = []
+    for name, unit, simulated in zip(series.names, series.units, series.simulated, strict=True):
+        column = series.of(name)
+        last, low, middle, high = counter_figures(column) or (None, None, None, None)
+        counted = column.counted
+        rows.append(
+            {
+                "series": name,
+                "unit": unit,
+                "simulated": simulated,
+                "readings": len(counted),
+                "statuses": {s.value: int((column.status == code).sum()) for code, s in enumerate(STATUSES)},
+                "last": last,
+                "min": low,
+                "p50": middle,
+                "max": high,
+                "whole_run": whole_run(series, name),
+                "running_min": float(column.running[counted].min()) if counted.any() else None,
             }
         )
     return rows

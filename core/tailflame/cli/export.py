@@ -13,7 +13,13 @@ from tailflame.analyse.layout import Order
 from tailflame.analyse.reading import cautions
 from tailflame.analyse.tree import TreeOptions, build_tree
 from tailflame.cli.command import Context, add_view_arguments, chosen_event, chosen_weight, profile_of
-from tailflame.cli.documents import events_document, hotspots_document, latencies_document, result_document
+from tailflame.cli.documents import (
+    counters_document,
+    events_document,
+    hotspots_document,
+    latencies_document,
+    result_document,
+)
 from tailflame.cli.exit_codes import ExitCode, UsageError
 from tailflame.cli.terminal import finite, set_stdout
 from tailflame.errors import StoreError
@@ -41,7 +47,7 @@ class ExportCommand:
     JSON of --to json: {"format": "tailflame profile", "version": 1, "result", "events", "view": {"event", "weight",
     "unit", "total", "samples"}, "functions": [{"name", "module", "file", "line", "kind"}],
     "tree": {"parent", "function", "self", "total", "self_samples", "total_samples"}: columns with one entry per node,
-    parents before children, parent -1 for roots, "hotspots", "latencies": as in `show`}
+    parents before children, parent -1 for roots, "hotspots", "latencies", "counters": as in `show`}
     JSON: {"file", "format", "bytes", "cautions": [{"text", "fix"}]}
     """
 
@@ -144,6 +150,8 @@ def _document(opened: Opened, args: argparse.Namespace) -> dict[str, Any]:
         document |= _profile_document(recording.profile, args)
     if recording.histograms is not None:
         document["latencies"] = latencies_document(recording.histograms)
+    if recording.counters is not None:
+        document["counters"] = counters_document(recording.counters)
     return document
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from rich.table import Table
 from rich.text import Text
 
@@ -9,9 +10,11 @@ from tailflame.analyse.hotspots import GroupBy, HotspotTable
 from tailflame.analyse.names import NAMELESS, module_label
 from tailflame.analyse.reading import cautions, facts
 from tailflame.cli.terminal import Terminal, add_row, plain_table
-from tailflame.model import HistogramSeries, Recording
+from tailflame.model import CounterSeries, HistogramSeries, Recording
+from tailflame.model.counter_ratios import whole_run
+from tailflame.model.counters import STATUSES, Column
 from tailflame.model.histogram import PERCENTILES
-from tailflame.units import Unit, count, nanoseconds, percent, weight
+from tailflame.units import Unit, count, nanoseconds, percent, reading, weight
 
 
 def print_facts(terminal: Terminal, recording: Recording) -> None:
@@ -78,3 +81,46 @@ def latency_table(series: HistogramSeries) -> Table:
             [tag or "(all)", count(whole.total), *map(text, whole.percentiles()), text(whole.maximum)],
         )
     return table
+
+
+def counter_table(series: CounterSeries) -> Table:
+    """Last, lowest, median and highest interval of each series, and what the whole run comes to.
+
+    The whole run of a ratio is the sum of its counters divided, never the mean of its intervals.
+    """
+    columns = ("readings", "last", "min", "p50", "max", "whole run", "ran")
+    table = plain_table("counter", *((name, "right") for name in columns))
+    for name, unit in zip(series.names, series.units, strict=True):
+        column = series.of(name)
+        figures = counter_figures(column)
+        if figures is None:
+            add_row(table, [name, count(len(column.status)), Text(why_without(column), style="dim"), *[""] * 5])
+            continue
+        whole = whole_run(series, name)
+        ran = float(column.running[column.counted].min())
+        add_row(
+            table,
+            [
+                name,
+                count(len(column.status)),
+                *(reading(figure, unit) for figure in figures),
+                "" if whole is None else reading(whole, unit),
+                "" if ran >= 1 else Text(f"{percent(ran, digits=0)} at least", style="dim"),
+            ],
+        )
+    return table
+
+
+def counter_figures(column: Column) -> tuple[float, float, float, float] | None:
+    """(last, lowest, median, highest) of the intervals that have a value; None where none has."""
+    values = column.value[column.counted]
+    if not len(values):
+        return None
+    # The median is one of the readings: no figure is shown that was never read.
+    middle = float(np.percentile(values, 50, method="inverted_cdf"))
+    return float(values[-1]), float(values.min()), middle, float(values.max())
+
+
+def why_without(column: Column) -> str:
+    """Why a series has no value at all: "not supported"."""
+    return STATUSES[int(column.status[-1])].value if len(column.status) else ""

@@ -9,9 +9,15 @@ from tailflame.analyse.hotspots import GroupBy, hotspots
 from tailflame.analyse.reading import cautions, read
 from tailflame.analyse.tree import TreeOptions, build_tree
 from tailflame.cli.command import Context, add_view_arguments, chosen_event, chosen_weight
-from tailflame.cli.documents import events_document, hotspots_document, latencies_document, result_document
+from tailflame.cli.documents import (
+    counters_document,
+    events_document,
+    hotspots_document,
+    latencies_document,
+    result_document,
+)
 from tailflame.cli.exit_codes import ExitCode
-from tailflame.cli.figures import hotspot_table, latency_table, print_facts, rows_of
+from tailflame.cli.figures import counter_table, hotspot_table, latency_table, print_facts, rows_of
 from tailflame.model import Recording
 from tailflame.parse import FORMATS
 from tailflame.store import Opened
@@ -31,7 +37,10 @@ class ShowCommand:
     "view": {"event", "weight", "by", "unit", "total", "samples"},
     "hotspots": [{"name", "module", "file", "line", "self", "total", "self_samples", "total_samples", "self_share",
     "total_share"}], "reading": [{"heading", "text", "function"}],
-    "latencies": [{"tag", "unit", "count", "percentiles": {"p50", "p90", "p95", "p99", "p99.9", "p99.99"}, "max"}]}
+    "latencies": [{"tag", "unit", "count", "percentiles": {"p50", "p90", "p95", "p99", "p99.9", "p99.99"}, "max"}],
+    "counters": [{"series", "unit", "simulated", "readings", "statuses": {"counted", "not supported", "not counted",
+    "empty"}, "last", "min", "p50", "max", "whole_run", "running_min"}]}: figures over intervals; "whole_run" of a ratio
+    is the sum of its counters divided
     """
 
     name = "show"
@@ -67,6 +76,10 @@ def show(opened: Opened, args: argparse.Namespace, context: Context) -> None:
         terminal.line()
         terminal.table(latency_table(recording.histograms))
         document["latencies"] = latencies_document(recording.histograms)
+    if recording.counters is not None:
+        terminal.line()
+        terminal.table(counter_table(recording.counters))
+        document["counters"] = counters_document(recording.counters)
     terminal.document(document)
 
 

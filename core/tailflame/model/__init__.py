@@ -1,5 +1,6 @@
 """What a measurement is: frozen dataclasses over read-only arrays."""
 
+from tailflame.model.counters import CounterSeries
 from tailflame.model.histogram import Histogram, HistogramRecorder, HistogramSeries, merge_all
 from tailflame.model.recording import Caution, Machine, Meta, Recording
 from tailflame.model.stacks import (
@@ -18,6 +19,7 @@ from tailflame.model.stacks import (
 __all__ = [
     "NONE",
     "Caution",
+    "CounterSeries",
     "Event",
     "FrameKind",
     "FrameTable",

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeAlias
 
+from tailflame.model.counters import CounterSeries
 from tailflame.model.histogram import HistogramSeries
 from tailflame.model.stacks import StackProfile
 
-Result: TypeAlias = StackProfile | HistogramSeries
+Result: TypeAlias = StackProfile | HistogramSeries | CounterSeries
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,10 @@ class Recording:
     @property
     def histograms(self) -> HistogramSeries | None:
         return next((r for r in self.results if isinstance(r, HistogramSeries)), None)
+
+    @property
+    def counters(self) -> CounterSeries | None:
+        return next((r for r in self.results if isinstance(r, CounterSeries)), None)
 
     def with_warnings(self, *more: Caution) -> Recording:
         """The same recording with further warnings, each once."""

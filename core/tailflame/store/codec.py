@@ -15,6 +15,7 @@ import numpy.typing as npt
 from tailflame.errors import StoreError
 from tailflame.model import (
     Caution,
+    CounterSeries,
     Event,
     FrameKind,
     FrameTable,
@@ -28,6 +29,7 @@ from tailflame.model import (
     StackTable,
     Thread,
 )
+from tailflame.model.counters import STATUSES
 from tailflame.model.recording import Result
 from tailflame.store.files import Fields
 from tailflame.store.upgrade import RECORDING
@@ -54,6 +56,14 @@ _HISTOGRAM_COLUMNS = (
     ("digits", "<i4"),
     ("start_s", "<f8"),
     ("length_s", "<f8"),
+)
+_COUNTER_COLUMNS = (
+    ("series", "<i4"),
+    ("start_s", "<f8"),
+    ("length_s", "<f8"),
+    ("value", "<f8"),
+    ("running", "<f8"),
+    ("status", "|u1"),
 )
 
 
@@ -141,6 +151,8 @@ def _decode_meta(fields: Fields) -> Meta:
 def _encode_result(result: Result, prefix: str, columns: Columns) -> dict[str, Any]:
     if isinstance(result, StackProfile):
         return _encode_stacks(result, prefix, columns)
+    if isinstance(result, CounterSeries):
+        return _encode_counters(result, prefix, columns)
     return _encode_histograms(result, prefix, columns)
 
 
@@ -150,7 +162,9 @@ def _decode_result(fields: Fields, prefix: str, columns: Mapping[str, Array]) ->
         return _decode_stacks(fields, prefix, columns)
     if kind == "histograms":
         return _decode_histograms(fields, prefix, columns)
-    raise fields.wrong("kind", "“stacks” or “histograms”")
+    if kind == "counters":
+        return _decode_counters(fields, prefix, columns)
+    raise fields.wrong("kind", "“stacks”, “histograms” or “counters”")
 
 
 def _encode_stacks(profile: StackProfile, prefix: str, columns: Columns) -> dict[str, Any]:
@@ -274,4 +288,35 @@ def _decode_histograms(fields: Fields, prefix: str, columns: Mapping[str, Array]
             for end, length, low, digit in zip(ends, lengths, lowest, digits, strict=True)
         ),
         unit=fields.text("unit", "ns"),
+    )
+
+
+def _encode_counters(series: CounterSeries, prefix: str, columns: Columns) -> dict[str, Any]:
+    for name, dtype in _COUNTER_COLUMNS:
+        columns[f"{prefix}.{name}"] = np.asarray(getattr(series, name), dtype=dtype)
+    about = zip(series.names, series.units, series.simulated, strict=True)
+    return {"kind": "counters", "series": [{"name": n, "unit": u, "simulated": s} for n, u, s in about]}
+
+
+def _decode_counters(fields: Fields, prefix: str, columns: Mapping[str, Array]) -> CounterSeries:
+    about = tuple(fields.parts("series"))
+    names = tuple(part.text("name") for part in about)
+    table = _table(fields, prefix, _COUNTER_COLUMNS, columns)
+    series, status, running = table["series"], table["status"], table["running"]
+    whole = (
+        len(set(names)) == len(names)
+        and bool(np.all((series >= 0) & (series < len(names))))
+        and bool(np.all(status < len(STATUSES)))
+        and bool(np.all(np.isfinite(table["value"]) == (status == 0)))
+        and bool(np.all((running >= 0) & (running <= 1)))
+        and bool(np.isfinite(table["start_s"]).all() and np.isfinite(table["length_s"]).all())
+        and bool(np.all(np.diff(table["start_s"]) >= 0))
+    )
+    if not whole:
+        raise StoreError(f"{fields.what} is damaged: the readings of {prefix} do not fit together.")
+    return CounterSeries(
+        names=names,
+        units=tuple(part.text("unit", "") for part in about),
+        simulated=tuple(part.flag("simulated", False) for part in about),
+        **table,
     )

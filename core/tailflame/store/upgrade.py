@@ -2,7 +2,7 @@
 
     kind       file                     written as   steps
     session    session.json             1            none yet
-    recording  recording.npz's header   1            none yet
+    recording  recording.npz's header   2            2: results may be counters
     sources    sources.json             1            none yet
     settings   settings.json            1            none yet
 
@@ -51,8 +51,13 @@ class Kind:
         return Fields(document, fields.what)
 
 
+def _as_it_is(document: Document) -> Document:
+    """The next version only holds more than this one could."""
+    return document
+
+
 SESSION = Kind("session")
-RECORDING = Kind("recording")
+RECORDING = Kind("recording", (_as_it_is,))
 SOURCES = Kind("sources")
 SETTINGS = Kind("settings")
 KINDS = (SESSION, RECORDING, SOURCES, SETTINGS)

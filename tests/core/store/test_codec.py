@@ -13,10 +13,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from helpers.recordings import as_results, histograms, recording, same
+from helpers.recordings import as_results, counters, histograms, recording, same
 from helpers.stacks import profile
 from tailflame.errors import StoreError, StoreVersionError
-from tailflame.model import Event, FrameKind, Histogram, HistogramSeries, StackBuilder, StackProfile, Thread
+from tailflame.model import (
+    CounterSeries,
+    Event,
+    FrameKind,
+    Histogram,
+    HistogramSeries,
+    StackBuilder,
+    StackProfile,
+    Thread,
+)
+from tailflame.model.live import Reading
 from tailflame.store.codec import encode
 from tailflame.store.columns import write_columns
 from tailflame.store.session import load_recording, save_recording
@@ -83,6 +93,45 @@ def test_histograms_read_back(tmp_path: Path) -> None:
     last = back.results[2]
     assert isinstance(last, HistogramSeries)
     assert (last.histograms[0].lowest, len(last.histograms[0].counts), last.unit) == (1000, 0, "µs")
+
+
+def test_counters_read_back(tmp_path: Path) -> None:
+    nothing = CounterSeries.of_readings([])
+    simulated = CounterSeries.of_readings(
+        [Reading(series="ünïcode", start_s=-1.5, length_s=0.25, value=1e300, unit="%", simulated=True)]
+    )
+    kept = as_results(counters(), nothing, simulated, histograms())
+    save_recording(tmp_path, kept)
+    back = load_recording(tmp_path)
+    assert same(back.results[:3], kept.results[:3])
+    assert back.counters is back.results[0]
+    assert back.histograms is not None
+
+
+def test_a_recording_of_the_first_version_still_reads(tmp_path: Path) -> None:
+    assert same(load_recording(hostile(tmp_path, version=1)), recording())
+
+
+def test_hostile_counters_are_a_sentence(tmp_path: Path) -> None:
+    header, columns = encode(as_results(counters()))
+    (about,) = header["results"]
+    for name, value in (
+        ("series", [0, 1, 2, 0, 1, 3]),
+        ("status", [0, 0, 0, 9, 0, 0]),
+        ("value", [np.inf, 1, 1, np.nan, 1, np.nan]),
+        ("value", [1, 1, 1, 1, 1, 1]),
+        ("running", [1, 1, 1, 1, 1, 1.5]),
+        ("start_s", [1, 0, 0, 0, 0, 0]),
+        ("length_s", [np.nan, 0, 0, 0, 0, 0]),
+    ):
+        broken = {**columns, f"0.{name}": np.array(value, dtype=columns[f"0.{name}"].dtype)}
+        write_columns(tmp_path / "recording.npz", header, broken)
+        with pytest.raises(StoreError, match="do not fit together"):
+            load_recording(tmp_path)
+    twice = {**header, "results": [{**about, "series": [about["series"][0]] * 3}]}
+    write_columns(tmp_path / "recording.npz", twice, columns)
+    with pytest.raises(StoreError, match="do not fit together"):
+        load_recording(tmp_path)
 
 
 def test_numpy_itself_opens_the_file(tmp_path: Path) -> None:
