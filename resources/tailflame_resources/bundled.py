@@ -1,4 +1,4 @@
-"""Reads what ships with Tailflame: fonts, icons, the style sheet. Works from a wheel and from a zip."""
+"""Reads what ships with Tailflame: fonts, icons, the style sheet, what probes are calibrated on. Works from a wheel and from a zip."""
 
 from __future__ import annotations
 
@@ -40,3 +40,8 @@ def icon_names() -> tuple[str, ...]:
 def style_sheet() -> str:
     """The window's style sheet with `$token` placeholders."""
     return files(__package__).joinpath("style.qss").read_text("utf-8")
+
+
+def calibration_target() -> bytes:
+    """The program that function probes are calibrated on, an ELF file for x86-64; bpftrace/calibrate.S tells how."""
+    return files(__package__).joinpath("bpftrace", "calibrate.x86_64").read_bytes()

@@ -160,6 +160,36 @@ class Elf:
         """The name of the file that holds the symbols instead."""
         return self.section(".gnu_debuglink", 4096).split(b"\0", 1)[0].decode(errors="replace")
 
+    @property
+    def loaded(self) -> list[tuple[int, int, int]]:
+        """Parts of the file that are loaded: (address, offset in the file, bytes)."""
+        try:
+            headers = [segment.header for segment in self._elf.iter_segments("PT_LOAD")]
+        except _BROKEN as problem:
+            raise self._broken(problem) from problem
+        return [(h.p_vaddr, h.p_offset, h.p_filesz) for h in headers]
+
+    @property
+    def needed(self) -> list[str]:
+        """The libraries that the loader brings along, by name."""
+        dynamic = self._sections.get(".dynamic")
+        try:
+            return [tag.needed for tag in dynamic.iter_tags("DT_NEEDED")] if dynamic is not None else []
+        except _BROKEN as problem:
+            raise self._broken(problem) from problem
+
+    def symbols(self, table: str) -> tuple[np.ndarray[Any, np.dtype[np.void]], bytes]:
+        """The symbols of ".symtab" or ".dynsym" as they stand in a 64-bit file, and the bytes that hold their names.
+
+        Fields of an entry: name (offset in those bytes), info (type in the low four bits: 2 is a function), section
+        (0: it lies in another file), value (address), size. Empty where there is none.
+        """
+        names = {".symtab": ".strtab", ".dynsym": ".dynstr"}[table]
+        if self._elf.elfclass != 64 or not self._elf.little_endian or not self.has(table) or not self.has(names):
+            return np.empty(0, _SYMBOL), b""
+        raw = self.section(table)
+        return np.frombuffer(raw[: len(raw) // _SYMBOL.itemsize * _SYMBOL.itemsize], dtype=_SYMBOL), self.section(names)
+
     def find_name(self, pattern: bytes) -> bool:
         """Whether a symbol's name matches a regular expression over bytes."""
         if not self.has(".strtab"):
