@@ -1,4 +1,4 @@
-"""Reads what ships with Tailflame: fonts, icons, the style sheet, what probes are calibrated on. Works from a wheel and from a zip."""
+"""Reads what ships with Tailflame: fonts, icons, the style sheet, a target for probes. Works from a wheel and a zip."""
 
 from __future__ import annotations
 
