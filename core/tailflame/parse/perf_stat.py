@@ -1,0 +1,258 @@
+"""What `perf stat` has printed: for people, with a separator (-x), as JSON (-j); whole runs, and intervals (-I).
+
+With -o perf writes "# started on Wed Nov 25 18:28:04 2026" and an empty line first, JSON or not.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from tailflame.errors import ParseError
+from tailflame.model import Caution, CounterSeries, Meta, Recording
+from tailflame.model.live import Reading
+from tailflame.parse.perf_stat_rows import (
+    IN_KERNEL,
+    LINE_LIMIT,
+    DecimalComma,
+    Row,
+    SeriesNames,
+    json_row,
+    readings_of,
+    running_below,
+    separated_row,
+    separator_of,
+    text_row,
+)
+from tailflame.parse.registry import NO
+from tailflame.parse.source import Source, decode_head
+from tailflame.units import count
+
+_STARTED = re.compile(r"# started on (\w{3} \w{3} [ \d]\d [\d:]{8} \d{4})")
+_FOR = re.compile(r"\s*Performance counter stats for (?P<what>.+?)(?: \((?P<runs>\d+) runs\))?:\s*")
+_ELAPSED = re.compile(r"\s*(?P<s>\d+\.\d+)(?: \+-\s*\d+\.\d+)?\s+seconds time elapsed.*")
+_SPENT = re.compile(r"\s*(?P<s>\d+\.\d+)\s+seconds (?P<mode>user|sys)\s*")
+_SECONDS = re.compile(r"\s*\d+[.,]\d+.* seconds (?:time elapsed|user|sys).*")
+_HEADING = re.compile(r"#\s+time\b.*\bcounts unit events.*")
+_ROWS_LIMIT = 5_000_000
+_SNIFFED = 30
+
+
+class PerfStat:
+    name = "perf-stat"
+    title = "perf stat output (text, CSV, JSON)"
+
+    def sniff(self, head: bytes, name: str) -> float:
+        lines = [line for line in decode_head(head[:16384]).split("\n")[:-1] if line.strip()]
+        # Program and perf share a terminal: a text that was captured begins with the program's own words.
+        if any(_FOR.fullmatch(line) or _HEADING.fullmatch(line) for line in lines):
+            return 0.9
+        lines = [line for line in decode_head(head).split("\n") if line.strip() and not line.startswith("#")]
+        if not lines:
+            return NO
+        shape = _shape_of(lines)
+        return NO if shape is None else 0.9
+
+    def load(self, source: Source) -> Recording:
+        reading = _File(source)
+        reading.read()
+        return reading.recording(self.name)
+
+
+PERF_STAT = PerfStat()
+
+_Shape = Callable[[str], Row | None]
+
+
+def _shape_of(lines: list[str]) -> _Shape | None:
+    """How to read a line, told by the first that is one of perf's."""
+    for line in lines[:_SNIFFED]:
+        if line.lstrip().startswith("{"):
+            if '"counter-value"' in line and '"event"' in line:
+                return json_row
+        elif (separator := separator_of(line)) is not None:
+
+            def separated(line: str, separator: str = separator) -> Row | None:
+                return separated_row(line, separator)
+
+            try:
+                if separated(line) is not None:
+                    return separated
+            except ValueError:
+                continue
+    return None
+
+
+@dataclass(slots=True)
+class _File:
+    source: Source
+    rows: list[Row] = field(default_factory=list)
+    bad: list[tuple[int, str]] = field(default_factory=list)
+    """Line and reason of each line that could not be read."""
+    started_at: datetime | None = None
+    what: str = ""
+    runs: int = 0
+    elapsed_s: float | None = None
+    blocks: int = 0
+    """How many runs' figures the text holds."""
+    spent: list[Reading] = field(default_factory=list)
+
+    def read(self) -> None:
+        shape: _Shape | None = None
+        for number, line in enumerate(self.source.lines(), 1):
+            if len(line) > LINE_LIMIT or not line.strip():
+                continue
+            if match := _STARTED.match(line):
+                self.started_at = _moment(match[1])
+            elif match := _FOR.fullmatch(line):
+                self._begin(match)
+                shape = text_row
+            elif _HEADING.fullmatch(line):
+                shape = text_row
+            elif line.startswith("#"):
+                continue
+            else:
+                if shape is None:
+                    shape = _shape_of([line])
+                if shape is not None:
+                    self._line(number, line, shape)
+        if not self.rows:
+            self._refuse()
+
+    def _begin(self, match: re.Match[str]) -> None:
+        self.blocks += 1
+        if self.blocks == 1:
+            self.what, self.runs = match["what"], int(match["runs"] or 0)
+
+    def _line(self, number: int, line: str, shape: _Shape) -> None:
+        if self.blocks > 1:
+            return
+        try:
+            if shape is text_row and _SECONDS.fullmatch(line):
+                self._seconds(line)
+                return
+            row = shape(line)
+        except DecimalComma:
+            raise ParseError(
+                f"{self.source.name}, line {number}: its numbers have a decimal comma, which also separates fields.",
+                source=self.source.name,
+                line=number,
+                advice="Record it again with LC_ALL=C in front: LC_ALL=C perf stat …",
+            ) from None
+        except ValueError as problem:
+            self.bad.append((number, str(problem)))
+            return
+        if row is None:
+            if shape is text_row and self.rows and (running := running_below(line)) is not None:
+                self.rows[-1] = replace(self.rows[-1], running=running)
+        else:
+            if len(self.rows) >= _ROWS_LIMIT:
+                raise ParseError(f"{self.source.name} holds more than {count(_ROWS_LIMIT)} counts.",
+                                 source=self.source.name, advice="Open a shorter part of it.")  # fmt: skip
+            self.rows.append(row)
+
+    def _seconds(self, line: str) -> None:
+        if match := _ELAPSED.fullmatch(line):
+            self.elapsed_s = float(match["s"])
+        elif match := _SPENT.fullmatch(line):
+            name = "user time" if match["mode"] == "user" else "system time"
+            self.spent.append(
+                Reading(
+                    series=name, start_s=0.0, length_s=self.elapsed_s or 0.0, value=float(match["s"]) * 1000, unit="ms"
+                )
+            )
+        else:
+            raise DecimalComma
+
+    def _refuse(self) -> None:
+        number, reason = self.bad[0] if self.bad else (0, "it holds no counter of perf stat")
+        where = f", line {number}" if number else ""
+        raise ParseError(
+            f"{self.source.name}{where}: {reason}.",
+            source=self.source.name,
+            line=number or None,
+            advice="Record it with: perf stat -j -I 100 -o FILE …",
+        )
+
+    def recording(self, format: str) -> Recording:
+        names = SeriesNames.of_events({row.event for row in self.rows})
+        timed = any(row.time_s is not None for row in self.rows)
+        readings = self._intervals(names) if timed else self._whole(names)
+        series = CounterSeries.of_readings(readings)
+        duration = self.elapsed_s
+        if timed:
+            duration = max(row.time_s for row in self.rows if row.time_s is not None)
+        return Recording(
+            tool="perf stat",
+            format=format,
+            source=self.source.name,
+            results=(series,),
+            meta=Meta(command=_command(self.what), started_at=self.started_at, duration_s=duration),
+            warnings=self._cautions(names),
+        )
+
+    def _whole(self, names: SeriesNames) -> list[Reading]:
+        return [*readings_of(self.rows, names, start_s=0.0, length_s=self.elapsed_s or 0.0), *self.spent]
+
+    def _intervals(self, names: SeriesNames) -> list[Reading]:
+        """Rows of one time are one interval, which began where the one before had ended."""
+        intervals: dict[float, list[Row]] = {}
+        for row in self.rows:
+            if row.time_s is not None:
+                intervals.setdefault(row.time_s, []).append(row)
+        readings: list[Reading] = []
+        before = 0.0
+        for end in sorted(intervals):
+            readings += readings_of(intervals[end], names, start_s=before, length_s=end - before)
+            before = end
+        return readings
+
+    def _cautions(self, names: SeriesNames) -> tuple[Caution, ...]:
+        found = []
+        if self.runs > 1 or any(row.variance is not None for row in self.rows):
+            most = max((row.variance for row in self.rows if row.variance is not None), default=0.0)
+            over = f" over {count(self.runs)} runs" if self.runs else " over several runs"
+            found.append(Caution(f"Each count is perf's average{over}; they vary by up to {most:.1f}%."))
+        if names.common == "u":
+            text = "Only user space was counted."
+            if any(row.event.partition(":")[0] in IN_KERNEL for row in self.rows):
+                text += " Context switches and migrations happen in the kernel: perf's zeros are no counts."
+            found.append(Caution(text, "Allow the kernel's part: sudo sysctl kernel.perf_event_paranoid=1"))
+        estimated = {names.name(row) for row in self.rows if row.value is not None and row.running < 0.9995}
+        if estimated:
+            what = "1 counter" if len(estimated) == 1 else f"{count(len(estimated))} counters"
+            found.append(
+                Caution(
+                    f"{what} had to share the processor's counters: perf's figures are estimates.",
+                    "Count fewer events at a time.",
+                )
+            )
+        if self.blocks > 1:
+            found.append(Caution(f"It holds the figures of {count(self.blocks)} runs; the first is shown.",
+                                 "Open each run as a file of its own."))  # fmt: skip
+        if self.bad:
+            number, reason = self.bad[0]
+            what = "1 line was" if len(self.bad) == 1 else f"{count(len(self.bad))} lines were"
+            found.append(Caution(f"{what} left out (line {number}: {reason}).", "The file may have been cut off."))
+        return tuple(found)
+
+
+def _command(what: str) -> tuple[str, ...]:
+    """ "'sleep 0.1'" is a command; "process id '42'" and "'system wide'" are none."""
+    if not (what.startswith("'") and what.endswith("'")) or what in ("'system wide'",) or what.startswith("'CPU(s)"):
+        return ()
+    try:
+        return tuple(shlex.split(what[1:-1]))
+    except ValueError:
+        return tuple(what[1:-1].split())
+
+
+def _moment(text: str) -> datetime | None:
+    """perf writes its machine's own time without a zone: taken for ours."""
+    try:
+        return datetime.strptime(text, "%a %b %d %H:%M:%S %Y").astimezone()
+    except (ValueError, OverflowError, OSError):
+        return None

@@ -1,0 +1,336 @@
+"""perf stat's output in all its shapes: the figures that perf printed, and what it could not count as such."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from helpers.stack_counts import DATA
+from tailflame.errors import ParseError
+from tailflame.model import CounterSeries, Recording
+from tailflame.model.counter_ratios import whole_run
+from tailflame.model.counters import STATUSES
+from tailflame.model.live import Status
+from tailflame.parse import load
+from tailflame.parse.perf_stat import PERF_STAT
+from tailflame.parse.perf_stat_rows import Row, SeriesNames, json_row, separated_row, separator_of, text_row
+
+REAL = DATA / "perf-stat" / "6.1.187"
+ALL = sorted(path for path in REAL.iterdir() if path.suffix in (".txt", ".csv", ".json"))
+SOFTWARE = ("task-clock", "context-switches", "cpu-migrations", "page-faults", "msr/tsc/")
+DEAD = ("cycles", "instructions", "cache-references", "cache-misses")
+
+
+def series_of(recording: Recording) -> CounterSeries:
+    assert recording.counters is not None
+    return recording.counters
+
+
+def read(folder: Path, text: str) -> Recording:
+    path = folder / "stat.out"
+    path.write_text(text)
+    return load(path)
+
+
+def statuses(series: CounterSeries, name: str) -> list[Status]:
+    return [STATUSES[code] for code in series.of(name).status]
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda path: path.name)
+def test_content_alone_decides(path: Path, tmp_path: Path) -> None:
+    unknown = tmp_path / "unknown"
+    unknown.write_bytes(path.read_bytes())
+    recording = load(unknown)
+    assert recording.format == "perf-stat"
+    assert series_of(recording).value.tobytes() == series_of(load(path)).value.tobytes()
+
+
+@pytest.mark.parametrize("suffix", ["txt", "csv", "json"])
+def test_a_run_reads_as_perf_printed_it(suffix: str) -> None:
+    text = (REAL / f"run.{suffix}").read_text()
+    recording = load(REAL / f"run.{suffix}")
+    series = series_of(recording)
+    for event in SOFTWARE:
+        printed = {
+            "txt": rf"([\d.]+) (?:msec)?\s+{event}",
+            "csv": rf"([\d.]+),(?:msec)?,{event}",
+            "json": rf'"counter-value" : "([\d.]+)", "unit" : "\w*", "event" : "{event}"',
+        }[suffix]
+        match = re.search(printed, text)
+        assert match is not None
+        assert series.of(event).value.tolist() == [float(match[1])]
+    for event in DEAD:
+        assert statuses(series, event) == [Status.NOT_SUPPORTED]
+    assert statuses(series, "IPC") == statuses(series, "cache miss rate") == [Status.NOT_SUPPORTED]
+    assert series.unit_of("task-clock") == "ms"
+    assert recording.meta.started_at is not None
+    assert recording.meta.started_at.replace(tzinfo=None).isoformat().startswith("2026-11-25T18:3")
+
+
+def test_the_text_also_tells_the_command_and_the_seconds() -> None:
+    recording = load(REAL / "run.txt")
+    series = series_of(recording)
+    assert recording.meta.command == ("/usr/bin/python3", "two.py", "0.4")
+    assert recording.meta.duration_s == 0.445115785
+    assert series.of("user time").value.tolist() == [339.421]
+    # "399.40 msec task-clock # 0.897 CPUs utilized", "1004 page-faults" in 0.445 s
+    assert series.of("CPU by task clock").value[0] == pytest.approx(89.7, abs=0.06)
+    assert series.of("page faults").value[0] == pytest.approx(1004 / 0.445115785)
+    assert recording.warnings == ()
+
+
+@pytest.mark.parametrize("suffix", ["txt", "csv", "json"])
+def test_intervals_add_up_to_perfs_own_summary(suffix: str) -> None:
+    path = REAL / f"intervals.{suffix}"
+    summary = {}
+    for line in path.read_text().splitlines():
+        row: Row | None
+        if suffix == "json":
+            row = json_row(line) if line.startswith("{") else None
+        elif suffix == "csv":
+            row = separated_row(line, "|") if "|" in line else None
+        else:
+            row = text_row(line) if "seconds" not in line else None
+        if row is not None and row.time_s is None and row.value is not None:
+            summary[row.event] = row.value
+    assert summary.keys() == set(SOFTWARE)
+    recording = load(path)
+    series = series_of(recording)
+    for event, value in summary.items():
+        column = series.of(event)
+        # perf prints milliseconds with two decimals in texts
+        assert column.value.sum() == pytest.approx(value, abs=0.03 if event == "task-clock" else 0)
+        assert len(column.value) == len(series.of("cycles").value) >= 4
+    start, length, *_ = series.of("page-faults")
+    assert start[0] == 0.0
+    assert (start + length)[:-1].tolist() == pytest.approx(start[1:].tolist())
+    assert recording.meta.duration_s == pytest.approx(float((start + length)[-1]))
+    assert length[-1] < 0.1  # the last interval is cut short by the program's end
+    assert whole_run(series, "page-faults") == summary["page-faults"]
+
+
+@pytest.mark.parametrize("suffix", ["txt", "csv", "json"])
+def test_averages_over_runs_are_said_to_be_averages(suffix: str) -> None:
+    recording = load(REAL / f"repeated.{suffix}")
+    assert len(series_of(recording).of("page-faults").value) == 1
+    (caution,) = recording.warnings
+    over = "3 runs" if suffix == "txt" else "several runs"
+    assert re.match(rf"Each count is perf's average over {over}; they vary by up to \d+\.\d%\.", caution.text)
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("cores.csv", {"S0-D0-C0", "S0-D0-C1"}),
+        ("cpus.json", {"CPU0", "CPU1"}),
+        ("cpus.txt", {"CPU0", "CPU1"}),
+        ("threads.txt", {"python3 (21386)", "python3 (21388)"}),
+        ("threads.csv", {"python3 (21386)", "python3 (21388)"}),
+        ("threads.json", {"python3 (21386)", "python3 (21388)"}),
+    ],
+)
+def test_parts_of_the_whole_are_series_of_their_own(name: str, parts: set[str]) -> None:
+    series = series_of(load(REAL / name))
+    assert {n.partition(", ")[2] for n in series.names} == parts
+    assert {n.partition(", ")[0] for n in series.names} >= {"task-clock", "page-faults"}
+
+
+def test_counts_of_user_space_alone_are_said_to_be_so() -> None:
+    recording = load(REAL / "user.json")
+    series = series_of(recording)
+    assert series.of("page-faults").value.tolist() == [999.0, 0.0, 15.0]
+    assert statuses(series, "context-switches") == [Status.NOT_COUNTED] * 3  # perf's zeros
+    (caution,) = recording.warnings
+    assert caution.text.startswith("Only user space was counted. Context switches")
+    assert caution.fix == "Allow the kernel's part: sudo sysctl kernel.perf_event_paranoid=1"
+
+
+def test_multiplexing_is_shown_and_not_scaled_again(tmp_path: Path) -> None:
+    text = """\
+ Performance counter stats for process id '4711':
+
+     1,234,567,890      cycles                    #    2.469 GHz                      (42.86%)
+       617,283,945      instructions              #    0.50  insn per cycle
+                                                  #    0.30  stalled cycles per insn  (57.14%)
+     <not counted>      cache-misses                                                  (0.00%)
+
+       0.500000000 seconds time elapsed
+"""
+    recording = read(tmp_path, text)
+    series = series_of(recording)
+    assert series.of("cycles").value.tolist() == [1_234_567_890.0]
+    assert series.of("cycles").running.tolist() == [0.4286]
+    # perf prints the share behind the last metric of a counter
+    assert series.of("instructions").value.tolist() == [617_283_945.0]
+    assert series.of("instructions").running.tolist() == [0.5714]
+    assert series.of("IPC").value.tolist() == [0.5]
+    assert statuses(series, "cache-misses") == [Status.NOT_COUNTED]
+    assert recording.meta.command == ()
+    assert "estimates" in recording.warnings[0].text
+
+
+def test_newer_perf_and_two_kinds_of_processors(tmp_path: Path) -> None:
+    rows = [
+        {"interval": 0.1, "counters": 1, "counter-value": "300.000000", "unit": "", "event": "cpu_core/instructions/u",
+         "event-runtime": 1, "pcnt-running": 60.0, "metric-value": "1.5", "metric-unit": "insn per cycle"},
+        {"interval": 0.1, "metric-value": "0.5", "metric-unit": "stalled", "metric-threshold": "good"},
+        {"interval": 0.1, "counter-value": "200.000000", "event": "cpu_core/cycles/u", "pcnt-running": "60.0"},
+        {"interval": 0.1, "counter-value": "<not counted>", "unit": "", "event": "cpu_atom/cycles/u",
+         "event-runtime": 0, "pcnt-running": 0.0},
+        {"interval": 0.1, "counter-value": "2.000000", "unit": "msec", "event": "task-clock:u", "pcnt-running": 100.0,
+         "metric-unit": "(null)"},
+    ]  # fmt: skip
+    recording = read(tmp_path, "\n".join(map(json.dumps, rows)) + "\n")
+    series = series_of(recording)
+    assert series.of("IPC, cpu_core").value.tolist() == [1.5]
+    assert series.of("IPC, cpu_core").running.tolist() == [0.6]
+    assert statuses(series, "cycles, cpu_atom") == [Status.NOT_COUNTED]
+    assert series.of("task-clock").value.tolist() == [2.0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"counter-value" : "1,03", "unit" : "msec", "event" : "task-clock", "pcnt-running" : 100,00}\n',
+        " Performance counter stats for 'true':\n\n   1,03 msec task-clock   #  0,324 CPUs utilized\n",
+        " Performance counter stats for 'true':\n\n   1.234.567      cycles\n",
+        " Performance counter stats for 'true':\n\n      0,003170349 seconds time elapsed\n",
+    ],
+)
+def test_a_decimal_comma_is_a_sentence(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ParseError, match="decimal comma") as caught:
+        read(tmp_path, text)
+    assert "LC_ALL=C" in caught.value.advice
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|", "::", " "])
+def test_any_separator(separator: str, tmp_path: Path) -> None:
+    fields = ("     0.100208612", "88.39", "msec", "task-clock", "88387302", "43.00", "0.884", "CPUs")
+    dead = ("     0.100208612", "<not supported>", "", "cycles", "0", "100.00", "", "")
+    line = separator.join(fields)
+    assert separator_of(line) == separator
+    series = series_of(read(tmp_path, f"{line}\n{separator.join(dead)}\n"))
+    assert series.of("task-clock").value.tolist() == [88.39]
+    assert series.of("task-clock").running.tolist() == [0.43]
+    assert statuses(series, "cycles") == [Status.NOT_SUPPORTED]
+
+
+def test_an_event_may_hold_the_separator() -> None:
+    row = separated_row("5,,cpu/event=0x3c,umask=0x1/,1.25%,1000,50.00,,", ",")
+    assert row is not None
+    assert (row.event, row.value, row.variance, row.running) == ("cpu/event=0x3c,umask=0x1/", 5.0, 1.25, 0.5)
+
+
+def test_older_perf_puts_the_unit_behind_the_event(tmp_path: Path) -> None:
+    text = " Performance counter stats for 'true':\n\n   0.923456      task-clock (msec)    #    0.500 CPUs utilized\n"
+    series = series_of(read(tmp_path, text))
+    assert (series.of("task-clock").value.tolist(), series.unit_of("task-clock")) == ([0.923456], "ms")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "main;parse;read 42\nmain;write 7\n",
+        "a,b,c\n1,2,3\n4.5,6,100.00\n",
+        '{"event": "click", "value": 3}\n',
+        "name;unit;value;12;100\n",
+        '#[Histogram log format version 1.3]\n"StartTimestamp","Interval_Length"\n0.1,1.0,2.0,HISTFAAAA\n',
+        "perf-1234 [000] 12.345678: 1000 cycles: \n\tffff main+0x1 (/bin/x)\n",
+        "",
+        "#",
+    ],
+)
+def test_other_texts_are_not_taken(text: str) -> None:
+    assert PERF_STAT.sniff(text.encode(), "stat.csv") < 0
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda path: path.name)
+def test_a_file_cut_anywhere_is_read_or_a_sentence(path: Path, tmp_path: Path) -> None:
+    data = path.read_bytes()
+    for end in range(1, len(data), max(len(data) // 40, 1)):
+        (tmp_path / "cut").write_bytes(data[:end])
+        try:
+            recording = load(tmp_path / "cut", format="perf-stat")
+        except ParseError as error:
+            assert error.sentence
+        else:
+            assert len(series_of(recording)) > 0
+
+
+def test_a_damaged_line_is_left_out_and_told(tmp_path: Path) -> None:
+    whole = (REAL / "intervals.json").read_text().splitlines()
+    whole[4] = whole[4][:30]
+    recording = read(tmp_path, "\n".join(whole))
+    assert recording.warnings[0].text == "1 line was left out (line 5: it is not JSON)."
+
+
+VALUES = (
+    st.text(max_size=12) | st.floats() | st.integers() | st.none() | st.sampled_from(["<not counted>", "1.5", "(null)"])
+)
+KEYS = st.sampled_from(["interval", "event", "counter-value", "unit", "pcnt-running", "variance", "thread", "cpu", "x"])
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.dictionaries(KEYS, VALUES | st.lists(VALUES, max_size=2), max_size=9))
+def test_any_object_is_a_row_or_a_sentence(document: dict[str, object]) -> None:
+    try:
+        row = json_row(json.dumps(document))
+    except ValueError:
+        return
+    if row is not None:
+        assert (row.value is not None) == (row.status is Status.COUNTED)
+        assert row.value is None or math.isfinite(row.value)
+        assert 0 <= row.running <= 1
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.text(max_size=8) | st.sampled_from(["100.00", "12", "msec", "<not supported>"]), max_size=12), st.text()
+)
+def test_any_line_is_a_row_or_a_sentence(fields: Sequence[str], other: str) -> None:
+    for line in (",".join(fields), " ".join(fields), other):
+        for parse in (lambda text: separated_row(text, ","), lambda text: separated_row(text, " "), text_row):
+            try:
+                row = parse(line)
+            except ValueError:
+                continue
+            assert row is None or (row.value is not None) == (row.status is Status.COUNTED)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    value=st.integers(0, 10**15),
+    running=st.integers(0, 10000),
+    event=st.from_regex(r"[a-z][a-z0-9-]{0,20}", fullmatch=True),
+    part=st.sampled_from(["", "CPU3", "S0-D0-C1", "my worker-12"]),
+)
+def test_the_three_shapes_say_the_same(value: int, running: int, event: str, part: str) -> None:
+    share = f"{running / 100:.2f}"
+    text = text_row(f"     1.000000001 {part}  {value:,}      {event}   #  1.2 GHz  ({share}%)")
+    cells = ["     1.000000001", *([part] if part else []), str(value), "", event, "77", share, "1.2", "GHz"]
+    comma = separated_row(",".join(cells), ",")
+    assert text is not None
+    assert comma is not None
+    for row in (text, comma):
+        assert (row.value, row.event, row.time_s) == (value, event, 1.000000001)
+        assert row.running == pytest.approx(running / 10000)
+    assert text.part == comma.part == ("my worker (12)" if part == "my worker-12" else part)
+
+
+def test_a_wish_for_user_space_is_kept_in_the_name() -> None:
+    names = SeriesNames(asked=frozenset({"cycles:u", "page-faults"}))
+    names.learn(["cycles:u", "page-faults:u", "sched:sched_switch"])
+
+    def name(event: str) -> str:
+        return names.name(Row(event=event, status=Status.NOT_COUNTED, value=None))
+
+    assert [name("cycles:u"), name("page-faults:u"), name("sched:sched_switch")] == [
+        "cycles, user space", "page-faults", "sched:sched_switch",
+    ]  # fmt: skip
