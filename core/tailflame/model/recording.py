@@ -8,9 +8,10 @@ from typing import TypeAlias
 
 from tailflame.model.counters import CounterSeries
 from tailflame.model.histogram import HistogramSeries
+from tailflame.model.live_record import LiveRecord
 from tailflame.model.stacks import StackProfile
 
-Result: TypeAlias = StackProfile | HistogramSeries | CounterSeries
+Result: TypeAlias = StackProfile | HistogramSeries | CounterSeries | LiveRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,11 @@ class Recording:
     @property
     def counters(self) -> CounterSeries | None:
         return next((r for r in self.results if isinstance(r, CounterSeries)), None)
+
+    @property
+    def live(self) -> LiveRecord | None:
+        """The rest of a live run; where it is there, all times of the results are CLOCK_MONOTONIC."""
+        return next((r for r in self.results if isinstance(r, LiveRecord)), None)
 
     def with_warnings(self, *more: Caution) -> Recording:
         """The same recording with further warnings, each once."""

@@ -30,7 +30,10 @@ from tailflame.model import (
     Thread,
 )
 from tailflame.model.counters import STATUSES
+from tailflame.model.live import Cost, StageSlice
+from tailflame.model.live_record import LiveRecord, Mark
 from tailflame.model.recording import Result
+from tailflame.parse import live_lines
 from tailflame.store.files import Fields
 from tailflame.store.upgrade import RECORDING
 from tailflame.units import Unit
@@ -153,6 +156,8 @@ def _encode_result(result: Result, prefix: str, columns: Columns) -> dict[str, A
         return _encode_stacks(result, prefix, columns)
     if isinstance(result, CounterSeries):
         return _encode_counters(result, prefix, columns)
+    if isinstance(result, LiveRecord):
+        return _encode_live(result)
     return _encode_histograms(result, prefix, columns)
 
 
@@ -164,7 +169,9 @@ def _decode_result(fields: Fields, prefix: str, columns: Mapping[str, Array]) ->
         return _decode_histograms(fields, prefix, columns)
     if kind == "counters":
         return _decode_counters(fields, prefix, columns)
-    raise fields.wrong("kind", "“stacks”, “histograms” or “counters”")
+    if kind == "live":
+        return _decode_live(fields)
+    raise fields.wrong("kind", "“stacks”, “histograms”, “counters” or “live”")
 
 
 def _encode_stacks(profile: StackProfile, prefix: str, columns: Columns) -> dict[str, Any]:
@@ -319,4 +326,34 @@ def _decode_counters(fields: Fields, prefix: str, columns: Mapping[str, Array]) 
         units=tuple(part.text("unit", "") for part in about),
         simulated=tuple(part.flag("simulated", False) for part in about),
         **table,
+    )
+
+
+def _encode_live(record: LiveRecord) -> dict[str, Any]:
+    lines: tuple[live_lines.Line, ...] = (*record.stages, *record.marks, *record.costs)
+    return {
+        "kind": "live",
+        "epoch_s": record.epoch_s,
+        "began_s": record.began_s,
+        "ended_s": record.ended_s,
+        "pid": record.pid,
+        "launched": record.launched,
+        "lines": [live_lines.write(line) for line in lines],
+    }
+
+
+def _decode_live(fields: Fields) -> LiveRecord:
+    try:
+        lines = [live_lines.read(part.document) for part in fields.parts("lines")]
+    except ValueError as error:
+        raise StoreError(f"{fields.what} is damaged: {error}.") from None
+    return LiveRecord(
+        epoch_s=fields.number("epoch_s") or 0.0,
+        began_s=fields.number("began_s") or 0.0,
+        ended_s=fields.number("ended_s") or 0.0,
+        pid=fields.integer("pid", 0),
+        launched=fields.flag("launched", False),
+        stages=tuple(line for line in lines if isinstance(line, StageSlice)),
+        marks=tuple(line for line in lines if isinstance(line, Mark)),
+        costs=tuple(line for line in lines if isinstance(line, Cost)),
     )

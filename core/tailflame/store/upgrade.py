@@ -2,7 +2,7 @@
 
     kind       file                     written as   steps
     session    session.json             1            none yet
-    recording  recording.npz's header   2            2: results may be counters
+    recording  recording.npz's header   2            2: results may be counters, or the rest of a live run
     sources    sources.json             1            none yet
     settings   settings.json            1            none yet
 

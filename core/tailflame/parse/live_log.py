@@ -1,0 +1,200 @@
+"""live.jsonl: everything that a live run of Tailflame saw, one JSON object a line, the first one a head.
+
+    {"format":"tailflame live","version":1,"pid":8812,"launched":false,"clock":{"monotonic_s":…,"epoch_s":…},…}
+
+Written line by line while it happens (report/live_log.py): a file that ends in the middle of a line is a run that was
+cut off, and is read up to there.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from tailflame import units
+from tailflame.errors import ParseError
+from tailflame.model import Caution, CounterSeries, Histogram, HistogramSeries, Meta, Recording, merge_all
+from tailflame.model.live import Cost, LatencySlice, Reading, Said, StageSlice
+from tailflame.model.live_record import LiveRecord, Mark
+from tailflame.model.recording import Result
+from tailflame.parse import live_lines
+from tailflame.parse.registry import NO
+from tailflame.parse.source import Source, decode_head
+
+VERSION = 1
+MARK = '{"format":"tailflame live"'
+_MOST_INTERVALS = 3600
+"""Intervals of one series that a view keeps; of a longer run neighbours are merged. The file keeps them all."""
+
+
+class LiveLog:
+    name = "live"
+    title = "live runs of Tailflame (live.jsonl)"
+
+    def sniff(self, head: bytes, name: str) -> float:
+        return 1.0 if decode_head(head).startswith(MARK) else NO
+
+    def load(self, source: Source) -> Recording:
+        log = _Log(source)
+        log.read()
+        return log.recording(self.name)
+
+
+LIVE_LOG = LiveLog()
+
+
+class _Log:
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.head: dict[str, Any] = {}
+        self.latencies: dict[str, list[LatencySlice]] = {}
+        self.readings: list[Reading] = []
+        self.stages: list[StageSlice] = []
+        self.marks: list[Mark] = []
+        self.costs: dict[str, Cost] = {}
+        self.said: dict[str, Said] = {}
+        self.ended_s = 0.0
+        self.bad: list[tuple[int, str]] = []
+
+    def read(self) -> None:
+        for number, text in enumerate(self.source.lines(), 1):
+            if not text or text.isspace():
+                continue
+            try:
+                document = orjson.loads(text)
+                if not isinstance(document, dict):
+                    raise ValueError("it is no JSON object")
+                if not self.head:
+                    self._begin(document, number)
+                else:
+                    self._take(live_lines.read(document))
+            except orjson.JSONDecodeError:
+                self.bad.append((number, "it is cut off, or no JSON"))
+            except ValueError as error:
+                self.bad.append((number, str(error)))
+        if not self.head:
+            raise self._unreadable("it has no head", 1)
+        if not (self.latencies or self.readings or self.stages):
+            raise ParseError(
+                f"{self.source.name} holds nothing that was seen: the run ended before its first interval.",
+                source=self.source.name,
+                advice="Run it again, for longer.",
+            )
+
+    def _begin(self, document: dict[str, Any], number: int) -> None:
+        if document.get("format") != "tailflame live":
+            raise self._unreadable("it does not begin with the head of a live run", number)
+        version = document.get("version")
+        if not isinstance(version, int) or version < 1:
+            raise self._unreadable("its version is no number", number)
+        if version > VERSION:
+            raise ParseError(
+                f"{self.source.name} was written by a newer Tailflame (format {version}, this one knows {VERSION}).",
+                source=self.source.name,
+                advice="Update Tailflame to read it.",
+            )
+        clock = document.get("clock")
+        if not (
+            isinstance(clock, dict) and all(isinstance(clock.get(k), int | float) for k in ("monotonic_s", "epoch_s"))
+        ):
+            raise self._unreadable("its head does not tell the clock", number)
+        self.head = document
+
+    def _unreadable(self, why: str, line: int) -> ParseError:
+        return ParseError(f"{self.source.name}, line {line}: {why}.", source=self.source.name, line=line)
+
+    def _take(self, line: live_lines.Line | None) -> None:
+        match line:
+            case LatencySlice():
+                self.latencies.setdefault(line.series, []).append(line)
+            case Reading():
+                self.readings.append(line)
+            case StageSlice():
+                self.stages.append(line)
+            case Cost():
+                self.costs[line.series] = line
+            case Said():
+                self.said[line.text] = line
+            case Mark():
+                self.marks.append(line)
+        if isinstance(line, LatencySlice | Reading | StageSlice):
+            self.ended_s = max(self.ended_s, line.start_s + line.length_s)
+
+    def recording(self, format_name: str) -> Recording:
+        clock = self.head["clock"]
+        began, epoch = float(clock["monotonic_s"]), float(clock["epoch_s"])
+        results: list[Result] = []
+        series, merged = self._histograms()
+        if series.tags:
+            results.append(series)
+        if self.readings:
+            results.append(CounterSeries.of_readings(self.readings))
+        pid = self.head.get("pid")
+        results.append(
+            LiveRecord(
+                epoch_s=epoch - began,
+                began_s=began,
+                ended_s=max(self.ended_s, began),
+                pid=pid if isinstance(pid, int) else 0,
+                launched=self.head.get("launched") is True,
+                stages=tuple(self.stages),
+                marks=tuple(self.marks),
+                costs=tuple(self.costs.values()),
+            )
+        )
+        argv = self.head.get("argv")
+        return Recording(
+            tool="live",
+            format=format_name,
+            source=self.source.name,
+            results=tuple(results),
+            meta=Meta(
+                command=tuple(str(word) for word in argv) if isinstance(argv, list) else (),
+                started_at=_moment(epoch),
+                duration_s=max(self.ended_s - began, 0.0),
+                lost=sum(cost.lost for cost in self.costs.values()) if self.costs else None,
+            ),
+            warnings=self._cautions(merged),
+        )
+
+    def _histograms(self) -> tuple[HistogramSeries, int]:
+        """The series, and how many intervals were merged into one where there were too many."""
+        tags: list[str] = []
+        starts: list[float] = []
+        lengths: list[float] = []
+        histograms: list[Histogram] = []
+        longest = max((len(slices) for slices in self.latencies.values()), default=0)
+        group = -(-longest // _MOST_INTERVALS)
+        for name, slices in self.latencies.items():
+            slices.sort(key=lambda part: part.start_s)
+            for at in range(0, len(slices), max(group, 1)):
+                parts = slices[at : at + group]
+                tags.append(name)
+                starts.append(parts[0].start_s)
+                lengths.append(max(part.start_s + part.length_s for part in parts) - parts[0].start_s)
+                histograms.append(parts[0].histogram if group == 1 else merge_all(p.histogram for p in parts))
+        return HistogramSeries(tuple(tags), tuple(starts), tuple(lengths), tuple(histograms)), group
+
+    def _cautions(self, merged: int) -> tuple[Caution, ...]:
+        cautions = [Caution(said.text, said.fix) for said in self.said.values()]
+        if merged > 1:
+            cautions.append(
+                Caution(
+                    f"The run is long: {merged} neighbouring intervals are shown as one. "
+                    f"All of them are in {self.source.name}."
+                )
+            )
+        if self.bad:
+            number, reason = self.bad[0]
+            what = "1 line was" if len(self.bad) == 1 else f"{units.count(len(self.bad))} lines were"
+            cautions.append(Caution(f"{what} left out (line {number}: {reason}).", "The run may have been cut off."))
+        return tuple(cautions)
+
+
+def _moment(epoch_s: float) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(epoch_s, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
