@@ -18,7 +18,7 @@ from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 
-from tailflame.errors import TailflameError, ToolDenied, ToolFailed
+from tailflame.errors import TailflameError, TargetError, ToolDenied, ToolFailed
 from tailflame.host.system import EVENTS, Host
 from tailflame.tools.base import Capabilities, Capability, Plan, Target
 
@@ -100,30 +100,9 @@ class PerfRecord:
 
     def plan(self, target: Target, options: PerfOptions, out: Path) -> Plan:
         data = out / "perf.data"
-        argv = [
-            "perf",
-            "record",
-            "-k",
-            "CLOCK_MONOTONIC",
-            "-F",
-            str(options.frequency),
-            "-e",
-            ",".join(options.events),
-        ]
-        match options.call_graph:
-            case CallGraph.DWARF:
-                argv += ["--call-graph", f"dwarf,{options.dwarf_stack}"]
-            case CallGraph.FRAME_POINTERS | CallGraph.LBR:
-                argv += ["--call-graph", options.call_graph.value]
-            case CallGraph.NONE:
-                pass
-        # Stacks without their memory are small, and a small buffer shows its samples sooner.
-        if options.large_buffer and options.call_graph is CallGraph.DWARF:
-            argv += ["-m", str(DWARF_BUFFER_PAGES)]
-        argv += [*options.extra, "-o", str(data), "--", *target.argv]
         return Plan(
             tool=self.name,
-            argv=tuple(argv),
+            argv=(*_argv(options), "-o", str(data), "--", *target.argv),
             target=target,
             out=out,
             artifacts=MappingProxyType({"perf.data": data}),
@@ -137,6 +116,31 @@ class PerfRecord:
 
     def explain(self, output: str, plan: Plan) -> TailflameError | None:
         return explain(output, plan.artifacts)
+
+
+def attach_argv(options: PerfOptions, pid: int, data: Path) -> tuple[str, ...]:
+    """The same recording of a program that runs, into the file `data`; it ends with the program, or with SIGINT."""
+    return (*_argv(options), "-p", str(pid), "-o", str(data))
+
+
+def explain_attach(output: str, data: Path) -> TailflameError | None:
+    """What perf's own words mean where it was to record a running program; None where they tell of no failure."""
+    return explain(output, MappingProxyType({"perf.data": data}))
+
+
+def _argv(options: PerfOptions) -> list[str]:
+    argv = ["perf", "record", "-k", "CLOCK_MONOTONIC", "-F", str(options.frequency), "-e", ",".join(options.events)]
+    match options.call_graph:
+        case CallGraph.DWARF:
+            argv += ["--call-graph", f"dwarf,{options.dwarf_stack}"]
+        case CallGraph.FRAME_POINTERS | CallGraph.LBR:
+            argv += ["--call-graph", options.call_graph.value]
+        case CallGraph.NONE:
+            pass
+    # Stacks without their memory are small, and a small buffer shows its samples sooner.
+    if options.large_buffer and options.call_graph is CallGraph.DWARF:
+        argv += ["-m", str(DWARF_BUFFER_PAGES)]
+    return [*argv, *options.extra]
 
 
 def _expected_rate(options: PerfOptions) -> float:
@@ -239,6 +243,12 @@ def _frequency(output: str, where: Path) -> TailflameError:
     )
 
 
+def _no_process(output: str, where: Path) -> TailflameError:
+    return TargetError(
+        "The program had ended before perf could attach to it.", advice="Choose one that runs.", details=output
+    )
+
+
 # Most telling first: a refusal of tracepoints also holds "event syntax error".
 _FAILURES = (
     ("can't access trace events", _no_tracepoint),
@@ -254,6 +264,9 @@ _FAILURES = (
     ("event is not supported", _unsupported),
     ("PMU Hardware", _unsupported),
     ("Please use -F freq option with a lower value", _frequency),
+    # "Couldn't create thread/CPU maps: No such process", and an older perf's words.
+    ("No such process", _no_process),
+    ("Problems finding threads of monitor", _no_process),
     ("Workload failed", _workload),
     (" workload: ", _workload),
 )
