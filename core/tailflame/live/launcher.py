@@ -13,7 +13,7 @@ import signal
 import tempfile
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -57,6 +57,17 @@ class Running(Protocol):
 
     def stderr_text(self) -> str:
         """What it has written to stderr so far, the last 64 KiB."""
+
+
+@contextlib.asynccontextmanager
+async def lines_of(running: Running) -> AsyncGenerator[AsyncIterator[bytes], None]:
+    """Its lines, properly let go of where the reader leaves early."""
+    lines = running.lines()
+    try:
+        yield lines
+    finally:
+        if isinstance(lines, AsyncGenerator):
+            await lines.aclose()
 
 
 class Launcher(Protocol):
@@ -131,7 +142,7 @@ class _Process(asyncio.SubprocessProtocol):
     def returncode(self) -> int | None:
         return self._returncode
 
-    async def lines(self) -> AsyncIterator[bytes]:
+    async def lines(self) -> AsyncGenerator[bytes, None]:
         rest: list[bytes] = []  # pieces of a line whose end has not come
         held = 0
         while True:
