@@ -59,7 +59,7 @@ class Probed:
 
     support: Mapping[str, Support] = field(default_factory=lambda: MappingProxyType({}))
     printed: tuple[str, ...] = ()
-    """The events that are there, one by one as perf prints them: "cycles", or "cpu_core/cycles/", "cpu_atom/cycles/"."""
+    """The events that are there, as perf prints them: "cycles", or "cpu_core/cycles/" and "cpu_atom/cycles/"."""
     refused: str = ""
     """perf's refusal in its own words, where this user may count nothing at all."""
     failed: str = ""

@@ -28,12 +28,12 @@ from tailflame.parse import load
 
 TWO_THREADS = """
 import threading, time
-print("up", flush=True)
 def spin():
     while True:
         sum(range(1000))
         time.sleep(0.0001)
 threading.Thread(target=spin, daemon=True).start()
+print("up", flush=True)
 spin()
 """
 
