@@ -28,6 +28,8 @@ _MANGLED = ("_Z", "_R", "__Z")
 _CHANGING = re.compile(
     r"::h[0-9a-f]{16}(?=$|\.|\)| )|(?<=\w)\[[0-9a-f]{12,16}\](?=::|$|>)| ?[\[(](?:clone )?\.llvm\.\d+[\])]|\.llvm\.\d+"
 )
+_C_START = {"deregister_tm_clones", "register_tm_clones", "frame_dummy"}
+_BRACKETS = re.compile(r"<([\w:]+)>(?=::)")
 _CRATE = re.compile(r"\w+(?=::)")
 _LIBRARY = {
     *("std", "core", "alloc", "__rustc", "compiler_builtins", "rustc_demangle", "gimli", "addr2line", "object"),
@@ -77,6 +79,8 @@ class FunctionTable:
     reason: str = ""
     demangled: bool = True
     _lower: tuple[str, ...] = ()
+    _plain: tuple[str, ...] = ()
+    """In lower case, without arguments."""
     _origin: tuple[int, ...] = ()
     """0 for the program itself, as far as names tell, 1 for what it was built with, 2 for the language's library."""
 
@@ -103,17 +107,22 @@ class FunctionTable:
         Empty text lists all, the program's own first.
         """
         words = text.lower().split()
-        lower = self._lower
+        lower, origin = self._lower, self._origin
         rows = [row for row, name in enumerate(lower) if all(word in name for word in words)]
         if not rows and text.strip() in self.symbols:
             rows = [self.symbols.index(text.strip())]
-        last = words[-1] if words else ""
+        if not words:
+            rows.sort(key=lambda row: (origin[row], lower[row].startswith("<"), lower[row]))
+            return tuple(self[row] for row in rows[:limit])
+        last, path = words[-1], "::" + "::".join(words)
+        wanted = {last, "_".join(words)}
 
         def rank(row: int) -> tuple[int, int, int, str, int]:
-            name = lower[row]
-            tail = _tail(name)
-            place = 0 if tail == last or name == last else 1 if tail.startswith(last) else 2 if last in tail else 3
-            return place if last else 0, self._origin[row], len(name) if last else 0, name.lstrip("<&*"), row
+            name, plain = lower[row], self._plain[row]
+            tail = plain.rpartition("::")[2]
+            exact = tail in wanted or name == last or f"::{plain}".endswith(path)
+            place = 0 if exact else 1 if tail.startswith(last) else 2 if last in tail else 3
+            return place, origin[row], len(name), name, row
 
         return tuple(self[row] for row in sorted(rows, key=rank)[:limit])
 
@@ -128,8 +137,9 @@ class FunctionTable:
             return ()
         rows = [row for row, known in enumerate(self.names) if known == wanted]
         rows = rows or [row for row, symbol in enumerate(self.symbols) if symbol == name]
-        rows = rows or [row for row, known in enumerate(self.names) if _plain(known) == wanted]
-        rows = rows or [row for row, known in enumerate(self.names) if _plain(known).endswith(f"::{wanted}")]
+        wanted = _plain(wanted.lower())
+        rows = rows or [row for row, known in enumerate(self._plain) if known == wanted]
+        rows = rows or [row for row, known in enumerate(self._plain) if known.endswith(f"::{wanted}")]
         return tuple(self[row] for row in rows)
 
 
@@ -218,6 +228,7 @@ def _functions(path: Path, _mtime: int, size: int, _inode: int) -> FunctionTable
         return _nothing(path, f"{path.name} has no function with a name.")
     symbols = [symbols[row] for row in rows]
     readable, worked = demangled(symbols)
+    lower = [name.lower() for name in readable]
     return FunctionTable(
         binary=path,
         names=tuple(readable),
@@ -226,7 +237,8 @@ def _functions(path: Path, _mtime: int, size: int, _inode: int) -> FunctionTable
         size=readonly(own["size"][rows].astype(np.int64), np.int64),
         heads=_heads(path, size, offset[rows]),
         demangled=worked,
-        _lower=tuple(name.lower() for name in readable),
+        _lower=tuple(lower),
+        _plain=tuple(map(_plain, lower)),
         _origin=tuple(_origin(name, path.stem.replace("-", "_")) for name in readable),
     )
 
@@ -254,17 +266,13 @@ def _heads(path: Path, size: int, offset: Int64) -> Any:
 def _origin(name: str, program: str) -> int:
     crate = _CRATE.search(name)
     if crate is None:
-        return 2 if name.startswith("_") else 0
+        return 2 if name.startswith(("_", "<")) or name in _C_START else 0
     return 0 if crate[0] == program else 2 if crate[0] in _LIBRARY else 1
 
 
-def _tail(name: str) -> str:
-    """The last component of a path, without arguments: "match_order" of "a::Book<T>::match_order(int)"."""
-    return _plain(name).rpartition("::")[2]
-
-
 def _plain(name: str) -> str:
-    """Without the parameter list that C++ names carry."""
+    """Without the parameter list that C++ names carry, and the brackets of Rust's "<a::Type>::method"."""
+    name = _BRACKETS.sub(r"\1", name)
     if not name.endswith((")", ") const")) or name.startswith("("):
         return name
     depth = 0

@@ -28,6 +28,7 @@ _BUCKETS = 1 << 13
 """More than the layout for 2 digits has: a larger index is no index."""
 _CLOCK_LOWEST = 1_000_000_000
 """ns. Values below are marks, not times: nobody profiles in the first second after the boot."""
+_SLEEP_LEAST = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,4 +142,6 @@ def monotonic_s(nsecs: int) -> float:
     """
     monotonic, boot = time.clock_gettime_ns(time.CLOCK_MONOTONIC), time.clock_gettime_ns(time.CLOCK_BOOTTIME)
     slept = boot - monotonic
+    if slept < _SLEEP_LEAST:  # what lies between the two readings, not a sleep
+        return nsecs / 1e9
     return (nsecs - slept if abs(boot - nsecs) < abs(monotonic - nsecs) else nsecs) / 1e9
