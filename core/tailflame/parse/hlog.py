@@ -1,17 +1,14 @@
 """HdrHistogram interval logs (.hlog): one line per interval, `[Tag=t,]start,length,max,payload`.
 
-Payloads are base64 of a big-endian header and a zlib stream, as Java's AbstractHistogram writes them. Read here
-and not by the hdrh package: its log reader drops intervals stamped before the log's start, and others.
+Read here and not by the hdrh package, whose log reader drops intervals stamped before the log's start, old encodings,
+negative stamps and those with an exponent. What Java's HistogramLogReader keeps is kept:
+https://github.com/HdrHistogram/HdrHistogram/blob/master/src/main/java/org/HdrHistogram/HistogramLogReader.java
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import math
 import re
-import struct
-import zlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -19,30 +16,26 @@ import numpy as np
 
 from tailflame.errors import ParseError
 from tailflame.model import Caution, Histogram, HistogramSeries, Meta, Recording
-from tailflame.model.stacks import readonly
+from tailflame.model.buckets import TOP
+from tailflame.parse import hdr_payload
+from tailflame.parse.hdr_payload import Payload
 from tailflame.parse.registry import NO
 from tailflame.parse.source import Source, decode_head
 
+_NUMBER = r"[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|NaN|Infinity)"
 _LINE = re.compile(
-    r"\s*(?:Tag=([^,\s]*)[,\s]+)?(-?[\d.]+(?:[eE]-?\d+)?)[,\s]+([\d.]+(?:[eE]-?\d+)?)[,\s]+"
-    r"(-?[\d.]+(?:[eE]-?\d+)?|NaN)[,\s]+([A-Za-z0-9+/=]+)\s*"
+    rf"\s*(?:Tag=([^, \r\n]*)[,\s]+)?({_NUMBER})[,\s]+({_NUMBER})[,\s]+{_NUMBER}[,\s]+"
+    r"([A-Za-z0-9+/=]+)(?:[,\s].*)?"
 )
-_START = re.compile(r"#\[StartTime: ([\d.]+)")
-_BASE = re.compile(r"#\[BaseTime: ([\d.]+)")
+_COMMENT = re.compile(rf"#\[(StartTime|BaseTime):[ ,]({_NUMBER})(?![\w.])")
+_LEGEND = '"StartTimestamp"'
 _YEAR_S = 365 * 24 * 3600.0
+_CALENDAR_S = 250_000_000_000
+"""No calendar of Python has later times, seconds since the epoch."""
 
-_COOKIES = {  # without the word size of V0 and V1, which stands in bits 4 to 7
-    0x1C849303: "V2",
-    0x1C849304: "V2, compressed",
-    0x1C849301: "V1",
-    0x1C849302: "V1, compressed",
-    0x1C849308: "V0",
-    0x1C849309: "V0, compressed",
-    0x0C72124E: "double",
-    0x0C72124F: "double, compressed",
-}
-_PAYLOAD_LIMIT = 16 * 1024 * 1024
-"""Most bytes of one interval's counts; 5 digits over the whole range of 64 bits are 8 million counts."""
+_SCALES = ((1, "ns"), (10**3, "thousandths"), (10**6, "millionths"), (10**9, "billionths"))
+"""In which fractions a log with fractions is shown: the coarsest that keeps its digits. Whole ones are taken as
+nanoseconds, as in every other log."""
 
 
 class Hlog:
@@ -56,25 +49,26 @@ class Hlog:
         if '"StartTimestamp","Interval_Length"' in text:
             return 0.95
         lines = [line for line in text.split("\n")[:20] if line and not line.startswith(("#", '"'))]
-        # Every payload begins with the cookie 0x1c8493, which is "HIST" in base64.
-        if lines and all(_LINE.match(line) for line in lines[:-1] or lines) and ",HIST" in lines[0]:
+        # Every payload begins with the cookie 0x1c8493, or a DoubleHistogram's 0x0c72124f: "HIST" or "DHIST" in base64.
+        if lines and all(_LINE.match(line) for line in lines[:-1] or lines) and re.search("[, ]D?HIST", lines[0]):
             return 0.9
         return NO
 
     def load(self, source: Source) -> Recording:
         log = _Log(source)
         log.read()
-        series = log.series()
+        series, cautions = log.series()
+        start_s = log.clock.start_s
         return Recording(
             tool="",
             format=self.name,
             source=source.name,
             results=(series,),
             meta=Meta(
-                started_at=None if log.start_s is None else datetime.fromtimestamp(log.start_s, UTC),
+                started_at=None if not log.clock.told else datetime.fromtimestamp(start_s, UTC),
                 duration_s=max(map(sum, zip(series.start_s, series.length_s, strict=True))) - min(series.start_s),
             ),
-            warnings=log.cautions(),
+            warnings=(*log.cautions(), *cautions),
         )
 
 
@@ -82,48 +76,126 @@ HLOG = Hlog()
 
 
 @dataclass(slots=True)
+class LogClock:
+    """What the stamps of a log mean: seconds since the epoch, or since its start. Fed with its lines in order."""
+
+    start_s: float = 0.0
+    """The log's start; of the first interval where no comment tells it."""
+    told: bool = False
+    """Whether a comment told the start."""
+    _started: bool = False
+    _base_s: float | None = None
+
+    def comment(self, line: str) -> None:
+        """Takes `#[StartTime: 1441812279.474 (seconds since epoch), ...]` and `#[BaseTime: ...]`, nothing else."""
+        match = _COMMENT.match(line)
+        if match is None:
+            return
+        seconds = float(match[2])
+        if not abs(seconds) < _CALENDAR_S:
+            return
+        if match[1] == "BaseTime":
+            self._base_s = seconds
+        else:
+            self.start_s, self.told, self._started = seconds, True, True
+
+    def absolute(self, stamp_s: float) -> float:
+        """Where an interval with this stamp begins: seconds since the epoch where the log tells its own start."""
+        if not self._started:
+            self.start_s, self._started = stamp_s, True
+        if self._base_s is None:
+            # HistogramLogReader.java: a first stamp a year before the log's start can only be relative to it.
+            self._base_s = self.start_s if stamp_s < self.start_s - _YEAR_S else 0.0
+        return stamp_s + self._base_s
+
+
+def read_interval(line: str, *, fraction_ns: float | None = None) -> tuple[str, float, float, Histogram]:
+    """(tag, stamp in s as written, length in s, histogram) of one line of a log; the tag is "" where there is none.
+
+    fraction_ns: what 1.0 of a DoubleHistogram is in ns; without it, fractions are refused.
+    ValueError, phrased for people, where the line is not such an interval or is cut off. Lines that begin with `#` or
+    `"` and empty ones are none: `is_interval` says so, and LogClock takes them.
+    """
+    tag, start, length, payload = _interval(line)
+    if payload.ratio is None:
+        return tag, start, length, payload.histogram
+    if fraction_ns is None:
+        raise ValueError("its histogram holds fractions, of a unit that the log does not tell")
+    return tag, start, length, _scaled(payload, fraction_ns)
+
+
+def is_interval(line: str) -> bool:
+    """Whether a line is meant as an interval: not a comment, the legend or empty."""
+    return bool(line.strip()) and not line.startswith(("#", _LEGEND))
+
+
+def decode(payload: str) -> Histogram:
+    """The histogram of integers in a base64 payload. ValueError, phrased for people, where there is none."""
+    decoded = hdr_payload.decode(payload)
+    if decoded.ratio is not None:
+        raise ValueError("its histogram holds fractions, of a unit that the log does not tell")
+    return decoded.histogram
+
+
+@dataclass(slots=True)
 class _Log:
     source: Source
-    start_s: float | None = None
-    base_s: float | None = None
+    clock: LogClock = field(default_factory=LogClock)
     tags: list[str] = field(default_factory=list)
     starts: list[float] = field(default_factory=list)
     lengths: list[float] = field(default_factory=list)
-    histograms: list[Histogram] = field(default_factory=list)
+    payloads: list[Payload] = field(default_factory=list)
     bad: list[tuple[int, str]] = field(default_factory=list)
     """Line and reason of each line that could not be read."""
 
     def read(self) -> None:
         for number, text in enumerate(self.source.lines(), 1):
             if text.startswith("#"):
-                if match := _START.match(text):
-                    self.start_s = _seconds(match[1])
-                elif match := _BASE.match(text):
-                    self.base_s = _seconds(match[1])
-            elif text and not text.isspace() and not text.startswith('"StartTimestamp"'):
-                self._interval(number, text)
-        if not self.histograms:
+                self.clock.comment(text)
+            elif is_interval(text):
+                self._take(number, text)
+        if not self.payloads:
             line, reason = self.bad[0] if self.bad else (0, "it holds no interval")
             where = f", line {line}" if line else ""
             raise ParseError(
                 f"{self.source.name}{where}: {reason}.",
                 source=self.source.name,
                 line=line or None,
-                advice="Write the log with HdrHistogram 2.1.10 or later, or hdrhistogram for Rust, as V2.",
+                advice="Write the log with HdrHistogram for Java, C, Rust, Go or Python.",
             )
 
-    def series(self) -> HistogramSeries:
-        """With starts in seconds since the epoch where the log tells its own start."""
-        base = self.base_s
-        if base is None:
-            start = self.start_s
-            # HistogramLogReader.java: stamps a year before the log's start can only be relative to it.
-            base = start if start is not None and self.starts[0] < start - _YEAR_S else 0.0
+    def _take(self, number: int, line: str) -> None:
+        try:
+            tag, start, length, payload = _interval(line)
+        except ValueError as error:
+            self.bad.append((number, str(error)))
+            return
+        self.tags.append(tag)
+        self.starts.append(self.clock.absolute(start))
+        self.lengths.append(length)
+        self.payloads.append(payload)
+
+    def series(self) -> tuple[HistogramSeries, tuple[Caution, ...]]:
+        """With what is to be said of its values."""
+        if all(payload.ratio is None for payload in self.payloads):
+            return self._series(tuple(payload.histogram for payload in self.payloads), "ns"), ()
+        scale, unit = _scale(self.payloads)
+        histograms = tuple(_scaled(payload, scale) for payload in self.payloads)
+        shown = "rounded to whole ones" if scale == 1 else f"shown in {unit} of it"
+        caution = Caution(
+            f"The histograms hold fractions, of a unit that the log does not tell: values are {shown}, "
+            f"at {histograms[0].digits} significant digits.",
+            "Log whole nanoseconds (Histogram, not DoubleHistogram) to have exact values and their unit.",
+        )
+        return self._series(histograms, unit), (caution,)
+
+    def _series(self, histograms: tuple[Histogram, ...], unit: str) -> HistogramSeries:
         return HistogramSeries(
             tags=tuple(self.tags),
-            start_s=tuple(base + s for s in self.starts),
+            start_s=tuple(self.starts),
             length_s=tuple(self.lengths),
-            histograms=tuple(self.histograms),
+            histograms=histograms,
+            unit=unit,
         )
 
     def cautions(self) -> tuple[Caution, ...]:
@@ -133,119 +205,44 @@ class _Log:
         what = "1 interval was" if len(self.bad) == 1 else f"{len(self.bad):,} intervals were"
         return (Caution(f"{what} left out (line {number}: {reason}).", "The log may have been cut off."),)
 
-    def _interval(self, number: int, line: str) -> None:
-        match = _LINE.fullmatch(line)
-        if match is None:
-            self.bad.append((number, "it is not an interval of a histogram log"))
-            return
-        tag, start, length, _, payload = match.groups()
-        try:
-            histogram = decode(payload)
-            begin, span = float(start), float(length)
-        except ValueError as error:
-            self.bad.append((number, str(error)))
-            return
-        self.tags.append(tag or "")
-        self.starts.append(begin)
-        self.lengths.append(span)
-        self.histograms.append(histogram)
+
+def _interval(line: str) -> tuple[str, float, float, Payload]:
+    match = _LINE.fullmatch(line)
+    if match is None:
+        raise ValueError("it is not an interval of a histogram log")
+    tag, start, length, payload = match.groups()
+    return tag or "", _finite(start), _finite(length), hdr_payload.decode(payload)
 
 
-def decode(payload: str) -> Histogram:
-    """The histogram in a base64 payload. ValueError, phrased for people, where there is none."""
-    try:
-        data = base64.b64decode(payload, validate=True)
-    except binascii.Error:
-        raise ValueError("its payload is cut off") from None
-    kind = _kind(data)
-    if kind == "V2, compressed":
-        unpacker = zlib.decompressobj()
-        try:
-            (size,) = struct.unpack_from(">i", data, 4)
-            data = unpacker.decompress(data[8 : 8 + size], _PAYLOAD_LIMIT)
-        except (zlib.error, struct.error):
-            raise ValueError("its payload is damaged") from None
-        if not unpacker.eof:
-            raise ValueError("its payload is cut off or far too large")
-        kind = _kind(data)
-    if kind != "V2":
-        what = "holds fractions" if kind.startswith("double") else f"is of the old encoding {kind[:2]}"
-        raise ValueError(f"its histogram {what}, which is not read yet")
-    return _decode_v2(data)
+def _finite(text: str) -> float:
+    """A stamp; one that was never set (NaN) is 0, rather than that its interval is lost."""
+    seconds = float(text)
+    return seconds if math.isfinite(seconds) else 0.0
 
 
-def _kind(data: bytes) -> str:
-    if len(data) < 8:
-        raise ValueError("its payload is cut off")
-    cookie = int.from_bytes(data[:4], "big")
-    kind = _COOKIES.get(cookie) or _COOKIES.get(cookie & ~0xF0)
-    if kind is None:
-        raise ValueError("its payload is not a histogram")
-    return kind
+def _scale(payloads: list[Payload]) -> tuple[int, str]:
+    """The coarsest of _SCALES in which the smallest value keeps its digits, and the largest fits."""
+    used = [payload for payload in payloads if payload.histogram.counts[1:].any()]
+    if not used:
+        return _SCALES[0]
+    smallest = min(_smallest(payload.histogram) * (payload.ratio or 1.0) for payload in used)
+    largest = max(payload.histogram.maximum * (payload.ratio or 1.0) for payload in used)
+    digits = max(payload.histogram.digits for payload in used)
+    fitting = [pair for pair in _SCALES if pair[0] * largest < TOP / 2] or [_SCALES[0]]
+    return next((pair for pair in fitting if smallest * pair[0] >= 10**digits), fitting[-1])
 
 
-def _decode_v2(data: bytes) -> Histogram:
-    try:
-        _, length, offset, digits, lowest, highest, _ = struct.unpack_from(">iiiiqqd", data)
-    except struct.error:
-        raise ValueError("its payload is cut off") from None
-    if not (0 <= digits <= 5 and lowest >= 1 and highest >= 2 * lowest):
-        raise ValueError("its histogram has an impossible layout")
-    if offset:
-        raise ValueError("its histogram is shifted (normalizing index offset), which is not read")
-    counts = _counts(data[40 : 40 + length], _most_counts(digits, lowest, highest))
-    return Histogram(counts=readonly(counts, np.int64), lowest=lowest, digits=digits)
+def _smallest(histogram: Histogram) -> int:
+    """The lowest value of the lowest bucket in use above that of 0."""
+    used = np.flatnonzero(histogram.counts)
+    return int(histogram.layout.lows(used[used > 0][:1])[0])
 
 
-def _most_counts(digits: int, lowest: int, highest: int) -> int:
-    """Length of the counts array for this layout, HdrHistogram's own arithmetic."""
-    half = max(math.ceil(math.log2(2 * 10**digits)), 1) - 1
-    covered = (2 << half) << math.floor(math.log2(lowest))
-    buckets = 1
-    while covered <= highest:
-        covered <<= 1
-        buckets += 1
-    return (buckets + 1) << half
-
-
-def _counts(data: bytes, most: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """ZigZag LEB128-64b9B: a negative number -n stands for n counts of zero."""
-    counts: dict[int, int] = {}
-    index = position = 0
-    end = len(data)
-    while position < end:
-        byte = data[position]
-        position += 1
-        value = byte & 0x7F
-        shift = 7
-        while byte & 0x80:
-            if position >= end:
-                raise ValueError("its payload is cut off")
-            byte = data[position]
-            position += 1
-            if shift == 56:  # the ninth byte carries eight bits
-                value |= byte << 56
-                break
-            value |= (byte & 0x7F) << shift
-            shift += 7
-        number = (value >> 1) ^ -(value & 1)
-        if number < 0:
-            index -= number
-        else:
-            counts[index] = number
-            index += 1
-        if index > most:
-            raise ValueError("its payload has more counts than its layout")
-    array = np.zeros(max(counts, default=-1) + 1, dtype=np.int64)
-    if counts:
-        array[list(counts)] = list(counts.values())
-    return array
-
-
-def _seconds(text: str) -> float | None:
-    """Seconds since the epoch; None where no calendar has such a time."""
-    try:
-        seconds = float(text)
-    except ValueError:
-        return None
-    return seconds if seconds < 250_000_000_000 else None
+def _scaled(payload: Payload, scale: float) -> Histogram:
+    """The values in units of 1/`scale`, each as the middle of its bucket, rounded."""
+    histogram = payload.histogram
+    used = np.flatnonzero(histogram.counts)
+    shape = histogram.layout
+    middle = np.where(used > 0, shape.lows(used) + (shape.widths(used) - 1) / 2, 0.0)
+    values = np.minimum(np.rint(middle * (payload.ratio or 1.0) * scale), TOP // 2).astype(np.int64)
+    return Histogram.of(values, histogram.counts[used], digits=histogram.digits)

@@ -6,6 +6,7 @@ import base64
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -137,37 +138,51 @@ def bytes_of(cookie: int, body: bytes = b"") -> str:
     return base64.b64encode(struct.pack(">ii", cookie, len(body)) + body).decode()
 
 
-def inner(
+def inner_bytes(
     *,
     cookie: int = 0x1C849303,
     offset: int = 0,
     digits: int = 3,
     lowest: int = 1,
     highest: int = 10**9,
+    ratio: float = 1.0,
     counts: bytes = b"\2",
-) -> str:
-    head = struct.pack(">iiiiqqd", cookie, len(counts), offset, digits, lowest, highest, 1.0)
-    return bytes_of(0x1C849304, zlib.compress(head + counts))
+    length: int | None = None,
+) -> bytes:
+    size = len(counts) if length is None else length
+    return struct.pack(">iiiiqqd", cookie, size, offset, digits, lowest, highest, ratio) + counts
+
+
+def inner(**fields: Any) -> str:
+    return bytes_of(0x1C849304, zlib.compress(inner_bytes(**fields)))
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (bytes_of(0x1C849302), "of the old encoding V1"),
-        (bytes_of(0x1C849309), "of the old encoding V0"),
-        (bytes_of(0x1C849348), "of the old encoding V0"),
-        (bytes_of(0x0C72124F), "holds fractions"),
+        (bytes_of(0x1C849302), "cut off"),
+        (bytes_of(0x1C849348), "cut off"),
+        (bytes_of(0x1C849348, struct.pack(">qqq", 1, 1000, 0)), "impossible layout"),
+        (bytes_of(0x1C849331, struct.pack(">iiqqdQ", 0, 3, 1, 1000, 1.0, 5)), "cut off"),
+        (bytes_of(0x0C72124F), "cut off"),
+        (bytes_of(0x0C72124E, b"\0" * 8 + base64.b64decode(inner(ratio=-1.0))), "impossible layout"),
         (bytes_of(0x12345678), "is not a histogram"),
         (bytes_of(0x1C849304, b"nonsense"), "damaged"),
         ("HIST", "cut off"),
         ("HISTF", "cut off"),
-        (inner(offset=3), "is shifted"),
         (inner(digits=9), "impossible layout"),
         (inner(lowest=0), "impossible layout"),
+        (inner(lowest=2**61, highest=2**62), "impossible layout"),
+        (inner(highest=1), "impossible layout"),
+        (inner(length=7), "cut off"),
+        (inner(length=-1), "cut off"),
+        (inner(cookie=0x1C849311, counts=b"\0\5"), "counts of 0 bytes"),
+        (inner(cookie=0x1C849321, counts=b"\xff\xff"), "impossible counts"),
+        (inner(counts=b"\xfe\xff\xff\xff\xff\xff\xff\xff\x7f"), "impossible counts"),
         (inner(counts=b"\x80"), "cut off"),
         (inner(counts=b"\xff" * 9), "more counts than its layout"),
         (inner(counts=bytes([1, 2] * 3) + b"\xfd\xff\xff\xff\xff\xff\xff\xff\xff"), "more counts than its layout"),
-        (bytes_of(0x1C849304, zlib.compress(b"\0" * 20_000_000)), "far too large"),
+        (bytes_of(0x1C849304, zlib.compress(inner_bytes() + b"\2" * 80_000_000)), "far too large"),
     ],
 )
 def test_payloads_that_cannot_be_read_say_why(tmp_path: Path, text: str, expected: str) -> None:
