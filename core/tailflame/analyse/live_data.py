@@ -13,20 +13,21 @@ from tailflame.analyse.timeline import LatencyTimeline, Span
 from tailflame.model.counters import STATUSES, CounterSeries
 from tailflame.model.histogram import HistogramSeries
 from tailflame.model.live import Cost, LatencySlice, Reading, StageSlice, Update
+from tailflame.model.live_record import LiveRecord
 from tailflame.model.recording import Recording
 
 MOST_LATENCIES = 32
 MOST_COUNTERS = 256
 """Series of each kind; what a source tells beyond is counted in `left_out` and not kept."""
-MOST_MARKS = 2000
+MOST_MOMENTS = 2000
 HEADLINE_S = 10.0
 CHANGE_S = 60.0
 _ALONE = "latency"
 """The name of untagged intervals."""
 
 
-class MarkKind(StrEnum):
-    """Who set a mark."""
+class MomentKind(StrEnum):
+    """Who says that something happened."""
 
     NOTE = "note"
     """The user."""
@@ -35,12 +36,12 @@ class MarkKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """A moment (or `length_s` from it) with words."""
+class Moment:
+    """A moment (or `length_s` from it) with words, drawn over every plot."""
 
     time_s: float
     text: str
-    kind: MarkKind = MarkKind.NOTE
+    kind: MomentKind = MomentKind.NOTE
     length_s: float = 0.0
 
 
@@ -65,7 +66,7 @@ class LiveData:
         self.counters: dict[str, CounterTimeline] = {}
         self.stages: dict[str, StageTimeline] = {}
         self.costs: dict[str, Cost] = {}
-        self.marks: list[Mark] = []
+        self.moments: list[Moment] = []
         """In order of their time."""
         self.version = 0
         self.left_out: set[str] = set()
@@ -83,6 +84,8 @@ class LiveData:
                 data.add_histograms(result)
             elif isinstance(result, CounterSeries):
                 data.add_counters(result)
+            elif isinstance(result, LiveRecord):
+                data.add_record(result)
         return data
 
     # Feeding
@@ -113,11 +116,11 @@ class LiveData:
         for update in updates:
             self.take(update)
 
-    def add_mark(self, mark: Mark) -> None:
-        """The oldest goes where there are MOST_MARKS."""
-        self.marks.append(mark)
-        self.marks.sort(key=lambda m: m.time_s)
-        del self.marks[:-MOST_MARKS]
+    def add_moment(self, moment: Moment) -> None:
+        """The oldest goes where there are MOST_MOMENTS."""
+        self.moments.append(moment)
+        self.moments.sort(key=lambda m: m.time_s)
+        del self.moments[:-MOST_MOMENTS]
         self.version += 1
 
     def add_histograms(self, series: HistogramSeries) -> None:
@@ -149,6 +152,14 @@ class LiveData:
                         simulated=series.simulated[index],
                     )
                 )
+        self.version += 1
+
+    def add_record(self, record: LiveRecord) -> None:
+        self.origin_s = record.began_s
+        self.take_all(record.stages)
+        self.take_all(record.costs)
+        for mark in record.marks:
+            self.add_moment(Moment(mark.time_s, mark.text))
         self.version += 1
 
     # Asking

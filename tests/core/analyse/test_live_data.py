@@ -7,12 +7,13 @@ import math
 import numpy as np
 import pytest
 
-from tailflame.analyse.live_data import MOST_LATENCIES, LiveData, Mark
+from tailflame.analyse.live_data import MOST_LATENCIES, LiveData, Moment
 from tailflame.analyse.series_ring import CounterTimeline
 from tailflame.analyse.stage_timeline import MOST_STAGES, StageTimeline
 from tailflame.model.counters import CounterSeries
 from tailflame.model.histogram import Histogram, HistogramSeries
 from tailflame.model.live import Armed, Cost, LatencySlice, Reading, StageSlice, Status
+from tailflame.model.live_record import LiveRecord, Mark
 from tailflame.model.recording import Recording
 
 
@@ -155,6 +156,13 @@ def test_a_recording_shows_the_same() -> None:
     assert data.counters["IPC"].at(2.5) == (None, Status.NOT_SUPPORTED, 1.0)
 
 
+def test_a_kept_live_run_has_its_stages_marks_and_clock() -> None:
+    record = LiveRecord(epoch_s=0, began_s=90, ended_s=200, stages=(stages(100.0),), marks=(Mark(120, "deploy"),))
+    data = LiveData.of_recording(Recording("live", "live", "s", (record,)))
+    assert data.stages["total_us"].tail().events == 100
+    assert data.moments == [Moment(120, "deploy")] and data.zero_s() == 90
+
+
 def test_simulated_counters_stand_beside_counted_ones() -> None:
     data = LiveData()
     data.take(reading(0.0, 1.0))
@@ -168,5 +176,5 @@ def test_hostile_numbers_of_series_and_marks_are_bounded() -> None:
         data.take_all(slices(f"s{at}", 1))
     assert len(data.latency) == MOST_LATENCIES and len(data.left_out) == 5
     for at in reversed(range(5000)):
-        data.add_mark(Mark(float(at), "x"))
-    assert len(data.marks) == 2000 and data.marks[0].time_s <= data.marks[-1].time_s
+        data.add_moment(Moment(float(at), "x"))
+    assert len(data.moments) == 2000 and data.moments[0].time_s <= data.moments[-1].time_s

@@ -1,0 +1,55 @@
+"""Latencies and counters of a result, kept or dropped, on the screen of live runs."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QWidget
+
+from tailflame.analyse.live_data import LiveData, prepared
+from tailflame.errors import TailflameError
+from tailflame.model.recording import Recording
+from tailflame_gui import tasks
+from tailflame_gui.views.live_view import Compare, LiveView
+from tailflame_gui.widgets.busy_line import BusyLine
+from tailflame_gui.widgets.parts import column
+
+
+def has_latencies(recording: Recording) -> bool:
+    """Whether there is anything for `LatencyResultView` to show."""
+    return any(part is not None for part in (recording.histograms, recording.counters, recording.live))
+
+
+class LatencyResultView(QWidget):
+    """`view` is the screen; it is filled in a worker thread. failed(TailflameError)."""
+
+    failed = Signal(object)
+
+    def __init__(self, recording: Recording, *, compare: Compare | None = None, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.view = LiveView(live=False, compare=compare)
+        self._latest = tasks.Latest(self)
+        busy = BusyLine()
+        self._latest.busy_changed.connect(busy.set_busy)
+        layout = column(spacing=0)
+        layout.addWidget(busy)
+        layout.addWidget(self.view, 1)
+        self.setLayout(layout)
+        self.setFocusProxy(self.view)
+        self.set_recording(recording)
+
+    @property
+    def busy(self) -> bool:
+        return self._latest.busy
+
+    def set_recording(self, recording: Recording) -> None:
+        def work(_progress: tasks.Progress) -> LiveData:
+            return prepared(LiveData.of_recording(recording))
+
+        self._latest.ask(work, self.view.show_data, name="lay out latencies over time", on_error=self._failed)
+
+    def set_baseline(self, recording: Recording | None) -> None:
+        """What the latencies are compared with; None for nothing."""
+        self.view.set_baseline(None if recording is None else LiveData.of_recording(recording))
+
+    def _failed(self, error: TailflameError) -> None:
+        self.failed.emit(error)

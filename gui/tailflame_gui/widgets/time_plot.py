@@ -1,0 +1,460 @@
+"""A plot over the shared time axis: its name and ticks at the left, what is drawn, the values at the right end.
+
+What is drawn is kept as a picture and drawn anew when it would look different; the line under the pointer, the
+selection and the values are painted over it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import (
+    QColor,
+    QFont,
+    QHelpEvent,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPixmap,
+    QResizeEvent,
+    QWheelEvent,
+)
+from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
+
+from tailflame.analyse.live_data import Moment, MomentKind
+from tailflame_gui import plain, theme
+from tailflame_gui.widgets.live_plot import clock
+from tailflame_gui.widgets.plot_ink import Array, elided, hair
+from tailflame_gui.widgets.time_axis import TimeAxis
+
+GUTTER = 168
+"""Name and ticks."""
+TICKS = 60
+NAME_END = float(GUTTER - TICKS)
+READOUT = 156
+RULER = 22
+PAD = 8
+_DRAG = 4
+_STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One value at the right end: a piece of its line, the value, and words. `known`: the text is a figure."""
+
+    text: str
+    words: str = ""
+    color: QColor | None = None
+    known: bool = True
+    ink: QColor | None = None
+    """Of the words."""
+    hidden: bool = False
+
+
+class TimePlot(QWidget):
+    """Base of all plots over time. A subclass draws its body and says its readings.
+
+    reading_clicked(line): a value at the right end was clicked.
+    """
+
+    reading_clicked = Signal(int)
+
+    def __init__(self, axis: TimeAxis, title: str, *, least_height: int = 44) -> None:
+        super().__init__()
+        self.axis = axis
+        self.title = title
+        self.unit = ""
+        self.note = ""
+        """Third line under the name."""
+        self.empty_text = ""
+        """What is said where there is nothing to draw."""
+        self.moments: Sequence[Moment] = ()
+        self._picture: QPixmap | None = None
+        self._drawn_to = -math.inf
+        self._pressed: float | None = None
+        self._dragging = False
+        self._panning: float | None = None
+        self.setMinimumHeight(least_height)
+        self.setMouseTracking(True)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self.setAccessibleName(f"{title} over time")
+        axis.range_changed.connect(self.draw_anew)
+        axis.hover_changed.connect(self.update)
+        axis.range_selected.connect(lambda _start, _end: self.update())
+        axis.range_cleared.connect(self.update)
+        theme.signals.changed.connect(self.draw_anew)
+
+    # What a subclass says
+
+    def draw(self, painter: QPainter, rect: QRectF) -> None:
+        """The body and its ticks."""
+
+    def readings(self) -> list[Reading]:
+        return []
+
+    def tip(self, time_s: float, y: float) -> str:
+        """About what is under the pointer; "" for nothing."""
+        return ""
+
+    # Geometry
+
+    @property
+    def body(self) -> QRectF:
+        """Where data is drawn."""
+        return QRectF(GUTTER, PAD - 2, max(self.width() - GUTTER - READOUT, 16), max(self.height() - 2 * PAD + 4, 8))
+
+    def across(self, times: Array) -> Array:
+        """The pixels that times stand at."""
+        rect, axis = self.body, self.axis
+        span = axis.high_s - axis.low_s
+        placed: Array = rect.left() + (times - axis.low_s) / span * rect.width()
+        return np.clip(placed, rect.left() - 20_000.0, rect.right() + 20_000.0)
+
+    def time_at(self, x: float) -> float:
+        rect = self.body
+        part = min(max((x - rect.left()) / rect.width(), 0.0), 1.0)
+        return self.axis.low_s + part * (self.axis.high_s - self.axis.low_s)
+
+    # Keeping up
+
+    def draw_anew(self) -> None:
+        """What is drawn has changed."""
+        self._picture = None
+        self.update()
+
+    def follow_data(self) -> None:
+        """There may be new values: the lines are drawn anew where they would move by a pixel."""
+        if self.axis.last_s - self._drawn_to >= self.axis.pixel_s:
+            self.draw_anew()
+        else:
+            self.update(int(self.width() - READOUT), 0, READOUT, self.height())
+
+    # Painting
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        if self._picture is None:
+            self._picture = self._render()
+        painter = QPainter(self)
+        painter.drawPixmap(0, 0, self._picture)
+        self._paint_over(painter)
+        self._paint_readings(painter)
+        painter.end()
+
+    def _render(self) -> QPixmap:
+        scale = self.devicePixelRatioF()
+        picture = QPixmap(QSize(math.ceil(self.width() * scale), math.ceil(self.height() * scale)))
+        picture.setDevicePixelRatio(scale)
+        picture.fill(theme.current().surface)
+        self._drawn_to = self.axis.last_s
+        painter = QPainter(picture)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        self._paint_name(painter)
+        rect = self.body
+        if self.empty_text:
+            painter.setFont(theme.interface_font(theme.SMALL))
+            painter.setPen(theme.current().second)
+            elided(painter, rect, self.empty_text, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft)
+        else:
+            self.draw(painter, rect)
+            self._paint_marks(painter, rect)
+        painter.end()
+        return picture
+
+    def _paint_name(self, painter: QPainter) -> None:
+        tokens = theme.current()
+        wide = GUTTER - TICKS - 16
+        top = float(PAD - 4)
+        painter.setFont(theme.interface_font(theme.BASE - 1, weight=QFont.Weight.DemiBold))
+        painter.setPen(tokens.text)
+        flags = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop
+        metrics = painter.fontMetrics()
+        lines = _two_lines(self.title, lambda text: metrics.horizontalAdvance(text) <= wide)
+        for line in lines:
+            elided(painter, QRectF(16, top, wide, 16), line, flags)
+            top += 15
+        painter.setFont(theme.interface_font(theme.SMALL))
+        painter.setPen(tokens.second)
+        for line in (self.unit, self.note):
+            if line and top + 13 <= self.height():
+                elided(painter, QRectF(16, top + 1, wide, 14), line, flags)
+                top += 14
+
+    def _paint_marks(self, painter: QPainter, rect: QRectF) -> None:
+        tokens = theme.current()
+        painter.save()
+        painter.setClipRect(rect)
+        for mark in self.moments:
+            if not self.axis.low_s <= mark.time_s + mark.length_s or not mark.time_s <= self.axis.high_s:
+                continue
+            ink = tokens.accent if mark.kind is MomentKind.NOTE else tokens.second
+            left, right = self.across(np.array([mark.time_s, mark.time_s + mark.length_s]))
+            if right - left > 1:
+                wash = QColor(ink)
+                wash.setAlphaF(0.10)
+                painter.fillRect(QRectF(left, rect.top(), right - left, rect.height()), wash)
+            painter.setPen(hair(ink, Qt.PenStyle.DotLine))
+            x = round(left) + 0.5
+            painter.drawLine(QPointF(x, rect.top()), QPointF(x, rect.bottom()))
+            self.paint_mark_words(painter, rect, mark, x, ink)
+        painter.restore()
+
+    def paint_mark_words(self, painter: QPainter, rect: QRectF, mark: Moment, x: float, ink: QColor) -> None:
+        """Only one plot of a screen writes them."""
+
+    def _paint_over(self, painter: QPainter) -> None:
+        tokens, rect, axis = theme.current(), self.body, self.axis
+        painter.save()
+        painter.setClipRect(rect.adjusted(0, -4, 1, 4))
+        if axis.selection is not None:
+            left, right = self.across(np.array(axis.selection))
+            wash = QColor(tokens.accent)
+            wash.setAlphaF(0.14)
+            painter.fillRect(QRectF(left, 0, right - left, self.height()), wash)
+            painter.setPen(hair(tokens.accent))
+            for edge in (left, right):
+                painter.drawLine(QPointF(edge, 0), QPointF(edge, self.height()))
+        if axis.hover_s is not None:
+            x = round(float(self.across(np.array([axis.hover_s]))[0])) + 0.5
+            painter.setPen(hair(tokens.second))
+            painter.drawLine(QPointF(x, 0), QPointF(x, self.height()))
+        painter.restore()
+        if self.hasFocus():
+            painter.setPen(hair(tokens.accent))
+            painter.drawLine(QPointF(4.5, PAD), QPointF(4.5, self.height() - PAD))
+
+    def _line_height(self, lines: int) -> float:
+        return min(16.0, (self.height() - 4) / max(lines, 1))
+
+    def _paint_readings(self, painter: QPainter) -> None:
+        tokens = theme.current()
+        lines = self.readings()
+        height = self._line_height(len(lines))
+        top = max((self.height() - height * len(lines)) / 2, 0.0)
+        left = float(self.width() - READOUT)
+        self.setAccessibleDescription(", ".join(f"{line.words} {line.text}".strip() for line in lines))
+        vertical = Qt.AlignmentFlag.AlignVCenter
+        for line in lines:
+            middle = top + height / 2
+            if line.color is not None:
+                if line.hidden:
+                    painter.setPen(hair(line.color, Qt.PenStyle.DotLine))
+                    painter.drawLine(QPointF(left + 8, middle), QPointF(left + 20, middle))
+                else:
+                    painter.fillRect(QRectF(left + 8, middle - 1, 12, 2), line.color)
+            painter.setFont(theme.mono_font(theme.BASE - 1) if line.known else theme.interface_font(theme.SMALL))
+            faint = line.hidden or not line.known
+            painter.setPen(tokens.second if faint else tokens.text)
+            if line.words:
+                elided(painter, QRectF(left + 20, top, 66, height), line.text, vertical | Qt.AlignmentFlag.AlignRight)
+                painter.setFont(theme.interface_font(theme.SMALL))
+                painter.setPen(line.ink or tokens.second)
+                words = QRectF(left + 92, top, READOUT - 96, height)
+                elided(painter, words, line.words, vertical | Qt.AlignmentFlag.AlignLeft)
+            else:
+                wide = QRectF(left + (24 if line.color is not None else 8), top, READOUT - 32, height)
+                elided(painter, wide, line.text, vertical | Qt.AlignmentFlag.AlignLeft)
+            top += height
+
+    # The pointer and the keys
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.axis.set_pixels(int(self.body.width()))
+        self.draw_anew()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() is QEvent.Type.FontChange:
+            self.draw_anew()
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        x = event.position().x()
+        if event.button() is Qt.MouseButton.LeftButton and x >= self.width() - READOUT:
+            count = len(self.readings())
+            height = self._line_height(count)
+            line = int((event.position().y() - (self.height() - height * count) / 2) // height)
+            if 0 <= line < count:
+                self.reading_clicked.emit(line)
+        elif event.button() is Qt.MouseButton.LeftButton:
+            self._pressed, self._dragging = x, False
+        elif event.button() in (Qt.MouseButton.RightButton, Qt.MouseButton.MiddleButton):
+            self._panning = x
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        x = event.position().x()
+        inside = self.body.left() <= x <= self.body.right()
+        if self._panning is not None:
+            self.axis.pan((self._panning - x) * self.axis.pixel_s)
+            self._panning = x
+            return
+        if self._pressed is not None:
+            self._dragging = self._dragging or abs(x - self._pressed) >= _DRAG
+            if self._dragging:
+                self.axis.select(self.time_at(self._pressed), self.time_at(x))
+        self.axis.point_at(self.time_at(x) if inside else None)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        if event.button() is Qt.MouseButton.LeftButton and self._pressed is not None and not self._dragging:
+            self.axis.clear()
+        self._pressed = self._panning = None
+        self._dragging = False
+
+    def mouseDoubleClickEvent(self, _event: QMouseEvent) -> None:
+        self._pressed = None
+        if self.axis.selection is not None:
+            self.axis.show_range(*self.axis.selection)
+        else:
+            self.axis.follow(True)
+
+    def leaveEvent(self, event: QEvent) -> None:
+        super().leaveEvent(event)
+        self.axis.point_at(None)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        turned = event.angleDelta()
+        if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+            self.axis.zoom(turned.y() / 120, self.time_at(event.position().x()))
+        elif turned.x() or event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
+            by = turned.x() or turned.y()
+            self.axis.pan(-by / 120 * (self.axis.high_s - self.axis.low_s) / 10)
+        else:
+            event.ignore()
+            return
+        event.accept()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        axis = self.axis
+        step = max(axis.pixel_s * 4, 1e-3)
+        span = axis.high_s - axis.low_s
+        here = axis.end_s
+        shift = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
+        control = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
+        match event.key():
+            case Qt.Key.Key_Left | Qt.Key.Key_Right:
+                way = 1 if event.key() == Qt.Key.Key_Right else -1
+                if control:
+                    axis.pan(way * span / 10)
+                    return
+                there = min(max(here + way * step, axis.low_s), axis.high_s)
+                axis.point_at(there)
+                if shift:
+                    self._extend(here, there)
+            case Qt.Key.Key_Plus | Qt.Key.Key_Equal:
+                axis.zoom(1, here)
+            case Qt.Key.Key_Minus:
+                axis.zoom(-1, here)
+            case Qt.Key.Key_Home:
+                axis.show_range(axis.first_s, axis.first_s + span)
+            case Qt.Key.Key_End:
+                axis.follow(True)
+            case Qt.Key.Key_Escape if axis.selection is not None or axis.hover_s is not None:
+                axis.point_at(None)
+                axis.clear()
+            case _:
+                super().keyPressEvent(event)
+
+    def _extend(self, here: float, there: float) -> None:
+        """The selection's end that is at the cursor goes with it."""
+        near = self.axis.pixel_s
+        if self.axis.selection is None:
+            self.axis.select(here, there)
+            return
+        start, end = self.axis.selection
+        if abs(here - end) <= near:
+            self.axis.select(start, there)
+        elif abs(here - start) <= near:
+            self.axis.select(there, end)
+        else:
+            self.axis.select(here, there)
+
+    def event(self, event: QEvent) -> bool:
+        if isinstance(event, QHelpEvent) and event.type() is QEvent.Type.ToolTip:
+            x, y = event.pos().x(), event.pos().y()
+            if self.body.left() <= x <= self.body.right():
+                text = self.tip(self.time_at(x), y)
+            else:
+                text = self.toolTip()
+            QToolTip.showText(event.globalPos(), plain.tip(text), self) if text else QToolTip.hideText()
+            return True
+        return super().event(event)
+
+
+def _two_lines(text: str, fits: object) -> list[str]:
+    """`text` on one line, or broken at the last space before it is too long."""
+    assert callable(fits)
+    words = text.split(" ")
+    if fits(text) or len(words) == 1:
+        return [text]
+    for cut in range(len(words) - 1, 0, -1):
+        if fits(" ".join(words[:cut])):
+            return [" ".join(words[:cut]), " ".join(words[cut:])]
+    return [words[0], " ".join(words[1:])]
+
+
+class TimeRuler(QWidget):
+    """The times under the plots, and at the right end of what time the values are."""
+
+    def __init__(self, axis: TimeAxis) -> None:
+        super().__init__()
+        self.axis = axis
+        self.setFixedHeight(RULER)
+        axis.range_changed.connect(self.update)
+        axis.hover_changed.connect(self.update)
+        axis.range_selected.connect(lambda _start, _end: self.update())
+        axis.range_cleared.connect(self.update)
+        theme.signals.changed.connect(self.update)
+
+    @property
+    def when(self) -> str:
+        """Of what time the values at the right end are."""
+        axis = self.axis
+        if axis.hover_s is not None:
+            return f"at {precise(axis.hover_s - axis.zero_s, axis.pixel_s)}"
+        return "the latest" if axis.follows else "at the right end"
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        tokens, axis = theme.current(), self.axis
+        painter = QPainter(self)
+        painter.fillRect(self.rect(), tokens.surface)
+        left, width = float(GUTTER), float(axis.pixels)
+        painter.setPen(hair(tokens.hairline))
+        painter.drawLine(QPointF(left, 0.5), QPointF(left + width, 0.5))
+        painter.setFont(theme.interface_font(theme.SMALL))
+        span = axis.high_s - axis.low_s
+        wanted = span / max(width / 96, 2)
+        step = next((step for step in _STEPS if step >= wanted), _STEPS[-1])
+        tick = math.ceil((axis.low_s - axis.zero_s) / step - 1e-9) * step
+        while tick <= axis.high_s - axis.zero_s + 1e-9:
+            x = left + (tick + axis.zero_s - axis.low_s) / span * width
+            painter.setPen(hair(tokens.hairline))
+            painter.drawLine(QPointF(x, 0), QPointF(x, 4))
+            painter.setPen(tokens.second)
+            if x <= left + width - 24:
+                box = QRectF(x - 48, 4, 96, 16)
+                painter.drawText(box, int(Qt.AlignmentFlag.AlignCenter), precise(tick, step / 10))
+            tick += step
+        if axis.selection is not None:
+            start, end = ((t - axis.low_s) / span * width + left for t in axis.selection)
+            painter.setClipRect(QRectF(left, 0, width, self.height()))
+            painter.fillRect(QRectF(start, 0, end - start, 3), tokens.accent)
+            painter.setClipping(False)
+        painter.setPen(tokens.second)
+        box = QRectF(left + width + 8, 4, READOUT - 16, 16)
+        painter.drawText(box, int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter), self.when)
+        painter.end()
+
+
+def precise(seconds: float, pixel_s: float) -> str:
+    """A time as fine as a pixel can tell."""
+    if seconds < 60 and pixel_s < 0.5:
+        digits = 1 if pixel_s > 0.02 else 2 if pixel_s > 0.002 else 3
+        return f"{seconds:.{digits}f} s"
+    if pixel_s < 0.05:
+        return f"{clock(math.floor(seconds))}{f'{seconds % 1:.2f}'[1:]}"
+    return clock(seconds)
