@@ -2,10 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 
-.PHONY: help run test check lint screenshots bench sample install uninstall wheel clean
+.PHONY: help run test check lint screenshots bench sample install uninstall install-helper uninstall-helper wheel clean
 
 help: ## Say what can be made
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
 run: ## Set up, record the demo target and show its flame graph (offscreen where there is no display)
 	@$(PYTHON) scripts/bootstrap.py run
@@ -41,6 +41,12 @@ install: ## Put the application, its icon and its file types in place for the cu
 
 uninstall: ## Take away what `make install` put in place
 	@$(PYTHON) packaging/install.py uninstall
+
+install-helper: ## As root: put the helper in place that looks into programs with the user's own consent (polkit)
+	@/usr/bin/python3 packaging/install.py install-helper
+
+uninstall-helper: ## As root: take the helper away
+	@/usr/bin/python3 packaging/install.py uninstall-helper
 
 wheel: ## Build the wheel into dist/
 	@$(PYTHON) scripts/bootstrap.py run

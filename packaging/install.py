@@ -1,9 +1,11 @@
 """Installs Tailflame for the current user, with icon, file types and menu entry; or takes all of it away again.
 
     install.py install | uninstall
+    install.py install-helper | uninstall-helper      as root; packages set DESTDIR
 
 Everything goes below $XDG_DATA_HOME (~/.local/share) and ~/.local/bin; the list of what was put there is kept in
 share/tailflame/installed.txt, and uninstall removes exactly that. Sessions and settings are never touched.
+The privileged helper belongs to root and is not part of that: it goes to /usr/libexec, with its polkit action.
 Standard library only.
 """
 
@@ -23,6 +25,15 @@ BIN = Path.home() / ".local" / "bin"
 HOME = DATA / "tailflame"
 VENV = HOME / "venv"
 RECEIPT = HOME / "installed.txt"
+DESTDIR = os.environ.get("DESTDIR", "")
+HELPER = Path(f"{DESTDIR}/usr/libexec/tailflame")
+ACTION = Path(f"{DESTDIR}/usr/share/polkit-1/actions/org.tailflame.helper.policy")
+HELPER_FILES = {
+    "tailflame-helper": (HERE / "helper" / "tailflame-helper", 0o755),
+    "rules.py": (HERE / "helper" / "rules.py", 0o644),
+    # The same text that Tailflame composes its programs with: the helper does not take them from anybody.
+    "probe_program.py": (ROOT / "core" / "tailflame" / "live" / "probe_program.py", 0o644),
+}
 
 
 def install() -> int:
@@ -76,6 +87,44 @@ def uninstall() -> int:
     return 0
 
 
+def install_helper() -> int:
+    """What root runs belongs to root alone, whatever the umask and whoever owns this checkout."""
+    if os.geteuid() != 0 and not DESTDIR:
+        raise SystemExit("the helper belongs to root: sudo make install-helper")
+    os.umask(0o022)
+    HELPER.mkdir(parents=True, exist_ok=True)
+    for name, (source, mode) in HELPER_FILES.items():
+        place(source.read_bytes(), HELPER / name, mode)
+    ACTION.parent.mkdir(parents=True, exist_ok=True)
+    place((HERE / "helper" / ACTION.name).read_bytes(), ACTION, 0o644)
+    print(f"installed {HELPER / 'tailflame-helper'} and its polkit action")
+    return 0
+
+
+def uninstall_helper() -> int:
+    if os.geteuid() != 0 and not DESTDIR:
+        raise SystemExit("the helper belongs to root: sudo make uninstall-helper")
+    for path in (ACTION, *(HELPER / name for name in HELPER_FILES)):
+        path.unlink(missing_ok=True)
+    if HELPER.exists() and not any(HELPER.iterdir()):
+        HELPER.rmdir()
+    print("uninstalled the helper")
+    return 0
+
+
+def place(content: bytes, path: Path, mode: int) -> None:
+    """A new file in the place of `path`, complete before it has that name."""
+    new = path.with_name(f".{path.name}.new")
+    new.unlink(missing_ok=True)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        if os.geteuid() == 0:
+            os.fchown(file.fileno(), 0, 0)
+        os.fchmod(file.fileno(), mode)
+    new.replace(path)
+
+
 def put(path: Path, content: bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
@@ -94,7 +143,12 @@ def refresh() -> None:
 
 
 if __name__ == "__main__":
-    verbs = {"install": install, "uninstall": uninstall}
+    verbs = {
+        "install": install,
+        "uninstall": uninstall,
+        "install-helper": install_helper,
+        "uninstall-helper": uninstall_helper,
+    }
     if len(sys.argv) != 2 or sys.argv[1] not in verbs:
         raise SystemExit(__doc__)
     sys.exit(verbs[sys.argv[1]]())

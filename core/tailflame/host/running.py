@@ -330,6 +330,7 @@ def _command(folder: str) -> tuple[str, ...]:
         words = _read(f"{folder}/cmdline", limit=_COMMAND_LIMIT).split(b"\0")
     except OSError:
         return ()
+    # Servers that write over it (setproctitle) leave a row of zeros.
     while words and not words[-1]:
         words.pop()
     return tuple(word.decode(errors="replace") for word in words)

@@ -10,6 +10,7 @@ import asyncio
 import struct
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -36,7 +37,7 @@ class Growth(Protocol):
 
 
 class CpuRecording:
-    """A live source: how the recording grows, and at its end the file, which opens as a result.
+    """A live source: how much is recorded so far, and at its end the file, which opens as a result.
 
     argv: as `tools.perf_record.attach_argv` makes it, with `out` for its file. explain: perf's words as an error, such
     as `tools.perf_record.explain_attach`. look: counts the samples in the file; without it only bytes are told.
@@ -129,14 +130,13 @@ class CpuRecording:
         return self._look() if self._look is not None else _Bytes(_size(self.out))
 
 
+@dataclass(frozen=True, slots=True)
 class _Bytes:
     """The size alone."""
 
-    samples = 0
-    lost = 0
-
-    def __init__(self, size: int) -> None:
-        self.bytes = size
+    bytes: int
+    samples: int = 0
+    lost: int = 0
 
 
 class _Meter:
@@ -147,15 +147,15 @@ class _Meter:
         self._before = growth
 
     def read(self, now: float, growth: Growth, *, last: bool = False) -> Iterator[Update]:
+        """Totals, not rates: perf writes a buffer when it is half full, which of small stacks takes seconds."""
         length = max(now - self._at, 1e-3)
-        if last and length < _TICK_S / 2:
+        if last and length < _TICK_S / 2 and growth == self._before:
             return
-        samples = growth.samples - self._before.samples
         if growth.samples:
-            yield self._reading("samples", samples / length, "/s", length)
+            yield self._reading("samples", float(growth.samples), "", length)
         yield self._reading("recorded", float(growth.bytes), "B", length)
-        if lost := growth.lost - self._before.lost:
-            yield self._reading("lost samples", lost / length, "/s", length)
+        if growth.lost:
+            yield self._reading("lost samples", float(growth.lost), "", length)
         self._at, self._before = now, growth
 
     def _reading(self, series: str, value: float, unit: str, length: float) -> Reading:
