@@ -85,8 +85,15 @@ class Launcher(Protocol):
         """
 
 
-async def start(argv: Sequence[str], *, env: Mapping[str, str] | None = None, stdout: Path | None = None) -> Running:
-    """Starts `argv` as ourselves; it gets SIGINT when we are killed."""
+async def start(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    stdout: Path | None = None,
+    cwd: Path | None = None,
+    stop_signal: signal.Signals = signal.SIGINT,
+) -> Running:
+    """Starts `argv` as ourselves; it gets `stop_signal` when it is to end, and when we are killed."""
     loop = asyncio.get_running_loop()
     # `guard` would be what is started, and be there.
     if shutil.which(argv[0]) is None:
@@ -96,12 +103,13 @@ async def start(argv: Sequence[str], *, env: Mapping[str, str] | None = None, st
     try:
         sink = stdout.open("wb") if stdout is not None else None
         _, child = await loop.subprocess_exec(
-            lambda: _Process(stderr, piped=sink is None),
-            *guard("INT"),
+            lambda: _Process(stderr, stop_signal, piped=sink is None),
+            *guard(stop_signal.name.removeprefix("SIG")),
             *argv,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE if sink is None else sink,
             stderr=stderr,
+            cwd=cwd,
             env={**os.environ, "LC_ALL": "C", **(env or {})},
             start_new_session=True,
         )
@@ -118,7 +126,8 @@ async def start(argv: Sequence[str], *, env: Mapping[str, str] | None = None, st
 
 
 class _Process(asyncio.SubprocessProtocol):
-    def __init__(self, stderr: IO[bytes], *, piped: bool) -> None:
+    def __init__(self, stderr: IO[bytes], stop_signal: signal.Signals, *, piped: bool) -> None:
+        self._stop_signal = stop_signal
         self._stderr = stderr
         self._last_words = ""
         self._transport: asyncio.SubprocessTransport | None = None
@@ -197,7 +206,7 @@ class _Process(asyncio.SubprocessProtocol):
         # Once: a tool that is having its last words takes a second one for impatience.
         if not self._interrupted:
             self._interrupted = True
-            self._signal(signal.SIGINT)
+            self._signal(self._stop_signal)
 
     async def stop(self, *, grace_s: float = 3.0) -> int:
         self._discard = True
