@@ -55,4 +55,4 @@ def _next(level: float, ticks: int) -> float:
     if level >= 100.0:
         return level
     half = int(math.log(100.0 / (100.0 - level)) / math.log(2)) + 1
-    return level + 100.0 / (ticks * 2**half)
+    return level + 100.0 / (ticks << half)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from tailflame.model.buckets import TOP, Layout, layout
 from tailflame.model.stacks import Int64, readonly
+
+IN_NS = {"ns": 1.0, "µs": 1e3, "ms": 1e6, "s": 1e9}
+"""The units of time that a HistogramSeries may have, in ns."""
 
 PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9, 99.99)
 """The ones every table shows, in order."""
@@ -177,6 +180,15 @@ class Histogram:
         np.add.at(counts, places, self.counts[used])
         return Histogram(counts=_frozen(counts), lowest=lowest, digits=digits)
 
+    def rescaled(self, factor: float) -> Histogram:
+        """The values times `factor`, for another unit: each as the middle of its bucket, so right to the digits."""
+        used, _, counts = self._middles()
+        shape = self.layout
+        # The middle of the values that a bucket stands for: a bucket of one value is that value.
+        middle = np.where(used > 0, shape.lows(used) + (shape.widths(used) - 1) / 2, 0.0)
+        values = np.minimum(np.rint(middle * factor), TOP // 2).astype(np.int64)
+        return Histogram.of(values, counts, digits=self.digits)
+
     def _middles(self) -> tuple[Int64, npt.NDArray[np.float64], Int64]:
         """(index, middle of the bucket, count) of the buckets in use."""
         used = np.flatnonzero(self.counts)
@@ -277,6 +289,15 @@ class HistogramSeries:
     def distinct_tags(self) -> tuple[str, ...]:
         """In order of first appearance; "" is an untagged interval."""
         return tuple(dict.fromkeys(self.tags))
+
+    def in_nanoseconds(self) -> HistogramSeries | None:
+        """The same in ns, right to the digits of its layouts; itself where it is. None where its unit is no time."""
+        if self.unit == "ns":
+            return self
+        factor = IN_NS.get(self.unit)
+        if factor is None:
+            return None
+        return replace(self, histograms=tuple(h.rescaled(factor) for h in self.histograms), unit="ns")
 
     def between(self, start_s: float, end_s: float) -> HistogramSeries:
         """The intervals that start at `start_s` or later and before `end_s`, by the log's clock."""

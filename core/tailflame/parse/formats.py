@@ -8,6 +8,7 @@ from tailflame.errors import ParseError, UnknownFormat
 from tailflame.model import Recording
 from tailflame.parse.flamegraph_svg import FLAMEGRAPH_SVG
 from tailflame.parse.folded import FOLDED
+from tailflame.parse.hgrm import HGRM
 from tailflame.parse.hlog import HLOG
 from tailflame.parse.live_log import LIVE_LOG
 from tailflame.parse.looks import looks_like
@@ -18,7 +19,7 @@ from tailflame.parse.registry import Format
 from tailflame.parse.source import Progress, Source
 from tailflame.parse.trie import ROWS_LIMIT, TooManyStacks
 
-FORMATS: tuple[Format, ...] = (PERF_DATA, PERF_SCRIPT, FLAMEGRAPH_SVG, HLOG, LIVE_LOG, PERF_STAT, FOLDED)
+FORMATS: tuple[Format, ...] = (PERF_DATA, PERF_SCRIPT, FLAMEGRAPH_SVG, HLOG, HGRM, LIVE_LOG, PERF_STAT, FOLDED)
 
 
 def load(path: Path, *, format: str | None = None, progress: Progress | None = None) -> Recording:

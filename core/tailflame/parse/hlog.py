@@ -121,7 +121,7 @@ def read_interval(line: str, *, fraction_ns: float | None = None) -> tuple[str, 
         return tag, start, length, payload.histogram
     if fraction_ns is None:
         raise ValueError("its histogram holds fractions, of a unit that the log does not tell")
-    return tag, start, length, _scaled(payload, fraction_ns)
+    return tag, start, length, payload.histogram.rescaled(payload.ratio * fraction_ns)
 
 
 def is_interval(line: str) -> bool:
@@ -180,7 +180,7 @@ class _Log:
         if all(payload.ratio is None for payload in self.payloads):
             return self._series(tuple(payload.histogram for payload in self.payloads), "ns"), ()
         scale, unit = _scale(self.payloads)
-        histograms = tuple(_scaled(payload, scale) for payload in self.payloads)
+        histograms = tuple(p.histogram.rescaled((p.ratio or 1.0) * scale) for p in self.payloads)
         shown = "rounded to whole ones" if scale == 1 else f"shown in {unit} of it"
         caution = Caution(
             f"The histograms hold fractions, of a unit that the log does not tell: values are {shown}, "
@@ -236,13 +236,3 @@ def _smallest(histogram: Histogram) -> int:
     """The lowest value of the lowest bucket in use above that of 0."""
     used = np.flatnonzero(histogram.counts)
     return int(histogram.layout.lows(used[used > 0][:1])[0])
-
-
-def _scaled(payload: Payload, scale: float) -> Histogram:
-    """The values in units of 1/`scale`, each as the middle of its bucket, rounded."""
-    histogram = payload.histogram
-    used = np.flatnonzero(histogram.counts)
-    shape = histogram.layout
-    middle = np.where(used > 0, shape.lows(used) + (shape.widths(used) - 1) / 2, 0.0)
-    values = np.minimum(np.rint(middle * (payload.ratio or 1.0) * scale), TOP // 2).astype(np.int64)
-    return Histogram.of(values, histogram.counts[used], digits=histogram.digits)
