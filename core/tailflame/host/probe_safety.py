@@ -18,7 +18,7 @@ import numpy as np
 
 from tailflame.errors import TargetError
 from tailflame.host.elf import BrokenElf, Elf
-from tailflame.host.functions import Function
+from tailflame.host.functions import Function, functions_of
 
 NESTED_AT_MOST = 64
 """Return probes that the kernel keeps open in one thread, over all functions: MAX_URETPROBE_DEPTH."""
@@ -105,6 +105,11 @@ def judge(
         for function in functions
     )
     refusal, advice, may_accept = _refusal(binary.name, machine, functions, go=go, pid=pid)
+    if not refusal and (twins := _twins(binary, functions)):
+        refusal = (
+            f"{binary.name} holds several functions with the symbol {twins}: bpftrace would probe any one of them."
+        )
+        advice = "Choose its caller, or give them names of their own."
     cautions = [] if refusal else _cautions(probed)
     if unwinds and not refusal:
         if accepted_unwinding:
@@ -143,6 +148,19 @@ def _refusal(
             False,
         )
     return "", "", False
+
+
+def _twins(binary: Path, functions: Sequence[Function]) -> str:
+    """A chosen symbol that stands for several places, as static functions of C files may; "" where there is none."""
+    if not functions:
+        return ""
+    table = functions_of(binary)
+    wanted = {function.symbol for function in functions}
+    seen: dict[str, int] = {}
+    for symbol, address in zip(table.symbols, table.address.tolist(), strict=True):
+        if symbol in wanted and seen.setdefault(symbol, address) != address:
+            return symbol
+    return ""
 
 
 def _unwinds(elf: Elf) -> str:

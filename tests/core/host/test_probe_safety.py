@@ -110,6 +110,19 @@ def test_what_cannot_throw_needs_no_question(tmp_path: Path) -> None:
     assert "more than once" in judge(static, functions_of(static).match("_setjmp")).refusal
 
 
+@pytest.mark.tool("gcc")
+def test_a_symbol_of_two_functions_is_refused(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        text = f"static __attribute__((noinline)) long twin(long n) {{ return n * n; }} long {name}(long n)"
+        (tmp_path / f"{name}.c").write_text(text + " { return twin(n) + twin(n + 1); }")
+    (tmp_path / "m.c").write_text("long a(long), b(long); int main(int c, char **v) { return a(c) + b(c); }")
+    subprocess.run(["gcc", "-O1", "-o", "m", "m.c", "a.c", "b.c"], cwd=tmp_path, check=True, timeout=60)
+    twins = functions_of(tmp_path / "m").match("twin")
+    assert len(twins) == 2
+    assert "several functions with the symbol twin" in judge(tmp_path / "m", twins[1:]).refusal
+    assert judge(tmp_path / "m", one(tmp_path / "m", "a")).allowed
+
+
 @pytest.mark.tool("gcc", "objcopy")
 @pytest.mark.parametrize("section", [".gopclntab", ".note.go.buildid"])
 def test_go_is_refused_for_good(tmp_path: Path, section: str) -> None:
