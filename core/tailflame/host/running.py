@@ -178,6 +178,53 @@ class ProcessList:
         )
 
 
+class Builds:
+    """Whether programs are release or debug builds, each read once. For one thread at a time."""
+
+    def __init__(self) -> None:
+        self._by_process: dict[tuple[int, int, str], str] = {}
+        self._by_file: dict[tuple[int, int, int], str] = {}
+
+    def of(self, process: RunningProcess) -> str:
+        """As `build_of`; "" also for what has not been read yet."""
+        return self._by_process.get(_program(process), "")
+
+    def learn(self, processes: Iterable[RunningProcess], *, budget_s: float = 0.2) -> bool:
+        """Reads programs not met before until the time is up (the first takes what it takes); whether any are left.
+
+        The distribution's own programs are left out: stripped, they do not tell, and there are hundreds.
+        """
+        listed = [process for process in processes if process.attachable and process.binary is not None]
+        self._by_process = {key: self._by_process[key] for p in listed if (key := _program(p)) in self._by_process}
+        deadline = time.monotonic() + budget_s
+        for process in listed:
+            key = _program(process)
+            if key in self._by_process or _is_systems(process):
+                continue
+            if time.monotonic() > deadline:
+                return True
+            self._by_process[key] = self._read(process)
+        return False
+
+    def _read(self, process: RunningProcess) -> str:
+        try:
+            status = process.image.stat()
+        except OSError:
+            return ""
+        file = (status.st_dev, status.st_ino, status.st_mtime_ns)
+        if file not in self._by_file:
+            self._by_file[file] = build_of(process)
+        return self._by_file[file]
+
+
+def _program(process: RunningProcess) -> tuple[int, int, str]:
+    return (*process.identity, str(process.binary))
+
+
+def _is_systems(process: RunningProcess) -> bool:
+    return str(process.binary).startswith(("/usr/bin/", "/usr/sbin/", "/usr/lib", "/bin/", "/sbin/", "/lib", "/snap/"))
+
+
 def running_processes(*, mine_first: bool = True) -> tuple[RunningProcess, ...]:
     """One look at all processes, without CPU figures: those need a second look, see `ProcessList`."""
     return ProcessList().look(mine_first=mine_first)

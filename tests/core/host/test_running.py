@@ -17,6 +17,7 @@ import pytest
 from tailflame.errors import TargetError
 from tailflame.host import running
 from tailflame.host.running import (
+    Builds,
     ProcessList,
     RunningProcess,
     build_of,
@@ -284,3 +285,21 @@ def test_a_hostile_name_does_not_shift_the_fields(start: Start) -> None:
 def test_a_process_that_ends_meanwhile_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running.os, "listdir", lambda _path: ["4194303", "self", "x1"])
     assert running_processes() == ()
+
+
+def test_builds_are_read_once_and_not_of_the_distributions_own(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    monkeypatch.setattr(running, "build_of", lambda process: read.append(process.pid) or "release")
+    systems = start("sleep", "60")
+    copy = shutil.copy(shutil.which("sleep") or "/bin/sleep", tmp_path / "engine")
+    first, second = start(copy, "60"), start(copy, "60")
+    _until(lambda: all((p := process_of(c.pid)) is not None and p.name == "engine" for c in (first, second)))
+    listed = [p for c in (first, second, systems) if (p := process_of(c.pid)) is not None]
+    builds = Builds()
+    assert builds.of(listed[0]) == ""
+    assert not builds.learn(listed) and not builds.learn(listed)
+    assert [builds.of(process) for process in listed] == ["release", "release", ""]
+    assert read == [first.pid], "one file, one reading"
+    assert Builds().learn(listed, budget_s=-1.0), "no time: some are left"
