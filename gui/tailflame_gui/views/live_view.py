@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import Qt, QTimer, Signal
@@ -25,7 +24,7 @@ from tailflame_gui.widgets.plot_choices import Choices
 from tailflame_gui.widgets.source_list import SourceList
 from tailflame_gui.widgets.time_axis import TimeAxis
 
-_LOWER_EVERY_S = 0.5
+_PANEL_EVERY_S = 0.5
 _HEAD_EVERY_S = 0.25
 _WINDOW_S = 10.0
 
@@ -109,11 +108,12 @@ class LiveView(QWidget):
             self._show_choice()
         self.plots.refresh()
         self._update_page()
-        now = time.monotonic()
-        if force or now - self._head_at >= _HEAD_EVERY_S:
+        # By the data's own time: what is still stays still.
+        now = self.axis.last_s
+        if force or abs(now - self._head_at) >= _HEAD_EVERY_S:
             self._head_at = now
             self._show_head()
-        if force or now - self._lower_at >= _LOWER_EVERY_S:
+        if force or now - self._lower_at >= _PANEL_EVERY_S:
             self._lower_at = now
             self._show_lower()
 

@@ -83,7 +83,9 @@ class Figure(QWidget):
 
     def show_value(self, text: str, *, words: str = "", warn: bool = False) -> None:
         self._value.setText(text)
-        self._value.setStyleSheet(f"color: {theme.current().warn.name()};" if warn else "")
+        style = f"color: {theme.current().warn.name()};" if warn else ""
+        if style != self._value.styleSheet():  # it is expensive, and this is called at the pace of the screen
+            self._value.setStyleSheet(style)
         if words:
             self._words.setText(words)
         self.setAccessibleName(f"{self._words.text()}: {text}")

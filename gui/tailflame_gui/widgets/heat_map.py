@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QFont, QImage, QPainter, QPen
+from PySide6.QtGui import QColor, QImage, QPainter, QPen
 
 from tailflame.analyse.timeline import HEAT_BINS, PER_OCTAVE, LatencyTimeline
 from tailflame.model.stacks import Bool
@@ -14,9 +14,9 @@ from tailflame.units import count
 from tailflame_gui import theme
 from tailflame_gui.widgets.latency_unit import header, tick, with_unit
 from tailflame_gui.widgets.plot_choices import Choices
-from tailflame_gui.widgets.plot_ink import Array, Scale, draw_axis, elided, hair
+from tailflame_gui.widgets.plot_ink import Array, Scale, elided, hair, small_font
 from tailflame_gui.widgets.time_axis import TimeAxis
-from tailflame_gui.widgets.time_plot import NAME_END, READOUT, Reading, TimePlot
+from tailflame_gui.widgets.time_plot import READOUT, Reading, TimePlot
 
 _COLUMN_PX = 2
 _SHADES = 255
@@ -71,7 +71,7 @@ class HeatMap(TimePlot):
         self._draw_unwatched(painter, rect, watched)
         if not len(used):
             self._scale = None
-            painter.setFont(theme.interface_font(theme.SMALL))
+            painter.setFont(small_font())
             painter.setPen(theme.current().second)
             elided(painter, rect, "No call in this time.", Qt.AlignmentFlag.AlignCenter)
             return
@@ -87,7 +87,7 @@ class HeatMap(TimePlot):
         painter.drawImage(QRectF(left, rect.top(), right - left, rect.height()), self._image())
         painter.restore()
         unit = self.timeline.unit
-        draw_axis(painter, rect, self._scale, lambda v: tick(v, self.choices.unit, unit=unit), NAME_END)
+        self.draw_scale(painter, rect, self._scale, lambda v: tick(v, self.choices.unit, unit=unit))
 
     def _image(self) -> QImage:
         """One pixel a cell."""
@@ -150,7 +150,7 @@ class HeatMap(TimePlot):
             color = colors[int((steps - 1 - at) / max(steps - 1, 1) * (_SHADES - 1))]
             painter.fillRect(QRectF(left, top + at, 12, 1), color)
         painter.setPen(tokens.second)
-        painter.setFont(theme.interface_font(theme.SMALL, weight=QFont.Weight.Normal))
+        painter.setFont(small_font())
         flags = int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         painter.drawText(QRectF(left, top - 18, READOUT - 16, 14), flags, "calls in a cell")
         painter.drawText(QRectF(left + 20, top - 4, 96, 14), flags, count(round(self._most)))

@@ -13,7 +13,7 @@ from tailflame.model.histogram import Histogram
 from tailflame.units import count, percent
 from tailflame_gui import theme
 from tailflame_gui.widgets.latency_unit import figure, with_unit
-from tailflame_gui.widgets.plot_ink import Array, Scale, draw_axis, hair, linear_scale, polygon, round_down
+from tailflame_gui.widgets.plot_ink import Array, Scale, draw_axis, hair, linear_scale, polygon, round_down, small_font
 from tailflame_gui.widgets.value_plot import RULER, ValuePlot, line_color
 
 
@@ -77,7 +77,7 @@ class HistogramPlot(ValuePlot):
         """Round values below; they stand on the bins' own axis."""
         tokens = theme.current()
         low, high = self._span
-        painter.setFont(theme.interface_font(theme.SMALL))
+        painter.setFont(small_font())
         value = round_down(2.0 ** (low / PER_OCTAVE))
         last = -math.inf
         while value <= 2.0 ** (high / PER_OCTAVE):

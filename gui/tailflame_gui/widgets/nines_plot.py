@@ -12,7 +12,7 @@ from tailflame.model.histogram import Histogram
 from tailflame.units import count
 from tailflame_gui import theme
 from tailflame_gui.widgets.latency_unit import tick, with_unit
-from tailflame_gui.widgets.plot_ink import Array, Scale, draw_axis, hair, linear_scale, log_scale, polyline
+from tailflame_gui.widgets.plot_ink import Array, Scale, draw_axis, hair, linear_scale, log_scale, polyline, small_font
 from tailflame_gui.widgets.value_plot import RULER, ValuePlot, line_color
 
 _LEAST_NINES, _MOST_NINES = 3, 7
@@ -49,7 +49,7 @@ class NinesPlot(ValuePlot):
         drawn = [(line, values_at(line.histogram, nines)) for line in self.lines]
         scale = self._scale([values for _line, values in drawn], rect)
         draw_axis(painter, rect, scale, lambda v: tick(v, self.choices.unit, unit=self.unit), 8.0)
-        painter.setFont(theme.interface_font(theme.SMALL))
+        painter.setFont(small_font())
         for at in range(math.floor(self.nines) + 1):
             x = rect.left() + at / self.nines * rect.width()
             painter.setPen(hair(tokens.hairline))

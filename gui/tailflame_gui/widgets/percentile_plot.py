@@ -23,18 +23,18 @@ from tailflame_gui.widgets.plot_ink import (
     Array,
     Scale,
     dots,
-    draw_axis,
     elided,
     hair,
     linear_scale,
     log_scale,
     polyline,
+    small_font,
     tagged,
     thinned,
     with_breaks,
 )
 from tailflame_gui.widgets.time_axis import TimeAxis
-from tailflame_gui.widgets.time_plot import NAME_END, Reading, TimePlot
+from tailflame_gui.widgets.time_plot import Reading, TimePlot
 
 _DOT_APART = 4.0
 _WORD_LEVELS = 3
@@ -79,13 +79,13 @@ class PercentilePlot(TimePlot):
         lines = [(timeline, self._in_sight(timeline)) for timeline in self.series]
         scale = self._scale([columns for _timeline, columns in lines], rect)
         if scale is None:
-            painter.setFont(theme.interface_font(theme.SMALL))
+            painter.setFont(small_font())
             painter.setPen(theme.current().second)
             flags = Qt.AlignmentFlag.AlignCenter
             elided(painter, rect, "No call in this time.", flags)
             return
         unit = self.series[0].unit
-        draw_axis(painter, rect, scale, lambda v: tick(v, self.choices.unit, unit=unit), NAME_END)
+        self.draw_scale(painter, rect, scale, lambda v: tick(v, self.choices.unit, unit=unit))
         painter.save()
         painter.setClipRect(rect.adjusted(0, -2, 1, 2))
         few = False
@@ -106,17 +106,18 @@ class PercentilePlot(TimePlot):
             focus = PERCENTILES.index(self.choices.focus)
             made = []
             for at, timeline in enumerate(self.series):
-                value, _reliable = self._value(timeline, focus)
+                value = self._values(timeline)[0][focus]
                 text = "—" if value is None else figure(value, self.choices.unit, unit=timeline.unit)
                 made.append(Reading(text, timeline.series.rsplit("::", 1)[-1], series_color(at), value is not None))
             return made
         timeline, colors = self.series[0], theme.current().percentiles
+        values, calls = self._values(timeline)
         made = []
         for at in reversed(range(len(PERCENTILES))):
-            value, reliable = self._value(timeline, at)
+            value = values[at]
             text = "—" if value is None else figure(value, self.choices.unit, unit=timeline.unit)
             hidden = PERCENTILES[at] in self.hidden
-            words = p_text(PERCENTILES[at]) + ("" if reliable or value is None else " ?")
+            words = p_text(PERCENTILES[at]) + (" ?" if value is not None and calls < NEEDED[at] else "")
             made.append(Reading(text, words, colors[at], value is not None, hidden=hidden))
         return made
 
@@ -223,14 +224,14 @@ class PercentilePlot(TimePlot):
         ink = tokens.warn if broken else tokens.good
         tagged(painter, f"↑ {words}" if above else words, QPointF(rect.right() - 2, base), ink=ink, right=True)
 
-    def _value(self, timeline: LatencyTimeline, which: int) -> tuple[float | None, bool]:
-        """(value, reliable) at the time that is read."""
+    def _values(self, timeline: LatencyTimeline) -> tuple[list[float | None], int]:
+        """(value of each percentile, calls that they are of) at the time that is read."""
         columns = timeline.columns(self.choices.span, most=0)
         row = _row_at(columns, self.axis.end_s, latest=self.axis.hover_s is None)
         if row is None:
-            return None, True
-        value = float(columns.values[row, which])
-        return (value if np.isfinite(value) else None), bool(columns.reliable[row, which])
+            return [None] * len(PERCENTILES), 0
+        told = columns.values[row].tolist()
+        return [value if value == value else None for value in told], int(columns.count[row])
 
     def _toggle(self, line: int) -> None:
         if not self.many:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from itertools import pairwise
 
 import numpy as np
 import pyqtgraph.functions as fn
 from numpy.typing import NDArray
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPen, QPolygonF
+from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen, QPolygonF
 
 from tailflame.analyse.slots import gaps_after
 from tailflame_gui import theme
@@ -94,18 +95,44 @@ def _even(top: float, parts: int) -> bool:
     return any(math.isclose(digits, round_one, rel_tol=1e-6) for round_one in (1, 2, 2.5, 4, 5))
 
 
+@cache
+def small_font() -> QFont:
+    """Of axes and words."""
+    return theme.interface_font(theme.SMALL)
+
+
+@cache
+def value_font() -> QFont:
+    """Of figures."""
+    return theme.mono_font(theme.BASE - 1)
+
+
+@cache
+def name_font() -> QFont:
+    """Of a plot's name."""
+    return theme.interface_font(theme.BASE - 1, weight=QFont.Weight.DemiBold)
+
+
 def draw_axis(painter: QPainter, rect: QRectF, scale: Scale, write: Callable[[float], str], left: float) -> None:
     """Hairlines across the plot and the ticks' words at its left, right-aligned; they begin at `left`."""
-    tokens = theme.current()
-    font = theme.interface_font(theme.SMALL)
-    painter.setFont(font)
-    line = QColor(tokens.hairline)
+    draw_lines(painter, rect, scale)
+    draw_ticks(painter, rect, scale, write, left)
+
+
+def draw_lines(painter: QPainter, rect: QRectF, scale: Scale) -> None:
+    line = QColor(theme.current().hairline)
     line.setAlphaF(0.6)
+    painter.setPen(hair(line))
     for value in ticks(scale):
         y = round(scale.at(value)) + 0.5
-        painter.setPen(hair(line))
         painter.drawLine(QPointF(rect.left(), y), QPointF(rect.right(), y))
-        painter.setPen(tokens.second)
+
+
+def draw_ticks(painter: QPainter, rect: QRectF, scale: Scale, write: Callable[[float], str], left: float) -> None:
+    painter.setFont(small_font())
+    painter.setPen(theme.current().second)
+    for value in ticks(scale):
+        y = round(scale.at(value)) + 0.5
         box = QRectF(left, y - 8, rect.left() - 6 - left, 16)
         painter.drawText(box, int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter), write(value))
 
@@ -186,14 +213,20 @@ def with_breaks(x: Array, start_s: Array, end_s: Array, columns: Sequence[Array]
 
 def elided(painter: QPainter, rect: QRectF, text: str, flags: Qt.AlignmentFlag) -> None:
     """One line that ends in an ellipsis where it does not fit."""
-    metrics = QFontMetricsF(painter.font())
-    painter.drawText(rect, int(flags), metrics.elidedText(text, Qt.TextElideMode.ElideRight, rect.width()))
+    painter.drawText(rect, int(flags), _fitting(text, painter.font().key(), int(rect.width())))
+
+
+@lru_cache(maxsize=1024)
+def _fitting(text: str, font: str, width: int) -> str:
+    made = QFont()
+    made.fromString(font)
+    return QFontMetricsF(made).elidedText(text, Qt.TextElideMode.ElideRight, width)
 
 
 def tagged(painter: QPainter, text: str, at: QPointF, *, ink: QColor, right: bool = False) -> QRectF:
     """Small words on a piece of the surface, so that no line crosses them. `at`: the left (right) end of the base."""
     tokens = theme.current()
-    painter.setFont(theme.interface_font(theme.SMALL))
+    painter.setFont(small_font())
     metrics = QFontMetricsF(painter.font())
     width = metrics.horizontalAdvance(text)
     left = at.x() - width - 4 if right else at.x()

@@ -12,9 +12,9 @@ from tailflame.analyse.stage_timeline import StageTimeline, TailBreakdown
 from tailflame.units import percent
 from tailflame_gui import theme
 from tailflame_gui.widgets.latency_unit import LatencyUnit, with_unit
-from tailflame_gui.widgets.plot_ink import Array, Scale, draw_axis, elided, polygon
+from tailflame_gui.widgets.plot_ink import Array, Scale, elided, polygon, small_font
 from tailflame_gui.widgets.time_axis import TimeAxis
-from tailflame_gui.widgets.time_plot import NAME_END, Reading, TimePlot
+from tailflame_gui.widgets.time_plot import Reading, TimePlot
 
 _MOST_LINES = 6
 
@@ -56,7 +56,7 @@ class StagePlot(TimePlot):
                 painter.drawPolygon(polygon(np.concatenate((x, x[::-1])), outline))
                 below = tops[:, at]
         painter.restore()
-        draw_axis(painter, rect, scale, lambda v: percent(v, digits=0), NAME_END)
+        self.draw_scale(painter, rect, scale, lambda v: percent(v, digits=0))
 
     def _thin(self, start: Array, end: Array, sums: Array) -> tuple[Array, Array]:
         """Sums of each pixel, as shares, from the first start to the last end."""
@@ -135,7 +135,7 @@ class TailBars(QWidget):
         cells = [16 + names + 8 + side * (cell + 8) for side in (0, 1)]
         ends = [width - 16 - (1 - side) * figures for side in (0, 1)]
         middle = Qt.AlignmentFlag.AlignVCenter
-        painter.setFont(theme.interface_font(theme.SMALL))
+        painter.setFont(small_font())
         painter.setPen(tokens.second)
         for side, (share_head, mean_head) in enumerate((("all", "all, mean"), ("slowest", "slowest"))):
             elided(painter, QRectF(cells[side] + 36, top, cell - 36, 14), share_head, left)
@@ -144,7 +144,7 @@ class TailBars(QWidget):
         for at, stage in enumerate(self.tail.stages):
             if top + 16 > self.height():
                 break
-            painter.setFont(theme.interface_font(theme.SMALL))
+            painter.setFont(small_font())
             painter.setPen(tokens.text)
             elided(painter, QRectF(16, top, names, 16), stage.stage, left | middle)
             painter.setFont(theme.mono_font(theme.SMALL))

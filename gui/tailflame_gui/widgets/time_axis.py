@@ -13,6 +13,9 @@ LEAST_SPAN_S = 10.0
 """A run of less is drawn as if it had lasted so long, and grows from the left."""
 _CLOSEST_S = 0.05
 _ZOOM = 1.5
+_STEP_S = 0.2
+_AHEAD, _ROOM = 0.04, 1.2
+"""While everything is shown and grows, so much is free at the right: the range changes now and then, not always."""
 
 
 class TimeAxis(QObject):
@@ -39,6 +42,7 @@ class TimeAxis(QObject):
         self._span_s = span_s
         self._follows = True
         self._pixels = 800
+        self._grows = False
 
     # What is shown
 
@@ -56,6 +60,12 @@ class TimeAxis(QObject):
     def pixel_s(self) -> float:
         """Seconds in one pixel."""
         return (self.high_s - self.low_s) / max(self._pixels, 1)
+
+    @property
+    def step_s(self) -> float:
+        """What it moves by while it follows: whole pixels, and no less than the eye needs."""
+        pixel = (self._span_s or self.high_s - self.low_s) / max(self._pixels, 1)
+        return max(math.ceil(_STEP_S / pixel - 1e-6), 1) * pixel
 
     @property
     def end_s(self) -> float:
@@ -76,6 +86,7 @@ class TimeAxis(QObject):
 
     def set_extent(self, first_s: float, last_s: float, *, zero_s: float | None = None) -> None:
         """What there is now; the range moves with it while it follows."""
+        self._grows = last_s > self.last_s > self.first_s == first_s
         self.first_s, self.last_s = first_s, last_s
         self.zero_s = first_s if zero_s is None else zero_s
         if self._follows:
@@ -142,15 +153,14 @@ class TimeAxis(QObject):
     def _show_newest(self) -> None:
         last = max(self.last_s, self.first_s)
         if self._span_s is None:
-            span = max(last - self.first_s, LEAST_SPAN_S)
-            self._set(self.first_s, self.first_s + span)
+            whole = last - self.first_s
+            if self.low_s != self.first_s or not whole <= self.high_s - self.low_s <= _ROOM * max(whole, LEAST_SPAN_S):
+                self._set(self.first_s, self.first_s + max(whole * (1 + _AHEAD * self._grows), LEAST_SPAN_S))
             return
         if last - self.first_s <= self._span_s:
             self._set(self.first_s, self.first_s + self._span_s)
             return
-        # Whole pixels: what has been drawn stays as it is and only moves.
-        pixel = self._span_s / max(self._pixels, 1)
-        high = math.ceil(last / pixel) * pixel
+        high = math.ceil(last / self.step_s) * self.step_s
         self._set(high - self._span_s, high)
 
     def _set(self, low_s: float, high_s: float) -> None:

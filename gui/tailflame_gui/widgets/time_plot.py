@@ -7,14 +7,13 @@ selection and the values are painted over it.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QColor,
-    QFont,
     QHelpEvent,
     QKeyEvent,
     QMouseEvent,
@@ -29,7 +28,17 @@ from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 from tailflame.analyse.live_data import Moment, MomentKind
 from tailflame_gui import plain, theme
 from tailflame_gui.widgets.live_plot import clock
-from tailflame_gui.widgets.plot_ink import Array, elided, hair
+from tailflame_gui.widgets.plot_ink import (
+    Array,
+    Scale,
+    draw_lines,
+    draw_ticks,
+    elided,
+    hair,
+    name_font,
+    small_font,
+    value_font,
+)
 from tailflame_gui.widgets.time_axis import TimeAxis
 
 GUTTER = 168
@@ -75,6 +84,8 @@ class TimePlot(QWidget):
         """What is said where there is nothing to draw."""
         self.moments: Sequence[Moment] = ()
         self._picture: QPixmap | None = None
+        self._gutter: tuple[object, QPixmap] | None = None
+        self._scale_shown: tuple[Scale, Callable[[float], str]] | None = None
         self._drawn_to = -math.inf
         self._pressed: float | None = None
         self._dragging = False
@@ -94,6 +105,11 @@ class TimePlot(QWidget):
 
     def draw(self, painter: QPainter, rect: QRectF) -> None:
         """The body and its ticks."""
+
+    def draw_scale(self, painter: QPainter, rect: QRectF, scale: Scale, write: Callable[[float], str]) -> None:
+        """Hairlines now; the ticks' words stand in the gutter, which is drawn anew only when they are others."""
+        draw_lines(painter, rect, scale)
+        self._scale_shown = (scale, write)
 
     def readings(self) -> list[Reading]:
         return []
@@ -129,8 +145,8 @@ class TimePlot(QWidget):
         self.update()
 
     def follow_data(self) -> None:
-        """There may be new values: the lines are drawn anew where they would move by a pixel."""
-        if self.axis.last_s - self._drawn_to >= self.axis.pixel_s:
+        """There may be new values: the lines are drawn anew where they would move by a step of the axis."""
+        if self.axis.last_s - self._drawn_to >= self.axis.step_s * 0.99:
             self.draw_anew()
         else:
             self.update(int(self.width() - READOUT), 0, READOUT, self.height())
@@ -152,25 +168,46 @@ class TimePlot(QWidget):
         picture.setDevicePixelRatio(scale)
         picture.fill(theme.current().surface)
         self._drawn_to = self.axis.last_s
+        self._scale_shown = None
         painter = QPainter(picture)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        self._paint_name(painter)
         rect = self.body
         if self.empty_text:
-            painter.setFont(theme.interface_font(theme.SMALL))
+            painter.setFont(small_font())
             painter.setPen(theme.current().second)
             elided(painter, rect, self.empty_text, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft)
         else:
             self.draw(painter, rect)
             self._paint_marks(painter, rect)
+        painter.drawPixmap(0, 0, self._left(rect))
         painter.end()
         return picture
+
+    def _left(self, rect: QRectF) -> QPixmap:
+        """The gutter: the name, and the ticks' words."""
+        scale = self._scale_shown[0] if self._scale_shown else None
+        ratio = self.devicePixelRatioF()
+        surface = theme.current().surface
+        unit = self._scale_shown[1](scale.high) if self._scale_shown and scale else ""
+        key = (scale, unit, self.title, self.unit, self.note, self.height(), ratio, surface.name())
+        if self._gutter is None or self._gutter[0] != key:
+            made = QPixmap(QSize(math.ceil((rect.left() - 1) * ratio), math.ceil(self.height() * ratio)))
+            made.setDevicePixelRatio(ratio)
+            made.fill(surface)
+            painter = QPainter(made)
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            self._paint_name(painter)
+            if self._scale_shown is not None:
+                draw_ticks(painter, rect, *self._scale_shown, NAME_END)
+            painter.end()
+            self._gutter = (key, made)
+        return self._gutter[1]
 
     def _paint_name(self, painter: QPainter) -> None:
         tokens = theme.current()
         wide = GUTTER - TICKS - 16
         top = float(PAD - 4)
-        painter.setFont(theme.interface_font(theme.BASE - 1, weight=QFont.Weight.DemiBold))
+        painter.setFont(name_font())
         painter.setPen(tokens.text)
         flags = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop
         metrics = painter.fontMetrics()
@@ -178,7 +215,7 @@ class TimePlot(QWidget):
         for line in lines:
             elided(painter, QRectF(16, top, wide, 16), line, flags)
             top += 15
-        painter.setFont(theme.interface_font(theme.SMALL))
+        painter.setFont(small_font())
         painter.setPen(tokens.second)
         for line in (self.unit, self.note):
             if line and top + 13 <= self.height():
@@ -247,12 +284,12 @@ class TimePlot(QWidget):
                     painter.drawLine(QPointF(left + 8, middle), QPointF(left + 20, middle))
                 else:
                     painter.fillRect(QRectF(left + 8, middle - 1, 12, 2), line.color)
-            painter.setFont(theme.mono_font(theme.BASE - 1) if line.known else theme.interface_font(theme.SMALL))
+            painter.setFont(value_font() if line.known else small_font())
             faint = line.hidden or not line.known
             painter.setPen(tokens.second if faint else tokens.text)
             if line.words:
                 elided(painter, QRectF(left + 20, top, 66, height), line.text, vertical | Qt.AlignmentFlag.AlignRight)
-                painter.setFont(theme.interface_font(theme.SMALL))
+                painter.setFont(small_font())
                 painter.setPen(line.ink or tokens.second)
                 words = QRectF(left + 92, top, READOUT - 96, height)
                 elided(painter, words, line.words, vertical | Qt.AlignmentFlag.AlignLeft)
@@ -425,7 +462,7 @@ class TimeRuler(QWidget):
         left, width = float(GUTTER), float(axis.pixels)
         painter.setPen(hair(tokens.hairline))
         painter.drawLine(QPointF(left, 0.5), QPointF(left + width, 0.5))
-        painter.setFont(theme.interface_font(theme.SMALL))
+        painter.setFont(small_font())
         span = axis.high_s - axis.low_s
         wanted = span / max(width / 96, 2)
         step = next((step for step in _STEPS if step >= wanted), _STEPS[-1])

@@ -6,14 +6,14 @@ import math
 from dataclasses import dataclass
 
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFont, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPixmap, QResizeEvent
+from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPixmap, QResizeEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from tailflame.model.histogram import Histogram
 from tailflame.units import count
 from tailflame_gui import theme
 from tailflame_gui.widgets.plot_choices import Choices
-from tailflame_gui.widgets.plot_ink import elided, hair
+from tailflame_gui.widgets.plot_ink import elided, hair, name_font, small_font
 
 LEFT = 64
 LEGEND = 168
@@ -92,13 +92,13 @@ class ValuePlot(QWidget):
         picture.fill(tokens.surface)
         painter = QPainter(picture)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setFont(theme.interface_font(theme.BASE - 1, weight=QFont.Weight.DemiBold))
+        painter.setFont(name_font())
         painter.setPen(tokens.text)
         painter.drawText(QRectF(16, 2, self.width() - 24, 16), int(Qt.AlignmentFlag.AlignLeft), self.title)
         if self.lines:
             self.draw(painter, self.body)
         else:
-            painter.setFont(theme.interface_font(theme.SMALL))
+            painter.setFont(small_font())
             painter.setPen(tokens.second)
             elided(painter, self.body, "Nothing is timed here yet.", Qt.AlignmentFlag.AlignVCenter)
         painter.end()
@@ -113,7 +113,7 @@ class ValuePlot(QWidget):
             painter.drawLine(QPointF(x, rect.top()), QPointF(x, rect.bottom()))
             head, words = self.told(self.pointed)
         left, top = float(self.width() - LEGEND + 8), rect.top() - 4
-        painter.setFont(theme.interface_font(theme.SMALL))
+        painter.setFont(small_font())
         vertical = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
         for line, text in zip(self.lines, words, strict=True):
             painter.fillRect(QRectF(left, top + 7, 12, 2), line_color(line.key))
