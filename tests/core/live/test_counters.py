@@ -8,8 +8,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, aclosing
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ import pytest
 from helpers.environment import refuse
 from helpers.fake_perf_stat import LOG, REFUSAL, install
 from helpers.loop import in_loop
+from helpers.targets import python_target
 from tailflame.errors import TailflameError, TargetError, ToolDenied, ToolFailed, ToolMissing
 from tailflame.host.system import Support, read_setting
 from tailflame.live.counter_events import EVENTS, Probed, event_list, forget_events, probe_events
@@ -38,15 +39,8 @@ spin()
 """
 
 
-@contextmanager
-def target(*prefix: str, python: str = sys.executable) -> Iterator[subprocess.Popen[bytes]]:
-    with subprocess.Popen((*prefix, python, "-c", TWO_THREADS), stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        try:
-            yield process
-        finally:
-            process.kill()
+def target(*prefix: str, python: str = sys.executable) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    return python_target(TWO_THREADS, *prefix, python=python)
 
 
 async def until(source: Counters, enough: Callable[[list[Update]], bool]) -> list[Update]:
