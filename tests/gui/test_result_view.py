@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
 from helpers.results import MATCH, RISK, RUN, recording, show, two_events
@@ -24,8 +25,7 @@ def view_of(qtbot: QtBot, held: Recording | None = None, **known: str) -> Result
 
 
 def settle(qtbot: QtBot, view: ResultView) -> None:
-    asking = (view.summary, view.hotspots, view.top_down, view.bottom_up, view.callers, view.inspector)
-    qtbot.waitUntil(lambda: not any(part._latest.busy for part in asking) and not tasks.busy_workers())
+    qtbot.waitUntil(lambda: tasks.at_rest() and not view.busy)
 
 
 def part(qtbot: QtBot, view: ResultView, which: Part) -> None:
@@ -69,6 +69,26 @@ def test_the_flame_graph_comes_first_and_every_view_has_its_key(qtbot: QtBot) ->
     settle(qtbot, view)
 
 
+def test_a_view_is_made_when_it_is_first_looked_at(qtbot: QtBot) -> None:
+    """All of them at once would hold the window for a quarter of a second."""
+    view = ResultView(recording())
+    show(qtbot, view, 1160, 740)
+    assert not view._made and view.busy, "not even the first one is made in the turn that shows the tab"
+    settle(qtbot, view)
+    assert set(view._made) == {Part.FLAME}
+    view.selection.select(RISK)
+    part(qtbot, view, Part.CALLERS)
+    assert set(view._made) == {Part.FLAME, Part.CALLERS}
+    assert view.callers.function == RISK, "what was selected before it was made"
+    assert view.callers.isAncestorOf(focused(view))
+
+
+def focused(view: ResultView) -> QWidget:
+    widget = view.window().focusWidget()
+    assert widget is not None
+    return widget
+
+
 def test_one_selection_runs_through_all_views(qtbot: QtBot) -> None:
     view = view_of(qtbot)
     for which in Part:
@@ -76,6 +96,8 @@ def test_one_selection_runs_through_all_views(qtbot: QtBot) -> None:
     view.flame.graph.select_box(view.flame.graph.scene.box_of_function(RISK))
     settle(qtbot, view)
     assert view.selection.function == RISK
+    for which in Part:
+        part(qtbot, view, which)
     assert view.hotspots.model.index(view.hotspots.table.current_line(), 0).data() == RISK
     assert view.top_down._name(view.top_down.tree.current_node()) == RISK
     assert view.bottom_up._name(view.bottom_up.tree.current_node()) == RISK
@@ -174,7 +196,7 @@ def test_two_columns_of_one_file_can_be_compared(qtbot: QtBot) -> None:
 def test_every_view_opens_source(qtbot: QtBot, which: Part) -> None:
     view = view_of(qtbot)
     with qtbot.waitSignal(view.open_source) as opened:
-        view._views[which].open_source.emit("src/book.rs", 40)
+        view._make(which).open_source.emit("src/book.rs", 40)
     assert opened.args == ["src/book.rs", 40]
 
 

@@ -126,7 +126,8 @@ class CallTree:
         return self.functions.names[int(self.function[node])]
 
     def kind(self, node: int) -> FrameKind:
-        return FrameKind(int(self.kinds()[node]))
+        frame = int(self.frame[node])  # not by `kinds`: the pointer asks this of one node among millions
+        return FrameKind(int(self.frames.kind[frame] if frame >= 0 else self.functions.kind[int(self.function[node])]))
 
     def kinds(self) -> UInt8:
         """FrameKind of every node."""

@@ -167,9 +167,11 @@ class CallTreeModel(QAbstractItemModel):
     # Qt's side.
 
     def index(self, row: int, column: int, parent: Index = _ROOT) -> QModelIndex:
-        if not self.hasIndex(row, column, parent):
+        # As hasIndex says it, without its way through Qt: a view asks this for each of thousands of lines at once.
+        above = int(parent.internalId()) if parent.isValid() else NONE
+        if not (0 <= column < len(self._columns) and 0 <= row < self._siblings.count(above)) or parent.column() > 0:
             return QModelIndex()
-        return self.createIndex(row, column, self._siblings.child(self.node(parent), row))
+        return self.createIndex(row, column, self._siblings.child(above, row))
 
     def parent(self, index: Index = _ROOT) -> QModelIndex:  # type: ignore[override]
         if not index.isValid() or self._tree is None:

@@ -1,18 +1,26 @@
-"""One result: its title, what spoils it, and the views of it, which share one selection and one scope."""
+"""One result: its title, what spoils it, and the views of it, which share one selection and one scope.
+
+To make all views at once would hold the window: each is made when its tab is first shown, between other events.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from enum import StrEnum
 from functools import partial
+from typing import TypeVar
 
+import shiboken6
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QKeySequence, QShortcut
+from PySide6.QtGui import QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import QSplitter, QTabWidget, QWidget
 
 from tailflame.analyse.reading import cautions
+from tailflame.errors import TailflameError
 from tailflame.model import Recording
+from tailflame_gui import tasks
 from tailflame_gui.models.head import head_of
 from tailflame_gui.models.scope import ResultScope, Scope
 from tailflame_gui.models.trees import ProfileTrees
@@ -27,6 +35,8 @@ from tailflame_gui.views.tree_view import CallTreeView
 from tailflame_gui.widgets.caution_lines import CautionLines
 from tailflame_gui.widgets.parts import ElidedLabel, Icon, button, column, icon_button, label, row
 from tailflame_gui.widgets.scope_bar import ScopeBar
+
+ViewT = TypeVar("ViewT", bound=QWidget)
 
 
 class Part(StrEnum):
@@ -82,15 +92,23 @@ class ResultView(QWidget):
         self.selection = selection or Selection(self)
         self.scope = ResultScope(self)
         self._title, self._commit = title, commit
+        self._trees = ProfileTrees(recording.profile) if recording.profile is not None else None
+        # A file of latencies alone has nothing to draw as stacks.
+        self._order = tuple(Part) if recording.profile is not None else (Part.SUMMARY,)
+        self._places = {part: _Place(self) for part in self._order}
+        self._made: dict[Part, QWidget] = {}
+        self._filled: set[Part] = set()
+        self._coming: set[Part] = set()
         self._make_head(recording)
-        self._make_parts(recording)
+        self.inspector = Inspector(selection=self.selection, scope=self.scope)
+        self.scope_bar = ScopeBar(self.scope)
         self._arrange()
         # Not before: what has no parent yet would be shown as a window of its own.
         self.columns.setVisible(recording.baseline is not None)
         self.cautions.set_cautions(cautions(recording))
         self.set_baseline(False, has_baseline=False)
         self._connect()
-        self._fill(recording)
+        self._begin()
 
     # what others ask
 
@@ -102,13 +120,12 @@ class ResultView(QWidget):
     @property
     def busy(self) -> bool:
         """True while a view in sight computes: what is shown is about to change."""
-        asking = (self.summary, self.hotspots, self.top_down, self.bottom_up, self.callers, self.inspector)
-        return any(view.busy for view in asking) or self.flame.busy.isVisible()
+        return bool(self._coming) or self.inspector.busy or any(_is_busy(view) for view in self._made.values())
 
     def show_part(self, part: Part) -> None:
         if part in self._order:
             self.tabs.setCurrentIndex(self._order.index(part))
-            self.tabs.currentWidget().setFocus(Qt.FocusReason.OtherFocusReason)
+            self._places[part].setFocus(Qt.FocusReason.OtherFocusReason)
 
     def show_function(self, function: str, part: Part) -> None:
         """Selects a function and shows it in `part`."""
@@ -167,25 +184,136 @@ class ResultView(QWidget):
         )
         self.cautions = CautionLines()
 
-    def _make_parts(self, recording: Recording) -> None:
-        self.summary = SummaryView(selection=self.selection, scope=self.scope)
-        self.flame = FlameView(self.selection)
-        self.hotspots = HotspotsView(selection=self.selection, scope=self.scope)
-        self.top_down = CallTreeView(selection=self.selection, scope=self.scope)
-        self.bottom_up = CallTreeView(selection=self.selection, scope=self.scope, inverted=True)
-        self.callers = SandwichView(selection=self.selection, scope=self.scope)
-        self.inspector = Inspector(selection=self.selection, scope=self.scope)
-        self.scope_bar = ScopeBar(self.scope)
-        self._views: dict[Part, QWidget] = {
-            Part.FLAME: self.flame,
-            Part.SUMMARY: self.summary,
-            Part.HOTSPOTS: self.hotspots,
-            Part.TOP_DOWN: self.top_down,
-            Part.BOTTOM_UP: self.bottom_up,
-            Part.CALLERS: self.callers,
-        }
-        # A file of latencies alone has nothing to draw as stacks.
-        self._order = tuple(Part) if recording.profile is not None else (Part.SUMMARY,)
+    # the views, each made when it is first asked for
+
+    @property
+    def flame(self) -> FlameView:
+        return self._view(Part.FLAME, FlameView)
+
+    @property
+    def summary(self) -> SummaryView:
+        return self._view(Part.SUMMARY, SummaryView)
+
+    @property
+    def hotspots(self) -> HotspotsView:
+        return self._view(Part.HOTSPOTS, HotspotsView)
+
+    @property
+    def top_down(self) -> CallTreeView:
+        return self._view(Part.TOP_DOWN, CallTreeView)
+
+    @property
+    def bottom_up(self) -> CallTreeView:
+        return self._view(Part.BOTTOM_UP, CallTreeView)
+
+    @property
+    def callers(self) -> SandwichView:
+        return self._view(Part.CALLERS, SandwichView)
+
+    def _view(self, part: Part, kind: type[ViewT]) -> ViewT:
+        """The view of `part`, with its data."""
+        view = self._make(part)
+        self._fill(part)
+        assert isinstance(view, kind)
+        return view
+
+    def _bring(self, part: Part) -> None:
+        """Makes what is looked at, in steps between which the window can do something else."""
+        if part in self._filled or part in self._coming:
+            return
+        self._coming.add(part)
+
+        async def steps() -> None:
+            try:
+                for step in (self._make, self._fill):
+                    await asyncio.sleep(0)
+                    if not shiboken6.isValid(self):
+                        return
+                    step(part)
+            finally:
+                self._coming.discard(part)
+
+        tasks.spawn(steps(), name=f"making the view {part}", on_error=self._cannot)
+
+    def _cannot(self, error: TailflameError) -> None:
+        if shiboken6.isValid(self):
+            self.failed.emit(error)
+
+    def _make(self, part: Part) -> QWidget:
+        """The view of `part`, connected, still empty when it is new."""
+        if part in self._made:
+            return self._made[part]
+        view = self._made[part] = self._new(part)
+        place = self._places.get(part)
+        if place is not None:
+            place.hold(view)
+        else:
+            view.setParent(self)
+            view.hide()
+        return view
+
+    def _new(self, part: Part) -> QWidget:
+        match part:
+            case Part.FLAME:
+                return self._new_flame()
+            case Part.SUMMARY:
+                summary = SummaryView(selection=self.selection, scope=self.scope)
+                summary.show_flame.connect(partial(self._go, Part.FLAME))
+                return summary
+            case Part.CALLERS:
+                callers = SandwichView(selection=self.selection, scope=self.scope)
+                callers.show_flame.connect(partial(self._go, Part.FLAME))
+                callers.open_source.connect(self.open_source)
+                return callers
+            case _:
+                listed: HotspotsView | CallTreeView
+                if part is Part.HOTSPOTS:
+                    listed = HotspotsView(selection=self.selection, scope=self.scope)
+                else:
+                    inverted = part is Part.BOTTOM_UP
+                    listed = CallTreeView(selection=self.selection, scope=self.scope, inverted=inverted)
+                listed.show_flame.connect(partial(self._go, Part.FLAME))
+                listed.show_callers.connect(partial(self._go, Part.CALLERS))
+                listed.open_source.connect(self.open_source)
+                return listed
+
+    def _new_flame(self) -> FlameView:
+        view = FlameView(self.selection)
+        view.show_callers.connect(partial(self._go, Part.CALLERS))
+        view.show_hotspots.connect(partial(self._go, Part.HOTSPOTS))
+        view.open_source.connect(self.open_source)
+        view.export_requested.connect(self.export_requested)
+        view.record_requested.connect(self.record_requested)
+        view.open_requested.connect(self.open_requested)
+        view.failed.connect(self.failed)
+        # The flame graph has choices of its own: what they share with the scope is one.
+        view.weight_changed.connect(lambda _event, _weight: self._take_scope())
+        view.bar.settings_changed.connect(lambda _settings: self._take_scope())
+        view.chips.changed.connect(lambda _options: self._take_scope())
+        view.bar.leave_scope()
+        view.reading_box.folded_changed.connect(self.inspector.share)
+        view.bar.reading_toggled.connect(lambda _shown: self.inspector.share())
+        return view
+
+    def _fill(self, part: Part) -> None:
+        """Gives the view of `part` the recording, once."""
+        if part in self._filled:
+            return
+        self._filled.add(part)
+        view, trees = self._made[part], self._trees
+        if isinstance(view, SummaryView):
+            view.set_recording(self.recording, trees)
+        elif trees is None:
+            return
+        elif isinstance(view, FlameView):
+            scope = self.scope.scope
+            view.set_profile(
+                trees.profile, title=f"{self.title.text()}, {self.facts.whole}", event=scope.event, weight=scope.weight
+            )
+            self._give_scope(scope)
+            self._place_reading()
+        elif isinstance(view, HotspotsView | CallTreeView | SandwichView):
+            view.set_trees(trees)
 
     def _arrange(self) -> None:
         line = row(spacing=8)
@@ -207,14 +335,9 @@ class ResultView(QWidget):
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
         self.tabs.setCornerWidget(corner)
-        for at, part in enumerate(self._order):
-            view = self._views[part]
-            self.tabs.addTab(view, str(part))
+        for at, (part, place) in enumerate(self._places.items()):
+            self.tabs.addTab(place, str(part))
             self.tabs.setTabToolTip(at, f"{_TIPS[part]}  Ctrl+{at + 1}")
-        for part, view in self._views.items():
-            if part not in self._order:
-                view.setParent(self)
-                view.hide()
         self.splitter = QSplitter(Qt.Orientation.Horizontal)
         self.splitter.addWidget(self.tabs)
         self.splitter.addWidget(self.inspector)
@@ -229,76 +352,64 @@ class ResultView(QWidget):
         self.setFocusProxy(self.tabs)
 
     def _connect(self) -> None:
-        for view in (self.hotspots, self.top_down, self.bottom_up, self.callers, self.summary):
-            view.show_flame.connect(partial(self._go, Part.FLAME))
-        for asking in (self.hotspots, self.top_down, self.bottom_up, self.flame, self.inspector):
-            asking.show_callers.connect(partial(self._go, Part.CALLERS))
-        for opening in (self.hotspots, self.top_down, self.bottom_up, self.callers, self.flame, self.inspector):
-            opening.open_source.connect(self.open_source)
-        self.flame.show_hotspots.connect(partial(self._go, Part.HOTSPOTS))
-        self.flame.export_requested.connect(self.export_requested)
-        self.flame.record_requested.connect(self.record_requested)
-        self.flame.open_requested.connect(self.open_requested)
-        self.flame.failed.connect(self.failed)
-        # The flame graph has choices of its own: what they share with the scope is one.
-        self.flame.weight_changed.connect(lambda _event, _weight: self._take_scope())
-        self.flame.bar.settings_changed.connect(lambda _settings: self._take_scope())
-        self.flame.chips.changed.connect(lambda _options: self._take_scope())
+        for part, place in self._places.items():
+            place.shown.connect(partial(self._bring, part))
+        self.inspector.show_callers.connect(partial(self._go, Part.CALLERS))
+        self.inspector.open_source.connect(self.open_source)
         self.scope.changed.connect(self._give_scope)
-        self.flame.bar.leave_scope()
-        self.flame.reading_box.folded_changed.connect(self.inspector.share)
-        self.flame.bar.reading_toggled.connect(lambda _shown: self.inspector.share())
         self.tabs.currentChanged.connect(self._part_changed)
         for at in range(len(self._order)):
             self._shortcut(f"Ctrl+{at + 1}", partial(self.show_part, self._order[at]))
         self._shortcut("Ctrl+I", self._toggle_inspector)
 
-    def _fill(self, recording: Recording) -> None:
-        profile = recording.profile
-        if profile is None:
-            self.summary.set_recording(recording, None)
+    def _begin(self) -> None:
+        if self._trees is None:
             self.inspector.hide()
             self.inspect.hide()
             self.scope_bar.hide()
             return
-        trees = ProfileTrees(profile)
-        self.summary.set_recording(recording, trees)
-        self.scope_bar.set_profile(profile)
-        for view in (self.hotspots, self.top_down, self.bottom_up, self.callers, self.inspector):
-            view.set_trees(trees)
-        self.flame.set_profile(profile, title=f"{self.title.text()}, {self.facts.whole}")
-        self._part_changed()
+        self.scope_bar.set_profile(self._trees.profile)
+        self.inspector.set_trees(self._trees)
 
     # parts that answer each other
 
     def _go(self, part: Part, function: str) -> None:
         self.show_function(function, part)
 
+    @property
+    def _drawn(self) -> FlameView | None:
+        """The flame graph, once it has the recording."""
+        view = self._made.get(Part.FLAME)
+        return view if isinstance(view, FlameView) and Part.FLAME in self._filled else None
+
     def _take_scope(self) -> None:
-        options = self.flame.options
-        self.scope.set(Scope(event=options.event, weight=options.weight, threads=options.threads))
+        if self._drawn is not None:
+            options = self._drawn.options
+            self.scope.set(Scope(event=options.event, weight=options.weight, threads=options.threads))
 
     def _give_scope(self, scope: Scope) -> None:
-        options = self.flame.options
-        self.flame.set_options(replace(options, event=scope.event, weight=scope.weight, threads=scope.threads))
+        if self._drawn is not None:
+            options = replace(self._drawn.options, event=scope.event, weight=scope.weight, threads=scope.threads)
+            self._drawn.set_options(options)
 
     def _part_changed(self) -> None:
-        if self.recording.profile is not None:
+        if self._trees is not None:
             if self.part is not Part.FLAME:
                 self._take_scope()
             self._place_reading()
 
     def _place_reading(self) -> None:
         """The reading of the flame graph shares the inspector's column, so that the graph has the height."""
-        if self.recording.profile is None:
+        flame = self._drawn
+        if flame is None:
             return
         if self.inspector.isHidden():
             self.inspector.set_companion(None)
-            self.flame.take_reading()
+            flame.take_reading()
         elif self.part is Part.FLAME:
-            self.inspector.set_companion(self.flame.lend_reading())
+            self.inspector.set_companion(flame.lend_reading())
         else:
-            self.flame.reading_box.hide()
+            flame.reading_box.hide()
             self.inspector.share()
 
     def _toggle_inspector(self) -> None:
@@ -308,3 +419,29 @@ class ResultView(QWidget):
         shortcut = QShortcut(QKeySequence(keys), self)
         shortcut.setContext(Qt.ShortcutContext.WindowShortcut)  # of hidden tabs none is active
         shortcut.activated.connect(act)
+
+
+class _Place(QWidget):
+    """Where a view will stand. shown(): somebody looks at it."""
+
+    shown = Signal()
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._page = column(spacing=0)
+        self.setLayout(self._page)
+
+    def hold(self, view: QWidget) -> None:
+        focused = self.hasFocus()
+        self._page.addWidget(view)
+        self.setFocusProxy(view)
+        if focused:
+            view.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self.shown.emit()
+
+
+def _is_busy(view: QWidget) -> bool:
+    return view.busy.isVisible() if isinstance(view, FlameView) else bool(getattr(view, "busy", False))

@@ -134,6 +134,8 @@ class SandwichView(QWidget):
 
     def set_trees(self, trees: ProfileTrees) -> None:
         self._trees = trees
+        if not self._shown:
+            self._shown = self._selection.function  # selected before this view was made
         self._ask()
 
     def go_back(self) -> None:

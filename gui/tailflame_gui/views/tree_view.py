@@ -144,6 +144,8 @@ class CallTreeView(QWidget):
     def showEvent(self, event: object) -> None:
         if self._stale:
             self._ask()
+        elif self.model.tree is not None:
+            self._follow(self._selection.function)
 
     def _ask(self) -> None:
         """The tree is built when it is looked at, not before."""
@@ -229,6 +231,8 @@ class CallTreeView(QWidget):
 
     def _follow(self, function: str) -> None:
         """Goes to the heaviest line of the function, unless the current line is one of it."""
+        if not self.isVisible():
+            return  # looking through millions of nodes can wait until somebody looks
         if self._name(self.tree.current_node()) == function:
             return
         nodes = self.model.nodes_of(function) if function else np.zeros(0, dtype=np.int64)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from helpers.stacks import drawn, profile
 from tailflame.analyse.tree import Grouping, TreeOptions, build_tree
-from tailflame.model import StackBuilder, Weight
+from tailflame.model import FrameKind, StackBuilder, Weight
 
 EXAMPLE = """
     main: A;B;C 3
@@ -188,3 +188,10 @@ def test_hiding_a_function_is_deleting_its_frames(rows: list[tuple[list[str], in
     text = "\n".join(f"{';'.join(f)} {n}" for f, n in left if f)
     assert drawn(tree) == (drawn(build_tree(profile(text))) if text else [])
     assert tree.total == sum(n for _, n in rows)
+
+
+def test_the_kind_of_one_node_does_not_look_at_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = build_tree(profile(EXAMPLE))
+    every = [FrameKind(int(kind)) for kind in tree.kinds()]
+    monkeypatch.setattr(type(tree), "kinds", lambda _tree: pytest.fail("a hover would cost as much as a drawing"))
+    assert [tree.kind(node) for node in range(len(tree))] == every
