@@ -75,12 +75,14 @@ def weight(value: float, unit: Unit) -> str:
 
 
 def reading(value: float, unit: str) -> str:
-    """A counter's reading in its unit ("%", "/s", "B", "ns", "ms", "" for a number): 1.84, 3.2%, 12/s."""
+    """A counter's reading in its unit ("%", "/s", "B", "B/s", "ns", "ms", "" for a number): 1.84, 3.2%, 12/s."""
     match unit:
         case "%":
             return f"{value:.{2 if abs(value) < 1 else 1}f}%".replace("-", "−")
         case "B":
             return size(value)
+        case "B/s":
+            return f"{size(value)}/s"
         case "ns":
             return nanoseconds(value)
         case "ms":

@@ -31,7 +31,8 @@ SHORTEST_S = 0.5
 _ANSWER_S = 30.0
 """For one dump. A program that is blocked in the kernel is woken by vgdb."""
 _START_S = 60.0
-_GRACE_S = 8.0
+_GRACE_S = 3.0
+"""It is a copy that nobody waits for: one that is slow to end is killed."""
 _HEAD = 16 * 1024
 _OUT = "callgrind.out"
 
