@@ -9,7 +9,7 @@ from tailflame.store import SessionInfo
 from tailflame.tools import TOOLS
 from tailflame_gui.rows import RunRow, SessionRow, TargetRow
 
-_TITLES = {tool.name: tool.title for tool in TOOLS}
+_TITLES = {**{tool.name: tool.title for tool in TOOLS}, "live": "live run"}
 
 
 def session_row(info: SessionInfo) -> SessionRow:

@@ -177,6 +177,9 @@ class _Closer:
         if parts.recorder.running:
             parts.controller.warn("Tailflame closes when the recording is stopped and kept.")
             await parts.recorder.close()
+        if parts.live.running:
+            parts.controller.warn("Tailflame closes when the live run is over and kept.")
+            await parts.live.close()
         parts.jobs.cancel_all()
         await parts.controller.close(window=parts.window.geometry_document())
         self._end()

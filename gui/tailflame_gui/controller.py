@@ -303,7 +303,7 @@ class Controller(QObject):
             if row.state != "complete":
                 # A baseline has to be read first: an interrupted session is finished on the way.
                 job = self.jobs.start(f"Reading {row.title}")
-                await tasks.run_job(job, lambda progress: self._read_session(row, progress))
+                await tasks.run_job(job, lambda progress: self.read_session(row, progress))
             self._said_pinned(await tasks.in_thread(lambda _progress: self._pinned(row)))
 
         self.spawn(run(), "pinning the baseline")
@@ -404,9 +404,9 @@ class Controller(QObject):
                 raise StoreError(f"{side.title} is not read yet.", advice="Wait for it, then try again.")
             progress(1.0)
             return side.recording
-        return self._read_session(side, progress)
+        return self.read_session(side, progress)
 
-    def _read_session(self, row: SessionRow, progress: Progress) -> Recording:
+    def read_session(self, row: SessionRow, progress: Progress) -> Recording:
         """In a thread."""
         opened = open_result(row.path, self.library, load=partial(load, progress=progress), draw=svg.write, mend=mend)
         progress(1.0)

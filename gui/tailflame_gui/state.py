@@ -28,6 +28,7 @@ class Page(StrEnum):
 
     START = "Start"
     RECORD = "Record"
+    LIVE = "Live"
     RESULTS = "Results"
     COMPARE = "Compare"
     LIBRARY = "Library"

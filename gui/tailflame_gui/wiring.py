@@ -16,6 +16,8 @@ from tailflame_gui.demo import Demo
 from tailflame_gui.dialogs.editor import EditorDialog
 from tailflame_gui.dialogs.files import choose_files, choose_folder, choose_program
 from tailflame_gui.exporting import Exporter
+from tailflame_gui.live_controller import LiveController
+from tailflame_gui.live_runner import LiveRunner
 from tailflame_gui.machine import Machine
 from tailflame_gui.recording import RecordController
 from tailflame_gui.recording_controller import RecordingController
@@ -23,6 +25,8 @@ from tailflame_gui.rows import SessionRow
 from tailflame_gui.state import AppState, OpenResult
 from tailflame_gui.tab_views import TabViews
 from tailflame_gui.tasks import JobList
+from tailflame_gui.views.live_page import LivePage
+from tailflame_gui.views.live_view import LiveView
 from tailflame_gui.views.main_window import MainWindow
 from tailflame_gui.views.record_page import RecordPage
 from tailflame_gui.views.result_view import ResultView
@@ -37,6 +41,7 @@ class Parts:
     actions: Actions
     controller: Controller
     recorder: RecordController
+    live: LiveRunner
     machine: Machine
     window: MainWindow
     views: TabViews
@@ -52,17 +57,23 @@ def build() -> Parts:
     views = TabViews(controller, actions)
     record_page = RecordPage()
     RecordingController(record_page, controller, recorder, actions)
+    live = LiveRunner(controller)
+    live_page = LivePage(LiveView())
+    live_controller = LiveController(live_page, controller, live, actions)
+    live.kept.connect(live_controller.kept)
     window = MainWindow(
         state,
         jobs,
         actions,
         record_page=record_page,
+        live_page=live_page,
         make_result=views.result,
         make_comparison=views.comparison,
         inspect=dropping.announce,
     )
     views.exporter = Exporter(controller, window)
-    parts = Parts(state, jobs, actions, controller, recorder, machine, window, views, Demo(controller, recorder))
+    demo = Demo(controller, recorder)
+    parts = Parts(state, jobs, actions, controller, recorder, live, machine, window, views, demo)
     window.library_page.show_folder(state.profiles)
     window.restore_geometry(controller.settings.window)
     _connect_pages(parts)

@@ -38,6 +38,8 @@ class Entry:
 
 COMMANDS = (
     Entry("record", "record", "RecordCommand", "Record a CPU profile of a program and keep it as a session."),
+    Entry("live", "live", "LiveCommand", "Watch a program's latency percentiles and counters while it runs."),
+    Entry("attach", "live", "AttachCommand", "Watch a program that runs already."),
     Entry("show", "show", "ShowCommand", "Show a result: the facts of the run and where its time went."),
     Entry("diff", "diff", "DiffCommand", "Compare two results and name what changed beyond the noise."),
     Entry("export", "export", "ExportCommand", "Write a result in a form that others read."),
@@ -127,7 +129,7 @@ def _run(words: list[str], target: list[str]) -> int:
     if args.command is None:
         raise UsageError("Which command?", advice=f"One of {', '.join(c.name for c in COMMANDS)}; see --help.")
     args.target = target
-    if target and args.command != "record":
+    if target and args.command not in ("record", "live"):
         raise UsageError(f"`{args.command}` takes nothing after --.", advice=f"See `tailflame {args.command} --help`.")
     from tailflame.cli.command import Context
     from tailflame.cli.terminal import Terminal

@@ -69,7 +69,7 @@ def wish_of(args: argparse.Namespace, words: list[str], host: Host) -> Wish:
 
     UsageError for what contradicts itself; TargetError where the program cannot be recorded at all.
     """
-    env = _environment(args.env)
+    env = environment_of(args.env)
     cwd = Path(args.directory).absolute() if args.directory else None
     if cwd is not None and not cwd.is_dir():
         raise UsageError(f"{args.directory} is not a folder.")
@@ -89,7 +89,7 @@ def wish_of(args: argparse.Namespace, words: list[str], host: Host) -> Wish:
     return Wish(PERF_RECORD.name, target, options, lambda out: PERF_RECORD.plan(target, options, out))
 
 
-def _environment(items: list[str]) -> dict[str, str]:
+def environment_of(items: list[str]) -> dict[str, str]:
     env = {}
     for item in items:
         name, equals, value = item.partition("=")

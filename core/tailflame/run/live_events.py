@@ -13,6 +13,7 @@ from tailflame.errors import TailflameError
 from tailflame.live.source import LiveSource
 from tailflame.model.live import Update
 from tailflame.run.outcome import Outcome
+from tailflame.run.permission import Permission
 from tailflame.run.process import Output
 
 
@@ -25,9 +26,22 @@ class LiveTarget:
     """None where the kernel does not tell (another user's process)."""
     out: Path
     """The folder that files may be written to."""
+    permission: Permission
+    """Starts the tools that need one."""
     stdout: Path | None = None
     """Where a launched program's own words go; None for one that was attached to."""
     stderr: Path | None = None
+
+    @property
+    def launched(self) -> bool:
+        return self.stdout is not None
+
+    @property
+    def image(self) -> Path | None:
+        """The file that holds its code: what the kernel has mapped, once it runs. One that stands before its exec is
+        still our starter, so there it is the program's file.
+        """
+        return self.binary if self.launched else Path(f"/proc/{self.pid}/exe")
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ from tailflame.run.live_events import (
     SourceWish,
 )
 from tailflame.run.outcome import Ending, Outcome
+from tailflame.run.permission import Permission
 from tailflame.run.process import Child, Handle, guard
 from tailflame.tools.base import Target
 
@@ -84,6 +85,7 @@ class LiveRun:
         binary: Path | None = None,
         duration_s: float | None = None,
         journal: Journal | None = None,
+        permission: Permission | None = None,
         patience: LivePatience | None = None,
     ) -> None:
         """`attach` is a pid, `binary` the program it runs; `duration_s` counts from when the target runs."""
@@ -94,6 +96,7 @@ class LiveRun:
         self._binary = launch.binary if launch is not None else binary
         self._duration_s = duration_s
         self._journal = journal or Journal()
+        self._permission = permission or Permission()
         self._patience = patience or LivePatience()
         self._wishes = tuple(sources)
         self._runners: dict[str, _Runner] = {}
@@ -135,10 +138,13 @@ class LiveRun:
             StoreError: the folder cannot be written to.
         """
         self._sink = sink
-        if self._launch is not None:
-            return await self._run_launched(self._launch)
-        assert self._attach is not None
-        return await self._run_attached(self._attach)
+        try:
+            if self._launch is not None:
+                return await self._run_launched(self._launch)
+            assert self._attach is not None
+            return await self._run_attached(self._attach)
+        finally:
+            await self._permission.close()
 
     async def _run_attached(self, pid: int) -> LiveFinished:
         try:
@@ -147,7 +153,7 @@ class LiveRun:
             raise TargetError(f"There is no process {pid} any more.", advice="Choose one that runs.") from None
         began = time.monotonic()
         try:
-            self._target = LiveTarget(pid=pid, binary=self._binary, out=self.out)
+            self._target = LiveTarget(pid=pid, binary=self._binary, out=self.out, permission=self._permission)
             self._sink(LiveStarted(pid, (), launched=False))
             async with asyncio.TaskGroup() as self._tasks:
                 self._start_all()
@@ -181,7 +187,14 @@ class LiveRun:
         forced = False
         try:
             await asyncio.to_thread(_stopped, child.pid)
-            self._target = LiveTarget(pid=child.pid, binary=target.binary, out=self.out, stdout=stdout, stderr=stderr)
+            self._target = LiveTarget(
+                pid=child.pid,
+                binary=target.binary,
+                out=self.out,
+                permission=self._permission,
+                stdout=stdout,
+                stderr=stderr,
+            )
             self._sink(LiveStarted(child.pid, target.argv, launched=True))
             async with asyncio.TaskGroup() as self._tasks:
                 self._start_all()

@@ -66,6 +66,7 @@ class Header(QWidget):
         self._record = ActionButton(actions["record_page"])
         self._stop = ActionButton(actions["stop"], text="Stop")
         layout.addWidget(self._record)
+        layout.addWidget(ActionButton(actions["attach"]))
         layout.addWidget(self._stop)
         layout.addWidget(SearchButton(actions["palette"]))
         self.setLayout(layout)

@@ -44,6 +44,7 @@ Inspect = Callable[[tuple[Path, ...]], tuple[DropRow, ...]]
 _RAIL = {
     Page.START: "start",
     Page.RECORD: "record_page",
+    Page.LIVE: "live",
     Page.RESULTS: "results",
     Page.COMPARE: "compare",
     Page.LIBRARY: "library",
@@ -85,6 +86,7 @@ class MainWindow(QMainWindow):
         actions: Actions,
         *,
         record_page: QWidget,
+        live_page: QWidget,
         make_result: Callable[[Tab], QWidget],
         make_comparison: Callable[[Tab], QWidget],
         inspect: Inspect,
@@ -101,6 +103,7 @@ class MainWindow(QMainWindow):
 
         self.start_page = StartPage(actions)
         self.record_page = record_page
+        self.live_page = live_page
         self.library_page = LibraryPage(actions)
         self.console_page = ConsolePage()
         self.picker = ComparePicker()
@@ -110,6 +113,7 @@ class MainWindow(QMainWindow):
         self._pages: dict[Page, QWidget] = {
             Page.START: self.start_page,
             Page.RECORD: record_page,
+            Page.LIVE: live_page,
             Page.RESULTS: self.results,
             Page.COMPARE: self.comparisons,
             Page.LIBRARY: self.library_page,

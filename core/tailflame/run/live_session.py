@@ -1,0 +1,199 @@
+"""A live run that is kept: everything seen goes to the session's folder while it happens, and is read from there.
+
+live.jsonl      everything, line by line (parse/live_log.py): what the session is read from
+latency.hlog    the latencies alone, for other tools (HdrHistogram, by tag)
+perf.data ...   what single sources recorded
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TextIO
+
+from tailflame.errors import ParseError, StoreError, TailflameError
+from tailflame.model import Caution, Recording
+from tailflame.model.live import LatencySlice, Said
+from tailflame.model.live_record import Mark
+from tailflame.parse import live_lines, load
+from tailflame.parse.source import Progress
+from tailflame.report.hlog import HlogWriter, safe_tag
+from tailflame.report.live_log import LiveLogWriter
+from tailflame.run.live_events import LiveEvent, LiveFinished, LiveStarted, SourceChanged, SourceState, SourceTold
+from tailflame.run.live_run import LiveRun, Sink
+from tailflame.store import SessionFolder
+from tailflame.store.session import Draw
+
+TOOL = "live"
+LOG = "live.jsonl"
+HLOG = "latency.hlog"
+PROFILE = "perf.data"
+_FLUSH_S = 0.5
+
+
+class LiveSession:
+    """Writes what `run` tells into `session`. `failed` hears once of a disk that takes no more; the run goes on."""
+
+    def __init__(
+        self,
+        session: SessionFolder,
+        live: LiveRun,
+        *,
+        argv: Sequence[str],
+        failed: Callable[[StoreError], None],
+    ) -> None:
+        self.session = session
+        self.live = live
+        self._argv = tuple(argv)
+        self._failed = failed
+        self._told = False
+        self._pending: list[live_lines.Line] = []
+        self._log: LiveLogWriter | None = None
+        self._hlog: HlogWriter | None = None
+        self._hlog_stream: TextIO | None = None
+        self._offset_s = time.time() - time.monotonic()
+        self._seen = False
+        session.planned(
+            argv=(), artifacts={LOG: session.path / LOG, HLOG: session.path / HLOG}, primary=LOG, args=self._argv[1:]
+        )
+
+    @property
+    def saw_anything(self) -> bool:
+        """Whether there is something to keep."""
+        return self._seen
+
+    def mark(self, text: str, *, time_s: float | None = None) -> Mark:
+        """Notes a moment: now, unless `time_s` (CLOCK_MONOTONIC) says when."""
+        mark = Mark(time.monotonic() if time_s is None else time_s, text)
+        self._pending.append(mark)
+        return mark
+
+    async def run(self, sink: Sink) -> LiveFinished:
+        """`LiveRun.run`, with everything on disk when it returns. Raises what that raises."""
+
+        def both(event: LiveEvent) -> None:
+            self._take(event)
+            sink(event)
+
+        async with asyncio.TaskGroup() as tasks:
+            flushing = tasks.create_task(self._flush_now_and_then(), name="writing the live log")
+            try:
+                finished = await self.live.run(both)
+            finally:
+                flushing.cancel()
+                await asyncio.to_thread(self._close)
+        return finished
+
+    def _take(self, event: LiveEvent) -> None:
+        match event:
+            case LiveStarted():
+                self._open(event)
+            case SourceTold():
+                line = live_lines.kept(event.update)
+                if line is not None:
+                    self._pending.append(line)
+                    self._seen = self._seen or not isinstance(line, Said)
+            case SourceChanged(state=SourceState.FAILED, error=TailflameError() as error):
+                self._pending.append(Said(text=f"{event.title}: {error.sentence}", fix=error.advice))
+
+    def _open(self, started: LiveStarted) -> None:
+        try:
+            argv = started.argv or self._argv
+            self._log = LiveLogWriter(self.session.path / LOG, pid=started.pid, argv=argv, launched=started.launched)
+            self._hlog_stream = (self.session.path / HLOG).open("w", encoding="utf-8")
+            self._hlog = HlogWriter(self._hlog_stream, time.time())
+        except StoreError as problem:
+            self._give_up(problem)
+        except OSError as problem:
+            self._give_up(_full(self.session.path / HLOG, problem))
+
+    async def _flush_now_and_then(self) -> None:
+        while True:
+            await asyncio.sleep(_FLUSH_S)
+            await asyncio.to_thread(self._flush)
+
+    def _flush(self) -> None:
+        """In a thread: payloads are packed here."""
+        pending, self._pending = self._pending, []
+        if self._log is None:
+            return
+        try:
+            for line in pending:
+                self._log.write(line)
+                if isinstance(line, LatencySlice) and line.histogram.total and self._hlog is not None:
+                    tag, start = safe_tag(line.series), line.start_s + self._offset_s
+                    self._hlog.write(tag, start, line.length_s, line.histogram)
+            self._log.flush()
+        except StoreError as problem:
+            self._give_up(problem)
+        except OSError as problem:
+            self._hlog = None
+            self._give_up(_full(self.session.path / HLOG, problem))
+
+    def _close(self) -> None:
+        self._flush()
+        if self._log is not None:
+            with contextlib.suppress(StoreError):
+                self._log.close()
+        if self._hlog_stream is not None:
+            with contextlib.suppress(OSError):
+                self._hlog_stream.close()
+
+    def _give_up(self, problem: StoreError) -> None:
+        if not self._told:
+            self._told = True
+            self._failed(problem)
+
+
+def _full(path: Path, problem: OSError) -> StoreError:
+    return StoreError(f"{path} cannot be written: {problem.strerror}.", advice="Make room on the disk.")
+
+
+def keep(
+    session: SessionFolder, finished: LiveFinished, *, draw: Draw | None = None, progress: Progress | None = None
+) -> Recording:
+    """Reads what a run left, its CPU profile included, and completes its session. Takes time: call it in a thread.
+
+    ParseError where nothing was seen; the session is then marked as failed.
+    """
+    outcome = finished.target
+    session.recorded(
+        outcome=finished.sentence,
+        exit_code=outcome.status if outcome is not None else None,
+        duration_s=finished.seconds,
+        artifacts=finished.artifacts,
+    )
+    try:
+        recording = load(session.path / LOG, progress=progress)
+    except ParseError as problem:
+        session.failed(problem.sentence)
+        raise
+    recording = replace(recording, meta=replace(recording.meta, duration_s=finished.seconds))
+    if outcome is not None and not outcome.ok:
+        recording = recording.with_warnings(Caution(f"{outcome.what}: {outcome.sentence}."))
+    profile = finished.artifacts.get(PROFILE)
+    if profile is not None:
+        recording = _with_profile(recording, profile, progress)
+    return session.complete(recording, draw=draw)
+
+
+def _with_profile(recording: Recording, file: Path, progress: Progress | None) -> Recording:
+    try:
+        profile = load(file, progress=progress)
+    except ParseError as problem:
+        return recording.with_warnings(Caution(problem.sentence, problem.advice))
+    meta = replace(
+        recording.meta,
+        rate_asked_hz=profile.meta.rate_asked_hz,
+        rate_granted_hz=profile.meta.rate_granted_hz,
+        machine=profile.meta.machine,
+        build_ids=profile.meta.build_ids,
+        tool_version=profile.meta.tool_version,
+        tool_argv=profile.meta.tool_argv,
+    )
+    whole = replace(recording, results=(*recording.results, *profile.results), meta=meta)
+    return whole.with_warnings(*profile.warnings)
