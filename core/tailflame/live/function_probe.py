@@ -16,6 +16,7 @@ from tailflame import units
 from tailflame.errors import TargetError
 from tailflame.host.probe_safety import NESTED_AT_MOST, Probed
 from tailflame.live.calibration import Calibration, calibrate
+from tailflame.live.lifetime import Lifetime
 from tailflame.live.probe_output import Interval, ProbeOutput
 from tailflame.live.probe_program import ProbeRequest
 from tailflame.live.probe_run import STOP_GRACE_S, ProbeStart, as_ourselves, attached, failure, plain_path, probing
@@ -30,6 +31,8 @@ ASSUMED_NS = 20_000.0
 _COST_EVERY_S = 1.0
 _OVER_LIMIT_S = 2.0
 _SILENCE_S = 5.0
+_FIRST_PIDS = "pid:[4026531836]"
+"""The namespace of process numbers in which a machine starts: PROC_PID_INIT_INO."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -92,26 +95,31 @@ class FunctionProbe:
                 raw.write(line + b"\n")
 
         output = ProbeOutput(request.recursive)
-        async with probing(self._starter, request) as (running, lines):
-            armed_at = await attached(running, lines, output, request, keep=keep)
-            yield Armed(detail=", ".join(self.series))
-            if calibration.problem:
-                yield Said(text=f"What a probe costs is not known: {calibration.problem}", fix=calibration.advice)
-            watch = _Watch(self, calibration, armed_at)
-            async for line in lines:
-                keep(line)
-                interval = output.feed(line)
-                if not isinstance(interval, Interval):
-                    continue
-                for update in watch.take(interval):
-                    yield update
-                if watch.too_dear:
-                    await running.stop(grace_s=STOP_GRACE_S)
-                    yield watch.stopped()
-                    return
-            code = await running.wait()
-            if code != 0 and _lives(self.pid):
-                raise failure(running, request, f"bpftrace has ended with {code}.")
+        with contextlib.closing(Lifetime(self.pid)) as lifetime:
+            async with probing(self._starter, request) as (running, lines):
+                armed_at = await attached(running, lines, output, request, keep=keep)
+                yield Armed(detail=", ".join(self.series))
+                if calibration.problem:
+                    yield Said(text=f"What a probe costs is not known: {calibration.problem}", fix=calibration.advice)
+                watch = _Watch(self, calibration, armed_at)
+                asked = False
+                async for line in lines:
+                    keep(line)
+                    interval = output.feed(line)
+                    if not isinstance(interval, Interval):
+                        continue
+                    if lifetime.ended and not asked:
+                        asked = True
+                        running.interrupt()  # for its last words: it does not follow every program to its end
+                    for update in watch.take(interval):
+                        yield update
+                    if watch.too_dear:
+                        await running.stop(grace_s=STOP_GRACE_S)
+                        yield watch.stopped()
+                        return
+                code = await running.wait()
+                if code != 0 and not lifetime.ended:
+                    raise failure(running, request, f"bpftrace has ended with {code}.")
 
     def _request(self, binary: str) -> ProbeRequest:
         request = ProbeRequest(
@@ -189,10 +197,7 @@ class _Watch:
         if not self._silent and interval.end_s - self._armed_at >= _SILENCE_S:
             self._silent = True
             if quiet := [s for s, calls in zip(self._probe.series, self._all_calls, strict=True) if not calls]:
-                yield Said(
-                    text=f"Not called in the first {_SILENCE_S:.0f} s: {', '.join(quiet)}.",
-                    fix="The compiler may have inlined it into its callers there: choose one of those.",
-                )
+                yield Said(text=f"Not called in the first {_SILENCE_S:.0f} s: {', '.join(quiet)}.", fix=_why_silent())
 
     def _costs(self, now: float) -> Iterator[Update]:
         length = now - self._cost_from
@@ -244,6 +249,18 @@ def _share(cost_ns: float, cpu_s: float) -> float:
     return math.nan if math.isnan(cost_ns) or math.isnan(cpu_s) else min(cost_ns / 1e9 / cpu_s, 1.0)
 
 
+def _why_silent() -> str:
+    try:
+        own_numbers = str(Path("/proc/self/ns/pid").readlink()) != _FIRST_PIDS
+    except OSError:
+        own_numbers = False
+    if own_numbers:
+        return (
+            "Tailflame is in a container with process numbers of its own, which bpftrace may not know: run it outside."
+        )
+    return "The compiler may have inlined it into its callers there: choose one of those."
+
+
 def _use(pid: int) -> _Use:
     """user and system time of a process, ended threads included: fields 14 and 15 of /proc/PID/stat; 20 is threads."""
     try:
@@ -252,7 +269,3 @@ def _use(pid: int) -> _Use:
         return _Use(0.0, 0)
     fields = stat[stat.rindex(")") + 2 :].split()
     return _Use((int(fields[11]) + int(fields[12])) / _TICKS, 0 if fields[0] in "ZX" else int(fields[17]))
-
-
-def _lives(pid: int) -> bool:
-    return _use(pid).threads > 0

@@ -140,12 +140,14 @@ def check_path(binary: str) -> None:
         raise ValueError(f"this path cannot be given to bpftrace: {binary!r}")
 
 
-def bpftrace_argv(bpftrace: str, request: ProbeRequest) -> tuple[str, ...]:
-    """How bpftrace is called. It ends by itself when the program does.
+def bpftrace_argv(bpftrace: str, request: ProbeRequest, *, follow: bool = True) -> tuple[str, ...]:
+    """How bpftrace is called. -B none: a pipe is written to in blocks otherwise.
 
-    -B none: a pipe is written to in blocks otherwise. -p does not filter in every version, hence the filters.
+    follow: it ends by itself when the program does (-p; that does not filter in every version, hence the filters). It
+    then takes the path as the program sees it, which is another one where the program lives in a container.
     """
-    return (bpftrace, "-f", "json", "-B", "none", "-p", str(request.pid), "-e", request.program())
+    followed = ("-p", str(request.pid)) if follow else ()
+    return (bpftrace, "-f", "json", "-B", "none", *followed, "-e", request.program())
 
 
 def _check_number(value: int, low: int, high: int, what: str) -> None:

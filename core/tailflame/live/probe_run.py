@@ -34,9 +34,18 @@ def as_ourselves(launcher: Launcher = start) -> ProbeStart:
     """bpftrace started by `launcher`, with its program in argv."""
 
     async def started(request: ProbeRequest) -> Running:
-        return await launcher(bpftrace_argv("bpftrace", request), env=ENVIRONMENT)
+        follow = await asyncio.to_thread(_sees_our_files, request.pid)
+        return await launcher(bpftrace_argv("bpftrace", request, follow=follow), env=ENVIRONMENT)
 
     return started
+
+
+def _sees_our_files(pid: int) -> bool:
+    """Whether a process has our file systems: one in a container has others."""
+    try:
+        return Path(f"/proc/{pid}/ns/mnt").readlink() == Path("/proc/self/ns/mnt").readlink()
+    except OSError:
+        return True
 
 
 @contextlib.asynccontextmanager

@@ -7,6 +7,7 @@ import itertools
 import json
 import math
 import os
+import subprocess
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
@@ -49,6 +50,7 @@ class Bpftrace:
         self._code, self._stderr, self._stays = code, stderr, stays
         self.returncode: int | None = None
         self.stopped = False
+        self.interrupts = 0
         self.requests: list[ProbeRequest] = []
 
     async def __call__(self, request: ProbeRequest) -> Running:
@@ -65,7 +67,8 @@ class Bpftrace:
         self.returncode = self._code
         return self._code
 
-    def interrupt(self) -> None: ...
+    def interrupt(self) -> None:
+        self.interrupts += 1
 
     async def stop(self, *, grace_s: float = 3.0) -> int:
         self.stopped = True
@@ -195,11 +198,21 @@ async def test_an_unknown_cost_is_said_and_the_limit_still_holds(figures: list[C
     assert "aarch64" in said[0] and "assuming 20.0 µs a call" in said[-1]
 
 
-@in_loop
-async def test_a_silent_function_is_told_of_once() -> None:
-    updates = await told(FunctionProbe(os.getpid(), Path("/opt/x"), (LEAF,), starter=Bpftrace(run([0] * 60))))
+@pytest.mark.parametrize(("first", "fix"), [(os.readlink("/proc/self/ns/pid"), "inlined"), ("pid:[1]", "container")])
+def test_a_silent_function_is_told_of_once(monkeypatch: pytest.MonkeyPatch, first: str, fix: str) -> None:
+    monkeypatch.setattr(function_probe, "_FIRST_PIDS", first)
+    updates = asyncio.run(told(FunctionProbe(os.getpid(), Path("/opt/x"), (LEAF,), starter=Bpftrace(run([0] * 60)))))
     (said,) = [update for update in updates if isinstance(update, Said)]
-    assert "leaf" in said.text and "inlined" in said.fix
+    assert "leaf" in said.text and fix in said.fix
+
+
+def test_a_program_that_has_ended_lets_bpftrace_have_its_last_words() -> None:
+    with subprocess.Popen(["true"]) as ended:
+        ended.wait()
+        bpftrace = Bpftrace(run([3, 4]), code=1)
+        updates = asyncio.run(told(FunctionProbe(ended.pid, Path("/opt/x"), (LEAF,), starter=bpftrace)))
+    assert bpftrace.interrupts == 1
+    assert sum(update.histogram.total for update in updates if isinstance(update, LatencySlice)) == 7
 
 
 @in_loop

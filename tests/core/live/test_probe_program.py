@@ -35,6 +35,7 @@ def test_every_function_has_its_maps_and_is_filtered_by_pid() -> None:
     assert replace(REQUEST, machine="aarch64").program().count('reg("sp") - 8') == 0
     argv = bpftrace_argv("bpftrace", REQUEST)
     assert argv[:8] == ("bpftrace", "-f", "json", "-B", "none", "-p", "4711", "-e") and argv[8] == text
+    assert "-p" not in bpftrace_argv("bpftrace", REQUEST, follow=False)
 
 
 @pytest.mark.parametrize(
