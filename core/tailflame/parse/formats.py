@@ -15,11 +15,22 @@ from tailflame.parse.looks import looks_like
 from tailflame.parse.perf_data import PERF_DATA
 from tailflame.parse.perf_script import PERF_SCRIPT
 from tailflame.parse.perf_stat import PERF_STAT
+from tailflame.parse.prometheus_text import PROMETHEUS_TEXT
 from tailflame.parse.registry import Format
 from tailflame.parse.source import Progress, Source
 from tailflame.parse.trie import ROWS_LIMIT, TooManyStacks
 
-FORMATS: tuple[Format, ...] = (PERF_DATA, PERF_SCRIPT, FLAMEGRAPH_SVG, HLOG, HGRM, LIVE_LOG, PERF_STAT, FOLDED)
+FORMATS: tuple[Format, ...] = (
+    PERF_DATA,
+    PERF_SCRIPT,
+    FLAMEGRAPH_SVG,
+    HLOG,
+    HGRM,
+    LIVE_LOG,
+    PERF_STAT,
+    PROMETHEUS_TEXT,
+    FOLDED,
+)
 
 
 def load(path: Path, *, format: str | None = None, progress: Progress | None = None) -> Recording:
