@@ -58,6 +58,15 @@ def event_names(name, value):
     return value
 
 
+def event_groups(name, value):
+    """Events, and lists of events that are counted at the same moments where the processor can ("weak" groups)."""
+    if type(value) is not list or not 1 <= len(value) <= 32:
+        raise Refused(f"“{name}” has to be a list of 1 to 32 events or groups of events.")
+    for part in value:
+        event_names(name, part if type(part) is list else [part])
+    return value
+
+
 def flag(name, value):
     if type(value) is not bool:
         raise Refused(f"“{name}” has to be true or false.")
@@ -97,7 +106,7 @@ FIELDS = {
         "dwarf_stack": number(8, 65528),
         "pages": number(0, 4096),
     },
-    "perf-stat": {"events": event_names, "interval_ms": number(10, 3_600_000), "per_thread": flag},
+    "perf-stat": {"events": event_groups, "interval_ms": number(10, 3_600_000), "per_thread": flag},
     "strace-summary": {},
     "probe": {
         "binary": absolute_path,
@@ -249,7 +258,8 @@ def perf_record(request, file):
 
 
 def perf_stat(request, pipe):
-    argv = [tool("perf"), "stat", "-j", "-I", str(request["interval_ms"]), "-e", ",".join(request["events"])]
+    parts = (part if type(part) is str else "{" + ",".join(part) + "}:W" for part in request["events"])
+    argv = [tool("perf"), "stat", "-j", "-I", str(request["interval_ms"]), "-e", ",".join(parts)]
     argv += ["--per-thread"] if request["per_thread"] else []
     return [*argv, "--log-fd", str(pipe), "-p", str(request["pid"])]
 

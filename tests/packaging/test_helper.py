@@ -166,7 +166,7 @@ def start_of(pid: int) -> int:
 def counting(pid: int, job: int = 1, **changes: Any) -> dict[str, Any]:
     request = {
         "job": job, "verb": "perf-stat", "pid": pid, "start": start_of(pid),
-        "events": ["task-clock", "page-faults"], "interval_ms": 100, "per_thread": False,
+        "events": [["task-clock", "page-faults"]], "interval_ms": 100, "per_thread": False,
     }  # fmt: skip
     return {**request, **changes}
 
@@ -343,7 +343,9 @@ HOSTILE: list[dict[str, Any]] = [
     {"events": ["probe:x"]},
     {"events": ["{cycles,instructions}"]},
     {"events": ["cycles"] * 33},
-    {"events": [["cycles"]]},
+    {"events": [["cycles", "-a"]]},
+    {"events": [["cycles", ["cycles"]]]},
+    {"events": [[]]},
     {"interval_ms": 0},
     {"interval_ms": "100"},
     {"interval_ms": 10**12},
@@ -362,6 +364,7 @@ def test_hostile_requests_start_nothing(helper: Conversation, target: Callable[.
         helper.refusal(job)
     for job, change in enumerate(
         (
+            {"events": [["cycles"]]},
             {"frequency": 0}, {"frequency": "max"}, {"call_graph": "dwarf,8192 -a"}, {"call_graph": "fp\n"},
             {"dwarf_stack": 65536}, {"pages": -1}, {"out": "/etc/passwd"}, {"o": "x"},
         ),

@@ -27,7 +27,7 @@ from tailflame.live.probe_program import ProbeRequest
 
 VERSION = 1
 _STDERR_SHOWN = 64 << 10
-_END_S = 30.0
+_END_S = 90.0
 """For the helper to end its tools once it is let go of; perf may have much to write."""
 _LAST_WORDS_S = 5.0
 
@@ -317,7 +317,7 @@ class _Job:
                 self._client.tell({"stop": self._number})
 
     async def stop(self, *, grace_s: float = 3.0) -> int:
-        """The helper itself kills what does not end; `grace_s` is its own (5 s)."""
+        """The helper itself kills what does not end; `grace_s` is its own."""
         self._discard = True
         self._parts.clear()
         self.interrupt()

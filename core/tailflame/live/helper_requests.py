@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ from types import MappingProxyType
 
 from tailflame.errors import ToolDenied
 
+_EVENT_OR_GROUP = re.compile(r"\{([^{}]+)\}:W|([^,{}]+)")
 _NONE: Mapping[str, object] = MappingProxyType({})
 
 
@@ -103,7 +105,7 @@ def _perf_stat(options: _Options) -> HelperRequest:
         "perf-stat",
         int(options.take("-p")),
         {
-            "events": options.take("-e").split(","),
+            "events": _events(options.take("-e")),
             "interval_ms": int(options.take("-I")),
             "per_thread": options.has("--per-thread"),
         },
@@ -112,6 +114,14 @@ def _perf_stat(options: _Options) -> HelperRequest:
         raise ValueError("-o")
     options.end()
     return request
+
+
+def _events(text: str) -> list[str | list[str]]:
+    """ "{cycles,instructions}:W,task-clock": events, and groups that perf takes apart where it has to."""
+    parts = _EVENT_OR_GROUP.findall(text)
+    if ",".join(f"{{{group}}}:W" if group else event for group, event in parts) != text:
+        raise ValueError(text)
+    return [group.split(",") if group else event for group, event in parts]
 
 
 def _strace(options: _Options) -> HelperRequest:

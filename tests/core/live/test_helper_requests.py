@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tailflame.errors import ToolDenied
+from tailflame.live.counters import Counters
 from tailflame.live.helper_requests import HelperRequest, request_of
 from tailflame.live.syscall_summary import SyscallSummary
 from tailflame.tools.perf_record import CallGraph, PerfOptions, attach_argv
@@ -43,6 +44,18 @@ def test_counting() -> None:
     assert request_of((*argv, "--per-thread")).fields["per_thread"] is True
 
 
+@pytest.mark.parametrize("grouped", [True, False])
+def test_counting_as_the_counters_ask_for_it(grouped: bool) -> None:
+    source = Counters(4711, interval_s=0.5)
+    request = request_of(source.argv(source.events, grouped=grouped))
+    events = request.fields["events"]
+    assert isinstance(events, list)
+    names = [name for part in events for name in (part if isinstance(part, list) else [part])]
+    assert sorted(names) == sorted(source.events)
+    assert any(isinstance(part, list) for part in events) is grouped
+    assert (request.fields["interval_ms"], request.pid) == (500, 4711)
+
+
 @pytest.mark.parametrize(
     "argv",
     [
@@ -59,6 +72,8 @@ def test_counting() -> None:
         ("perf", "record", "-F", "max", "-e", "cycles", "-o", "x", "-p", "1"),
         ("perf", "stat", "-e", "cycles", "-I", "100", "-p", "1"),
         ("perf", "stat", "-j", "-e", "cycles", "-I", "100", "-p", "1", "-o", "/x"),
+        ("perf", "stat", "-j", "-e", "{cycles,instructions", "-I", "100", "-p", "1"),
+        ("perf", "stat", "-j", "-e", "cycles,,instructions", "-I", "100", "-p", "1"),
         ("strace", "-f", "-p", "1", "-o", "x"),
         ("strace", "-c", "-p", "1", "-o", "x", "-e", "inject=all"),
     ],
