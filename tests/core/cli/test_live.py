@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +77,8 @@ def test_text_names_the_slow_stage_and_marks_what_is_hardly_known(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     display = TextDisplay(Terminal(), None, launched=False)
-    monkeypatch.setattr("tailflame.cli.live_display.time.monotonic", lambda: 7.0)
+    clock = count(7.0)
+    monkeypatch.setattr("tailflame.cli.live_display.time.monotonic", lambda: next(clock))
     display.take(LiveContinued(5.0))
     display.take(SourceTold("log", STAGES))
     display.take(SourceTold("counters", NOTHING))
