@@ -378,7 +378,7 @@ def test_the_menu_of_a_frame_copies_opens_and_leads_to_the_table(qtbot: QtBot) -
 
 def test_each_pane_can_be_put_away_by_key(qtbot: QtBot) -> None:
     view = view_of(qtbot)
-    panes = (view._graphs, view._difference, view.delta)
+    panes = (view._graphs, view._difference, view._table)
     for at, pane in enumerate(panes):
         qtbot.keyClick(view, Qt.Key(Qt.Key.Key_1 + at), Qt.KeyboardModifier.ControlModifier)
         assert not pane.isVisible()

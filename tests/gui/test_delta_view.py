@@ -113,3 +113,12 @@ def test_noise_is_painted_grey_and_a_change_with_its_arrow(qtbot: QtBot) -> None
     assert tokens.more.name() not in grey
     assert tokens.less.name() not in grey
     assert tokens.text.name() not in grey
+
+
+def test_the_verdict_is_in_view_where_the_window_is_narrow(qtbot: QtBot) -> None:
+    view = view_of(qtbot)
+    view.resize(880, 400)  # what a window of 960 pixels leaves
+    table = view.table
+    for column in (delta_model.NAME, delta_model.CHANGE, delta_model.NOISE):
+        rect = table.visualRect(view.model.index(0, column))
+        assert table.viewport().rect().contains(rect), view.model.columns[column].title

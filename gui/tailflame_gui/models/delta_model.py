@@ -18,7 +18,8 @@ from tailflame_gui.models.compared import weight_scale
 from tailflame_gui.models.figures import Measure, change_digits, interval_text, share_text, signed_percent
 from tailflame_gui.models.roles import Column, Face, Role
 
-NAME, SELF_BEFORE, SELF_AFTER, CHANGE, INTERVAL, TOTAL_BEFORE, TOTAL_AFTER, TOTAL_CHANGE, NOISE, MODULE = range(10)
+# The verdict stands with what it judges, not behind the totals: it is in view in narrow windows, too.
+NAME, SELF_BEFORE, SELF_AFTER, CHANGE, INTERVAL, NOISE, TOTAL_BEFORE, TOTAL_AFTER, TOTAL_CHANGE, MODULE = range(10)
 
 WITHIN = "within noise"
 BEYOND = "beyond noise"
@@ -82,7 +83,7 @@ class DeltaModel(ArrayTable):
         match column:
             case 0:
                 return table.names
-            case 1 | 2 | 5 | 6:
+            case 1 | 2 | 6 | 7:
                 return self._side(column)
             case 3:
                 return table.change
@@ -90,9 +91,9 @@ class DeltaModel(ArrayTable):
                 # By the end of the interval that is nearest to no change: what is known at least.
                 nearest = np.where(np.abs(table.low) < np.abs(table.high), table.low, table.high)
                 return np.where(np.sign(table.low) == np.sign(table.high), nearest, 0.0)
-            case 7:
-                return self._total_change()
             case 8:
+                return self._total_change()
+            case 5:
                 surprise = np.where(np.isnan(table.p), 2.0, table.p)
                 return np.where(table.significant, surprise - 1.0, surprise)
             case _:
@@ -104,7 +105,7 @@ class DeltaModel(ArrayTable):
         match column:
             case 0:
                 return table.names[row]
-            case 1 | 2 | 5 | 6:
+            case 1 | 2 | 6 | 7:
                 return self._figure(column, row)
             case 3:
                 return self._change_text(row)
@@ -112,9 +113,9 @@ class DeltaModel(ArrayTable):
                 if not (table.samples_before[row] and table.samples_after[row]):
                     return ""
                 return interval_text(float(table.low[row]), float(table.high[row]))
-            case 7:
-                return self._total_change_text(row)
             case 8:
+                return self._total_change_text(row)
+            case 5:
                 return self.noise(row)
             case _:
                 return module_label(table.module[row])
@@ -211,12 +212,12 @@ class DeltaModel(ArrayTable):
         match column:
             case 0:
                 return table.names[row]
-            case 1 | 2 | 5 | 6:
+            case 1 | 2 | 6 | 7:
                 value = float(self._side(column)[row])
                 return 100 * value if self._scale is Scale.NORMALISED else value
             case 3:
                 return 100 * float(table.change[row])
-            case 7:
+            case 8:
                 return 100 * float(self._total_change()[row])
             case 9:
                 return table.module[row]
@@ -237,10 +238,10 @@ def _columns(scale: Scale, measure: Measure) -> tuple[Column, ...]:
         Column(f"Self after, {unit}", f"{of}: in the function itself, in the candidate.", Face.FIGURE, 96),
         Column("Self change, %", "Relative change of self, measured against the typical function.", Face.CHANGE, 88),
         Column("95 % interval", "Where the change lies with 95 % confidence.", Face.FIGURE, 120),
+        Column("Noise", "Whether the change of self leaves the sampling noise.", Face.WORDS, 128),
         Column(f"Total before, {unit}", f"{of}: with all it calls, in the baseline.", Face.FIGURE, 104),
         Column(f"Total after, {unit}", f"{of}: with all it calls, in the candidate.", Face.FIGURE, 104),
         Column("Total change, %", "Relative change of total, measured against the typical function. Not tested.",
                Face.FIGURE, 88),
-        Column("Noise", "Whether the change of self leaves the sampling noise.", Face.WORDS, 128),
         Column("Module", "The binary or library that holds the code.", Face.TEXT, 120),
     )  # fmt: skip

@@ -22,7 +22,7 @@ from tailflame_gui.models.compared import (
     comparison_cautions,
     draw_comparison,
 )
-from tailflame_gui.models.figures import measure
+from tailflame_gui.models.figures import Measure, measure
 from tailflame_gui.models.scope import weight_label, weights_of
 from tailflame_gui.selection import Selection
 from tailflame_gui.views.delta_view import DeltaView
@@ -34,6 +34,7 @@ from tailflame_gui.widgets.fitting_box import FittingBox
 from tailflame_gui.widgets.flame_graph import FlameGraph
 from tailflame_gui.widgets.flame_search import PatternError
 from tailflame_gui.widgets.hatch_key import HatchKey
+from tailflame_gui.widgets.late_place import LatePlace
 from tailflame_gui.widgets.legend import Legend
 from tailflame_gui.widgets.linked_graphs import LinkedGraphs
 from tailflame_gui.widgets.parts import ElidedLabel, Icon, button, column, hairline, icon_button, label, row
@@ -78,6 +79,8 @@ class CompareView(QWidget):
         self.selection = selection or Selection(self)
         self.comparison: Comparison | None = None
         self.picture: ComparePicture | None = None
+        self._delta: DeltaView | None = None
+        self._figures: Measure | None = None
         self._sides = (before, after)
         self._titles, self._commits = titles, commits
         self._comparing = tasks.Latest(self)
@@ -100,7 +103,18 @@ class CompareView(QWidget):
     @property
     def busy(self) -> bool:
         """True while it compares or draws: what is shown is about to change."""
-        return self._comparing.busy or self._drawing.busy
+        return self._comparing.busy or self._drawing.busy or self._table.coming
+
+    @property
+    def delta(self) -> DeltaView:
+        """The table of changes, made when it is first looked at."""
+        if self._delta is None:
+            self._delta = DeltaView(selection=self.selection)
+            self._delta.opened.connect(self._choose)
+            self._delta.chosen.connect(self._choose)
+            self._table.hold(self._delta)
+            self._fill_table()
+        return self._delta
 
     def set_recordings(
         self,
@@ -162,7 +176,8 @@ class CompareView(QWidget):
         self.links = LinkedGraphs((self.left, self.right, self.union), self.selection, self)
         self.left_title, self.right_title = ElidedLabel("", "small"), ElidedLabel("", "small")
         self.legend, self.union_legend = Legend(self), Legend(self)
-        self.delta = DeltaView(selection=self.selection)
+        self._table = LatePlace("Changes", parent=self)
+        self._table.turn.connect(lambda _turn: self.delta)
         self.everything = icon_button("maximize", self.links.reset_zoom, tip="Show everything in all graphs (Home)")
         self.back = icon_button("arrow-left", lambda: self.links.last.go_back(), tip="Back (Alt+Left)")
         self.forward = icon_button("arrow-right", lambda: self.links.last.go_forward(), tip="Forward (Alt+Right)")
@@ -233,7 +248,7 @@ class CompareView(QWidget):
         union.addWidget(padded(self.union), 1)
         self._difference.setLayout(union)
         self.splitter = QSplitter(Qt.Orientation.Vertical)
-        for pane, stretch in ((self._graphs, 4), (self._difference, 3), (self.delta, 5)):
+        for pane, stretch in ((self._graphs, 4), (self._difference, 3), (self._table, 5)):
             self.splitter.addWidget(pane)
             self.splitter.setStretchFactor(self.splitter.count() - 1, stretch)
         self.splitter.setSizes([190, 150, 270])
@@ -248,7 +263,7 @@ class CompareView(QWidget):
         self._pages = QStackedLayout(self)
         self._pages.addWidget(content)
         self._pages.addWidget(self.empty)
-        self.setFocusProxy(self.delta)
+        self.setFocusProxy(self._table)
 
     def _connect(self) -> None:
         self._comparing.busy_changed.connect(self._tell_busy)
@@ -270,10 +285,8 @@ class CompareView(QWidget):
             graph.window_changed.connect(lambda _x0, _x1: self._tell_matches())
         self.legend.entry_toggled.connect(self._emphasise)
         self.verdict.chosen.connect(self._choose)
-        self.delta.opened.connect(self._choose)
-        self.delta.chosen.connect(self._choose)
         theme.signals.changed.connect(self._draw)
-        for pane, toggle in zip((self._graphs, self._difference, self.delta), self.panes, strict=True):
+        for pane, toggle in zip((self._graphs, self._difference, self._table), self.panes, strict=True):
             toggle.toggled.connect(pane.setVisible)
         for at, toggle in enumerate(self.panes):
             self._shortcut(f"Ctrl+{at + 1}").activated.connect(toggle.click)
@@ -357,12 +370,17 @@ class CompareView(QWidget):
         assert profiles is not None
         b, _a = self._events(profiles)
         largest = max(comparison.before.total, comparison.after.total)
-        figures = measure(comparison.tree.unit, largest=largest, noun=profiles[0].events[b].name)
-        self.delta.set_comparison(comparison, scale=self.scale.choice, measure=figures)
+        self._figures = measure(comparison.tree.unit, largest=largest, noun=profiles[0].events[b].name)
+        self._fill_table()
         self._draw()
 
+    def _fill_table(self) -> None:
+        if self._delta is not None and self.comparison is not None and self._figures is not None:
+            self._delta.set_comparison(self.comparison, scale=self.scale.choice, measure=self._figures)
+
     def _rescale(self, scale: Scale) -> None:
-        self.delta.set_scale(scale)
+        if self._delta is not None:
+            self._delta.set_scale(scale)
         self._draw()
 
     def _draw(self) -> None:

@@ -5,22 +5,19 @@ To make all views at once would hold the window: each is made when its tab is fi
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 from typing import TypeVar
 
-import shiboken6
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QKeySequence, QShortcut, QShowEvent
+from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QSplitter, QTabWidget, QWidget
 
 from tailflame.analyse.reading import cautions
-from tailflame.errors import TailflameError
+from tailflame.analyse.time_range import has_times
 from tailflame.model import Recording
-from tailflame_gui import tasks
 from tailflame_gui.models.head import head_of
 from tailflame_gui.models.scope import ResultScope, Scope
 from tailflame_gui.models.trees import ProfileTrees
@@ -29,10 +26,12 @@ from tailflame_gui.views.flame_view import FlameView
 from tailflame_gui.views.hotspots_view import HotspotsView
 from tailflame_gui.views.inspector import WIDTH as INSPECTOR_WIDTH
 from tailflame_gui.views.inspector import Inspector
+from tailflame_gui.views.latency_view import LatencyResultView, has_latencies
 from tailflame_gui.views.sandwich_view import SandwichView
 from tailflame_gui.views.summary_view import SummaryView
 from tailflame_gui.views.tree_view import CallTreeView
 from tailflame_gui.widgets.caution_lines import CautionLines
+from tailflame_gui.widgets.late_place import LatePlace
 from tailflame_gui.widgets.parts import ElidedLabel, Icon, button, column, icon_button, label, row
 from tailflame_gui.widgets.scope_bar import ScopeBar
 
@@ -40,7 +39,7 @@ ViewT = TypeVar("ViewT", bound=QWidget)
 
 
 class Part(StrEnum):
-    """The views of a result, in the order of their tabs; Ctrl+1 to Ctrl+6."""
+    """The views of a result, in the order of their tabs; Ctrl+1 and so on."""
 
     FLAME = "Flame graph"
     SUMMARY = "Summary"
@@ -48,6 +47,7 @@ class Part(StrEnum):
     TOP_DOWN = "Top-down"
     BOTTOM_UP = "Bottom-up"
     CALLERS = "Callers and callees"
+    LATENCY = "Latency over time"
 
 
 _TIPS = {
@@ -57,6 +57,7 @@ _TIPS = {
     Part.TOP_DOWN: "The call tree from the roots down.",
     Part.BOTTOM_UP: "The call tree from the leaves up.",
     Part.CALLERS: "Who calls the selected function, and what it calls.",
+    Part.LATENCY: "Percentiles, distributions and counters as they were while it ran.",
 }
 
 
@@ -65,7 +66,8 @@ class ResultView(QWidget):
 
     open_source(file, line: -1 unknown); pin_baseline_requested(); compare_requested(): with the baseline;
     compare_columns_requested(): the two sides that one file holds; export_requested(kind); record_requested();
-    open_requested(); failed(TailflameError).
+    open_requested(); failed(TailflameError). flame_range_requested(start, end): the flame graph of that time, in
+    seconds of the recording's clock.
     """
 
     open_source = Signal(str, int)
@@ -75,6 +77,7 @@ class ResultView(QWidget):
     export_requested = Signal(str)
     record_requested = Signal()
     open_requested = Signal()
+    flame_range_requested = Signal(float, float)
     failed = Signal(object)
 
     def __init__(
@@ -93,12 +96,10 @@ class ResultView(QWidget):
         self.scope = ResultScope(self)
         self._title, self._commit = title, commit
         self._trees = ProfileTrees(recording.profile) if recording.profile is not None else None
-        # A file of latencies alone has nothing to draw as stacks.
-        self._order = tuple(Part) if recording.profile is not None else (Part.SUMMARY,)
-        self._places = {part: _Place(self) for part in self._order}
+        self._order = _parts_of(recording)
+        self._places = {part: LatePlace(part, turns=2, parent=self) for part in self._order}
         self._made: dict[Part, QWidget] = {}
         self._filled: set[Part] = set()
-        self._coming: set[Part] = set()
         self._make_head(recording)
         self.inspector = Inspector(selection=self.selection, scope=self.scope)
         self.scope_bar = ScopeBar(self.scope)
@@ -120,7 +121,8 @@ class ResultView(QWidget):
     @property
     def busy(self) -> bool:
         """True while a view in sight computes: what is shown is about to change."""
-        return bool(self._coming) or self.inspector.busy or any(_is_busy(view) for view in self._made.values())
+        coming = any(place.coming for place in self._places.values())
+        return coming or self.inspector.busy or any(_is_busy(view) for view in self._made.values())
 
     def show_part(self, part: Part) -> None:
         if part in self._order:
@@ -217,27 +219,11 @@ class ResultView(QWidget):
         assert isinstance(view, kind)
         return view
 
-    def _bring(self, part: Part) -> None:
-        """Makes what is looked at, in steps between which the window can do something else."""
-        if part in self._filled or part in self._coming:
-            return
-        self._coming.add(part)
-
-        async def steps() -> None:
-            try:
-                for step in (self._make, self._fill):
-                    await asyncio.sleep(0)
-                    if not shiboken6.isValid(self):
-                        return
-                    step(part)
-            finally:
-                self._coming.discard(part)
-
-        tasks.spawn(steps(), name=f"making the view {part}", on_error=self._cannot)
-
-    def _cannot(self, error: TailflameError) -> None:
-        if shiboken6.isValid(self):
-            self.failed.emit(error)
+    def _bring(self, part: Part, turn: int) -> None:
+        if turn == 0:
+            self._make(part)
+        else:
+            self._fill(part)
 
     def _make(self, part: Part) -> QWidget:
         """The view of `part`, connected, still empty when it is new."""
@@ -265,6 +251,12 @@ class ResultView(QWidget):
                 callers.show_flame.connect(partial(self._go, Part.FLAME))
                 callers.open_source.connect(self.open_source)
                 return callers
+            case Part.LATENCY:
+                latency = LatencyResultView(self.recording, compare=delta_rows)
+                latency.failed.connect(self.failed)
+                latency.view.flame_range_requested.connect(self.flame_range_requested)
+                latency.view.set_range_offers(flame=_why_no_flame(self.recording))
+                return latency
             case _:
                 listed: HotspotsView | CallTreeView
                 if part is Part.HOTSPOTS:
@@ -353,7 +345,7 @@ class ResultView(QWidget):
 
     def _connect(self) -> None:
         for part, place in self._places.items():
-            place.shown.connect(partial(self._bring, part))
+            place.turn.connect(partial(self._bring, part))
         self.inspector.show_callers.connect(partial(self._go, Part.CALLERS))
         self.inspector.open_source.connect(self.open_source)
         self.scope.changed.connect(self._give_scope)
@@ -421,26 +413,25 @@ class ResultView(QWidget):
         shortcut.activated.connect(act)
 
 
-class _Place(QWidget):
-    """Where a view will stand. shown(): somebody looks at it."""
+def _parts_of(recording: Recording) -> tuple[Part, ...]:
+    """What there is to show, the most telling first: a result of latencies alone has nothing to draw as stacks."""
+    stacks = tuple(part for part in Part if part not in (Part.SUMMARY, Part.LATENCY))
+    if not has_latencies(recording):
+        return (Part.FLAME, Part.SUMMARY, *stacks[1:]) if recording.profile is not None else (Part.SUMMARY,)
+    if recording.profile is None:
+        return (Part.LATENCY, Part.SUMMARY)
+    if recording.live is not None:
+        return (Part.LATENCY, Part.SUMMARY, *stacks)
+    return (Part.FLAME, Part.SUMMARY, *stacks[1:], Part.LATENCY)
 
-    shown = Signal()
 
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent)
-        self._page = column(spacing=0)
-        self.setLayout(self._page)
-
-    def hold(self, view: QWidget) -> None:
-        focused = self.hasFocus()
-        self._page.addWidget(view)
-        self.setFocusProxy(view)
-        if focused:
-            view.setFocus(Qt.FocusReason.OtherFocusReason)
-
-    def showEvent(self, event: QShowEvent) -> None:
-        super().showEvent(event)
-        self.shown.emit()
+def _why_no_flame(recording: Recording) -> str:
+    """Why a range of time has no flame graph; "" where it has one."""
+    if recording.profile is None:
+        return "This result holds no CPU profile."
+    if recording.live is None or not has_times(recording.profile):
+        return "The CPU profile does not tell the times of its samples on this clock."
+    return ""
 
 
 def _is_busy(view: QWidget) -> bool:
