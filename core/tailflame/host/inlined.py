@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import struct
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import numpy as np
 from symbolic.debuginfo import Archive
 from symbolic.exceptions import SymbolicError
 
-from tailflame.host.functions import demangled, stable_name
+from tailflame.host.functions import Function, demangled, stable_name
 
 SIZE_LIMIT = 512 << 20
 """Bytes of a binary that is indexed: beyond, it would take more than a quarter of a minute."""
@@ -74,6 +75,20 @@ def inlined_into(binary: Path, name: str) -> tuple[str, ...]:
         return _callers(index, wanted, last)
     except (IndexError, ValueError):
         return ()
+
+
+def inlining_caution(binary: Path, functions: Sequence[Function]) -> str:
+    """That calls of probed functions will be missed, because they are inlined elsewhere as well; "" where they are not.
+
+    As slow as `inlined_into` the first time.
+    """
+    parts = []
+    for function in functions:
+        holders = [name for name in inlined_into(binary, function.name) if name != function.name]
+        if holders:
+            more = f" and {len(holders) - 3} more" if len(holders) > 3 else ""
+            parts.append(f"{function.name} is also inlined into {', '.join(holders[:3])}{more}")
+    return f"{'; '.join(parts)}: calls there are not seen." if parts else ""
 
 
 def _callers(index: _Index, wanted: str, last: str) -> tuple[str, ...]:

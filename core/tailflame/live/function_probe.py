@@ -157,6 +157,7 @@ class _Watch:
         self._all_calls = [0] * count
         self._open = [0] * count
         self._missed = [0] * count
+        self._left_out = [0] * count
         self._first = True
         self._use = _use(probe.pid)
         self._over_s = 0.0
@@ -208,13 +209,16 @@ class _Watch:
             calls = self._calls[number]
             per_call_ns = self._calibration.per_call_ns(probed.first)
             total += calls * (ASSUMED_NS if math.isnan(per_call_ns) else per_call_ns)
+            # Those that are open may come to an end yet: at most so many.
+            surely = self._open[number] - NESTED_AT_MOST * max(use.threads, self._use.threads, 1)
+            self._left_out[number] = max(self._left_out[number], surely)
             yield Cost(
                 series=self._probe.series[number],
                 floor_ns=self._calibration.floor_ns(probed.first),
                 per_call_ns=per_call_ns,
                 calls_per_s=calls / length,
                 share=_share(calls * per_call_ns, cpu_s),
-                lost=self._missed[number] + max(self._open[number] - NESTED_AT_MOST * max(use.threads, 1), 0),
+                lost=self._missed[number] + self._left_out[number],
             )
             self._calls[number] = 0
         self._share = _share(total, cpu_s)

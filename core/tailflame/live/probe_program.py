@@ -89,7 +89,8 @@ def compose(
     parts = []
     for number, (symbol, counted) in enumerate(zip(symbols, recursive, strict=True)):
         parts.append(_function(binary, symbol, number, pid, counted=counted, moved=_STACK[machine]))
-        maps = [f"@h{number}", f"@l{number}", *([f"@e{number}"] if counted else [])]
+        # Starts first: calls go on between the prints, and more starts than returns would look like lost ones.
+        maps = [*([f"@e{number}"] if counted else []), f"@h{number}", f"@l{number}"]
         prints += [f"print({name});" for name in maps]
         clears += [f"clear({name});" for name in (f"@s{number}", *maps)]
     said = " ".join((*prints, f"print(({END_MARK}));"))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tailflame.errors import TailflameError, TargetError
 from tailflame.host.functions import demangled, functions_of, stable_name
-from tailflame.host.inlined import inlined_into
+from tailflame.host.inlined import inlined_into, inlining_caution
 
 CPP = """
 #include <cstdio>
@@ -38,6 +38,8 @@ int other(int n) { return twin(n) + 1; }
 """
 RUST = """
 use std::hint::black_box;
+#[inline] fn tax(n: u64) -> u64 { black_box(n) * 3 + black_box(n + 1) }
+#[inline(never)] fn invoice(n: u64) -> u64 { tax(n) + 1 }
 pub struct Book { best: u64 }
 impl Book {
     #[inline(always)] fn level_of(&self, price: u64) -> u64 { black_box(price) ^ self.best }
@@ -47,7 +49,8 @@ impl Book {
 #[inline(never)] fn each<T: Into<u64>>(value: T) -> u64 { black_box(value.into()) }
 fn main() {
     let book = Book { best: black_box(3) };
-    println!("{}", book.match_order(7) + book.cancel(8) + each(1u8) + each(2u16));
+    let held: fn(u64) -> u64 = black_box(tax);
+    println!("{}", book.match_order(7) + book.cancel(8) + each(1u8) + each(2u16) + held(4) + invoice(5));
 }
 """
 
@@ -138,6 +141,12 @@ def test_an_inlined_function_names_those_that_hold_it(rust: Path) -> None:
     assert all(table.match(holder) for holder in holders)
     assert inlined_into(rust, "no_such_function") == ()
     assert inlined_into(rust, "") == ()
+    # One that has code of its own and is inlined as well: a probe sees a part of its calls.
+    caution = inlining_caution(rust, [*table.match("tax"), *table.match("match_order")])
+    assert (
+        "tax is also inlined into" in caution and "invoice" in caution and caution.endswith("calls there are not seen.")
+    )
+    assert inlining_caution(rust, table.match("match_order")) == ""
 
 
 @pytest.mark.tool("gcc", "strip")
