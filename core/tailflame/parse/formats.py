@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tailflame.errors import ParseError, UnknownFormat
 from tailflame.model import Recording
+from tailflame.parse.bpftrace_hist import BPFTRACE_HIST
 from tailflame.parse.flamegraph_svg import FLAMEGRAPH_SVG
 from tailflame.parse.folded import FOLDED
 from tailflame.parse.hgrm import HGRM
@@ -28,6 +29,7 @@ FORMATS: tuple[Format, ...] = (
     HGRM,
     LIVE_LOG,
     PERF_STAT,
+    BPFTRACE_HIST,
     PROMETHEUS_TEXT,
     FOLDED,
 )
