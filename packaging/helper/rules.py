@@ -176,30 +176,62 @@ class Target:
         os.close(self.descriptor)
 
 
+def probed_file(target, binary):
+    """A descriptor of the file `binary` as the target runs it, or will: then it has to be the client's own file."""
+    descriptor, inode = mapped_file(target, binary) or own_file(target, binary)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise Refused(f"{binary!r:.300} is not a file.")
+        if target.client != 0:
+            # The probe sits in every process that maps the file, costs it time, and on a return can even end it.
+            for pid in filter(str.isdecimal, os.listdir("/proc")):
+                if owner_of(pid) not in (None, target.client) and maps_inode(pid, inode):
+                    raise Refused(f"Process {pid} of another user runs {binary!r:.300} too: it would be probed with it.")
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
 def mapped_file(target, binary):
-    """A descriptor of the file `binary` as the target runs it. Raises Refused where it does not."""
+    """Through the mapping itself: no name is looked up, so that no symbolic link can lead elsewhere."""
     for line in maps_of(target.pid):
         # "55ddadb91000-55ddadb92000 r-xp 00001000 fe:00 10051953   /usr/bin/x"
         cells = line.split(None, 5)
         if len(cells) == 6 and "x" in cells[1] and cells[5].removesuffix(" (deleted)") == binary:
-            break
-    else:
-        raise Refused(f"Process {target.pid} runs no file {binary!r:.300}.")
-    if target.client != 0:
-        # The probe sits in every process that maps the file, costs it time, and on a return can even end it.
-        for pid in filter(str.isdecimal, os.listdir("/proc")):
-            if owner_of(pid) not in (None, target.client) and maps_inode(pid, cells[3:5]):
-                raise Refused(f"Process {pid} of another user runs {binary!r:.300} too, and would be probed with it.")
-    # Through the mapping itself: no name is looked up, so that no symbolic link can lead elsewhere.
-    start, end = (int(address, 16) for address in cells[0].split("-"))
+            start, end = (int(address, 16) for address in cells[0].split("-"))
+            path = f"/proc/{target.pid}/map_files/{start:x}-{end:x}"
+            try:
+                return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), cells[3:5]
+            except OSError as problem:
+                raise Refused(f"{binary!r:.300} cannot be read: {problem.strerror}.") from None
+    return None
+
+
+def own_file(target, binary):
+    """Of a program that is started stopped: it has not executed `binary` yet. Opened with the user's rights alone."""
+    refusal = f"Process {target.pid} does not run {binary!r:.300}, and that is no file of the user's own."
+    if target.client == 0 or "\0" in binary:
+        raise Refused(refusal)
+    with open(f"/proc/{target.pid}/status", encoding="utf-8", errors="replace") as file:
+        ids = {name: value.split() for name, _, value in (line.partition(":") for line in file)}
+    groups = os.getgroups()
+    os.setgroups([int(group) for group in ids["Groups"]])
+    os.setegid(int(ids["Gid"][1]))
+    os.seteuid(target.client)
     try:
-        descriptor = os.open(f"/proc/{target.pid}/map_files/{start:x}-{end:x}", os.O_RDONLY | os.O_NONBLOCK)
-    except OSError as problem:
-        raise Refused(f"{binary!r:.300} cannot be read: {problem.strerror}.") from None
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        descriptor = os.open(binary, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError):
+        raise Refused(refusal) from None
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+        os.setgroups(groups)
+    status = os.fstat(descriptor)
+    if status.st_uid != target.client:
         os.close(descriptor)
-        raise Refused(f"{binary!r:.300} is not a file.")
-    return descriptor
+        raise Refused(refusal)
+    return descriptor, [f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}", str(status.st_ino)]
 
 
 def maps_of(pid):

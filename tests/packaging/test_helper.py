@@ -407,12 +407,58 @@ def test_hostile_probes_start_nothing(change: dict[str, Any], helper: Conversati
 
 @needs_root
 def test_a_symbolic_link_does_not_lead_elsewhere(helper: Conversation, probed: Callable[[], int], public: Path) -> None:
-    """A link to the program is not what it runs, and what it runs is not looked up by name: the name may lead away."""
+    """A link to the program is not what it runs; a link, or another name, of a file of root's is not the user's own."""
     pid = probed()
-    link = public / "link"
-    link.symlink_to(os.readlink(f"/proc/{pid}/exe"))
-    helper.ask(**probing(pid, binary=str(link)))
-    assert "runs no file" in helper.refusal(1)
+    image = Path(os.readlink(f"/proc/{pid}/exe"))
+    link, hard = public / "link", public / "hard"
+    link.symlink_to(image)
+    hard.hardlink_to(image)
+    os.chown(link, NOBODY, NOBODY, follow_symlinks=False)
+    for job, path in enumerate((link, hard, public, "/etc/shadow", "/proc/self/mem", "/dev/zero"), start=1):
+        helper.ask(**probing(pid, job, binary=str(path)))
+        assert re.search("does not run .* and that is no file of the user's own|is not a file", helper.refusal(job))
+
+
+@needs_root
+@pytest.mark.tool("bpftrace")
+def test_a_program_that_is_started_stopped_is_probed_before_it_executes(
+    helper: Conversation, probed: Callable[[], int], public: Path
+) -> None:
+    """As a launched one is: what holds still is the launcher. The file is the user's own, and opened as the user."""
+    image = Path(shutil.copy(os.readlink(f"/proc/{probed()}/exe"), public / "own"))
+    waits = ["/bin/sh", "-c", 'echo; read line; exec "$0"', str(image)]
+    with subprocess.Popen(
+        waits, user=NOBODY, group=NOBODY, extra_groups=[], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdin is not None and child.stdout is not None
+        child.stdout.readline()
+        helper.ask(**probing(child.pid, 1, binary=str(image)))
+        assert "no file of the user's own" in helper.refusal(1)
+        os.chown(image, NOBODY, NOBODY)
+        image.chmod(0)
+        helper.ask(**probing(child.pid, 2, binary=str(image)))
+        assert "no file of the user's own" in helper.refusal(2), "not with root's rights"
+        image.chmod(0o755)
+        helper.ask(**probing(child.pid, 3, binary=str(image)))
+        helper.wait_for(lambda m: m.get("job") == 3 and (m.get("event") == "refused" or has_armed(helper, 3)))
+        child.stdin.write(b"\n")
+        child.stdin.flush()
+        helper.wait_for(lambda m: m.get("event") == "ended" or has_counted(helper, 3))
+        assert has_counted(helper, 3)
+        child.kill()
+
+
+def json_lines(helper: Conversation, job: int) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in helper.stream(job, "out").split(b"\n")[:-1] if line.strip()]
+
+
+def has_armed(helper: Conversation, job: int) -> bool:
+    return any(line["type"] == "value" for line in json_lines(helper, job))
+
+
+def has_counted(helper: Conversation, job: int) -> bool:
+    """bpftrace has counted a call of the first function."""
+    return any(line["type"] == "map" and line["data"].get("@h0") for line in json_lines(helper, job))
 
 
 @needs_root
@@ -525,12 +571,8 @@ def test_it_probes_what_the_program_runs(helper: Conversation, probed: Callable[
         path.write_text("another file")
     helper.ask(**probing(pid, binary=str(path)))
 
-    def has_counted(_message: dict[str, Any]) -> bool:
-        lines = [json.loads(line) for line in helper.stream(1, "out").splitlines()[:-1] if line.strip()]
-        return any(line["type"] == "map" and line["data"].get("@h0") for line in lines)
-
-    helper.wait_for(lambda m: m.get("event") in ("refused", "ended", "gone") or has_counted(m))
-    assert has_counted({}), helper.said[-3:]
+    helper.wait_for(lambda m: m.get("event") in ("refused", "ended", "gone") or has_counted(helper, 1))
+    assert has_counted(helper, 1), helper.said[-3:]
     helper.ask(stop=1)
     assert helper.event("ended", 1)["status"] == 0
 
