@@ -15,6 +15,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal
 
 from tailflame.analyse.diff import Comparison, compare
+from tailflame.analyse.time_range import between
 from tailflame.errors import ParseError, StoreError, TailflameError, ToolFailed
 from tailflame.model import Recording, StackProfile
 from tailflame.parse import load
@@ -217,6 +218,36 @@ class Controller(QObject):
     def reopen_closed(self) -> None:
         if self._closed:
             self.open_file(self._closed.pop())
+
+    def open_range(self, result: OpenResult, start_s: float, end_s: float) -> None:
+        """The CPU profile of a range of time, in a tab of its own."""
+        recording = result.recording
+        profile = recording.profile if recording is not None else None
+        if recording is None or profile is None:
+            return
+        zero = recording.live.began_s if recording.live is not None else 0.0
+        span = f"{start_s - zero:.1f} to {end_s - zero:.1f} s"
+        tab = OpenResult(f"{result.title}, {span}", path=result.path.with_name(f"{result.path.name} {span}"))
+
+        def fill() -> None:
+            job = self.jobs.start(f"Cutting {span} out of {result.title}")
+            tab.loading(job)
+
+            def cut(_progress: Progress) -> Recording:
+                part = between(profile, start_s, end_s)
+                if not part.total():
+                    raise StoreError(f"The CPU was not recorded from {span}.", advice="Select a time at which it was.")
+                meta = replace(recording.meta, duration_s=end_s - start_s, lost=None)
+                return replace(recording, results=(part,), meta=meta, warnings=())
+
+            async def run() -> None:
+                tab.ready(await tasks.run_job(job, cut), title=tab.title, session=None)
+
+            self._into_tab(tab, job, run(), "cutting a range of time")
+
+        tab.again = fill
+        self.state.results.add(tab)
+        fill()
 
     def show_recording(self, path: Path, recording: Recording, session: SessionRow) -> OpenResult:
         """A recording that has just been read opens without being read again."""

@@ -39,6 +39,7 @@ class TabViews:
         view.record_requested.connect(actions["record_page"].trigger)
         view.open_requested.connect(actions["open"].trigger)
         view.failed.connect(controller.fail)
+        view.flame_range_requested.connect(partial(controller.open_range, tab))
         self.mark(tab, view)
         return view
 

@@ -55,7 +55,7 @@ class Subject:
 
 
 class LiveCommand:
-    """Watch a program's latency percentiles and counters while it runs, launched or attached to.
+    """Watch a program's latency percentiles and counters while it runs.
 
       tailflame live [options] -- PROGRAM ARGUMENTS...
       tailflame live --attach PID|NAME [options]
@@ -87,11 +87,11 @@ class LiveCommand:
 
 
 class AttachCommand:
-    """Watch a program that runs already: the same as live --attach.
+    """Watch a program that runs already.
 
       tailflame attach PID|NAME [options]
 
-    Detaching (Ctrl-C), or killing Tailflame, leaves the program as it was.
+    The same as live --attach. Detaching (Ctrl-C), or killing Tailflame, leaves the program as it was.
 
     JSON: as `live` prints it.
     """

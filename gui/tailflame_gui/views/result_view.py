@@ -252,7 +252,7 @@ class ResultView(QWidget):
                 callers.open_source.connect(self.open_source)
                 return callers
             case Part.LATENCY:
-                latency = LatencyResultView(self.recording, compare=delta_rows)
+                latency = LatencyResultView(self.recording)
                 latency.failed.connect(self.failed)
                 latency.view.flame_range_requested.connect(self.flame_range_requested)
                 latency.view.set_range_offers(flame=_why_no_flame(self.recording))
