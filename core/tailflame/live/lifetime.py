@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import select
+import time
 from pathlib import Path
 
 
@@ -36,6 +38,14 @@ class Lifetime:
             poll.register(self._descriptor, select.POLLIN)
             self._ended = bool(poll.poll(0))
         return self._ended
+
+    async def wait(self, until_s: float) -> None:
+        """Until that time (CLOCK_MONOTONIC) or the process' end, whichever is first."""
+        while not self.ended:
+            left = until_s - time.monotonic()
+            if left <= 0:
+                return
+            await asyncio.sleep(min(left, 0.25))
 
     def close(self) -> None:
         if self._descriptor is not None:

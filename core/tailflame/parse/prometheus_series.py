@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from prometheus_client import Metric
-from prometheus_client.openmetrics import parser as openmetrics_parser
-from prometheus_client.parser import text_string_to_metric_families
+if TYPE_CHECKING:
+    from prometheus_client import Metric
 
 PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9, 99.99)
 """Of classic histograms, whose buckets tell any."""
@@ -85,6 +85,10 @@ def read_series(text: str, *, openmetrics: bool = False) -> tuple[Series, ...]:
 
     Native histograms stand in no text; states and infos are no measurements. ValueError where it is no such text.
     """
+    # A whole web server comes with the parser: not for every start of the command line.
+    from prometheus_client.openmetrics import parser as openmetrics_parser
+    from prometheus_client.parser import text_string_to_metric_families
+
     parse = openmetrics_parser.text_string_to_metric_families if openmetrics else text_string_to_metric_families
     # The parser for plain text knows every counter with "_total", also one that has it not.
     plain = frozenset() if openmetrics else frozenset(_COUNTER_TYPE.findall(text))
