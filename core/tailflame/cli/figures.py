@@ -88,13 +88,16 @@ def counter_table(series: CounterSeries) -> Table:
 
     The whole run of a ratio is the sum of its counters divided, never the mean of its intervals.
     """
-    columns = ("readings", "last", "min", "p50", "max", "whole run", "ran")
+    columns = ["readings", "last", "min", "p50", "max", "whole run"]
+    shared = bool(np.any((series.running < 1) & (series.status == 0)))
+    if shared:
+        columns.append("ran")
     table = plain_table("counter", *((name, "right") for name in columns))
     for name, unit in zip(series.names, series.units, strict=True):
         column = series.of(name)
         figures = counter_figures(column)
         if figures is None:
-            add_row(table, [name, count(len(column.status)), Text(why_without(column), style="dim"), *[""] * 5])
+            add_row(table, [name, count(len(column.status)), Text(why_without(column), style="dim")])
             continue
         whole = whole_run(series, name)
         ran = float(column.running[column.counted].min())
@@ -105,7 +108,7 @@ def counter_table(series: CounterSeries) -> Table:
                 count(len(column.status)),
                 *(reading(figure, unit) for figure in figures),
                 "" if whole is None else reading(whole, unit),
-                "" if ran >= 1 else Text(f"{percent(ran, digits=0)} at least", style="dim"),
+                *([] if ran >= 1 else [Text(f"{percent(ran, digits=0)} at least", style="dim")]),
             ],
         )
     return table

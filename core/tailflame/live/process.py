@@ -16,7 +16,7 @@ from tailflame.model.live import Armed, Reading, Said, Status, Update
 SHORTEST_S = 0.1
 THREADS = 16
 """Threads that are told one by one; the others are summed up."""
-DISTINCT = 64
+DISTINCT = 32
 """Threads that are ever told one by one: a program that makes a thread per request has no end of them."""
 OTHERS = "other threads"
 

@@ -87,10 +87,10 @@ async def test_a_machine_with_counters(tmp_path: Path) -> None:
     assert last_level[5].value is None
     for dead in ("stalled cycles in back end", "iTLB load miss rate", "iTLB-loads"):
         assert [r.status for r in readings(told, dead)] == [Status.NOT_SUPPORTED]
-    # Intervals follow each other without a gap on our own clock. What arrives late may correct it, by that much.
-    assert 0 <= source.clock_error_s < 30
+    # Intervals follow each other without a gap on our own clock. One that arrives sooner may set it back.
+    assert source.clock_error_s >= 0
     ends = [r.start_s + r.length_s for r in ipc]
-    assert all(abs(r.start_s - end) <= source.clock_error_s + 1e-6 for r, end in zip(ipc[1:], ends, strict=False))
+    assert all(r.start_s <= end + 1e-6 for r, end in zip(ipc[1:], ends, strict=False))
     assert ends[-1] <= now
     assert min(r.length_s for r in ipc) > 0
     kept = load(raw).counters

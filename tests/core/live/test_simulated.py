@@ -11,7 +11,7 @@ import pytest
 from helpers.loop import in_loop
 from tailflame.errors import TailflameError, TargetError, ToolFailed, ToolMissing
 from tailflame.live.simulated import EVENTS, SimulatedCounters, read_dump
-from tailflame.model.live import Armed, Reading, Said, Update
+from tailflame.model.live import Armed, Reading, Said, Status, Update
 
 # What /bin/sh does here is all in itself: nothing is started, and it runs until it is stopped.
 BUSY = ("/bin/sh", "-c", "i=0; while :; do i=$((i+1)); done")
@@ -49,8 +49,10 @@ async def test_a_running_simulation_tells_miss_rates(tmp_path: Path) -> None:
     for name in ("I1", "D1", "LL", "branch"):
         rates = series[f"simulated {name} miss rate"]
         assert len(rates) == 3
-        assert all(r.value is not None and 0 <= r.value < 100 and r.unit == "%" for r in rates)
-    assert all((r.value or 0) > 1000 for r in series["simulated instructions"])
+        # Where other programs had the processors all the time, there is nothing to divide by.
+        assert all(0 <= r.value < 100 if r.value is not None else r.status is Status.EMPTY for r in rates)
+        assert {r.unit for r in rates} == {"%"}
+    assert any((r.value or 0) > 1000 for r in series["simulated instructions"])
     ir = series["simulated Ir"]
     assert all(a.start_s + a.length_s == pytest.approx(b.start_s) for a, b in pairwise(ir))
     assert vgdb_pipes() <= before
