@@ -61,7 +61,8 @@ class Counters:
         launcher: Launcher = start,
         probe: Probe | None = None,
     ) -> None:
-        """raw: where perf's own lines are kept. launcher: who starts perf. probe: what says which events there are;
+        """raw: where perf's own lines are kept; what is there already stays, and another file is made beside it: "x-2".
+        launcher: who starts perf. probe: what says which events there are;
         without it a perf that is started by ourselves is asked, and a refusal is only final if `launcher` is ours too.
         """
         if interval_s < SHORTEST_S:
@@ -97,7 +98,7 @@ class Counters:
                 details="\n".join(f"{event}: {probed.support[event].reason}" for event in missing),
             )
         with ExitStack() as stack:
-            raw = stack.enter_context(self.raw.open("wb")) if self.raw is not None else None
+            raw = stack.enter_context(_new(self.raw)) if self.raw is not None else None
             lifetime = Lifetime(self.pid)
             stack.callback(lifetime.close)
             began = time.monotonic()
@@ -118,8 +119,9 @@ class Counters:
                     raw.write(line + b"\n")
                 for update in stream.take(line):
                     yield update
-                    if isinstance(update, Armed) and self.raw is not None:
-                        yield Artifact(role="counters", path=self.raw, opens=True)
+                    if isinstance(update, Armed) and raw is not None:
+                        path = Path(raw.name)
+                        yield Artifact(role=path.stem, path=path, opens=True)
                 self.clock_error_s = stream.clock_error_s
                 if stream.within:
                     continue
@@ -176,6 +178,7 @@ class _Stream:
     def __post_init__(self) -> None:
         self.names = SeriesNames(asked=frozenset(self.events))
         self.names.learn(self.probed.printed)
+        self.names.common = ""  # whoever counts may see more than whoever has asked
         # Without a probe nobody knows how many lines there will be, until the second interval begins.
         self.expected = len(self.probed.printed) or sys.maxsize
 
@@ -243,6 +246,17 @@ class _Stream:
             if any(event in IN_KERNEL for event in self.events):
                 text += " Context switches and migrations happen in the kernel and are not."
             yield Said(text=text, fix="Allow the kernel's part: sudo sysctl kernel.perf_event_paranoid=1")
+
+
+def _new(path: Path) -> IO[bytes]:
+    """The file, or one with a number where it is there: intervals of two perfs do not go into one."""
+    number, at = 1, path
+    while True:
+        try:
+            return at.open("xb")
+        except FileExistsError:
+            number += 1
+            at = path.with_stem(f"{path.stem}-{number}")
 
 
 def _missing_sentence(missing: Sequence[str], probed: Probed) -> str:

@@ -235,6 +235,30 @@ async def _more_lines_than_events(printed: Sequence[str]) -> None:
 
 
 @in_loop
+async def test_who_counts_may_see_more_than_who_has_asked() -> None:
+    told, _ = await replay(
+        *(line(0.1, event, 3) for event in ("page-faults", "context-switches")),
+        events=("page-faults", "context-switches"),
+        printed=("page-faults:u", "context-switches:u"),
+    )
+    assert not any(isinstance(u, Said) for u in told)
+    assert [r.value for r in readings(told, "context-switches")] == [3.0]
+
+
+@in_loop
+async def test_switched_on_again_it_keeps_what_was_counted_before(tmp_path: Path) -> None:
+    raw, perf = tmp_path / "counters.jsonl", install(tmp_path)
+    with target() as process:
+        for number in (1, 2):
+            told = await until(Counters(process.pid, perf=perf, interval_s=0.1, raw=raw), intervals(2, "IPC"))
+            (kept,) = [u for u in told if isinstance(u, Artifact)]
+            assert (kept.role, kept.path.name) == (
+                ("counters", "counters.jsonl") if number == 1 else ("counters-2", "counters-2.jsonl")
+            )
+    assert load(raw).counters is not None
+
+
+@in_loop
 async def test_two_kinds_of_processors_are_told_apart_with_a_probe_and_without() -> None:
     await _more_lines_than_events(HYBRID)
     await _more_lines_than_events(())
