@@ -4,7 +4,9 @@
 
 Records the demo target fast enough to get N samples (or takes a file), then measures: our whole way to a Recording
 (perf script, parsing, symbols), call tree, layout, first paint; and `perf script` and `perf report` for the same file
-in the same run. Each figure is the median of three runs (one where a run takes above 20 s).
+in the same run. Each figure is the median of three runs (one where a run takes above 20 s). Then the window opens the
+file, and each view of it in turn: how long was its loop held at most, and with how much work of its own (the processor
+time of its thread, which tells of the work where the machine is busy with something else)?
 """
 
 from __future__ import annotations
@@ -24,13 +26,19 @@ from typing import TypeVar
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import qasync
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QApplication
 
 from tailflame.analyse.layout import lay_out
 from tailflame.analyse.tree import build_tree
 from tailflame.model import Recording
 from tailflame.parse import load
+from tailflame_gui import tasks, theme, wiring
+from tailflame_gui.state import Page
+from tailflame_gui.views.flame_view import FlameView
+from tailflame_gui.views.result_view import Part, ResultView
 
+SWITCH_S = 0.001  # as the application sets it
 ROOT = Path(__file__).resolve().parent.parent
 BINARY = ROOT / "resources" / "demo" / "trading-system" / "target" / "release-with-debug" / "trading-system"
 T = TypeVar("T")
@@ -60,7 +68,7 @@ def main() -> int:
         print(f"call tree, {len(tree):,} nodes          {took * 1000:8.1f} ms")
         _, took = timed(lambda: lay_out(tree))
         print(f"layout                               {took * 1000:8.1f} ms")
-        paint(recording)
+        paint(recording, path)
     return 0
 
 
@@ -82,18 +90,18 @@ def record(path: Path, samples: int) -> Path:
     return path
 
 
-def paint(recording: Recording) -> None:
+def paint(recording: Recording, path: Path) -> None:
     application = QApplication.instance() or QApplication([])
     loop = qasync.QEventLoop(application)
     asyncio.set_event_loop(loop)
+    tasks.adopt(loop)
     with loop:
         loop.run_until_complete(_paint(recording))
+        loop.run_until_complete(_open(path))
+        loop.run_until_complete(tasks.close())
 
 
 async def _paint(recording: Recording) -> None:
-    from tailflame_gui import tasks, theme
-    from tailflame_gui.views.flame_view import FlameView
-
     application = QApplication.instance()
     assert isinstance(application, QApplication) and recording.profile is not None
     theme.install(application, theme.Mode.DARK)
@@ -113,7 +121,71 @@ async def _paint(recording: Recording) -> None:
         frames.append(time.perf_counter() - before)
     print(f"the whole view painted again            {statistics.median(frames) * 1000:8.1f} ms")
     view.close()
-    await tasks.close()
+
+
+class Holds:
+    """Longest turn of the loop since `note` was called last, as a clock of 2 ms sees it from within."""
+
+    def __init__(self) -> None:
+        self._timer = QTimer()
+        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
+        self._timer.timeout.connect(self._tick)
+        self._last = (time.perf_counter(), time.thread_time())
+        self._longest = self._work = 0.0
+        self._timer.start(2)
+
+    def _tick(self) -> None:
+        before, self._last = self._last, (time.perf_counter(), time.thread_time())
+        self._longest = max(self._longest, self._last[0] - before[0])
+        self._work = max(self._work, self._last[1] - before[1])
+
+    def note(self, what: str) -> None:
+        print(f"longest hold: {what:25} {self._longest * 1000:8.1f} ms   of work {self._work * 1000:6.1f} ms")
+        self.forget()
+
+    def forget(self) -> None:
+        self._longest = self._work = 0.0
+
+    def stop(self) -> None:
+        self._timer.stop()
+
+
+async def _open(path: Path) -> None:
+    """The whole window, with settings and a library of its own."""
+    with tempfile.TemporaryDirectory() as home:
+        os.environ.update(TAILFLAME_CONFIG_DIR=f"{home}/config", TAILFLAME_PROFILES=f"{home}/profiles")
+        sys.setswitchinterval(SWITCH_S)
+        parts = wiring.build()
+        parts.window.resize(1280, 800)
+        parts.window.show()
+        await _rest(parts)
+        holds = Holds()
+        await asyncio.sleep(0.1)
+        holds.forget()
+        parts.controller.open_file(path)
+        await _rest(parts)
+        holds.note("opening the file")
+        view = parts.window.results.page
+        assert isinstance(view, ResultView)
+        for part in tuple(Part)[1:]:
+            view.show_part(part)
+            await _rest(parts)
+            holds.note(str(part).lower())
+        result = parts.state.result
+        assert result is not None
+        parts.controller.compare(result, result)
+        parts.state.set_page(Page.COMPARE)
+        await _rest(parts)
+        holds.note("comparing it with itself")
+        holds.stop()
+        parts.window.hide()
+
+
+async def _rest(parts: wiring.Parts) -> None:
+    quiet = 0
+    while quiet < 5:
+        await asyncio.sleep(0.02)
+        quiet = quiet + 1 if tasks.at_rest() and not parts.jobs.jobs else 0
 
 
 def timed(work: Callable[[], T], *, runs: int = 3) -> tuple[T, float]:
