@@ -58,4 +58,6 @@ def _own_settings(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
     home = tmp_path_factory.mktemp("user")
     monkeypatch.setenv("TAILFLAME_CONFIG_DIR", str(home / "config"))
     monkeypatch.setenv("TAILFLAME_PROFILES", str(home / "profiles"))
+    # One for all tests: what a probe costs on this machine is measured once.
+    monkeypatch.setenv("TAILFLAME_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "cache"))
     yield

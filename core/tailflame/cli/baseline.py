@@ -48,7 +48,8 @@ class BaselineCommand:
 
 def _set(name: str, binary: str, context: Context) -> int:
     opened = context.open(name, binary=binary)
-    profile_of(opened)
+    if opened.recording.histograms is None:
+        profile_of(opened)  # says that there is nothing to compare with
     session = opened.session
     if session is None:
         if not binary and not program_of(opened.recording):

@@ -10,11 +10,13 @@ import numpy as np
 from rich.text import Text
 
 from tailflame.analyse.diff import Comparison, Status, compare
+from tailflame.analyse.latency_runs import SeriesDiff, compare_runs
 from tailflame.analyse.names import module_label
 from tailflame.analyse.reading import cautions
 from tailflame.cli.command import Context, add_view_arguments, chosen_event, chosen_weight, profile_of
 from tailflame.cli.documents import result_document
 from tailflame.cli.exit_codes import ExitCode, UsageError
+from tailflame.cli.latency_changes import latency_changes_document, print_latency_changes, slower
 from tailflame.cli.terminal import STYLES, add_row, plain_table
 from tailflame.model import FrameKind
 from tailflame.store import Opened
@@ -27,6 +29,9 @@ class DiffCommand:
     BEFORE and AFTER are what `show` takes; by default the baseline of the latest session's program, and the latest
     session. A file that holds both sides (folded stacks with two columns) is compared by itself.
 
+    Latencies are compared percentile by percentile, with an interval for each change; a percentile with too few values
+    beyond it is shown and never called a difference.
+
     Changes are of a function's own time, measured against the scale: the ratio at which the typical function stands
     still, so that a longer or busier run alone changes nothing. What could be noise is marked "within noise".
 
@@ -35,7 +40,9 @@ class DiffCommand:
     "functions": [{"name", "module", "direction": "more" | "less" | "within noise" | "not tested", "status": "both" |
     "new" | "vanished", "change", "low", "high", "p", "self_before", "self_after", "total_before", "total_after",
     "self_share_before", "self_share_after", "total_share_before", "total_share_after", "samples_before",
-    "samples_after"}]}; "change" is relative (0.15 is 15 % more) and null where the function is new.
+    "samples_after"}], "latencies": [{"series", "unit", "count_before", "count_after", "percentiles": [{"percentile",
+    "before", "after", "ratio", "low_ratio", "high_ratio", "reliable", "different"}]}]}; "change" is
+    relative (0.15 is 15 % more) and null where the function is new. Of latencies alone there is no "functions".
     """
 
     name = "diff"
@@ -66,6 +73,11 @@ class DiffCommand:
             left, right = both, profile_of(after)
         else:
             after = context.open(args.after or "latest", binary=args.binary)
+            series = _latencies(before, after)
+            if before.recording.profile is None or after.recording.profile is None:
+                if series is None:
+                    profile_of(before), profile_of(after)  # says which one holds nothing to compare
+                return _latencies_alone(before, after, series or (), args, context)
             left, right = profile_of(before), profile_of(after)
         comparison = compare(
             left,
@@ -75,10 +87,50 @@ class DiffCommand:
             weight=chosen_weight(args),
         )
         _print(before, after, comparison, args, context)
-        context.terminal.document(_document(before, after, comparison))
-        if args.fail_on_regression and _regressions(comparison, beyond=args.tolerate / 100):
-            return ExitCode.REGRESSION
-        return ExitCode.OK
+        document = _document(before, after, comparison)
+        beyond = args.tolerate / 100
+        failed = bool(_regressions(comparison, beyond=beyond))
+        if both is None and series:
+            context.terminal.line()
+            print_latency_changes(series, context.terminal)
+            document["latencies"] = latency_changes_document(series)
+            failed = failed or bool(slower(series, beyond=beyond))
+        context.terminal.document(document)
+        return ExitCode.REGRESSION if args.fail_on_regression and failed else ExitCode.OK
+
+
+def _latencies(before: Opened, after: Opened) -> tuple[SeriesDiff, ...] | None:
+    """None where one of them holds no latencies."""
+    one, other = before.recording.histograms, after.recording.histograms
+    return None if one is None or other is None else compare_runs(one, other)
+
+
+def _latencies_alone(
+    before: Opened, after: Opened, series: tuple[SeriesDiff, ...], args: argparse.Namespace, context: Context
+) -> int:
+    if not series:
+        raise UsageError(
+            f"{before.label} and {after.label} have no latency in common.",
+            advice="`tailflame show` lists what each has.",
+        )
+    terminal = context.terminal
+    for side, opened in (("before", before), ("after ", after)):
+        session = opened.session
+        name = f"{session.id}  {opened.label}" if session else opened.label
+        terminal.line(Text.assemble((f"{side}  ", "dim"), name))
+        for caution in cautions(opened.recording):
+            terminal.caution(caution)
+    terminal.line()
+    print_latency_changes(series, terminal)
+    terminal.document(
+        {
+            "before": result_document(before, cautions(before.recording)),
+            "after": result_document(after, cautions(after.recording)),
+            "latencies": latency_changes_document(series),
+        }
+    )
+    failed = args.fail_on_regression and slower(series, beyond=args.tolerate / 100)
+    return ExitCode.REGRESSION if failed else ExitCode.OK
 
 
 def _regressions(comparison: Comparison, *, beyond: float) -> list[str]:

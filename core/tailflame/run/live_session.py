@@ -26,9 +26,10 @@ from tailflame.report.live_log import LiveLogWriter
 from tailflame.run.live_events import LiveEvent, LiveFinished, LiveStarted, SourceChanged, SourceState, SourceTold
 from tailflame.run.live_run import LiveRun, Sink
 from tailflame.store import SessionFolder
+from tailflame.store.library import LIVE
 from tailflame.store.session import Draw
 
-TOOL = "live"
+TOOL = LIVE
 LOG = "live.jsonl"
 HLOG = "latency.hlog"
 PROFILE = "perf.data"

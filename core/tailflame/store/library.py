@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import IO
 
@@ -38,12 +39,21 @@ INTERRUPTED = Caution(
     "The recording was interrupted: Tailflame ended before it was finished. This is what was on disk.",
     "Record again for a whole run.",
 )
+LIVE = "live"
+"""The tool of a session that a live run has left."""
 _NAME = re.compile(r"[^\w.+-]+")
 _TRASH = ".deleting-"
 _NEW = ".making-"
 _ADOPTING = ".adopting-"
 _HALF_MADE_S = 600.0
 """Whoever makes a session is done with it by then."""
+
+
+class Measures(StrEnum):
+    """A binary has a baseline of each kind: where time goes, and how long things take."""
+
+    TIME = "time"
+    LATENCY = "latency"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +96,11 @@ class SessionInfo:
     @property
     def samples(self) -> int | None:
         return self.manifest.samples if self.manifest else None
+
+    @property
+    def measures(self) -> Measures:
+        """What it is compared by, and so which of its binary's baselines it may be."""
+        return Measures.TIME if self.samples is not None and self.tool != LIVE else Measures.LATENCY
 
     @property
     def commit(self) -> Commit | None:
@@ -303,7 +318,8 @@ class Library:
     def set_baseline(self, session_id: str, *, binary: str | Path = "") -> SessionInfo:
         """Pins a session as the baseline of its binary; `binary` says whose where the session does not.
 
-        The session before it is unpinned. StoreError where the session is not complete or belongs to no binary.
+        The one before it that measures the same is unpinned. StoreError where the session is not complete or belongs to
+        no binary.
         """
         info = self.session(session_id)
         if info.manifest is None:
@@ -321,7 +337,11 @@ class Library:
                 f"{session_id} does not tell which binary it belongs to.", advice="Name the binary as well."
             )
         key = str(changes.get("binary_key", info.binary_key))
-        others = [other for other in self.sessions() if other.binary_key == key and other.id != session_id]
+        others = [
+            other
+            for other in self.sessions()
+            if (other.binary_key, other.measures) == (key, info.measures) and other.id != session_id
+        ]
         # Pinned first and the others unpinned after: the later pin wins should this be cut short.
         latest = max((o.manifest.pinned_at for o in others if o.manifest and o.manifest.pinned_at), default=None)
         pinned_at = now()
@@ -331,13 +351,19 @@ class Library:
                 other.folder.update(pinned_at=None)
         return self.session(session_id)
 
-    def baseline_of(self, binary: str | Path) -> SessionInfo | None:
-        """The baseline of a binary (by its resolved path), None where none is pinned."""
+    def baseline_of(self, binary: str | Path, *, measures: Measures | None = None) -> SessionInfo | None:
+        """The baseline of a binary (by its resolved path), None where none is pinned.
+
+        measures: of that kind; else the one of where time goes, where there are two.
+        """
         key = binary_key(binary)
-        return next((info for info in self.sessions() if info.baseline and info.binary_key == key), None)
+        pinned = [info for info in self.sessions() if info.baseline and info.binary_key == key]
+        if measures is not None:
+            return next((info for info in pinned if info.measures is measures), None)
+        return next(iter(sorted(pinned, key=lambda info: info.measures is not Measures.TIME)), None)
 
     def clear_baseline(self, binary: str | Path) -> bool:
-        """Unpins the baseline of `binary`; False where there was none."""
+        """Unpins the baselines of `binary`; False where there was none."""
         key = binary_key(binary)
         pinned = [i for i in self.sessions() if i.binary_key == key and i.manifest and i.manifest.pinned_at]
         for info in pinned:
@@ -451,12 +477,13 @@ def _written(manifest: Manifest, folder: Path) -> bool:
 
 
 def _pinned(infos: list[SessionInfo]) -> set[str]:
-    """The sessions that are baselines: of each binary the one pinned last."""
-    last: dict[str, tuple[datetime, str]] = {}
+    """The sessions that are baselines: of each binary the one pinned last, of each kind."""
+    last: dict[tuple[str, Measures], tuple[datetime, str]] = {}
     for info in infos:
         if info.manifest is not None and info.manifest.pinned_at is not None:
             candidate = (info.manifest.pinned_at, info.id)
-            last[info.binary_key] = max(candidate, last.get(info.binary_key, candidate))
+            whose = (info.binary_key, info.measures)
+            last[whose] = max(candidate, last.get(whose, candidate))
     return {key for _, key in last.values()}
 
 

@@ -153,7 +153,8 @@ def _baseline(library: Library, binary: str | Path) -> SessionInfo:
     newest = next((info for info in sessions if _readable(info) and info.binary_key), None)
     if newest is None:
         raise StoreError("There is no session whose baseline could be meant.", advice=advice)
-    found = next((info for info in sessions if info.baseline and info.binary_key == newest.binary_key), None)
-    if found is None:
+    pinned = [info for info in sessions if info.baseline and info.binary_key == newest.binary_key]
+    if not pinned:
         raise StoreError(f"{newest.binary} has no baseline.", advice=advice)
-    return found
+    # The one that the newest session can be compared with, where there are two.
+    return next((info for info in pinned if info.measures is newest.measures), pinned[0])

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from helpers.recordings import recording
+from tailflame.cli.exit_codes import ExitCode
+from tailflame.model import Histogram
+from tailflame.report.hlog import HlogWriter
 from tailflame.store import Library
 
 Run = Callable[..., Any]
@@ -121,3 +126,32 @@ def test_what_vanished_has_no_interval(tailflame: Run, before: Path, tmp_path: P
     lines = tailflame("diff", before, without).out.splitlines()
     (vanished,) = [line for line in lines if line.rstrip().endswith("check_exposure") and "vanished" in line]
     assert " to " not in vanished
+
+
+def latency_log(path: Path, *, factor: float, seed: int) -> Path:
+    random = np.random.default_rng(seed)
+    with path.open("w", encoding="utf-8") as stream:
+        log = HlogWriter(stream, 1_700_000_000.0)
+        for second in range(30):
+            values = (factor * random.lognormal(10, 0.3, 1000)).astype(np.int64)
+            log.write("orders", 1_700_000_000.0 + second, 1.0, Histogram.of(values))
+    return path
+
+
+def test_latencies_are_compared_percentile_by_percentile(tailflame: Run, tmp_path: Path) -> None:
+    before = latency_log(tmp_path / "before.hlog", factor=1.0, seed=1)
+    after = latency_log(tmp_path / "after.hlog", factor=1.3, seed=2)
+    run = tailflame("diff", str(before), str(after))
+    assert run.code == ExitCode.OK
+    assert "orders   30,000 values before, 30,000 after" in run.out
+    lines = {line.split()[0]: line for line in run.out.splitlines() if line.startswith("p") and line[1].isdigit()}
+    assert lines["p50"].endswith("slower") and lines["p99"].endswith("slower")
+    assert lines["p99.99"].endswith("too few values")
+    assert "record each side more than once" in run.out
+    failing = tailflame("diff", "--json", "--fail-on-regression", str(before), str(after))
+    assert failing.code == ExitCode.REGRESSION
+    (orders,) = json.loads(failing.out)["latencies"]
+    assert (orders["series"], orders["count_after"]) == ("orders", 30_000)
+    assert orders["percentiles"][0]["different"] and not orders["percentiles"][5]["reliable"]
+    assert tailflame("diff", "--fail-on-regression", str(after), str(before)).code == ExitCode.OK
+    assert tailflame("diff", "--fail-on-regression", "--tolerate", "50", str(before), str(after)).code == ExitCode.OK
