@@ -329,9 +329,9 @@ async def test_real_perf_counts_two_threads(tmp_path: Path) -> None:
 def test_real_perf_as_a_user_without_rights(tmp_path: Path) -> None:
     """The whole source runs as nobody, on a program of nobody's."""
     if os.geteuid() != 0:
-        refuse("only root can become nobody")
+        pytest.skip("only root can become nobody")
     if (read_setting("kernel/perf_event_paranoid") or 0) > 2:
-        refuse("perf_event_paranoid refuses everything here")
+        pytest.skip("perf_event_paranoid refuses everything here")
     as_nobody = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")
     script = f"""
 import asyncio, json, sys
@@ -353,8 +353,9 @@ for pid in sys.argv[1:]:
     asyncio.run(main(int(pid)))
 """
     python = Path("/usr/bin/python3")
-    if not python.exists():
-        refuse("there is no Python that nobody may run")
+    version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    if python.resolve().name != version:
+        pytest.skip(f"there is no {version} in /usr/bin for nobody to run")
     paths = os.pathsep.join(p for p in sys.path if p)
     with target(*as_nobody, python=str(python)) as own, target() as foreign:
         answer = subprocess.run(
@@ -362,8 +363,8 @@ for pid in sys.argv[1:]:
             env={"PATH": os.environ["PATH"], "PYTHONPATH": paths, "HOME": str(tmp_path)},
             capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
-    if "Permission denied" in answer.stderr or "ModuleNotFoundError" in answer.stderr:
-        refuse("nobody may not read this checkout")
+    if "ModuleNotFoundError" in answer.stderr or "PermissionError" in answer.stderr:
+        pytest.skip("nobody may not read this checkout or its packages")
     assert answer.returncode == 0, answer.stderr
     mine, theirs = map(json.loads, answer.stdout.splitlines())
     assert mine[0][0] == "Armed"
