@@ -199,7 +199,7 @@ async def main():
             if getattr(update, "value", 0) and update.value > 50_000:
                 source.finish()
     told["recording"], told["complete"] = kinds, is_complete(data)
-    source = SyscallSummary(pid, out / "syscalls.txt", seconds=0.3, launcher=client)
+    source = SyscallSummary(pid, out / "syscalls.txt", seconds=1.0, launcher=client)
     async with aclosing(source.updates()) as updates:
         told["syscalls"] = [u.series for u in [u async for u in updates] if hasattr(u, "series")]
     try:
