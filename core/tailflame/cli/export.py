@@ -23,7 +23,7 @@ from tailflame.cli.documents import (
 from tailflame.cli.exit_codes import ExitCode, UsageError
 from tailflame.cli.terminal import finite, set_stdout
 from tailflame.errors import StoreError
-from tailflame.model import Caution, FrameKind, StackProfile
+from tailflame.model import Caution, FrameKind, HistogramSeries, StackProfile
 from tailflame.report import folded, speedscope, svg
 from tailflame.report.output import opened as opened_for_writing
 from tailflame.store import Opened
@@ -148,8 +148,8 @@ def _document(opened: Opened, args: argparse.Namespace) -> dict[str, Any]:
     }
     if recording.profile is not None:
         document |= _profile_document(recording.profile, args)
-    if recording.histograms is not None:
-        document["latencies"] = latencies_document(recording.histograms)
+    for series in (result for result in recording.results if isinstance(result, HistogramSeries)):
+        document.setdefault("latencies", []).extend(latencies_document(series))
     if recording.counters is not None:
         document["counters"] = counters_document(recording.counters)
     return document

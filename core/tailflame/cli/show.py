@@ -18,7 +18,7 @@ from tailflame.cli.documents import (
 )
 from tailflame.cli.exit_codes import ExitCode
 from tailflame.cli.figures import counter_table, hotspot_table, latency_table, print_facts, rows_of
-from tailflame.model import Recording
+from tailflame.model import HistogramSeries, Recording
 from tailflame.parse import FORMATS
 from tailflame.store import Opened
 
@@ -72,10 +72,10 @@ def show(opened: Opened, args: argparse.Namespace, context: Context) -> None:
     print_facts(terminal, recording)
     if recording.profile is not None:
         document |= _show_profile(recording, args, context)
-    if recording.histograms is not None:
+    for series in (result for result in recording.results if isinstance(result, HistogramSeries)):
         terminal.line()
-        terminal.table(latency_table(recording.histograms))
-        document["latencies"] = latencies_document(recording.histograms)
+        terminal.table(latency_table(series))
+        document.setdefault("latencies", []).extend(latencies_document(series))
     if recording.counters is not None:
         terminal.line()
         terminal.table(counter_table(recording.counters))

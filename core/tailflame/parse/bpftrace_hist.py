@@ -238,7 +238,7 @@ class _File:
             format=format,
             source=self.source.name,
             results=tuple(series),
-            warnings=tuple(self._cautions(series)),
+            warnings=tuple(self._cautions()),
         )
 
     def _series(self, unit: str, tags: list[str]) -> HistogramSeries:
@@ -273,7 +273,7 @@ class _File:
             ends[end] = ends.get(end, 0) + bucket.count
         return Histogram.of(list(ends), list(ends.values()), digits=0 if exact else 3)
 
-    def _cautions(self, series: list[HistogramSeries]) -> Iterator[Caution]:
+    def _cautions(self) -> Iterator[Caution]:
         steps = [_widest_step(printed.whole) for printed in self.maps.values()]
         if any(step is None for step in steps):
             yield Caution(
@@ -291,10 +291,6 @@ class _File:
         if unknown := [tag for tag in self.maps if not unit_of(tag)]:
             names = ", ".join(dict.fromkeys(tag.partition("[")[0] for tag in unknown))
             yield Caution(f"Nothing tells the unit of {names}.", "A map's name can: @ns, @usecs, @read_ms.")
-        if len(series) > 1:
-            others = ", ".join(tag for one in series[1:] for tag in one.distinct_tags()[:5])
-            yield Caution(f"These are in another unit and are not shown with the rest: {others}.",
-                          "Print them into a file of their own.")  # fmt: skip
         growing = [tag for tag, printed in self.maps.items() if printed.times > 1 and printed.grows]
         if growing:
             yield Caution(f"{growing[0]} was printed {count(self.maps[growing[0]].times)} times and never shrank: "
