@@ -140,6 +140,10 @@ class HelperClient:
         try:
             await asyncio.to_thread(self.tell, message)
             await job.begun
+        except ToolFailed:
+            job.hear({"event": "lost", "reason": "The privileged helper has ended."})
+            job.let_go()
+            raise
         except BaseException:
             job.let_go()
             raise
@@ -248,6 +252,7 @@ class _Files:
                 try:
                     files._open[stream] = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
                 except OSError as problem:
+                    files.close()
                     raise ToolFailed(f"{path} cannot be written: {problem.strerror}.") from problem
         return files
 
