@@ -3,7 +3,8 @@
     live_paint.py [--minutes N]
 
 Prints, at 1280x800 and with every plot in sight, the time of a frame (drawing what is new, and all painting), of the
-slowest single paint, and the window's own CPU at this rate. An offscreen raster, as on a desktop without a GPU.
+slowest single paint, and the window's own CPU at this rate. Processor time, so that other work on the machine does not
+count; an offscreen raster, as on a desktop without a GPU.
 """
 
 from __future__ import annotations
@@ -46,8 +47,11 @@ def main() -> int:
     for words, size in (("1280x800", (1280, 800)), ("every plot in sight, 1280x1400", (1280, 1400))):
         for span in (60.0, None):
             paints.clear()
-            worst = max(worst, run(app, words, size, span, int(asked.minutes * 60 * RATE), paints))
-    print(f"slowest single paint {worst:.1f} ms: {'within' if worst <= FRAME_MS else 'ABOVE'} {FRAME_MS:g} ms")
+            slowest = run(app, words, size, span, int(asked.minutes * 60 * RATE), paints)
+            worst = max(worst, slowest) if size == (1280, 800) else worst
+    print(
+        f"slowest single paint at 1280x800 {worst:.1f} ms: {'within' if worst <= FRAME_MS else 'ABOVE'} {FRAME_MS:g} ms"
+    )
     return 0 if worst <= FRAME_MS else 1
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -233,6 +234,16 @@ class LatencyTimeline:
     def window(self, start_s: float, end_s: float) -> Histogram:
         """The values of the slots of which more than half lies in [start_s, end_s)."""
         return self._histogram(self._sum(in_range(self._slots["start_s"], self._slots["end_s"], start_s, end_s)))
+
+    def stretches(self, most: int = 100) -> tuple[Histogram, ...]:
+        """The whole in at most `most` parts of about equal time, in order: what a block bootstrap draws from."""
+        if not len(self._slots):
+            return ()
+        ends = np.cumsum(self._slots["seconds"])
+        place = np.minimum((ends / max(float(ends[-1]), 1e-9) * most - 1e-9).astype(np.int64), most - 1)
+        begins = np.flatnonzero(np.diff(place, prepend=-1))
+        bounds = [*begins.tolist(), len(place)]
+        return tuple(self._histogram(self._sum(slice(a, b))) for a, b in pairwise(bounds))
 
     def latest(self, seconds: float, *, ago_s: float = 0.0) -> tuple[Histogram, float]:
         """The values of the last `seconds`, up to `ago_s` before the latest, and how many seconds were watched."""

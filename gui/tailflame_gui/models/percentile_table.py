@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from PySide6.QtCore import QObject
 
+from tailflame.analyse.latency_diff import LatencyDiff, PercentileChange
 from tailflame.units import count
 from tailflame_gui.models.figures import MINUS, interval_text, signed_percent
 from tailflame_gui.models.session_table import Field, RowTable
@@ -30,6 +32,40 @@ class DeltaRow:
     better: bool | None = None
     unit: str = "ns"
     note: str = ""
+
+
+def delta_rows(diff: LatencyDiff, unit: str = "ns") -> tuple[DeltaRow, ...]:
+    """The lines of a comparison, values in `unit`."""
+    drawn = (
+        "Stretches of time were drawn again."
+        if diff.by_time
+        else "Single values were drawn again: too narrow for a program that stalls."
+    )
+    return tuple(_row(row, diff, drawn, unit) for row in diff.rows)
+
+
+def _row(row: PercentileChange, diff: LatencyDiff, drawn: str, unit: str) -> DeltaRow:
+    known = row.reliable and math.isfinite(row.low_ratio) and math.isfinite(row.high_ratio)
+    verdict = "too few values" if not row.reliable else "no difference"
+    better = None
+    if row.different:
+        better = row.change < 0
+        verdict = "faster" if better else "slower"
+    few = f"Only {count(min(row.above_before, row.above_after))} values lie beyond it on one side."
+    return DeltaRow(
+        name=f"p{row.percentile:g}",
+        before=float(row.before) if diff.total_before else None,
+        after=float(row.after) if diff.total_after else None,
+        before_count=diff.total_before,
+        after_count=diff.total_after,
+        change=row.ratio - 1.0 if math.isfinite(row.ratio) and diff.total_before and diff.total_after else None,
+        low=row.low_ratio - 1.0 if known else None,
+        high=row.high_ratio - 1.0 if known else None,
+        verdict=verdict,
+        better=better,
+        unit=unit,
+        note=drawn if row.reliable else few,
+    )
 
 
 _SHAPES = {True: ("trending-down", "good"), False: ("trending-up", "bad")}
@@ -66,7 +102,7 @@ def percentile_fields(unit: LatencyUnit = LatencyUnit.AUTO) -> tuple[Field[Delta
             "95% interval",
             lambda row: "" if row.low is None or row.high is None else interval_text(row.low, row.high),
             lambda row: row.low or 0.0, 120, right=True, mono=True, muted=lambda _row: True, leaves=True,
-            tip=lambda _row: "Where the change would lie in 95 of 100 repetitions.",
+            tip=lambda _row: "Where the change lies in 95 of 100 such comparisons, all percentiles together.",
         ),
         Field[DeltaRow](
             "Verdict", lambda row: row.verdict, lambda row: row.verdict, 0,

@@ -6,10 +6,9 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QWidget
 
 from tailflame.analyse.live_data import LiveData, prepared
-from tailflame.errors import TailflameError
 from tailflame.model.recording import Recording
 from tailflame_gui import tasks
-from tailflame_gui.views.live_view import Compare, LiveView
+from tailflame_gui.views.live_view import LiveView
 from tailflame_gui.widgets.busy_line import BusyLine
 from tailflame_gui.widgets.parts import column
 
@@ -24,9 +23,10 @@ class LatencyResultView(QWidget):
 
     failed = Signal(object)
 
-    def __init__(self, recording: Recording, *, compare: Compare | None = None, parent: QWidget | None = None) -> None:
+    def __init__(self, recording: Recording, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.view = LiveView(live=False, compare=compare)
+        self.view = LiveView(live=False)
+        self.view.failed.connect(self.failed)
         self._latest = tasks.Latest(self)
         busy = BusyLine()
         self._latest.busy_changed.connect(busy.set_busy)
@@ -39,17 +39,14 @@ class LatencyResultView(QWidget):
 
     @property
     def busy(self) -> bool:
-        return self._latest.busy
+        return self._latest.busy or self.view.busy
 
     def set_recording(self, recording: Recording) -> None:
         def work(_progress: tasks.Progress) -> LiveData:
             return prepared(LiveData.of_recording(recording))
 
-        self._latest.ask(work, self.view.show_data, name="lay out latencies over time", on_error=self._failed)
+        self._latest.ask(work, self.view.show_data, name="lay out latencies over time", on_error=self.failed.emit)
 
     def set_baseline(self, recording: Recording | None) -> None:
         """What the latencies are compared with; None for nothing."""
         self.view.set_baseline(None if recording is None else LiveData.of_recording(recording))
-
-    def _failed(self, error: TailflameError) -> None:
-        self.failed.emit(error)

@@ -87,7 +87,12 @@ class RangeLine(QWidget):
 
 
 class LowerPanel(QWidget):
-    """The distributions of a series: this window, the whole run, the baseline; beside them what explains the tail."""
+    """The distributions of a series: this window, the whole run, the baseline; beside them what explains the tail.
+
+    part_chosen(): the user looks at another part, which may have to be worked out.
+    """
+
+    part_chosen = Signal()
 
     def __init__(self, table: QWidget) -> None:
         super().__init__()
@@ -164,6 +169,7 @@ class LowerPanel(QWidget):
     def _show_part(self, part: str) -> None:
         self._chosen = True
         self._parts.setCurrentIndex(self._at[part])
+        self.part_chosen.emit()
 
 
 def range_words(data: LiveData, series: str, span: tuple[float, float], choices: Choices) -> str:

@@ -30,9 +30,9 @@ class PlotStack(QWidget):
 
     plots_changed = Signal()
 
-    def __init__(self, axis: TimeAxis) -> None:
+    def __init__(self, axis: TimeAxis, *, live: bool) -> None:
         super().__init__()
-        self.axis = axis
+        self.axis, self._live = axis, live
         self._data = LiveData()
         self.percentiles, self.heat, self.stages = PercentilePlot(axis), HeatMap(axis), StagePlot(axis)
         self.strips: dict[str, CounterStrip] = {}
@@ -136,7 +136,9 @@ class PlotStack(QWidget):
     def _arrange(self) -> None:
         """Shows what has something to show, as far as the user has not said otherwise."""
         data = self._data
-        wanted = {PERCENTILES: bool(data.latency) or not data.counters, HEAT: bool(data.latency)}
+        # A histogram without times (.hgrm, bpftrace) is no point on an axis of time.
+        timed = any(len(timeline) > 1 for timeline in data.latency.values()) or (self._live and bool(data.latency))
+        wanted = {PERCENTILES: timed or data.empty, HEAT: timed}
         wanted[STAGES] = self.stages.timeline is not None
         computed = {name for name in self.strips if not _is_input(name)}
         few = list(computed or self.strips)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QHideEvent, QKeyEvent, QShowEvent
@@ -10,9 +10,7 @@ from PySide6.QtWidgets import QSplitter, QStackedWidget, QWidget
 
 from tailflame.analyse.live_data import LiveData
 from tailflame.analyse.timeline import LatencyTimeline
-from tailflame.model.histogram import Histogram
 from tailflame_gui.live_rows import RunLine, SourceRow
-from tailflame_gui.models.percentile_table import DeltaRow
 from tailflame_gui.views.live_bar import LiveBar
 from tailflame_gui.views.live_head import LiveHead
 from tailflame_gui.views.live_panels import ROLLING, LowerPanel, RangeLine, Window, range_words
@@ -28,16 +26,14 @@ _PANEL_EVERY_S = 0.5
 _HEAD_EVERY_S = 0.25
 _WINDOW_S = 10.0
 
-Compare = Callable[[Histogram, Histogram, str], tuple[DeltaRow, ...]]
-"""(before, after, unit of their values) to the lines of the delta table."""
-
 
 class LiveView(QWidget):
     """`show_data` once, `refresh` whenever there may be more, at the display's pace at most.
 
     Of a live run: source_toggled(name, on), add_source_requested(), detach_requested(), stop_requested(),
     mark_requested(text), record_range_requested(start, end). Of both: flame_range_requested(start, end),
-    range_selected(start, end), range_cleared(), choices_changed(Choices): what to remember. Times are the data's.
+    range_selected(start, end), range_cleared(), choices_changed(Choices): what to remember; failed(TailflameError).
+    Times are the data's.
     """
 
     source_toggled = Signal(str, bool)
@@ -50,22 +46,23 @@ class LiveView(QWidget):
     range_selected = Signal(float, float)
     range_cleared = Signal()
     choices_changed = Signal(object)
+    failed = Signal(object)
 
-    def __init__(self, *, live: bool = True, compare: Compare | None = None, parent: QWidget | None = None) -> None:
+    def __init__(self, *, live: bool = True, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._live, self._compare = live, compare
+        self._live = live
         self._running = live
         self.data = LiveData()
         self._baseline: LiveData | None = None
         self._series: tuple[str, ...] = ()
         self._wanted: tuple[str, ...] = ()
         self._seen: tuple[int, int] = (-1, 0)
-        self._lower_at = self._head_at = 0.0
+        self._panel_at = self._head_at = 0.0
         self._stale = False
         self.axis = TimeAxis(self, span_s=60.0 if live else None)
         self.head, self.bar = LiveHead(live=live), LiveBar(live=live)
         self.head.corner.addWidget(self.bar.time_tools)
-        self.plots = PlotStack(self.axis)
+        self.plots = PlotStack(self.axis, live=live)
         self.range_line = RangeLine(live=live)
         self.delta = DeltaTable()
         self.panel = LowerPanel(self.delta)
@@ -106,15 +103,19 @@ class LiveView(QWidget):
         self._seen = seen
         if self._known_series() != self._series:
             self._show_choice()
+        drawn_to = self.axis.high_s
         self.plots.refresh()
+        # One frame draws the plots that move, the next one what stands below them.
+        busy = self.axis.high_s != drawn_to
         self._update_page()
         # By the data's own time: what is still stays still.
         now = self.axis.last_s
         if force or abs(now - self._head_at) >= _HEAD_EVERY_S:
             self._head_at = now
             self._show_head()
-        if force or now - self._lower_at >= _PANEL_EVERY_S:
-            self._lower_at = now
+        waited = abs(now - self._panel_at)
+        if force or (waited >= _PANEL_EVERY_S and (not busy or waited >= 2 * _PANEL_EVERY_S)):
+            self._panel_at = now
             self._show_lower()
 
     def set_sources(self, sources: tuple[SourceRow, ...]) -> None:
@@ -132,9 +133,15 @@ class LiveView(QWidget):
         self._running = False
         self.refresh(force=True)
 
+    @property
+    def busy(self) -> bool:
+        """Whether a comparison is being worked out."""
+        return self.delta.busy
+
     def set_baseline(self, data: LiveData | None) -> None:
         """Draws it with the distributions, and tells percentile by percentile what changed since."""
         self._baseline = data
+        self.delta.forget()
         self._show_lower()
 
     def set_range_offers(self, *, record: str = "", flame: str = "") -> None:
@@ -162,7 +169,7 @@ class LiveView(QWidget):
     # How it is made
 
     def _arrange(self) -> None:
-        upper = QWidget()
+        upper = self._upper = QWidget()
         inside = column(spacing=0)
         inside.addWidget(self.plots, 1)
         inside.addWidget(self.range_line)
@@ -220,6 +227,8 @@ class LiveView(QWidget):
         self.bar.follow_requested.connect(self.axis.follow)
         self.bar.plot_toggled.connect(self.plots.choose)
         self.plots.plots_changed.connect(lambda: self.bar.offer_plots(tuple(self.plots.plots), self.plots.shown))
+        self.panel.part_chosen.connect(self._show_lower)
+        self.delta.failed.connect(self.failed)
         self.axis.follow_changed.connect(self.bar.show_follow)
         self.axis.range_changed.connect(self._range_changed)
         self.axis.range_selected.connect(self._selected)
@@ -254,7 +263,10 @@ class LiveView(QWidget):
     def _update_page(self) -> None:
         self._pages.setCurrentIndex(1 if self.data.empty else 0)
         self.bar.setVisible(not self.data.empty)
-        self.bar.time_tools.setVisible(not self.data.empty)
+        over_time = self._live or self.data.timed
+        self.bar.time_tools.setVisible(not self.data.empty and (over_time or bool(self.data.counters)))
+        self._upper.setVisible(over_time or bool(self.data.counters))
+        self.panel.setVisible(bool(self.data.latency or self.data.stages))
 
     def _show_head(self) -> None:
         chosen = self._chosen()
@@ -276,17 +288,18 @@ class LiveView(QWidget):
         chosen = self._chosen()
         name = chosen[0] if chosen else ""
         before = self._baseline_of(name)
-        self.panel.show_data(self.data, name, self._window(), self.choices, baseline=before)
-        if before is not None and name and self._compare is not None:
-            timeline = self.data.latency[name]
-            self.delta.show_rows(self._compare(before, timeline.whole, timeline.unit), self.choices.unit)
+        whole = None if before is None else before.whole
+        self.panel.show_data(self.data, name, self._window(), self.choices, baseline=whole)
+        self.delta.set_unit(self.choices.unit)
+        if before is not None and name:
+            self.delta.compare(before, self.data.latency[name])
 
-    def _baseline_of(self, name: str) -> Histogram | None:
+    def _baseline_of(self, name: str) -> LatencyTimeline | None:
+        """The series of the baseline that goes with one of ours: of the same name, or the only one."""
         if self._baseline is None or not self._baseline.latency:
             return None
         latency = self._baseline.latency
-        timeline = latency.get(name) or (next(iter(latency.values())) if len(latency) == 1 else None)
-        return None if timeline is None else timeline.whole
+        return latency.get(name) or (next(iter(latency.values())) if len(latency) == 1 else None)
 
     # What the user does
 

@@ -146,6 +146,9 @@ def hair(color: QColor, style: Qt.PenStyle = Qt.PenStyle.SolidLine) -> QPen:
 
 def polyline(painter: QPainter, x: Array, y: Array) -> None:
     """A line that breaks where a value is not finite; a value alone between two breaks is a dot."""
+    # In the middle of the screen's pixels: a level line between two of them would be a pale one of both.
+    ratio = painter.device().devicePixelRatioF()
+    y = (np.floor(y * ratio) + 0.5) / ratio
     known = np.isfinite(y)
     if len(x) < 1 or not known.any():
         return

@@ -170,6 +170,16 @@ def test_the_heat_map_holds_every_value_once_whatever_the_columns() -> None:
     assert np.flatnonzero(counts.sum(axis=1)).tolist() == [4 * at for at in range(20)]
 
 
+def test_the_stretches_are_the_whole_in_equal_times() -> None:
+    timeline = fed([[at + 1] for at in range(200)], capacity=32)
+    parts = timeline.stretches(10)
+    assert 8 <= len(parts) <= 10
+    assert sum(part.total for part in parts) == 200
+    assert max(part.total for part in parts) <= 60
+    assert merge_all(parts).percentiles() == timeline.whole.percentiles()
+    assert LatencyTimeline("x").stretches() == ()
+
+
 def test_nothing_fed_answers_everything() -> None:
     timeline = LatencyTimeline("x")
     assert timeline.first_s is None and timeline.last_s is None
