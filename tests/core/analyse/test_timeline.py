@@ -171,7 +171,7 @@ def test_the_heat_map_holds_every_value_once_whatever_the_columns() -> None:
 
 
 def test_the_stretches_are_the_whole_in_equal_times() -> None:
-    timeline = fed([[at + 1] for at in range(200)], capacity=32)
+    timeline = fed([[at + 1] for at in range(200)], capacity=128)
     parts = timeline.stretches(10)
     assert 8 <= len(parts) <= 10
     assert sum(part.total for part in parts) == 200
