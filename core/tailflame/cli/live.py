@@ -21,12 +21,12 @@ from tailflame.host.binary import binary_facts, check_runnable
 from tailflame.host.running import RunningProcess, find
 from tailflame.host.system import probe_host
 from tailflame.live.function_probe import COST_LIMIT
+from tailflame.live.permission import Permission
 from tailflame.run import live_sources
 from tailflame.run.live_events import LiveFinished, SourceWish
 from tailflame.run.live_functions import functions_called, hottest, judged
 from tailflame.run.live_run import LiveRun
 from tailflame.run.live_session import TOOL, LiveSession, keep
-from tailflame.run.permission import Permission
 from tailflame.store import SessionFolder, SessionInfo
 from tailflame.tools import PERF_RECORD, CallGraph, PerfOptions, Target
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from tailflame.model.live import Update
 
@@ -27,3 +27,13 @@ class LiveSource(Protocol):
         """For people: "Function probe"."""
 
     def updates(self) -> AsyncGenerator[Update, None]: ...
+
+
+@runtime_checkable
+class Finishing(Protocol):
+    """A source that has something to hand over at its end: a file that its tool completes, a table.
+
+    After `finish()` its `updates` yield that and end by themselves; closing the generator instead loses it.
+    """
+
+    def finish(self) -> None: ...

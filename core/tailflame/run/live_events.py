@@ -10,10 +10,10 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from tailflame.errors import TailflameError
+from tailflame.live.permission import Permission
 from tailflame.live.source import LiveSource
 from tailflame.model.live import Update
 from tailflame.run.outcome import Outcome
-from tailflame.run.permission import Permission
 from tailflame.run.process import Output
 
 

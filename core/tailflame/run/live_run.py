@@ -23,6 +23,8 @@ from pathlib import Path
 from tailflame.errors import TailflameError, TargetError, ToolFailed
 from tailflame.host.binary import check_runnable
 from tailflame.host.processes import end_session
+from tailflame.live.permission import Permission
+from tailflame.live.source import Finishing, LiveSource
 from tailflame.model.live import Armed, Artifact
 from tailflame.run import stopped_start
 from tailflame.run.journal import Journal
@@ -38,7 +40,6 @@ from tailflame.run.live_events import (
     SourceWish,
 )
 from tailflame.run.outcome import Ending, Outcome
-from tailflame.run.permission import Permission
 from tailflame.run.process import Child, Handle, guard
 from tailflame.tools.base import Target
 
@@ -55,6 +56,8 @@ class LivePatience:
     """Between two looks at a launched program's output."""
     grace: float = 5.0
     """From SIGTERM to SIGKILL of a launched program."""
+    finish: float = 60.0
+    """For a source that completes a file: perf writes what it still holds."""
     last_words: float = 3.0
     """For sources to end by themselves once the program has ended."""
 
@@ -64,7 +67,9 @@ class _Runner:
     """One source that was asked for."""
 
     wish: SourceWish
+    source: LiveSource | None = None
     task: asyncio.Task[None] | None = None
+    asked_off: bool = False
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     """Armed, or given up."""
 
@@ -124,9 +129,9 @@ class LiveRun:
     def switch_off(self, name: str) -> None:
         """Takes a source away; the others go on."""
         runner = self._runners.get(name)
-        if runner is not None and runner.task is not None:
+        if runner is not None and runner.task is not None and not runner.asked_off:
             self._changed(runner.wish, SourceState.ENDING)
-            runner.task.cancel()
+            self._ask_off(runner)
 
     # Running.
 
@@ -308,7 +313,7 @@ class LiveRun:
         assert self._target is not None
         self._changed(wish, SourceState.STARTING)
         try:
-            source = wish.make(self._target)
+            source = runner.source = wish.make(self._target)
             async with aclosing(source.updates()) as updates:
                 async for update in updates:
                     if isinstance(update, Armed):
@@ -317,7 +322,7 @@ class LiveRun:
                     if isinstance(update, Artifact):
                         self._artifacts[update.role] = update.path
                     self._sink(SourceTold(wish.name, update))
-            self._ended(runner, SourceState.ENDED)
+            self._ended(runner, SourceState.OFF if runner.asked_off else SourceState.ENDED)
         except asyncio.CancelledError:
             self._ended(runner, SourceState.OFF)
             raise
@@ -347,10 +352,22 @@ class LiveRun:
         tasks = {runner.task for runner in self._runners.values() if runner.task is not None}
         if politely and tasks:
             _, tasks = await asyncio.wait(tasks, timeout=self._patience.last_words)
-        for task in tasks:
-            task.cancel()
+        for runner in self._runners.values():
+            if runner.task in tasks and not runner.asked_off:
+                self._ask_off(runner)
         if tasks:
             await asyncio.wait(tasks)
+
+    def _ask_off(self, runner: _Runner) -> None:
+        """Has it hand over what it holds, where it holds something, and takes it away."""
+        runner.asked_off = True
+        task = runner.task
+        assert task is not None
+        if isinstance(runner.source, Finishing):
+            runner.source.finish()
+            asyncio.get_running_loop().call_later(self._patience.finish, task.cancel)
+        else:
+            task.cancel()
 
 
 def _stopped(pid: int) -> None:

@@ -39,7 +39,7 @@ def probe(functions: Sequence[Probed], *, cost_limit: float | None = COST_LIMIT,
             functions,
             interval_s=interval_s,
             cost_limit=cost_limit,
-            starter=target.permission.probe(target.pid),
+            starter=target.permission.probe,
             raw=target.out / "probe.jsonl",
         )
 

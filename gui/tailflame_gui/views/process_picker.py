@@ -109,7 +109,7 @@ class ProcessPicker(QWidget):
         self._table.set_rows(rows)
         mine = sum(row.process.mine for row in rows)
         self._count.setText(f"{units.count(len(rows))} running, {units.count(mine)} yours" if rows else "")
-        self._show_what_there_is()
+        self._set_words(self._filter.text())
         self._selection_changed()
 
     def _fail(self, error: TailflameError) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tailflame.errors import TargetError, ToolDenied
-from tailflame.model.live import Armed, Said, Update
+from tailflame.model.live import Armed, Artifact, Said, Update
 from tailflame.run.live_events import (
     LiveContinued,
     LiveEvent,
@@ -59,6 +59,27 @@ class Watching:
 
 def watching(log: list[str]) -> SourceWish:
     return SourceWish("watching", "Watching", lambda target: Watching(target, log))
+
+
+class Completing:
+    """Has a file to hand over when it is asked to end."""
+
+    name = "completing"
+    title = "Completing"
+
+    def __init__(self, target: LiveTarget) -> None:
+        self._out = target.out / "perf.data"
+        self._asked = asyncio.Event()
+
+    def finish(self) -> None:
+        self._asked.set()
+
+    async def updates(self) -> AsyncGenerator[Update, None]:
+        yield Armed()
+        yield Said(text="recording")
+        await self._asked.wait()
+        self._out.write_text("complete")
+        yield Artifact(role="perf.data", path=self._out, opens=True)
 
 
 class Refused:
@@ -191,6 +212,24 @@ def test_sources_are_switched_off_and_on_while_the_rest_runs(tmp_path: Path, sle
     events = run(live, react)
     assert [entry for entry in log if entry == "taken away"] == ["taken away"] * 2
     assert states(events, "watching").count(SourceState.ON) == 2
+
+
+@pytest.mark.parametrize("way", ["switch off", "let go"])
+def test_a_source_hands_over_its_file_before_it_goes(
+    tmp_path: Path, sleeper: subprocess.Popen[bytes], way: str
+) -> None:
+    live = LiveRun(tmp_path, [SourceWish("cpu", "CPU", Completing)], attach=sleeper.pid, patience=QUICK)
+
+    def react(event: LiveEvent) -> None:
+        match event:
+            case SourceTold(update=Said()) if way == "switch off":
+                live.switch_off("cpu")
+            case SourceTold(update=Said()) | SourceChanged(state=SourceState.OFF):
+                live.stop()
+
+    events = run(live, react)
+    assert states(events, "cpu")[-1] is SourceState.OFF
+    assert finished(events).artifacts["perf.data"].read_text() == "complete"
 
 
 def test_a_program_that_ignores_the_polite_request_is_killed(tmp_path: Path) -> None:
