@@ -227,7 +227,9 @@ def cautions(recording: Recording) -> tuple[Caution, ...]:
     for index, event in enumerate(profile.events if profile is not None else ()):
         assert profile is not None
         number = profile.total(event=index)
-        if event.unit not in (Unit.SAMPLES, Unit.NANOSECONDS) or number >= FEW_SAMPLES:
+        # Where each event was a sample, as with the first page faults, they were counted: nothing is rough.
+        counted = event.unit is Unit.EVENTS and profile.total(event=index, weight=Weight.PERIOD) <= number
+        if counted or event.unit is Unit.BYTES or number >= FEW_SAMPLES:
             continue
         of_which = f" of {event.name}" if event.name != "samples" else ""
         if number:

@@ -6,7 +6,8 @@ from helpers.stacks import profile
 from tailflame.analyse.hotspots import hotspots
 from tailflame.analyse.reading import cautions, facts, read
 from tailflame.analyse.tree import TreeOptions, build_tree
-from tailflame.model import Caution, Machine, Meta, Recording, StackBuilder, StackProfile
+from tailflame.model import Caution, Event, Machine, Meta, Recording, StackBuilder, StackProfile
+from tailflame.units import Unit
 
 
 def recording(data: StackProfile, **meta: object) -> Recording:
@@ -116,5 +117,12 @@ def test_below_a_thousand_samples_says_so() -> None:
     assert few[0].text == "Too few samples: 999 samples, shares are only rough below 1,000."
     assert cautions(recording(profile("A 1000"))) == ()
     assert cautions(recording(StackBuilder().build()))[0].text == "There are no samples."
+    counter = StackBuilder(events=[Event("cycles", Unit.EVENTS, has_period=True), Event("faults", Unit.EVENTS, True)])
+    stack = counter.stack([counter.frame("A")])
+    for at in range(40):
+        counter.sample(stack, period=2_000_000, event=0, time_ns=at)
+        counter.sample(stack, period=1, event=1, time_ns=at)
+    (said,) = cautions(recording(counter.build()))
+    assert said.text.startswith("Too few samples: 40 samples of cycles"), "40 faults of 40 were counted, one by one"
     other = recording(profile("A 5")).with_warnings(Caution("3 of 100 samples were lost."))
     assert len(cautions(other)) == 2
