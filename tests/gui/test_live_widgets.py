@@ -352,7 +352,8 @@ def test_units_by_choice(value: float, unit: LatencyUnit, text: str) -> None:
 
 def test_values_that_are_no_time_keep_their_unit() -> None:
     assert with_unit(1500, LatencyUnit.US, unit="requests") == "1,500 requests"
-    assert tick(1_000_000, LatencyUnit.AUTO) == "1 ms"
+    assert with_unit(456_916_991, LatencyUnit.US, unit="millionths") == "457"
+    assert [tick(v, LatencyUnit.AUTO) for v in (1_000_000, 50_000, 500, 1_500)] == ["1 ms", "50 µs", "500 ns", "1.5 µs"]
 
 
 @given(st.floats(1, 1e12), st.floats(1, 1e6))

@@ -285,7 +285,12 @@ class LatencyTimeline:
         sums = before[slot] * (1 - share) + after[slot] * share
         watched = np.cumsum(end - start)
         seen = (np.concatenate(([0.0], watched[:-1])))[slot] * (1 - share[:, 0]) + watched[slot] * share[:, 0]
-        return np.maximum(np.diff(sums, axis=0).T, 0.0), np.diff(seen) > 0
+        cells = np.maximum(np.diff(sums, axis=0).T, 0.0)
+        if self._shape is not None and self._shape.half == 0:
+            # One bucket a doubling: its calls are anywhere in it, and not in one of its quarters.
+            octaves = cells.reshape(_OCTAVES, PER_OCTAVE, -1).sum(axis=1)
+            cells = np.repeat(octaves / PER_OCTAVE, PER_OCTAVE, axis=0)
+        return cells, np.diff(seen) > 0
 
     # Inside
 

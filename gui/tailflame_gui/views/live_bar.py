@@ -61,6 +61,7 @@ class LiveBar(QWidget):
 
     def __init__(self, *, live: bool) -> None:
         super().__init__()
+        self._live = live
         self.choices = Choices()
         self._names: tuple[str, ...] = ()
         self._chosen: tuple[str, ...] = ()
@@ -103,7 +104,6 @@ class LiveBar(QWidget):
         self.follow = button("Pause", lambda: self.follow_requested.emit(self._paused), tip="")
         self.follow.setMinimumWidth(72)
         self._paused = False
-        self.show_follow(True)
         line = row(margins=(16, 4, 12, 4), spacing=8)
         for widget in (self.series, self.span, self.axis, self.unit):
             line.addWidget(widget)
@@ -118,6 +118,7 @@ class LiveBar(QWidget):
         for widget in (self.plots, self.back, self.follow):
             tools.addWidget(widget)
         self.time_tools.setLayout(tools)
+        self.show_follow(True)
         self.span.chosen.connect(lambda span: self._choose(span=span))
         self.axis.chosen.connect(lambda axis: self._choose(log=axis is Axis.LOG))
         self.unit.currentIndexChanged.connect(lambda _at: self._choose(unit=self.unit.currentData()))
@@ -198,9 +199,14 @@ class LiveBar(QWidget):
 
     def show_follow(self, follows: bool) -> None:
         self._paused = not follows
-        self.follow.setText("Pause" if follows else "Follow")
+        self.follow.setVisible(self._live or not follows)
+        self.follow.setText("Pause" if follows else "Follow" if self._live else "Show all")
         self.follow.setToolTip(
-            "Hold what is shown; what comes is kept.  Space" if follows else "Back to the newest.  Space"
+            "Hold what is shown; what comes is kept.  Space"
+            if follows
+            else "Back to the newest.  Space"
+            if self._live
+            else "The whole run again.  Space"
         )
 
     def _choose(self, **changes: object) -> None:

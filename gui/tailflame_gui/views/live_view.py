@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QHideEvent, QKeyEvent, QShowEvent
-from PySide6.QtWidgets import QSplitter, QStackedWidget, QWidget
+from PySide6.QtWidgets import QFrame, QSplitter, QStackedWidget, QWidget
 
 from tailflame.analyse.live_data import LiveData
 from tailflame.analyse.timeline import LatencyTimeline
 from tailflame_gui.live_rows import RunLine, SourceRow
+from tailflame_gui.models.counter_table import counter_fields, counter_rows
+from tailflame_gui.models.session_table import RowTable
 from tailflame_gui.views.live_bar import LiveBar
 from tailflame_gui.views.live_head import LiveHead
 from tailflame_gui.views.live_panels import ROLLING, LowerPanel, RangeLine, Window, range_words
@@ -19,6 +21,7 @@ from tailflame_gui.widgets.delta_table import DeltaTable
 from tailflame_gui.widgets.empty_state import EmptyState
 from tailflame_gui.widgets.parts import ElidedLabel, button, column, row
 from tailflame_gui.widgets.plot_choices import Choices
+from tailflame_gui.widgets.row_view import RowView
 from tailflame_gui.widgets.source_list import SourceList
 from tailflame_gui.widgets.time_axis import TimeAxis
 
@@ -59,7 +62,7 @@ class LiveView(QWidget):
         self._seen: tuple[int, int] = (-1, 0)
         self._panel_at = self._head_at = 0.0
         self._stale = False
-        self.axis = TimeAxis(self, span_s=60.0 if live else None)
+        self.axis = TimeAxis(self, span_s=60.0) if live else TimeAxis(self, span_s=None, least_span_s=0.1)
         self.head, self.bar = LiveHead(live=live), LiveBar(live=live)
         self.head.corner.addWidget(self.bar.time_tools)
         self.plots = PlotStack(self.axis, live=live)
@@ -67,6 +70,12 @@ class LiveView(QWidget):
         self.delta = DeltaTable()
         self.panel = LowerPanel(self.delta)
         self.sources = SourceList()
+        self._once_rows = RowTable(counter_fields(), self)
+        self.once = RowView(self._once_rows, several=False)
+        """Counters that were read once, in place of plots over time."""
+        self.once.setFrameShape(QFrame.Shape.NoFrame)
+        self.once.setAccessibleName("Counters")
+        self.once.hide()
         self.cost = ElidedLabel("", "small")
         # Works off what a frame has no time for; only while there is something.
         self._later = QTimer(self)
@@ -177,10 +186,12 @@ class LiveView(QWidget):
         self.split = QSplitter(Qt.Orientation.Vertical)
         self.split.setChildrenCollapsible(False)
         self.split.addWidget(upper)
+        self.split.addWidget(self.once)
         self.split.addWidget(self.panel)
         self.split.setStretchFactor(0, 3)
-        self.split.setStretchFactor(1, 1)
-        self.split.setSizes([480, 184])
+        self.split.setStretchFactor(1, 3)
+        self.split.setStretchFactor(2, 1)
+        self.split.setSizes([480, 480, 184])
         add = button("Add a source…", self.add_source_requested.emit, rank="primary", icon="plus")
         self._empty = (
             EmptyState(
@@ -254,6 +265,8 @@ class LiveView(QWidget):
         self._series = self._known_series()
         self.bar.offer_series(self._series, self._chosen())
         self.plots.show_data(self.data, self._timelines(), self.choices)
+        if not self._live and not self.data.timed:
+            self._once_rows.set_rows(counter_rows(self.data.counters))
         self._update_page()
         self._show_head()
         self._show_lower()
@@ -264,8 +277,9 @@ class LiveView(QWidget):
         self._pages.setCurrentIndex(1 if self.data.empty else 0)
         self.bar.setVisible(not self.data.empty)
         over_time = self._live or self.data.timed
-        self.bar.time_tools.setVisible(not self.data.empty and (over_time or bool(self.data.counters)))
-        self._upper.setVisible(over_time or bool(self.data.counters))
+        self.bar.time_tools.setVisible(not self.data.empty and over_time)
+        self._upper.setVisible(over_time)
+        self.once.setVisible(bool(self.data.counters) and not over_time)
         self.panel.setVisible(bool(self.data.latency or self.data.stages))
 
     def _show_head(self) -> None:

@@ -12,6 +12,7 @@ from tailflame.analyse.slots import overlapping
 from tailflame.model.live import Status
 from tailflame.units import percent, reading, size
 from tailflame_gui import theme
+from tailflame_gui.widgets.latency_unit import trimmed
 from tailflame_gui.widgets.live_plot import nice_top
 from tailflame_gui.widgets.plot_ink import (
     Array,
@@ -26,6 +27,7 @@ from tailflame_gui.widgets.time_axis import TimeAxis
 from tailflame_gui.widgets.time_plot import Reading, TimePlot
 
 HEIGHT = 44
+_HIGHEST = 112
 _WASH = 0.09
 
 
@@ -55,6 +57,8 @@ class CounterStrip(TimePlot):
 
     def __init__(self, axis: TimeAxis, timeline: CounterTimeline) -> None:
         super().__init__(axis, timeline.series, least_height=HEIGHT)
+        self.setMaximumHeight(_HIGHEST)
+        self.setToolTip(timeline.series)
         self.timeline, self.bands = timeline, bands_of(timeline.series)
         self.unit = "" if timeline.unit in {"", "%", "B", "/s"} else timeline.unit
 
@@ -65,12 +69,6 @@ class CounterStrip(TimePlot):
         known = np.isfinite(high)
         most = float(high[known].max()) if known.any() else 0.0
         least = float(low[known].min()) if known.any() else 0.0
-        bounds = [self.bands.good, self.bands.bad] if self.bands else []
-        top = nice_top(max([most, *(b for b in bounds if b <= 4 * most or not most)]), 1e-9 if most else 1.0)
-        scale = Scale(min(least, 0.0) if least >= 0 else -nice_top(-least, 1e-9), top, rect.bottom(), rect.top())
-        self._draw_bands(painter, rect, scale)
-        above_zero = Scale(0.0, top, scale.at(0.0), rect.top())
-        self.draw_scale(painter, rect, above_zero, lambda v: _tick(v, self.timeline.unit))
         if not known.any():
             latest = self.timeline.latest
             painter.setFont(small_font())
@@ -78,6 +76,12 @@ class CounterStrip(TimePlot):
             why = "Nothing was read in this time." if latest is None or len(high) == 0 else _WHY[latest.status]
             elided(painter, rect.adjusted(8, 0, 0, 0), f"{why[0].upper()}{why[1:]}", Qt.AlignmentFlag.AlignVCenter)
             return
+        bounds = [self.bands.good, self.bands.bad] if self.bands else []
+        top = nice_top(max([most, *(b for b in bounds if b <= 4 * most or not most)]), 1e-9 if most else 1.0)
+        scale = Scale(min(least, 0.0) if least >= 0 else -nice_top(-least, 1e-9), top, rect.bottom(), rect.top())
+        self._draw_bands(painter, rect, scale)
+        above_zero = Scale(0.0, top, scale.at(0.0), rect.top())
+        self.draw_scale(painter, rect, above_zero, lambda v: _tick(v, self.timeline.unit))
         painter.save()
         painter.setClipRect(rect.adjusted(0, -1, 1, 1))
         x = self.across((start + end) / 2)
@@ -172,8 +176,7 @@ _WHY = {
 
 
 def _tick(value: float, unit: str) -> str:
-    text = write_value(value, unit)
-    return text.replace(".00%", "%").replace(".0%", "%") if value else "0%" if unit == "%" else "0"
+    return trimmed(write_value(value, unit)) if value else "0%" if unit == "%" else "0"
 
 
 def _by_pixel(x: Array, low: Array, high: Array, mean: Array) -> tuple[Array, Array, Array, Array]:

@@ -12,7 +12,7 @@ from tailflame.analyse.timeline import PER_OCTAVE
 from tailflame.model.histogram import Histogram
 from tailflame.units import count, percent
 from tailflame_gui import theme
-from tailflame_gui.widgets.latency_unit import figure, with_unit
+from tailflame_gui.widgets.latency_unit import tick, with_unit
 from tailflame_gui.widgets.plot_ink import Array, Scale, draw_axis, hair, linear_scale, polygon, round_down, small_font
 from tailflame_gui.widgets.value_plot import RULER, ValuePlot, line_color
 
@@ -24,6 +24,15 @@ def binned(histogram: Histogram) -> tuple[int, Array]:
         return 0, np.zeros(0)
     low, high = (part[used] for part in histogram.bounds())
     middle = np.maximum(low + (high - low) / 2, 1.0)
+    if histogram.layout.half < 2:
+        # Buckets wider than our bins: each fills all that it covers, with as much of its calls as it has of them.
+        lowest = np.floor(PER_OCTAVE * np.log2(np.maximum(low, 1.0)) + 1e-9).astype(np.int64)
+        wide = np.maximum(np.ceil(PER_OCTAVE * np.log2(high + 1.0) - 1e-9).astype(np.int64) - lowest, 1)
+        bins = np.concatenate([np.arange(b, b + w) for b, w in zip(lowest, wide, strict=True)])
+        first = int(bins.min())
+        return first, np.bincount(bins - first, weights=np.repeat(histogram.counts[used] / wide, wide)).astype(
+            np.float64
+        )
     bins = (PER_OCTAVE * np.log2(middle)).astype(np.int64)
     first = int(bins.min())
     return first, np.bincount(bins - first, weights=histogram.counts[used]).astype(np.float64)
@@ -87,9 +96,7 @@ class HistogramPlot(ValuePlot):
                 painter.drawLine(QPointF(x, rect.bottom()), QPointF(x, rect.bottom() + 3))
                 painter.setPen(tokens.second)
                 box = QRectF(x - 40, rect.bottom() + 3, 80, RULER - 4)
-                painter.drawText(
-                    box, int(Qt.AlignmentFlag.AlignCenter), figure(value, self.choices.unit, unit=self.unit)
-                )
+                painter.drawText(box, int(Qt.AlignmentFlag.AlignCenter), tick(value, self.choices.unit, unit=self.unit))
                 last = x
             power = 10.0 ** math.floor(math.log10(value) + 1e-9)
             value = next(step * power for step in (2.0, 5.0, 10.0) if step * power > value * (1 + 1e-9))

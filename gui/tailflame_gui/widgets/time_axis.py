@@ -10,7 +10,7 @@ import math
 from PySide6.QtCore import QObject, Signal
 
 LEAST_SPAN_S = 10.0
-"""A run of less is drawn as if it had lasted so long, and grows from the left."""
+"""A run that begins is drawn as if it had lasted so long, and grows from the left."""
 _CLOSEST_S = 0.05
 _ZOOM = 1.5
 _STEP_S = 0.2
@@ -31,8 +31,11 @@ class TimeAxis(QObject):
     range_cleared = Signal()
     follow_changed = Signal(bool)
 
-    def __init__(self, parent: QObject | None = None, *, span_s: float | None = 60.0) -> None:
+    def __init__(
+        self, parent: QObject | None = None, *, span_s: float | None = 60.0, least_span_s: float = LEAST_SPAN_S
+    ) -> None:
         super().__init__(parent)
+        self._least_s = least_span_s
         self.zero_s = 0.0
         self.low_s, self.high_s = 0.0, LEAST_SPAN_S
         self.first_s, self.last_s = 0.0, 0.0
@@ -118,7 +121,7 @@ class TimeAxis(QObject):
         """Closer for positive steps; the time `at_s` stays where it is. All the way out follows again."""
         factor = _ZOOM**-steps
         low, high = at_s + (self.low_s - at_s) * factor, at_s + (self.high_s - at_s) * factor
-        whole = max(self.last_s - self.first_s, LEAST_SPAN_S)
+        whole = max(self.last_s - self.first_s, self._least_s)
         if high - low >= whole:
             self.set_span(None)
         else:
@@ -154,8 +157,8 @@ class TimeAxis(QObject):
         last = max(self.last_s, self.first_s)
         if self._span_s is None:
             whole = last - self.first_s
-            if self.low_s != self.first_s or not whole <= self.high_s - self.low_s <= _ROOM * max(whole, LEAST_SPAN_S):
-                self._set(self.first_s, self.first_s + max(whole * (1 + _AHEAD * self._grows), LEAST_SPAN_S))
+            if self.low_s != self.first_s or not whole <= self.high_s - self.low_s <= _ROOM * max(whole, self._least_s):
+                self._set(self.first_s, self.first_s + max(whole * (1 + _AHEAD * self._grows), self._least_s))
             return
         if last - self.first_s <= self._span_s:
             self._set(self.first_s, self.first_s + self._span_s)

@@ -21,6 +21,7 @@ from PySide6.QtGui import (
     QPaintEvent,
     QPixmap,
     QResizeEvent,
+    QShowEvent,
     QWheelEvent,
 )
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
@@ -302,8 +303,16 @@ class TimePlot(QWidget):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        self.axis.set_pixels(int(self.body.width()))
+        self._tell_width()
         self.draw_anew()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._tell_width()
+
+    def _tell_width(self) -> None:
+        if self.isVisible():  # one that was put away may be as wide as it likes
+            self.axis.set_pixels(int(self.body.width()))
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
