@@ -248,15 +248,25 @@ def test_a_kept_run_shows_the_same(qtbot: QtBot) -> None:
     assert view.head.value.words == "p99.9, whole run"
 
 
+def result_of(series: HistogramSeries) -> Recording:
+    return Recording("", "hgrm", "x.hgrm", (series,))
+
+
 def test_one_histogram_without_times_has_no_plots_over_time(qtbot: QtBot) -> None:
     series = HistogramSeries(("",), (0.0,), (0.0,), (Histogram.of([1000, 2000, 3000], digits=2),))
-    result = LatencyResultView(Recording("", "hgrm", "x.hgrm", (series,)))
+    result = LatencyResultView(result_of(series))
     qtbot.addWidget(result)
     result.show()
     qtbot.waitUntil(lambda: not result.busy)
     assert not result.view.plots.isVisible()
     assert result.view.panel.nines.lines[0].histogram.total == 3
     assert result.view.head.calls.text == "3"
+    result.set_baseline(result_of(series))
+    qtbot.waitUntil(lambda: not result.busy, timeout=60_000)
+    assert [line.key for line in result.view.panel.nines.lines] == ["window", "baseline"]
+    assert {row.verdict for row in result.view.delta.table.rows} == {"too few values"}
+    result.set_baseline(None)
+    assert [line.key for line in result.view.panel.nines.lines] == ["window"]
 
 
 def test_counters_without_latencies_have_the_screen_for_themselves(qtbot: QtBot) -> None:

@@ -27,7 +27,7 @@ class LatencyResultView(QWidget):
         super().__init__(parent)
         self.view = LiveView(live=False)
         self.view.failed.connect(self.failed)
-        self._latest = tasks.Latest(self)
+        self._latest, self._latest_baseline = tasks.Latest(self), tasks.Latest(self)
         busy = BusyLine()
         self._latest.busy_changed.connect(busy.set_busy)
         layout = column(spacing=0)
@@ -39,7 +39,7 @@ class LatencyResultView(QWidget):
 
     @property
     def busy(self) -> bool:
-        return self._latest.busy or self.view.busy
+        return self._latest.busy or self._latest_baseline.busy or self.view.busy
 
     def set_recording(self, recording: Recording) -> None:
         def work(_progress: tasks.Progress) -> LiveData:
@@ -49,4 +49,14 @@ class LatencyResultView(QWidget):
 
     def set_baseline(self, recording: Recording | None) -> None:
         """What the latencies are compared with; None for nothing."""
-        self.view.set_baseline(None if recording is None else LiveData.of_recording(recording))
+        self._latest_baseline.drop()
+        if recording is None:
+            self.view.set_baseline(None)
+            return
+
+        def work(_progress: tasks.Progress) -> LiveData:
+            return LiveData.of_recording(recording)
+
+        self._latest_baseline.ask(
+            work, self.view.set_baseline, name="lay out the baseline's latencies", on_error=self.failed.emit
+        )

@@ -8,6 +8,7 @@ import numpy as np
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QImage, QPainter, QPen
 
+from tailflame.analyse.slots import overlapping
 from tailflame.analyse.timeline import HEAT_BINS, PER_OCTAVE, LatencyTimeline
 from tailflame.model.stacks import Bool
 from tailflame.units import count
@@ -60,8 +61,10 @@ class HeatMap(TimePlot):
     def draw(self, painter: QPainter, rect: QRectF) -> None:
         assert self.timeline is not None
         axis = self.axis
-        columns = max(int(rect.width() / _COLUMN_PX), 8)
-        width = (axis.high_s - axis.low_s) / columns
+        span = axis.high_s - axis.low_s
+        # No narrower than the intervals are long: a cell is to hold calls that were in it.
+        width = max(span / max(int(rect.width() / _COLUMN_PX), 8), min(self._length(), span))
+        columns = math.ceil(span / width)
         # On a fixed grid, so that a cell keeps its calls while the picture moves.
         first = math.floor(axis.low_s / width)
         self._edges = (first + np.arange(columns + 2, dtype=np.float64)) * width
@@ -88,6 +91,14 @@ class HeatMap(TimePlot):
         painter.restore()
         unit = self.timeline.unit
         self.draw_scale(painter, rect, self._scale, lambda v: tick(v, self.choices.unit, unit=unit))
+
+    def _length(self) -> float:
+        """Of most intervals in sight, in s."""
+        assert self.timeline is not None
+        columns = self.timeline.columns()
+        rows = overlapping(columns.start_s, columns.end_s, self.axis.low_s, self.axis.high_s)
+        lengths = columns.end_s[rows] - columns.start_s[rows]
+        return float(np.median(lengths)) if len(lengths) else 0.0
 
     def _image(self) -> QImage:
         """One pixel a cell."""

@@ -55,7 +55,7 @@ class NinesPlot(ValuePlot):
             painter.setPen(hair(tokens.hairline))
             painter.drawLine(QPointF(round(x) + 0.5, rect.top()), QPointF(round(x) + 0.5, rect.bottom()))
             painter.setPen(tokens.second)
-            if at <= 4 or rect.width() / self.nines >= 60 or at % 2 == 0:
+            if at <= 2 or rect.width() / self.nines >= 56 or at % 2 == 0:
                 box = QRectF(x - 40, rect.bottom() + 3, 80, RULER - 4)
                 painter.drawText(box, int(Qt.AlignmentFlag.AlignCenter), _TICKS[at])
         painter.save()
