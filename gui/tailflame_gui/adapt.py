@@ -32,6 +32,7 @@ def session_row(info: SessionInfo) -> SessionRow:
         baseline=info.baseline,
         project=info.commit.root if info.commit else "",
         binary_key=info.binary_key,
+        measures=info.measures.value,
     )
 
 

@@ -368,7 +368,9 @@ class Controller(QObject):
     def baseline_of(self, side: Side) -> SessionRow | None:
         """The baseline of a result's binary."""
         key = side.binary_key if isinstance(side, SessionRow) else _key_of(side)
-        return next((row for row in self.state.sessions if key and row.baseline and row.binary_key == key), None)
+        wanted = (True, key, side.measures)
+        rows = self.state.sessions
+        return next((row for row in rows if key and (row.baseline, row.binary_key, row.measures) == wanted), None)
 
     def compare_with_baseline(self, after: Side) -> None:
         """The baseline of its binary against it."""
@@ -392,12 +394,13 @@ class Controller(QObject):
         job = self.jobs.start(f"Comparing {tab.before_title} with {tab.after_title}")
         tab.loading(job)
 
-        def work(progress: Progress) -> tuple[Recording, Recording, Comparison]:
+        def work(progress: Progress) -> tuple[Recording, Recording, Comparison | None]:
             # Reading is what takes long: a quarter for each side is left for the comparison itself.
             one = self._recording_of(before, lambda share: progress(0.4 * share))
             other = self._recording_of(after, lambda share: progress(0.4 + 0.4 * share))
-            made = compare(_profile(one, tab.before_title), _profile(other, tab.after_title))
-            return one, other, made
+            if one.histograms is not None and other.histograms is not None and not (one.profile and other.profile):
+                return one, other, None
+            return one, other, compare(_profile(one, tab.before_title), _profile(other, tab.after_title))
 
         async def run() -> None:
             one, other, made = await tasks.run_job(job, work)

@@ -67,6 +67,8 @@ class SessionRow:
     """The root of the git checkout that the binary was built in."""
     binary_key: str = ""
     """What a baseline belongs to: equal for all builds of one binary."""
+    measures: str = "time"
+    """ "time" (where it goes) or "latency": a binary has a baseline of each."""
 
     @property
     def readable(self) -> bool:

@@ -92,6 +92,13 @@ class OpenResult(Tab):
     def baseline(self) -> bool:
         return self.session is not None and self.session.baseline
 
+    @property
+    def measures(self) -> str:
+        """What it is compared by: "time" or "latency"."""
+        if self.session is not None:
+            return self.session.measures
+        return "latency" if self.recording is not None and self.recording.profile is None else "time"
+
     def ready(self, recording: Recording, *, title: str, session: SessionRow | None) -> None:
         self.recording, self.title, self.session = recording, title, session
         self._ready()
@@ -114,7 +121,8 @@ class OpenComparison(Tab):
         self.comparison: Comparison | None = None
         self.commits = ("", "")
 
-    def ready(self, before: Recording, after: Recording, comparison: Comparison) -> None:
+    def ready(self, before: Recording, after: Recording, comparison: Comparison | None) -> None:
+        """`comparison` is None where not both hold stacks: they are compared by their latencies then."""
         self.before, self.after, self.comparison = before, after, comparison
         self._ready()
 

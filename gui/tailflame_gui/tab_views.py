@@ -6,11 +6,13 @@ from functools import partial
 
 from PySide6.QtWidgets import QWidget
 
+from tailflame.model import Recording
 from tailflame_gui.actions import Actions
 from tailflame_gui.controller import Controller
 from tailflame_gui.exporting import Exporter
 from tailflame_gui.state import OpenComparison, OpenResult, Page, Tab
 from tailflame_gui.views.compare_view import CompareView
+from tailflame_gui.views.latency_comparison import ComparisonTabs, LatencyComparison
 from tailflame_gui.views.result_view import ResultView
 
 
@@ -49,7 +51,20 @@ class TabViews:
             view.set_baseline(tab.baseline, has_baseline=self._controller.baseline_of(tab) is not None)
 
     def comparison(self, tab: Tab) -> QWidget:
-        assert isinstance(tab, OpenComparison)
+        assert isinstance(tab, OpenComparison) and tab.before is not None and tab.after is not None
+        if tab.comparison is None:
+            return self._latencies(tab, tab.before, tab.after)
+        view = self._profiles(tab)
+        if tab.before.histograms is None or tab.after.histograms is None:
+            return view
+        return ComparisonTabs({"CPU time": view, "Latency": self._latencies(tab, tab.before, tab.after)})
+
+    def _latencies(self, tab: OpenComparison, before: Recording, after: Recording) -> QWidget:
+        view = LatencyComparison(before, after, titles=(tab.before_title, tab.after_title), commits=tab.commits)
+        view.failed.connect(self._controller.fail)
+        return view
+
+    def _profiles(self, tab: OpenComparison) -> CompareView:
         view = CompareView(
             tab.before,
             tab.after,

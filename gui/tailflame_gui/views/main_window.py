@@ -258,11 +258,13 @@ class MainWindow(QMainWindow):
             actions[name].setEnabled(tabs is not None and len(tabs.all) > 1)
         result = state.result
         ready = result is not None and result.stage is Stage.READY and state.page is Page.RESULTS
-        profile = ready and result is not None and result.recording is not None and result.recording.profile is not None
+        recording = result.recording if ready and result is not None else None
+        profile = recording is not None and recording.profile is not None
+        comparable = profile or (recording is not None and recording.histograms is not None)
         pinned = result is not None and result.baseline
-        actions["pin"].setEnabled(bool(profile) and not pinned)
-        actions["unpin"].setEnabled(bool(profile) and pinned)
-        actions["compare_baseline"].setEnabled(bool(profile) and not pinned)
+        actions["pin"].setEnabled(comparable and not pinned)
+        actions["unpin"].setEnabled(comparable and pinned)
+        actions["compare_baseline"].setEnabled(comparable and not pinned)
         for name in ("export_svg", "export_png", "export_folded", "export_speedscope"):
             actions[name].setEnabled(bool(profile))
         actions["stop"].setEnabled(state.recording)
