@@ -6,14 +6,13 @@ import asyncio
 import contextlib
 import os
 import signal
-from dataclasses import replace
 from pathlib import Path
 
-from tailflame.cli.demo_target import Build, demo_build, demo_project, obstacle, sample_session
+from tailflame.cli.demo_target import LOGS, Build, demo_build, demo_plan, demo_project, obstacle, sample_session
 from tailflame.errors import Cancelled, StoreError, TailflameError, ToolFailed
 from tailflame.host.system import probe_host
 from tailflame.run import Outcome
-from tailflame.tools import PERF_RECORD, CallGraph, PerfOptions, Target
+from tailflame.tools import PERF_RECORD, Target
 from tailflame_gui import tasks
 from tailflame_gui.controller import Controller
 from tailflame_gui.recording import RecordController
@@ -67,10 +66,9 @@ class Demo:
         build = await tasks.in_thread(lambda _progress: demo_build(project))
         if build.argv:
             await self._run(build, project)
-        # The demo is built with frame pointers: they cost least.
-        options: PerfOptions = replace(PERF_RECORD.defaults(host), call_graph=CallGraph.FRAME_POINTERS)
+        target = Target(binary=build.binary, args=SWITCHES)
         self._controller.choose_target(build.binary)
-        self._recorder.start_recording(Target(binary=build.binary, args=SWITCHES), PERF_RECORD, options)
+        self._recorder.start_plan(target, PERF_RECORD, lambda out: demo_plan(target, host, out), logs=LOGS)
 
     async def _run(self, build: Build, project: Path) -> None:
         """cargo, with its last line in the bottom line; a cancel ends it with all the compilers it has started."""

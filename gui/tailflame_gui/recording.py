@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -18,6 +19,7 @@ from tailflame.model import Caution, Recording
 from tailflame.parse import load
 from tailflame.report import svg
 from tailflame.run import Event, Finished, Observed, Output, Progress, Recorder, Stage, Started
+from tailflame.run.logs import with_logs
 from tailflame.store import SessionFolder
 from tailflame.tools import Plan, Target, Tool
 from tailflame_gui import adapt, tasks
@@ -65,6 +67,14 @@ class RecordController(QObject):
 
     def start_recording(self, target: Target, tool: Tool[Any], options: Any) -> None:
         """Records in a new session of the library. While one runs, another is refused with a notice."""
+        self.start_plan(target, tool, lambda out: tool.plan(target, options, out))
+
+    def start_plan(
+        self, target: Target, tool: Tool[Any], plan: Callable[[Path], Plan], *, logs: tuple[str, ...] = ()
+    ) -> None:
+        """The same with a plan of one's own for the session's folder. logs: artifacts that the target writes by itself,
+        whose results join the recording.
+        """
         if self.running:
             self._controller.fail(
                 StoreError("A recording is running already.", advice="Stop or cancel it first, at the bottom line.")
@@ -73,7 +83,7 @@ class RecordController(QObject):
         self._asked = ""
         self._controller.state.set_recording(True)
         self._task = tasks.spawn(
-            self._record(target, tool, options),
+            self._record(target, tool, plan, logs),
             name=f"recording {target.name}",
             on_error=self._failed,
             on_cancel=self._over,
@@ -104,15 +114,17 @@ class RecordController(QObject):
 
     # One recording
 
-    async def _record(self, target: Target, tool: Tool[Any], options: Any) -> None:
+    async def _record(
+        self, target: Target, tool: Tool[Any], plan_for: Callable[[Path], Plan], logs: tuple[str, ...]
+    ) -> None:
         library = self._controller.library
 
         def prepare(_progress: tasks.Progress) -> tuple[SessionFolder, Plan]:
             session = library.new_session(
                 tool=tool.name, binary=target.binary, args=target.args, cwd=target.cwd or "", env=target.env
             )
-            plan = tool.plan(target, options, session.path)
-            session.planned(argv=plan.argv, artifacts=plan.artifacts, primary=plan.primary)
+            plan = plan_for(session.path)
+            session.planned(argv=plan.argv, artifacts=plan.artifacts, primary=plan.primary, args=plan.target.args)
             return session, plan
 
         session, plan = await tasks.in_thread(prepare)
@@ -138,7 +150,7 @@ class RecordController(QObject):
             self._controller.refresh_library()  # it stood there as being recorded
             raise Cancelled
         job.end(JobState.DONE if finished.result is not None else JobState.FAILED)
-        await self._keep(session, finished, tool.title)
+        await self._keep(session, finished, tool.title, logs)
 
     async def _follow(self, recorder: Recorder, session: SessionFolder, job: Job) -> Finished:
         finished: Finished | None = None
@@ -180,7 +192,7 @@ class RecordController(QObject):
         if progress is not None:
             self.progressed.emit(progress)
 
-    async def _keep(self, session: SessionFolder, finished: Finished, tool: str) -> None:
+    async def _keep(self, session: SessionFolder, finished: Finished, tool: str, logs: tuple[str, ...]) -> None:
         """Reads what was recorded, keeps it, opens it."""
         library = self._controller.library
         outcome = finished.target
@@ -191,7 +203,11 @@ class RecordController(QObject):
         result = finished.result
         await tasks.in_thread(
             lambda _progress: session.recorded(
-                outcome=outcome.sentence, exit_code=outcome.status, artifacts=finished.artifacts
+                outcome=outcome.sentence,
+                exit_code=outcome.status,
+                duration_s=outcome.seconds,
+                lost=finished.lost,
+                artifacts=finished.artifacts,
             )
         )
         # A crash is a result, and whoever reads the profile has to know of it.
@@ -201,7 +217,7 @@ class RecordController(QObject):
             cautions.append(Caution(finished.error.sentence, finished.error.advice))
 
         def read(progress: tasks.Progress) -> tuple[Recording, SessionRow]:
-            loaded = load(result, progress=progress)
+            loaded = with_logs(load(result, progress=progress), finished.artifacts, logs)
             recording = replace(loaded, warnings=(*cautions, *loaded.warnings))
             whole = session.complete(recording, draw=svg.write)
             return whole, adapt.session_row(library.session(session.id))

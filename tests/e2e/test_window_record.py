@@ -29,10 +29,12 @@ from tailflame.analyse.hotspots import hotspots
 from tailflame.analyse.names import plain
 from tailflame.host.system import forget_host
 from tailflame.model import Recording, StackProfile
-from tailflame_gui import tasks
+from tailflame.parse import load
+from tailflame.store import load_recording
+from tailflame_gui import demo, tasks
 from tailflame_gui.state import OpenResult, Page, Stage
 from tailflame_gui.views.record_page import RecordPage, Side
-from tailflame_gui.views.result_view import ResultView
+from tailflame_gui.views.result_view import Part, ResultView
 from tailflame_gui.views.target_form import FOR
 from tailflame_gui.wiring import Parts
 
@@ -184,6 +186,31 @@ def test_a_crash_of_the_target_is_an_outcome(parts: Parts, page: RecordPage, qtb
     assert profile.total() > 100
     assert parts.window.notices.notices == ()
     assert tab.session is not None and tab.session.state == "complete"
+
+
+def test_the_demo_keeps_its_latencies(
+    parts: Parts,  # noqa: F811
+    page: RecordPage,
+    qtbot: QtBot,
+    demo_binary: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(demo, "SWITCHES", ("--mode", "benchmark", "--seconds", "2", "--slow-path", "2000"))
+    parts.actions["record_demo"].trigger()
+    tab, recording, profile = result(parts, qtbot)
+    assert profile.total() > 100 and tab.session is not None and tab.session.binary == str(demo_binary)
+    log = load(tab.path / "latency.hlog").histograms
+    assert log is not None and recording.histograms is not None
+    assert [h.total for h in recording.histograms.histograms] == [h.total for h in log.histograms]
+    assert load_recording(tab.path).histograms is not None, "it is kept with the session"
+    assert recording.warnings == ()
+    view = parts.window.results.page
+    assert isinstance(view, ResultView)
+    view.show_part(Part.SUMMARY)
+    qtbot.waitUntil(lambda: tasks.at_rest() and not view.busy)
+    assert view.summary.percentiles.isVisible()
+    shown = {line[0] for line in view.summary.percentiles.lines}
+    assert shown == {tag or "all" for tag in log.distinct_tags()} and "risk_check" in shown
 
 
 @pytest.mark.tool("cargo", "cargo-flamegraph")

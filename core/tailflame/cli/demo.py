@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from tailflame.analyse.hotspots import GroupBy, hotspots
 from tailflame.analyse.reading import cautions
 from tailflame.cli.command import Context
-from tailflame.cli.demo_target import build_demo, demo_project, obstacle, sample_session
+from tailflame.cli.demo_target import LOGS, build_demo, demo_plan, demo_project, obstacle, sample_session
 from tailflame.cli.documents import (
     events_document,
     hotspots_document,
@@ -27,9 +26,7 @@ from tailflame.host.system import Host, probe_host
 from tailflame.store import Opened, SessionInfo, load_recording, session_at
 from tailflame.store.files import write_json
 from tailflame.store.session import FLAME_GRAPH
-from tailflame.tools import PERF_RECORD, CallGraph, Plan, Target
-
-_LOG = "latency.hlog"
+from tailflame.tools import PERF_RECORD, Target
 
 
 class DemoCommand:
@@ -92,23 +89,15 @@ def _record(binary: Path, host: Host, args: argparse.Namespace, context: Context
     switches += ("--slow-path", str(args.slow_path))
     if args.regress is not None:
         switches += ("--regress", f"{args.regress:g}")
-    # The demo is built with frame pointers: they cost least.
-    options = replace(PERF_RECORD.defaults(host), call_graph=CallGraph.FRAME_POINTERS)
-
-    def plan(out: Path) -> Plan:
-        log = out / _LOG
-        target = Target(binary=binary, args=(*switches, "--hlog", str(log)), cwd=out)
-        planned = PERF_RECORD.plan(target, options, out)
-        return replace(planned, artifacts=MappingProxyType({**planned.artifacts, "latency": log}))
-
+    target = Target(binary=binary, args=switches)
     recorded = record_session(
         context,
-        Target(binary=binary, args=switches),
-        plan,
+        target,
+        lambda out: demo_plan(target, host, out),
         tool=PERF_RECORD.name,
         title=" ".join(("demo", *switches[2:])),
         show_output=False,
-        logs=("latency",),
+        logs=LOGS,
     )
     return Opened(recorded.recording, recorded.session.title, recorded.session)
 

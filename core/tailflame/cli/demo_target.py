@@ -6,15 +6,19 @@ import os
 import re
 import subprocess
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import tailflame_resources
 from tailflame.errors import ToolFailed, ToolMissing
 from tailflame.host.install import install_command
 from tailflame.host.system import Host, ask, find_tool
+from tailflame.tools import PERF_RECORD, CallGraph, Plan, Target
 
 PROFILE = "release-with-debug"
+LOGS = ("latency",)
+"""What the demo target writes beside its profile: artifacts by role."""
 _RESOURCES = Path(next(iter(tailflame_resources.__path__)))
 
 
@@ -71,6 +75,15 @@ def demo_build(project: Path) -> Build:
         )
     argv = (str(cargo), "build", "--locked", "--profile", PROFILE, *(("--quiet",) if binary.is_file() else ()))
     return Build(binary, argv, environment)
+
+
+def demo_plan(target: Target, host: Host, out: Path) -> Plan:
+    """Records `target`, the demo with its switches, and has it write its latency log into the session's folder."""
+    # The demo is built with frame pointers: they cost least.
+    options = replace(PERF_RECORD.defaults(host), call_graph=CallGraph.FRAME_POINTERS)
+    log = out / "latency.hlog"
+    planned = PERF_RECORD.plan(replace(target, args=(*target.args, "--hlog", str(log)), cwd=out), options, out)
+    return replace(planned, artifacts=MappingProxyType({**planned.artifacts, LOGS[0]: log}))
 
 
 def build_demo(project: Path, *, say: Callable[[str], None]) -> Path:

@@ -7,16 +7,17 @@ import contextlib
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from tailflame.cli.command import Context, draw_flame_graph
 from tailflame.cli.terminal import StatusLine
-from tailflame.errors import Cancelled, ParseError, StoreError, TailflameError, ToolFailed
+from tailflame.errors import Cancelled, StoreError, TailflameError, ToolFailed
 from tailflame.host.processes import ProcessSample
 from tailflame.model import Caution, Recording
 from tailflame.parse import load
 from tailflame.run import Finished, Observed, Output, Progress, Recorder, Stage, Started
+from tailflame.run.logs import with_logs
 from tailflame.store import SessionFolder, SessionInfo
 from tailflame.tools import Plan, Target
 from tailflame.units import count, percent, seconds, size
@@ -90,14 +91,7 @@ def _read(context: Context, session: SessionFolder, finished: Finished, logs: tu
     cautions = [Caution(note) for note in finished.notes]
     if finished.error is not None:
         cautions.append(Caution(finished.error.sentence, finished.error.advice))
-    for role in logs:
-        try:
-            log = load(finished.artifacts[role])
-            recording = replace(recording, results=(*recording.results, *log.results))
-        except KeyError:
-            cautions.append(Caution(f"The program left no {role} log."))
-        except ParseError as error:
-            cautions.append(Caution(error.sentence, error.advice))
+    recording = with_logs(recording, finished.artifacts, logs)
     try:
         return session.complete(recording.with_warnings(*cautions), draw=draw_flame_graph)
     except StoreError:
