@@ -47,8 +47,8 @@ class PrometheusQuery:
         """
         base_url: of the server, as in a browser: "http://prometheus:9090".
         query: PromQL that gives an instant vector or a scalar.
-        unit: of the answer: "s", "ms", "us" and "ns" give readings in ns; "" is a pure number. None takes it from the
-            metric's name where the answer is a time for certain: histogram_quantile(…) of seconds, or the metric itself.
+        unit: of the answer: "s", "ms", "us" and "ns" give readings in ns; "" is a pure number. None takes it from
+            the metric's name where the answer is a time for certain: histogram_quantile(…) of seconds, or the metric.
         pid: whose end ends this source; None never ends.
 
         Raises ParseError where `base_url` is none, or the query is empty. ValueError for a unit that is none.
@@ -216,7 +216,7 @@ def _unit_of_query(query: str) -> tuple[str, float]:
 
 
 def _closing(query: str, start: int) -> int:
-    """Where the parenthesis closes inside which `start` is; a quoted one counts as well, and then nothing is certain."""
+    """Where the parenthesis closes inside which `start` is; quoted ones count as well: then nothing is certain."""
     depth = 1
     for place in range(start, len(query)):
         depth += {"(": 1, ")": -1}.get(query[place], 0)

@@ -48,14 +48,16 @@ class Stages:
         self._families: list[_Family] = []
 
     def slices(self, names: tuple[str, ...], events: Matrix, start_s: float, length_s: float) -> list[StageSlice]:
-        """The breakdown of the interval's events, one per family that had any. `names` are the columns."""
+        """The breakdown of the interval's events, one per family that had any. `names` are the columns, 62 at most."""
         present = ~np.isnan(events)
         together = present.sum(axis=1) >= 2
         events, present = events[together], present[together]
         if not len(events):
             return []
-        for pattern in np.unique(present, axis=0):
-            self._join([name for name, there in zip(names, pattern, strict=True) if there])
+        # Each set of fields once, as the bits of a number: sorting rows would take longer than reading the lines.
+        bits = present @ (np.int64(1) << np.arange(len(names), dtype=np.int64))
+        for pattern in np.unique(bits).tolist():
+            self._join([name for place, name in enumerate(names) if pattern >> place & 1])
         slices = []
         for family in self._families:
             columns = [names.index(name) for name in family.fields if name in names]

@@ -22,6 +22,8 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from tailflame.parse.log_text import TextRows, plain
+
 NS: Mapping[str, float] = {"ns": 1.0, "us": 1e3, "µs": 1e3, "μs": 1e3, "ms": 1e6, "s": 1e9}  # U+00B5, U+03BC
 """Nanoseconds in one of each unit of time."""
 
@@ -53,11 +55,6 @@ _DURATION = re.compile(r"([-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?) ?(ns|us|µs|μs|ms|s
 _GO_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?")
 
 _SPANS = frozenset(("span", "spans"))
-_COLOURS = re.compile(r"\x1b\[[0-9;:]*[A-Za-z]")
-_COLOURS_KNOWN = 64
-# "order{id=0 span_us=7}:" and "a{x=1}:b{y=2}:"
-_TEXT_SPAN = re.compile(r"\{[^{}\n]*\}:")
-_COMMA = re.compile(r",(?=[\s\w])(?!\d)")
 _NAMED = re.compile(r"(?:^|[\s,])([^\W\d][\w.\-]*): +([-+\d][^\s,;]*)")
 
 
@@ -85,10 +82,10 @@ def numeric_fields(line: str) -> dict[str, tuple[float, str]]:
     event = _json(line)
     if event is not None:
         return _numbers(_flat(event))
-    plain = _plain(line)
-    found = _numbers(dict(word.split("=", 1) for word in plain.split() if "=" in word))
+    text = plain(line)
+    found = _numbers(dict(word.split("=", 1) for word in text.split() if "=" in word))
     # tracing's `pretty()` has "validation_us: 0.4". Without any unit it might as well be "demo: 3 orders".
-    named = _numbers(dict(_NAMED.findall(plain)))
+    named = _numbers(dict(_NAMED.findall(text)))
     return {name: pair for name, pair in named.items() if pair[1]} | found
 
 
@@ -97,13 +94,13 @@ class LineReader:
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = tuple(names)
-        self._needles = tuple((f" {name}=", len(name) + 2) for name in self.names)
-        self._colours: list[str] = []
+        self._dotted = tuple(place for place, name in enumerate(self.names) if "." in name)
+        self._text = TextRows(self.names)
 
     def rows(self, lines: Iterable[str]) -> list[tuple[Any, ...]]:
         """One row for each line that has any of the fields: their values in the order of `names`, None for missing.
 
-        Values are as the line has them: `to_ns` and `to_numbers` read them. JSON lines come first, then the others.
+        Values are as the line has them: `to_ns` and `to_numbers` read them. Rows are in no certain order.
         """
         names = self.names
         if not names:
@@ -121,8 +118,13 @@ class LineReader:
                     event = _json(line)
                 if type(event) is dict:
                     inner = event.get("fields")
-                    row = tuple(map((inner if type(inner) is dict else event).get, names))
-                    if None in row:
+                    if type(inner) is dict:
+                        row = tuple(map(inner.get, names))
+                        if None in row:  # it may stand beside "fields"
+                            row = tuple([inner.get(name, event.get(name)) for name in names])
+                    else:
+                        row = tuple(map(event.get, names))
+                    if self._dotted and any(row[place] is None for place in self._dotted):
                         row = tuple(map(_flat(event).get, names))
                     if row != nothing:
                         rows.append(row)
@@ -134,45 +136,8 @@ class LineReader:
                 continue
             texts.append(line)
         if texts:
-            rows += self._text_rows(texts)
+            rows += self._text.rows("\n".join(texts))
         return rows
-
-    def _text_rows(self, lines: list[str]) -> list[tuple[Any, ...]]:
-        rows = []
-        text = self._prepared("\n".join(lines))
-        # Every word has a blank on either side, so that a field is found by its name alone.
-        needles = [(needle, size) for needle, size in self._needles if needle in text]
-        if not needles:
-            return []
-        places = tuple(self._needles.index(pair) for pair in needles)
-        for line in text.split("\n"):
-            row: list[str | None] | None = None
-            for place, (needle, size) in zip(places, needles, strict=True):
-                at = line.rfind(needle)
-                if at >= 0:
-                    if row is None:
-                        row = [None] * len(self.names)
-                    row[place] = line[at + size : line.find(" ", at + size)]
-            if row is not None:
-                rows.append(tuple(row))
-        return rows
-
-    def _prepared(self, text: str) -> str:
-        if "\x1b" in text:
-            # Each colour by name is some times as fast as the pattern; a program has a dozen.
-            for colour in self._colours:
-                text = text.replace(colour, "")
-            if "\x1b" in text:
-                fresh = sorted(set(_COLOURS.findall(text, 0, 64 << 10)))[: _COLOURS_KNOWN - len(self._colours)]
-                for colour in fresh:
-                    text = text.replace(colour, "")
-                self._colours += fresh
-        text = _plain(text)
-        text = f" {text} ".replace("\n", " \n ")
-        if ": " in text:
-            for name in self.names:
-                text = text.replace(f" {name}: ", f" {name}=")
-        return text
 
 
 def to_ns(cells: Sequence[Any], unit: str) -> npt.NDArray[np.float64]:
@@ -182,11 +147,17 @@ def to_ns(cells: Sequence[Any], unit: str) -> npt.NDArray[np.float64]:
         return np.array(cells, dtype=np.float64) * scale
     except (ValueError, TypeError, OverflowError):
         pass  # something among them carries a unit, or is no number
-    values = np.empty(len(cells))
-    for index, cell in enumerate(cells):
+    values = []
+    for cell in cells:
+        if type(cell) is str and (own := NS.get(cell[-2:])) is not None:
+            try:
+                values.append(float(cell[:-2]) * own)
+                continue
+            except ValueError:
+                pass
         value, carried = _number(cell)
-        values[index] = value if carried else value * scale
-    return values
+        values.append(value if carried else value * scale)
+    return np.array(values, dtype=np.float64)
 
 
 def to_numbers(cells: Sequence[Any]) -> npt.NDArray[np.float64]:
@@ -250,24 +221,6 @@ def _nested(event: Mapping[str, Any], prefix: str, depth: int) -> dict[str, Any]
         elif depth < 3:
             flat |= _nested(value, f"{prefix}{name}.", depth + 1)
     return flat
-
-
-def _plain(text: str) -> str:
-    """Text in which every field is a word "name=value", or a "name:" before its value."""
-    if "\x1b" in text:
-        text = _COLOURS.sub("", text)
-    if "}:" in text:
-        text = _TEXT_SPAN.sub(" ", text)
-    if " = " in text:
-        text = text.replace(" = ", "=")
-    if '"' in text:
-        text = text.replace('"', "")
-    if "," in text:
-        text = _COMMA.sub(" ", text)
-    for other in "\t\r{}()[];|":
-        if other in text:
-            text = text.replace(other, " ")
-    return text
 
 
 def _numbers(cells: Mapping[str, Any]) -> dict[str, tuple[float, str]]:

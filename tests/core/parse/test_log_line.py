@@ -183,6 +183,30 @@ def test_text_and_json_give_the_same(values: dict[str, float]) -> None:
     assert [[float(cell) for cell in row] for row in rows] == [list(values.values())] * 2
 
 
+_words = st.sampled_from(["a_us=1", "b_us=2", "c_us=3", "note", "d=4", "a_us", "xa_us=5", "=", "b_us=", "\t", '"q"'])
+
+
+@given(st.lists(st.lists(_words, max_size=6), max_size=60))
+def test_however_fields_are_mixed_every_line_gives_its_own(lines: list[list[str]]) -> None:
+    names = ("a_us", "b_us", "c_us")
+    expected = []
+    for words in lines:
+        cells = {name: value for word in words for name, sign, value in [word.partition("=")] if sign}
+        if any(name in cells for name in names):
+            expected.append(tuple(cells.get(name) for name in names))
+    rows = LineReader(names).rows([" ".join(words) for words in lines])
+    once = [words for words in lines if len({word.partition("=")[0] for word in words}) == len(words)]
+    if len(once) == len(lines):  # a field that stands twice in a line may be told twice
+        assert sorted(map(repr, rows)) == sorted(map(repr, expected))
+    assert len(rows) >= len(expected)
+
+
+def test_hostile_repetition_takes_no_time() -> None:
+    names = ("a_us", "b_us", "c_us")
+    good = ["a_us=1 b_us=2 c_us=3"] * 40
+    assert len(LineReader(names).rows([*good, "a_us=1 " * 50_000, "b_us=1 " * 50_000, "a_us=1 b_us=1 " * 50_000])) >= 43
+
+
 def test_a_program_with_many_colours() -> None:
     lines = [f"\x1b[38;5;{n}ma_us\x1b[0m=\x1b[4;{n}m{n}\x1b[0m" for n in range(200)]
     reader = LineReader(("a_us",))
