@@ -28,7 +28,8 @@ from tailflame_gui.live_rows import RunLine, SourceRow
 from tailflame_gui.views.live_view import LiveView
 from tailflame_gui.widgets.plot_choices import Choices, Slo
 from tailflame_gui.widgets.stage_plot import TailBars
-from tailflame_gui.widgets.time_plot import TimePlot, TimeRuler
+from tailflame_gui.widgets.time_plot import TimePlot
+from tailflame_gui.widgets.time_ruler import TimeRuler
 from tailflame_gui.widgets.value_plot import ValuePlot
 
 FRAME_MS = 16.0

@@ -83,6 +83,17 @@ def test_new_series_and_counters_appear_while_it_runs(view: LiveView) -> None:
     assert "cycles" in view.plots.shown and HEAT not in view.plots.shown
 
 
+def test_plots_of_the_last_run_are_gone_and_listen_no_more(qtbot: QtBot, view: LiveView) -> None:
+    gone = view.plots.strips["IPC"]
+    with qtbot.waitSignal(gone.destroyed):
+        view.show_data(live_data(5))
+    view.axis.select(START_S + 1, START_S + 2)
+    view.axis.point_at(START_S + 1)
+    view.axis.clear()
+    view.refresh(force=True)
+    assert view.plots.strips["IPC"] is not gone
+
+
 def test_a_hidden_screen_costs_nothing_and_catches_up(view: LiveView) -> None:
     view.hide()
     view.data.take(latency(40, 500))

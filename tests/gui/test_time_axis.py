@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pytestqt.qtbot import QtBot
 
 from tailflame_gui.widgets.time_axis import LEAST_SPAN_S, TimeAxis
-from tailflame_gui.widgets.time_plot import precise
+from tailflame_gui.widgets.time_ruler import precise
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from tailflame_gui.widgets.percentile_plot import PercentilePlot
 from tailflame_gui.widgets.plot_choices import Choices
 from tailflame_gui.widgets.stage_plot import StagePlot
 from tailflame_gui.widgets.time_axis import TimeAxis
-from tailflame_gui.widgets.time_plot import TimePlot, TimeRuler
+from tailflame_gui.widgets.time_plot import TimePlot
+from tailflame_gui.widgets.time_ruler import TimeRuler
 
 PERCENTILES, HEAT, STAGES = "Percentiles", "Heat map", "Stages"
 _MOST_AT_FIRST = 12
