@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QObject, QTimer
+from PySide6.QtCore import QObject, Qt, QTimer
+from PySide6.QtGui import QCursor
+from PySide6.QtWidgets import QMenu
 
 from tailflame.analyse.live_data import LiveData, prepared
 from tailflame.errors import TailflameError, TargetError
 from tailflame.host.binary import binary_facts, check_runnable
 from tailflame.host.functions import Function, functions_of
+from tailflame.host.privilege import Need, Way, access, means
 from tailflame.host.probe_safety import Probed, judge
 from tailflame.host.system import probe_host
 from tailflame.live.function_probe import series_names
+from tailflame.model import Caution
 from tailflame.run import live_sources
 from tailflame.run.live_events import SourceWish
 from tailflame.run.live_functions import hottest
 from tailflame.store import binary_key
 from tailflame.tools import PERF_RECORD, CallGraph, PerfOptions, Target
+from tailflame_gui import plain
 from tailflame_gui.actions import Actions
 from tailflame_gui.controller import Controller
-from tailflame_gui.live_model import FunctionRow, Judged, LiveDraft
+from tailflame_gui.dialogs.files import choose_program
+from tailflame_gui.live_model import FunctionRow, Judged, LiveDraft, SourcesDraft
 from tailflame_gui.live_rows import RunLine
 from tailflame_gui.live_runner import LiveRunner
 from tailflame_gui.record_facts import OwnCost
@@ -36,6 +44,8 @@ from tailflame_gui.views.live_page import LivePage, Side
 _COST_MS = 1000
 _LISTED = 200
 _PAUSE_MS = 150
+_OFFERED = 40
+"""Series of one source in the menu."""
 _LEAST_RECORDED_S, _MOST_RECORDED_S = 2.0, 60.0
 
 
@@ -52,6 +62,8 @@ class LiveController(QObject):
         self._functions: dict[str, Function] = {}
         self._probed: tuple[Probed, ...] = ()
         self._judged = Judged()
+        self._wanted: object = None
+        self._asking = Latest(self)
         self._cost = OwnCost()
         self._searching, self._judging = Latest(self), Latest(self)
         self._starting, self._comparing, self._costing = Latest(self), Latest(self), Latest(self)
@@ -214,7 +226,35 @@ class LiveController(QObject):
     # Starting
 
     def _show_ready(self) -> None:
-        self._setup.show_ready(blocked=self._obstacle(self._setup.draft))
+        draft = self._setup.draft
+        self._setup.show_ready(blocked=self._obstacle(draft))
+        wanted = (draft.process.identity if draft.process else None, _needs(draft.sources))
+        if wanted != self._wanted:
+            self._wanted = wanted
+            self._look_at_access(draft)
+
+    def _look_at_access(self, draft: LiveDraft) -> None:
+        """What this user may not do to the chosen process, and how it could be permitted."""
+        process, needs = draft.process, _needs(draft.sources)
+        if process is None or not needs:
+            self._asking.drop()
+            self._setup.cautions.set_cautions(())
+            return
+
+        def look(_progress: Progress) -> tuple[Caution, ...]:
+            host, has = probe_host(), means()
+            found = [access(need, process, host, has) for need in needs]
+            return tuple(
+                dict.fromkeys(
+                    Caution(one.sentence, " ".join((one.fix, " ".join(one.fix_argv))).strip())
+                    for one in found
+                    if one.way is not Way.AS_IS
+                )
+            )
+
+        self._asking.ask(
+            look, self._setup.cautions.set_cautions, name="looking at permissions", on_error=self._controller.fail
+        )
 
     def _obstacle(self, draft: LiveDraft) -> str:
         """Why it cannot start; "" where nothing is known against it."""
@@ -312,15 +352,51 @@ class LiveController(QObject):
             on_error=self._controller.fail,
         )
 
+    # Adding to a run
+
     def _add_source(self) -> None:
-        self._controller.state.notify(
-            Notice(
-                Level.NOTE,
-                "Sources are chosen before the look begins; those of this run are switched in the list.",
-                "Stop or detach, and choose more.",
-                key="add source",
-            )
-        )
+        """A menu of what could be looked at as well: series that sources have found, then further sources."""
+        menu = QMenu(self._view)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.fill_menu(menu)
+        menu.popup(QCursor.pos())
+
+    def fill_menu(self, menu: QMenu) -> None:
+        titles = {row.name: row.title for row in self._runner.sources}
+        for source, names in self._runner.offered.items():
+            for series in sorted(names)[:_OFFERED]:
+                words = f"{plain.caption(series)}   {titles.get(source, source)}"
+                menu.addAction(words, partial(self._runner.follow, source, series))
+        menu.addSeparator()
+        running = {row.name for row in self._runner.sources if row.on}
+        for name, words, add in (
+            ("log-file", "A log file…", partial(self._ask_file, "The log file", log_file)),
+            ("hdr-log", "An HDR log…", partial(self._ask_file, "The histogram log", live_sources.hdr_log)),
+            ("counters", "Counters", lambda: self._runner.add(live_sources.counters())),
+            ("process", "Process and threads", lambda: self._runner.add(live_sources.process())),
+            ("cpu", "CPU recording", self._record_cpu),
+            ("syscalls", "System calls for 5 s", lambda: self._runner.add(live_sources.syscalls())),
+        ):
+            if name not in running:
+                menu.addAction(words, add)
+
+    def _ask_file(self, title: str, wish: Callable[[Path], SourceWish]) -> None:
+        choose_program(self._view, title, lambda path: self._runner.add(wish(path)))
+
+    def _record_cpu(self, seconds: float | None = None) -> None:
+        """From now on, or for some seconds."""
+        draft, image = self._setup.draft, self._image()
+
+        def prepare(_progress: Progress) -> SourceWish:
+            return live_sources.cpu(_perf_options(image if image is not None else Path(draft.binary)))
+
+        def go(wish: SourceWish) -> None:
+            self._runner.add(wish)
+            if seconds is not None:
+                self._off_again.start(round(seconds * 1000))
+                self._controller.say(f"The CPU is recorded for {seconds:.0f} s.")
+
+        self._starting.ask(prepare, go, name="getting ready", on_error=self._controller.fail)
 
     def _record_moment(self, start_s: float, end_s: float) -> None:
         """Records CPU for as long as what was selected."""
@@ -328,18 +404,7 @@ class LiveController(QObject):
         if any(row.name == "cpu" and row.on for row in self._runner.sources):
             self._controller.say("The CPU is being recorded already.")
             return
-        draft = self._setup.draft
-        image = self._image()
-
-        def prepare(_progress: Progress) -> SourceWish:
-            return live_sources.cpu(_perf_options(image if image is not None else Path(draft.binary)))
-
-        def go(wish: SourceWish) -> None:
-            self._runner.add(wish)
-            self._off_again.start(round(seconds * 1000))
-            self._controller.say(f"The CPU is recorded for {seconds:.0f} s.")
-
-        self._starting.ask(prepare, go, name="getting ready", on_error=self._controller.fail)
+        self._record_cpu(seconds)
 
     def _ended(self, sentence: str) -> None:
         self._cost_timer.stop()
@@ -353,6 +418,22 @@ class LiveController(QObject):
         self._show_ready()
 
 
+def _needs(sources: SourcesDraft) -> tuple[Need, ...]:
+    """What the tools of these sources do to a process."""
+    wanted = {
+        Need.PROBE: bool(sources.functions),
+        Need.COUNT: sources.counters,
+        Need.RECORD: sources.cpu,
+        Need.TRACE: sources.syscalls,
+    }
+    return tuple(need for need, wished in wanted.items() if wished)
+
+
+def log_file(path: Path) -> SourceWish:
+    """A log beside the program's own lines."""
+    return replace(live_sources.log_fields(path), name="log-file", title="Log file")
+
+
 def sources_of(
     draft: LiveDraft, probed: tuple[Probed, ...], perf: PerfOptions | None, launch: Target | None = None
 ) -> dict[str, SourceWish | None]:
@@ -364,11 +445,7 @@ def sources_of(
         if sources.functions and probed
         else None,
         "own": live_sources.log_fields() if sources.own_lines else None,
-        "log": replace(
-            live_sources.log_fields(Path(sources.log).expanduser().absolute()), name="log-file", title="Log file"
-        )
-        if sources.log
-        else None,
+        "log": log_file(Path(sources.log).expanduser().absolute()) if sources.log else None,
         "hlog": live_sources.hdr_log(Path(sources.hlog).expanduser().absolute()) if sources.hlog else None,
         "prometheus": live_sources.prometheus(sources.url) if sources.url else None,
         "query": live_sources.prometheus_query(sources.server, sources.query) if sources.query else None,

@@ -53,13 +53,12 @@ class LiveRunner(QObject):
     """One look at a time. `data` is what was seen so far.
 
     begun(): a look began, `data` is new. moved(): there may be more to show. sources_changed(tuple of SourceRow).
-    found(name, names): series that a source offers. ended(sentence): it is over; kept(OpenResult): it is read and open.
+    ended(sentence): it is over; kept(OpenResult): it is read and open.
     """
 
     begun = Signal()
     moved = Signal()
     sources_changed = Signal(object)
-    found = Signal(str, object)
     ended = Signal(str)
     kept = Signal(object)
 
@@ -71,6 +70,8 @@ class LiveRunner(QObject):
         self._task: asyncio.Task[Any] | None = None
         self._wishes: dict[str, SourceWish] = {}
         self._rows: dict[str, SourceRow] = {}
+        self.offered: dict[str, dict[str, str]] = {}
+        """By source: series that it could tell and does not, with their units where they are known."""
         self.data = LiveData()
         self.pid = 0
         self.launched = False
@@ -104,6 +105,7 @@ class LiveRunner(QObject):
             )
             return
         self.data = LiveData()
+        self.offered = {}
         self._wishes = {wish.name: wish for wish in wishes}
         self._rows = {wish.name: SourceRow(wish.name, wish.title, "waiting", level=Level.NOTE) for wish in wishes}
         self.began_s = time.monotonic()
@@ -133,7 +135,13 @@ class LiveRunner(QObject):
         """Another source, while it runs; one of the same name is replaced by it."""
         self._wishes[wish.name] = wish
         if self._run is not None:
+            self._rows.setdefault(wish.name, SourceRow(wish.name, wish.title, "waiting", level=Level.NOTE))
             self._run.switch_on(wish)
+
+    def follow(self, name: str, series: str) -> None:
+        """Has a source tell a series that it offers."""
+        if self._run is not None and self._run.follow(name, series):
+            self.offered.get(name, {}).pop(series, None)
 
     def mark(self, text: str) -> None:
         if self._session is not None:
@@ -270,7 +278,7 @@ class LiveRunner(QObject):
                     replace(row, state=words if late else "on, caught up", level=Level.WARNING if late else Level.OK)
                 )
             case Found() as found:
-                self.found.emit(event.name, dict(found.names))
+                self.offered[event.name] = dict(found.names)
 
     def _costs(self, name: str, cost: Cost) -> None:
         row = self._rows.get(name)

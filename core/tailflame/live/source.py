@@ -37,3 +37,11 @@ class Finishing(Protocol):
     """
 
     def finish(self) -> None: ...
+
+
+@runtime_checkable
+class Choosing(Protocol):
+    """A source that offers further series by `Found`."""
+
+    def choose(self, name: str, unit: str = "") -> None:
+        """Tells that series too, from the next interval on. ValueError for a unit that is none."""

@@ -24,7 +24,7 @@ from tailflame.errors import TailflameError, TargetError, ToolFailed
 from tailflame.host.binary import check_runnable
 from tailflame.host.processes import end_session
 from tailflame.live.permission import Permission
-from tailflame.live.source import Finishing, LiveSource
+from tailflame.live.source import Choosing, Finishing, LiveSource
 from tailflame.model.live import Armed, Artifact
 from tailflame.run import stopped_start
 from tailflame.run.journal import Journal
@@ -125,6 +125,14 @@ class LiveRun:
         if self._tasks is None or self._target is None or (runner is not None and runner.task is not None):
             return
         self._start(wish)
+
+    def follow(self, name: str, series: str, unit: str = "") -> bool:
+        """Has a source that offers `series` (Found) tell it as well; False where it cannot choose, or does not run."""
+        runner = self._runners.get(name)
+        if runner is None or runner.task is None or not isinstance(runner.source, Choosing):
+            return False
+        runner.source.choose(series, unit)
+        return True
 
     def switch_off(self, name: str) -> None:
         """Takes a source away; the others go on."""

@@ -80,14 +80,17 @@ class LiveSession:
             self._take(event)
             sink(event)
 
-        async with asyncio.TaskGroup() as tasks:
-            flushing = tasks.create_task(self._flush_now_and_then(), name="writing the live log")
-            try:
-                finished = await self.live.run(both)
-            finally:
-                flushing.cancel()
-                await asyncio.to_thread(self._close)
-        return finished
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                flushing = tasks.create_task(self._flush_now_and_then(), name="writing the live log")
+                try:
+                    return await self.live.run(both)
+                finally:
+                    flushing.cancel()
+                    await asyncio.to_thread(self._close)
+        except BaseExceptionGroup as group:
+            # Writing fails in sentences of its own: what is in the group is the run's.
+            raise group.exceptions[0] from None
 
     def _take(self, event: LiveEvent) -> None:
         match event:

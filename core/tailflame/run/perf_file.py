@@ -15,16 +15,19 @@ from pathlib import Path
 _HEADER = struct.Struct("<8sQQQQQQ")  # magic, header size, attr size, attrs {offset, size}, data {offset, size}
 _RECORD = struct.Struct("<IHH")
 _U64 = struct.Struct("<Q")
+_TASK = struct.Struct("<III")  # of a fork or an exit: pid, parent's pid, tid
 _MAGIC = b"PERFILE2"
 _DATA_SIZE_AT = 48
 _FEATURES_AT = 72
 
 _RECORD_LOST = 2
+_RECORD_EXIT = 4
+_RECORD_FORK = 7
 _RECORD_SAMPLE = 9
 _RECORD_LOST_SAMPLES = 13
 _RECORD_AUXTRACE = 71
 _RECORD_COMPRESSED = (81, 83)
-_READ_INSIDE = (_RECORD_LOST, _RECORD_LOST_SAMPLES, _RECORD_AUXTRACE)
+_READ_INSIDE = (_RECORD_LOST, _RECORD_EXIT, _RECORD_FORK, _RECORD_LOST_SAMPLES, _RECORD_AUXTRACE)
 _INSIDE = 24
 """Bytes of these that are looked at."""
 
@@ -52,6 +55,13 @@ class GrowingPerfFile:
         self._samples = 0
         self._lost = 0
         self._exact = True
+        self._forked: set[int] = set()
+        self._exited: set[int] = set()
+
+    @property
+    def not_ended(self) -> frozenset[int]:
+        """Processes that were started by what is recorded and of which no end stands in the file."""
+        return frozenset(self._forked - self._exited)  # records of two processors stand in no order
 
     @property
     def offset(self) -> int:
@@ -67,6 +77,7 @@ class GrowingPerfFile:
                 size = status.st_size
                 if status.st_ino != self._inode or size < self._at:  # a new file in the place of an old one
                     self._inode, self._at, self._samples, self._lost, self._exact = status.st_ino, 0, 0, 0, True
+                    self._forked, self._exited = set(), set()
                 begin, end = _records(os.pread(fd, _HEADER.size, 0), size)
                 if begin:
                     self._at = self._at or begin
@@ -93,12 +104,21 @@ class GrowingPerfFile:
                     self._lost += _U64.unpack_from(chunk, at + 16)[0]
                 elif kind == _RECORD_LOST_SAMPLES:
                     self._lost += _U64.unpack_from(chunk, at + 8)[0]
+                elif kind in (_RECORD_FORK, _RECORD_EXIT):
+                    self._note_task(kind, *_TASK.unpack_from(chunk, at + 8))
                 elif kind in _RECORD_COMPRESSED:
                     self._exact = False
                 at += whole
                 self._at += whole
             if at == 0:
                 return
+
+    def _note_task(self, kind: int, pid: int, parent: int, tid: int) -> None:
+        """Threads are told of in the same way; a process has ended when its first thread has."""
+        if kind == _RECORD_FORK and pid != parent:
+            self._forked.add(pid)
+        elif kind == _RECORD_EXIT and pid == tid:
+            self._exited.add(pid)
 
 
 def _trailing(chunk: bytes, at: int, kind: int) -> int:

@@ -28,6 +28,7 @@ from tailflame.errors import StoreError, TailflameError, ToolFailed, ToolMissing
 from tailflame.host.binary import check_runnable
 from tailflame.host.install import install_command
 from tailflame.host.processes import ProcessTree, end_session, find_target
+from tailflame.host.survivors import survivors, survivors_sentence
 from tailflame.host.system import find_tool
 from tailflame.run import perf_file
 from tailflame.run.events import Event, Finished, Observed, Progress, Stage, Started, TargetStarted
@@ -84,6 +85,8 @@ class Recorder:
         self._target: Handle | None = None
         self._began = self._target_began = self._target_ended = 0.0
         self._termed_at = 0.0
+        self._started_at = 0.0
+        """By the clock on the wall, which processes are told by."""
         self._forced = False
         self._tree: ProcessTree | None = None
         # The tool.
@@ -174,6 +177,7 @@ class Recorder:
         argv = plan.argv if shutil.which(plan.argv[0]) else (str(program), *plan.argv[1:])
         entry = self._journal.started(argv, guard=prefix, cwd=plan.cwd, env={**plan.target.env, **plan.env})
         self._began = self._active_at = time.monotonic()
+        self._started_at = time.time()
         try:
             child = await Child.start(
                 (*prefix, *argv),
@@ -366,6 +370,9 @@ class Recorder:
         if (error is not None or self._asked is not None) and (count := end_session(child.pid)):
             whose = "process" if count == 1 else "processes"
             notes.append(f"{count} {whose} that the target had started ended with it.")
+        elif error is None and self._asked is None:
+            left = survivors(self._file.not_ended, since=self._started_at)
+            notes += filter(None, [survivors_sentence(left, session=child.pid)])
         # A target too short to be seen has run as long as the tool.
         seconds = self._elapsed if self._target is not None else ended - self._began
         mirrored = plan.mirrors_target and worth.whole
@@ -382,11 +389,11 @@ class Recorder:
                 path.unlink()
         if self._cancelled:
             _drop(plan)
-        left = {**plan.artifacts, **self._output}
+        kept = {**plan.artifacts, **self._output}
         return Finished(
             target=target,
             tool=Outcome.of(tool.title, 0 if mirrored else child.returncode, ended - self._began),
-            artifacts=MappingProxyType({role: path for role, path in left.items() if path.is_file()}),
+            artifacts=MappingProxyType({role: path for role, path in kept.items() if path.is_file()}),
             result=None if self._cancelled else worth.result,
             samples=worth.counts.samples,
             lost=worth.counts.lost,

@@ -101,7 +101,7 @@ class SourcesForm(QWidget):
         )
         self.simulated = _Line(
             "Simulated caches",
-            "Where there are no counters: the program runs once more under callgrind, 20 to 100 times slower.",
+            "Where there are no counters: the program runs once more under callgrind, some 20 times slower.",
             say,
         )
         self.process = _Line(
