@@ -21,6 +21,8 @@ SERIES_LIMIT = 100
 _FOUND_LIMIT = 1000
 _BACK_OFF_S = 5.0
 _TIMEOUT_S = 5.0
+START_S = 3.0
+"""For how long nothing is said of an endpoint that has never answered."""
 _ACCEPT = "text/plain;version=0.0.4, application/openmetrics-text;version=1.0.0;q=0.5, */*;q=0.1"
 
 _HOUSEKEEPING = ("go_", "process_", "promhttp_", "python_", "scrape_", "jvm_", "nodejs_", "dotnet_", "net_conntrack_")
@@ -55,7 +57,7 @@ class PrometheusScrape:
         self._offered: dict[str, str] = {}
         self._readings = ScrapeReadings()
         self._failing = ""
-        self._failed_since = 0.0
+        self._failed_since: float | None = None
         self._answered = False
         self._said_absent = False
         self._begun: float | None = None
@@ -84,7 +86,8 @@ class PrometheusScrape:
                 failures = 0 if answered else failures + 1
                 pause = self._interval_s
                 if not answered:
-                    pause = min(max(self._interval_s, 0.25) * 2.0 ** min(failures - 1, 10), _BACK_OFF_S)
+                    first = max(self._interval_s, 0.25) if self._answered else 0.25
+                    pause = min(first * 2.0 ** min(failures - 1, 10), _BACK_OFF_S)
                 await lifetime.wait(began + pause)
         finally:
             lifetime.close()
@@ -102,9 +105,10 @@ class PrometheusScrape:
             return self._failed(reason, page.asked_s), False
         updates: list[Update] = []
         if self._failing:
-            away = page.asked_s - self._failed_since
+            away = page.asked_s - (self._failed_since or page.asked_s)
             updates += [Said(text=f"{shown(self._url)} answers again, after {away:.0f} s.")] if self._answered else []
             self._failing = ""
+        self._failed_since = None
         self._answered = True
         followed = self._followed(series)
         begun = next((one.value for one in series if one.metric == "process_start_time_seconds"), self._begun)
@@ -116,9 +120,11 @@ class PrometheusScrape:
 
     def _failed(self, reason: str, asked_s: float) -> list[Update]:
         updates: list[Update] = []
-        if not self._failing:
+        if self._failed_since is None:
             self._failed_since = asked_s
-        if reason != self._failing:
+        # A program that has just been started does not listen at once.
+        young = not self._answered and asked_s < self._failed_since + START_S
+        if reason != self._failing and not young:
             self._failing = reason
             tail = "" if self._answered else " It is tried again until it does."
             updates.append(

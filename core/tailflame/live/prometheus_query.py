@@ -17,6 +17,7 @@ from typing import Any
 from tailflame.errors import ParseError, ToolFailed
 from tailflame.live.fetch import NoPage, address, fetch, shown
 from tailflame.live.lifetime import Lifetime
+from tailflame.live.scrape_readings import GONE_AFTER
 from tailflame.model.live import Armed, Reading, Said, Status, Update
 from tailflame.parse.log_line import NS
 from tailflame.parse.prometheus_series import unit_of
@@ -64,6 +65,7 @@ class PrometheusQuery:
         self._guessed = unit is None
         self._pid = pid
         self._told: dict[str, str] = {}
+        self._absent: dict[str, int] = {}
         self._failing = ""
         self._answered = False
         self._said: set[str] = set()
@@ -138,15 +140,21 @@ class PrometheusQuery:
         if len(series) > SERIES_LIMIT:
             updates += self._say(f"The query gives {len(series):,} series: the first {SERIES_LIMIT} are shown.")
         values: dict[str, float] = {}
+        present: set[str] = set()
         for labels, pair in series[:SERIES_LIMIT]:
             value = _number(pair)
             name, unit, scale = self._named(labels)
             self._told[name] = unit
+            present.add(name)
             if value is not None:
                 values[name] = value * scale
         if not series:
             updates += self._say("The query gives no series (yet): nothing matches it.")
         updates += [_reading(name, unit, start, length, values.get(name)) for name, unit in self._told.items()]
+        self._absent = {name: self._absent.get(name, 0) + 1 for name in self._told if name not in present}
+        for name, times in self._absent.items():
+            if times >= GONE_AFTER:
+                del self._told[name]
         return updates
 
     def _named(self, labels: Mapping[str, str]) -> tuple[str, str, float]:

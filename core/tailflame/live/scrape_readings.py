@@ -10,6 +10,8 @@ from tailflame.model.live import Reading, Said, Status, Update
 from tailflame.parse.prometheus_series import PERCENTILES, Kind, Series, interpolated, percentile_name
 from tailflame.units import nanoseconds
 
+GONE_AFTER = 60
+"""Scrapes in a row without it after which a series is gone and no gap any more: labels come and go."""
 _KEPT = 2000
 """Series whose last scrape is remembered."""
 _RATES = {"": "/s", "B": "B/s", "ns": ""}
@@ -24,6 +26,7 @@ class ScrapeReadings:
         self._before_s: float | None = None
         self._told: dict[str, str] = {}
         """Unit by reading's name, of all that there have been: without an answer they are gaps."""
+        self._absent: dict[str, int] = {}
         self._said: set[str] = set()
         self._away = False
 
@@ -84,7 +87,12 @@ class ScrapeReadings:
                             tell(f"{one.title} mean", mean, one.unit)
         updates += readings
         present = {reading.series for reading in readings}
-        updates += self._gaps((name for name in self._told if name not in present), start, length)
+        absent = [name for name in self._told if name not in present]
+        updates += self._gaps(absent, start, length)
+        self._absent = {name: self._absent.get(name, 0) + 1 for name in absent}
+        for name, times in self._absent.items():
+            if times >= GONE_AFTER:
+                del self._told[name]
         self._before = {one.title: one for one in series[:_KEPT]}
         self._before_s = at_s
         return updates

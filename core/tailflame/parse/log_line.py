@@ -184,7 +184,7 @@ def _number(cell: Any) -> tuple[float, bool]:
 def _json(line: str) -> dict[str, Any] | None:
     """The object in the line; a service manager may have put its own words before it."""
     at = 0 if line[:1] == "{" else line.find('{"')
-    if at < 0:
+    if at < 0 or "=" in line[:at]:  # text that ends with some object: 'validation_us=12 body={"x":1}'
         return None
     text = line[at:] if at else line
     try:

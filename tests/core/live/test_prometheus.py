@@ -14,8 +14,9 @@ from helpers.loop import PATIENCE_S
 from helpers.stack_counts import DATA
 from helpers.web import Answer, Question, answering
 from tailflame.errors import ParseError
+from tailflame.live import prometheus
 from tailflame.live.prometheus import SERIES_LIMIT, PrometheusScrape
-from tailflame.live.scrape_readings import ScrapeReadings
+from tailflame.live.scrape_readings import GONE_AFTER, ScrapeReadings
 from tailflame.model.live import Armed, Found, Reading, Said, Status, Update
 from tailflame.parse.prometheus_series import read_series
 
@@ -157,6 +158,12 @@ def test_series_that_come_and_go() -> None:
     ]
 
 
+def test_series_that_stay_away_are_gaps_no_more() -> None:
+    scrapes = between("a 1\nb 2\n", *["a 1\n"] * (GONE_AFTER + 5), length_s=0.1)
+    told_of_b = [readings(updates).get("b") for updates in scrapes]
+    assert told_of_b == [[2.0], *[[None]] * GONE_AFTER, *[None] * 5]
+
+
 def test_percentiles_above_the_highest_bucket_say_so() -> None:
     def text(low: int, all_calls: int) -> str:
         buckets = f'x_seconds_bucket{{le="0.001"}} {low}\nx_seconds_bucket{{le="+Inf"}} {all_calls}\n'
@@ -179,7 +186,8 @@ def test_units_of_rates_and_gauges() -> None:
     }
 
 
-def test_nobody_answers_and_then_somebody_does() -> None:
+def test_nobody_answers_and_then_somebody_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prometheus, "START_S", 0.0)
     with answering(in_turn("a 1\n")) as port:
         pass
     source = PrometheusScrape(f"127.0.0.1:{port}", interval_s=0.01)
@@ -204,6 +212,20 @@ def test_nobody_answers_and_then_somebody_does() -> None:
     ]
     assert again.startswith(f"{where} answers again, after ")
     assert readings(updates)["a"] == [1.0, 2.0, None, 3.0]
+
+
+def test_a_program_that_is_being_started_may_take_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prometheus, "START_S", PATIENCE_S)
+    asked = 0
+
+    def answer(_: Question) -> Answer:
+        nonlocal asked
+        asked += 1
+        return Answer(b"a 1\n", status=503 if asked < 3 else 200)
+
+    with answering(answer) as port:
+        updates = told(PrometheusScrape(f"127.0.0.1:{port}", interval_s=0.01), lambda u: count(u, "a") > 0)
+    assert said(updates) == []
 
 
 def test_what_is_followed_by_itself_and_what_is_offered() -> None:

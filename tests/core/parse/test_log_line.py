@@ -119,6 +119,7 @@ def test_durations(text: str, ns: float | None) -> None:
         ('{"a_us":1,"b":true,"c":null,"d":"text","e":[1,2],"f":"3.5"}', {"a_us": (1.0, "us"), "f": (3.5, "")}),
         ('{"fields":{"a_us":1},"b":2,"span":{"c_us":3},"spans":[{"d_us":4}]}', {"a_us": (1.0, "us"), "b": (2.0, "")}),
         ('{"db":{"query_ms":3,"pool":{"wait_ms":4}}}', {"db.query_ms": (3.0, "ms"), "db.pool.wait_ms": (4.0, "ms")}),
+        ('x_us=12 body={"a_us":1}', {"x_us": (12.0, "us")}),
         ('app[7]: {"a_us":1}', {"a_us": (1.0, "us")}),
         ('{"a_us":NaN,"b_us":2}', {"b_us": (2.0, "us")}),
         ('{"a_us":-1e999}', {}),
