@@ -63,6 +63,13 @@ int main(int argc, char **argv) {
   char *names[] = {"engine 1", "engine 2", "engine 3"};
   if (!strcmp(mode, "deaf")) signal(SIGTERM, SIG_IGN);
   until = now() + atof(argv[2]);
+  if (!strcmp(mode, "daemon")) {
+    pid_t daemon = fork();
+    if (daemon) { printf("%d lives on\n", daemon); return 0; }
+    setsid();
+    for (int i = 0; i < 3; i++) close(i);
+    pause();
+  }
   printf("ready\n"); fflush(stdout);
   fprintf(stderr, "on stderr\n");
   if (!strcmp(mode, "threads")) {
@@ -123,6 +130,18 @@ def record(
     last = events[-1]
     assert isinstance(last, Finished)
     return events, last
+
+
+def test_a_daemon_is_told_of(busy: Path, tmp_path: Path) -> None:
+    """perf stops with the first process: without a word, one would wonder about the few samples."""
+    events, finished = record(plan(Target(busy, ("daemon", "1")), tmp_path / "out"))
+    said = "".join(event.text for event in events if isinstance(event, Output) and event.stream == "stdout")
+    try:
+        (note,) = finished.notes
+        assert note.startswith("1 process that it had started lives on in a session of its own, as a daemon does")
+        assert finished.error is None and finished.target.sentence.startswith("finished after")
+    finally:
+        os.kill(int(said.split()[0]), signal.SIGKILL)
 
 
 def once_ready(what: Callable[[Recorder], None]) -> Callable[[Recorder, Event], None]:

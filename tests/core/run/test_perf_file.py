@@ -15,6 +15,7 @@ from tailflame.run.perf_file import Counts, GrowingPerfFile, is_finished, mend
 
 OFFSET = 200
 SAMPLE, LOST, LOST_SAMPLES, MMAP2, AUXTRACE, COMPRESSED = 9, 2, 13, 10, 71, 81
+EXIT, FORK = 4, 7
 
 
 def header(size: int = 0) -> bytes:
@@ -73,6 +74,22 @@ def test_a_new_file_in_the_old_ones_place(path: Path) -> None:
     path.rename(path.with_suffix(".old"))
     path.write_bytes(header() + record(SAMPLE) * 2)
     assert file.look().samples == 2
+
+
+def task(kind: int, pid: int, parent: int, tid: int) -> bytes:
+    return record(kind, struct.pack("<IIIIQ", pid, parent, tid, parent, 1))
+
+
+def test_processes_without_an_end_are_known(path: Path) -> None:
+    records = [
+        *(task(FORK, 7, 5, 7), task(FORK, 5, 5, 6)),  # a process, and a thread of the first one
+        *(task(EXIT, 8, 5, 8), task(FORK, 8, 5, 8)),  # another processor's buffer was written first
+        *(task(FORK, 9, 7, 9), task(EXIT, 9, 7, 10)),  # only a thread of it has ended
+    ]
+    path.write_bytes(header() + b"".join(records))
+    file = GrowingPerfFile(path)
+    file.look()
+    assert file.not_ended == {7, 9}
 
 
 KINDS = st.sampled_from([SAMPLE, SAMPLE, LOST, LOST_SAMPLES, MMAP2, 3, 70])
