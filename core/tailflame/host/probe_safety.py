@@ -86,10 +86,11 @@ def judge(
     Raises:
         TargetError: the file is not there, or damaged.
     """
+    name = _shown_name(binary)
     try:
         with Elf(binary) as elf:
             machine, loaded, go = elf.machine, elf.loaded, any(elf.has(section) for section in _GO)
-            unwinds = "" if go else _unwinds(elf)
+            unwinds = "" if go else _unwinds(elf, name)
     except OSError as problem:
         raise TargetError(f"{binary} cannot be read: {problem.strerror}.") from problem
     except BrokenElf as broken:
@@ -104,11 +105,9 @@ def judge(
         )
         for function in functions
     )
-    refusal, advice, may_accept = _refusal(binary.name, machine, functions, go=go, pid=pid)
+    refusal, advice, may_accept = _refusal(name, machine, functions, go=go, pid=pid)
     if not refusal and (twins := _twins(binary, functions)):
-        refusal = (
-            f"{binary.name} holds several functions with the symbol {twins}: bpftrace would probe any one of them."
-        )
+        refusal = f"{name} holds several functions with the symbol {twins}: bpftrace would probe any one of them."
         advice = "Choose its caller, or give them names of their own."
     cautions = [] if refusal else _cautions(probed)
     if unwinds and not refusal:
@@ -124,6 +123,16 @@ def judge(
             )
             may_accept = True
     return Verdict(probed=probed, refusal=refusal, advice=advice, may_accept=may_accept, cautions=tuple(cautions))
+
+
+def _shown_name(binary: Path) -> str:
+    """As a person knows the program: "/proc/8812/exe" is the file that it leads to."""
+    if binary.parts[:2] != ("/", "proc"):
+        return binary.name
+    try:
+        return Path(os.readlink(binary)).name.removesuffix(" (deleted)")
+    except OSError:
+        return binary.name
 
 
 def _refusal(
@@ -163,7 +172,7 @@ def _twins(binary: Path, functions: Sequence[Function]) -> str:
     return ""
 
 
-def _unwinds(elf: Elf) -> str:
+def _unwinds(elf: Elf, name: str) -> str:
     """Whether something may unwind through the binary's functions: the beginning of a sentence, "" where not.
 
     Rust with panic=abort needs no unwinder and does not import its entry; panic=unwind does, in the crate panic_unwind.
@@ -171,7 +180,6 @@ def _unwinds(elf: Elf) -> str:
     """
     table, names = elf.symbols(".dynsym")
     imported = {_name(names, int(at)) for at in table["name"][table["section"] == 0].tolist() if at < len(names)}
-    name = elf.path.name
     if "_Unwind_RaiseException" in imported or elf.find_name(rb"12panic_unwind"):
         return f"{name} unwinds its stack when it panics (Rust's default)"
     if (

@@ -33,6 +33,9 @@ from tailflame.parse.perf_stat_rows import IN_KERNEL, Row, SeriesNames, json_row
 SHORTEST_S = 0.1
 """perf itself warns below: the counting would show in what is counted."""
 
+_NAMED = 3
+"""Missing events that a sentence names."""
+
 Probe = Callable[[Sequence[str]], Awaitable[Probed]]
 
 
@@ -264,7 +267,14 @@ def _missing_sentence(missing: Sequence[str], probed: Probed) -> str:
     for event in missing:
         support = probed.support.get(event)
         reasons.setdefault(support.reason if support is not None else unsupported(event), []).append(event)
-    return " ".join(f"Not counted: {', '.join(events)}: {reason}." for reason, events in reasons.items())
+    return " ".join(f"{_counted(events)} not counted here: {reason}." for reason, events in reasons.items())
+
+
+def _counted(events: Sequence[str]) -> str:
+    """ "cycles, instructions and 14 more are": each has a reading that says so by itself."""
+    named = ", ".join(events[:_NAMED])
+    more = len(events) - _NAMED
+    return f"{named} and {more} more are" if more > 0 else f"{named} {'is' if len(events) == 1 else 'are'}"
 
 
 def _missing_fix(missing: Sequence[str]) -> str:

@@ -177,6 +177,9 @@ def _helpers(host: Host) -> Iterator[Finding]:
         ("cargo", "builds Rust projects"),
         ("cargo-flamegraph", "records a target of a cargo project"),
         ("setpriv", "lets perf finish its file should Tailflame die"),
+        ("bpftrace", "times functions of a running program"),
+        ("strace", "counts system calls of a running program"),
+        ("valgrind", "simulates caches and branches where the processor has no counters"),
     ):
         place = host.has_tool(program)
         if place is not None:

@@ -73,7 +73,9 @@ async def test_a_machine_with_counters(tmp_path: Path) -> None:
     assert told[1] == Artifact(role="counters", path=raw, opens=True)
     said = [u for u in told if isinstance(u, Said)]
     assert len(said) == 1
-    assert said[0].text.startswith("Not counted: stalled-cycles-backend, iTLB-loads: the processor does not count it")
+    assert said[0].text.startswith(
+        "stalled-cycles-backend, iTLB-loads are not counted here: the processor does not count it"
+    )
     ipc = readings(told, "IPC")
     assert all(r.value is not None and r.value > 2 for r in ipc[:10])
     assert all(r.value is not None and r.value < 1 for r in ipc[10:12])
