@@ -130,7 +130,7 @@ def _shown_name(binary: Path) -> str:
     if binary.parts[:2] != ("/", "proc"):
         return binary.name
     try:
-        return Path(os.readlink(binary)).name.removesuffix(" (deleted)")
+        return binary.readlink().name.removesuffix(" (deleted)")
     except OSError:
         return binary.name
 
