@@ -98,6 +98,7 @@ class LiveController(QObject):
         view.mark_requested.connect(self._runner.mark)
         view.add_source_requested.connect(self._add_source)
         view.record_range_requested.connect(self._record_moment)
+        view.failed.connect(self._controller.fail)
         view.set_range_offers(flame="The CPU recording is read when the run is over; its flame graph opens with it.")
 
     def _connect_runner(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QWidget
@@ -62,7 +64,9 @@ def test_many_cautions_leave_room_for_the_result(qtbot: QtBot) -> None:
 def test_the_flame_graph_comes_first_and_every_view_has_its_key(qtbot: QtBot) -> None:
     view = view_of(qtbot)
     assert view.part is Part.FLAME
-    for at, which in enumerate(Part):
+    stacks = [which for which in Part if which is not Part.LATENCY]
+    assert view.tabs.count() == len(stacks)
+    for at, which in enumerate(stacks):
         qtbot.keyClick(view, Qt.Key(Qt.Key.Key_1 + at), Qt.KeyboardModifier.ControlModifier)
         assert view.part is which
         assert f"Ctrl+{at + 1}" in view.tabs.tabToolTip(at)
@@ -211,18 +215,29 @@ def test_the_inspector_stands_beside_every_view_and_can_be_put_away(qtbot: QtBot
     assert view.inspector.isVisible()
 
 
-def test_a_result_without_stacks_has_a_summary_alone(qtbot: QtBot) -> None:
+def test_a_result_without_stacks_has_its_latencies_and_a_summary(qtbot: QtBot) -> None:
     counts = readonly([0, 5, 3], "int64")
     series = HistogramSeries(("",), (0.0,), (1.0,), (Histogram(counts),))
     view = view_of(qtbot, recording(results=(series,)))
-    assert view.tabs.count() == 1
-    assert view.part is Part.SUMMARY
+    assert view.tabs.count() == 2
+    assert view.part is Part.LATENCY
     assert view.inspector.isHidden()
+    part(qtbot, view, Part.SUMMARY)
+    settle(qtbot, view)
+
+
+def test_a_profile_with_latencies_beside_it_has_both(qtbot: QtBot) -> None:
+    series = HistogramSeries(("",), (0.0,), (1.0,), (Histogram(readonly([0, 5, 3], "int64")),))
+    whole = recording()
+    view = view_of(qtbot, replace(whole, results=(*whole.results, series)))
+    assert (view.part, view.tabs.tabText(view.tabs.count() - 1)) == (Part.FLAME, str(Part.LATENCY))
+    part(qtbot, view, Part.LATENCY)
+    settle(qtbot, view)
 
 
 def test_an_empty_profile_is_no_error(qtbot: QtBot) -> None:
     view = view_of(qtbot, recording(""))
-    for which in Part:
+    for which in (which for which in Part if which is not Part.LATENCY):
         part(qtbot, view, which)
 
 

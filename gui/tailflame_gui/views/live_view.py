@@ -255,7 +255,9 @@ class LiveView(QWidget):
 
     def _chosen(self) -> tuple[str, ...]:
         wanted = tuple(name for name in self._wanted if name in self.data.latency)
-        return wanted or self._known_series()[:1]
+        # What is probed was asked for by name: it goes before fields and tags that came by themselves.
+        probed = tuple(name for name in self.data.costs if name in self.data.latency)
+        return wanted or probed[:1] or self._known_series()[:1]
 
     def _timelines(self) -> list[LatencyTimeline]:
         return [self.data.latency[name] for name in self._chosen()]

@@ -184,7 +184,7 @@ def test_text_and_json_give_the_same(values: dict[str, float]) -> None:
     assert [[float(cell) for cell in row] for row in rows] == [list(values.values())] * 2
 
 
-_words = st.sampled_from(["a_us=1", "b_us=2", "c_us=3", "note", "d=4", "a_us", "xa_us=5", "=", "b_us=", "\t", '"q"'])
+_words = st.sampled_from(["a_us=1", "b_us=2", "c_us=3", "note", "d=4", "a_us", "xa_us=5", "b_us=", "\t", '"q"'])
 
 
 @given(st.lists(st.lists(_words, max_size=6), max_size=60))
