@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 from tailflame.analyse.live_data import LiveData
 from tailflame.analyse.timeline import LatencyTimeline
 from tailflame.model.counter_ratios import COUNTS, PART
+from tailflame.model.live import Status
 from tailflame_gui.widgets.counter_strips import HEIGHT, CounterStrip
 from tailflame_gui.widgets.heat_map import HeatMap
 from tailflame_gui.widgets.parts import column
@@ -128,11 +129,17 @@ class PlotStack(QWidget):
             strip.moments = self._data.moments
             self.strips[name] = strip
         if new:
-            order = sorted(self.strips, key=lambda n: _FIRST.index(n) if n in _FIRST else len(_FIRST))
+            order = sorted(self.strips, key=self._place)
             self.strips = {name: self.strips[name] for name in order}
             for at, name in enumerate(order):
                 self._strips.insertWidget(at, self.strips[name], 1)
         return bool(new)
+
+    def _place(self, name: str) -> tuple[bool, int]:
+        """What this machine cannot count stands last: it says so, and takes no room from what can be read."""
+        latest = self._data.counters[name].latest
+        missing = latest is not None and latest.status is Status.NOT_SUPPORTED
+        return missing, _FIRST.index(name) if name in _FIRST else len(_FIRST)
 
     def _arrange(self) -> None:
         """Shows what has something to show, as far as the user has not said otherwise."""

@@ -120,7 +120,14 @@ class ProcessPicker(QWidget):
         self._show_what_there_is()
         # One who types and presses Enter means the first line.
         if text and self._view.order.rowCount() and self.process is None:
-            self._view.select_line(0)
+            self._view.select_line(self._likeliest(text))
+
+    def _likeliest(self, text: str) -> int:
+        """The first line whose own name is meant, else the first that can be attached to, else the first."""
+        lines = [self._view.order.row_at(self._view.order.index(at, 0)) for at in range(self._view.order.rowCount())]
+        usable = [at for at, line in enumerate(lines) if line.process.attachable]
+        named = [at for at in usable if text.strip().casefold() in lines[at].process.name.casefold()]
+        return (named or usable or [0])[0]
 
     def _show_what_there_is(self) -> None:
         matches = self._view.order.rowCount() > 0
