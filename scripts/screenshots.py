@@ -100,6 +100,7 @@ class Studio:
         self.parts = parts
         self.folder = folder
         self.only = only
+        self.engine: subprocess.Popen[bytes]
 
     def states(self) -> list[tuple[str, Callable[[], Awaitable[None]]]]:
         from tailflame_gui.state import Page
@@ -129,6 +130,12 @@ class Studio:
             ("library", page(Page.LIBRARY)),
             ("record", self.record),
             ("record-running", self.recording),
+            ("live-setup", self.live_setup),
+            ("live-running", self.live_running),
+            ("live-range", self.live_range),
+            ("live-result", self.live_result),
+            ("live-log", self.live_log),
+            ("live-compare", self.live_compare),
             ("flame", part(Part.FLAME)),
             ("flame-selected", part(Part.FLAME, hot)),
             ("flame-search", self.search),
@@ -153,14 +160,15 @@ class Studio:
         while still < 6:
             await asyncio.sleep(0.05)
             busy = bool(self.parts.jobs.jobs) or tasks.busy_workers() > 0 or self.parts.state.findings is None
-            still = 0 if busy and not self.parts.recorder.running else still + 1
+            runs = self.parts.recorder.running or self.parts.live.running
+            still = 0 if busy and not runs else still + 1
 
     def save(self, name: str) -> None:
         self.parts.window.grab().save(str(self.folder / f"{name}.png"))
 
     async def sessions(self) -> list[Path]:
         """The two recordings, the older one first."""
-        return sorted(row.path for row in self.parts.state.sessions)[:2]
+        return sorted(row.path for row in self.parts.state.sessions if row.measures == "time")[:2]
 
     async def result(self):  # type: ignore[no-untyped-def]
         from tailflame_gui.state import Page
@@ -171,7 +179,7 @@ class Studio:
             self.parts.controller.open_paths([(await self.sessions())[0]])
             await self.quiet()
         state.set_page(Page.RESULTS)
-        state.results.show(state.results.all[0])
+        state.results.show(next(tab for tab in state.results.all if tab.measures == "time"))
         await self.quiet()
         return next(v for v in self.parts.window.findChildren(ResultView) if v.isVisible())
 
@@ -196,6 +204,84 @@ class Studio:
         page.record_requested.emit()
         await asyncio.sleep(5)
 
+    # Live: the demo serves, with its log, histogram log and metrics; root can probe its functions as well.
+
+    async def live_setup(self) -> None:
+        from tailflame_gui.views.live_page import LivePage
+
+        self.engine = self.serve()
+        self.parts.actions["attach"].trigger()
+        page = self.parts.window.live_page
+        assert isinstance(page, LivePage)
+        picker, sources = page.setup.picker, page.setup.sources
+        picker.filter_field.set_query(str(self.engine.pid))
+        await self.until(lambda: page.setup.draft.process is not None)
+        if os.geteuid() == 0:
+            sources.probe.box.setChecked(True)
+            sources.functions.search.set_query("process_order")
+            await self.until(lambda: sources.functions.found.count() > 0)
+            sources.functions.found.itemActivated.emit(sources.functions.found.item(0))
+            await asyncio.sleep(0.5)
+            sources.functions.accept_risk.setChecked(True)
+        for line, field, text in (
+            (sources.log, sources.log_path, str(self.folder / "engine.log")),
+            (sources.hlog, sources.hlog_path, str(self.folder / "engine.hlog")),
+        ):
+            line.box.setChecked(True)
+            field.setText(text)
+        sources.cpu.box.setChecked(True)
+        sources.changed.emit()
+
+    async def live_running(self) -> None:
+        from tailflame_gui.views.live_page import LivePage
+
+        page = self.parts.window.live_page
+        assert isinstance(page, LivePage)
+        await self.until(page.setup.start.isEnabled)
+        page.setup.start.click()
+        await asyncio.sleep(20)
+        self.parts.live.mark("deploy")
+        await asyncio.sleep(5)
+
+    async def live_range(self) -> None:
+        from tailflame_gui.views.live_page import LivePage
+
+        page = self.parts.window.live_page
+        assert isinstance(page, LivePage)
+        axis = page.view.axis
+        axis.select(axis.last_s - 8, axis.last_s - 3)
+        await asyncio.sleep(1)
+
+    async def live_result(self) -> None:
+        await self.parts.live.close()
+        self.engine.terminate()
+        await self.until(lambda: self.engine.poll() is not None)
+        await self.quiet()
+        for name in ("engine.log", "engine.hlog"):
+            (self.folder / name).unlink()
+
+    async def live_log(self) -> None:
+        self.parts.controller.open_paths([ROOT / "tests/data/hlog/trading-system/demo.hlog"])
+
+    async def live_compare(self) -> None:
+        tabs = [tab for tab in self.parts.state.open_results if tab.measures == "latency"]
+        self.parts.controller.compare(tabs[-1], tabs[0])
+        await asyncio.sleep(1)
+
+    def serve(self) -> subprocess.Popen[bytes]:
+        binary = ROOT / "resources/demo/trading-system/target/release-with-debug/trading-system"
+        log, hlog = self.folder / "engine.log", self.folder / "engine.hlog"
+        switches = ["--mode", "serve", "--rate", "3000", "--threads", "2", "--slow-path", "1000", "--log-every", "5"]
+        command = [str(binary), *switches, "--log", str(log), "--hlog", str(hlog)]
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        for _ in range(400):
+            if condition():
+                return
+            await asyncio.sleep(0.05)
+        raise SystemExit("a state did not come about")
+
     async def search(self) -> None:
         from PySide6.QtWidgets import QLineEdit
 
@@ -208,7 +294,8 @@ class Studio:
         field.setText("order_book|risk")
 
     async def compare(self) -> None:
-        older, newer = sorted(self.parts.state.sessions, key=lambda row: row.path)[:2]
+        rows = (row for row in self.parts.state.sessions if row.measures == "time")
+        older, newer = sorted(rows, key=lambda row: row.path)[:2]
         self.parts.controller.compare(older, newer)
 
     async def failed(self) -> None:
