@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QTabWidget, QWidget
 
-from tailflame.model import Recording
+from tailflame.model import Caution, Recording
 from tailflame_gui.views.latency_view import LatencyResultView
+from tailflame_gui.widgets.caution_lines import CautionLines
 from tailflame_gui.widgets.parts import ElidedLabel, column, hairline, label, row
 
 
@@ -36,8 +37,15 @@ class LatencyComparison(QWidget):
             head.addWidget(ElidedLabel(f"{title}  {commit}".rstrip(), "heading", grows=False))
             head.addSpacing(16)
         head.addStretch()
+        self.cautions = CautionLines()
+        if not _have_common(before, after):
+            names = "These results have no latency of the same name"
+            self.cautions.set_cautions((Caution(f"{names}, so there is no percentile to compare."),))
+        said = column(margins=(16, 0, 16, 4))
+        said.addWidget(self.cautions)
         layout = column(spacing=0)
         layout.addLayout(head)
+        layout.addLayout(said)
         layout.addWidget(hairline())
         layout.addWidget(self.result, 1)
         self.setLayout(layout)
@@ -46,6 +54,14 @@ class LatencyComparison(QWidget):
     @property
     def busy(self) -> bool:
         return self.result.busy
+
+
+def _have_common(before: Recording, after: Recording) -> bool:
+    """Whether a series of one goes with one of the other: of its name, or each is the only one."""
+    if before.histograms is None or after.histograms is None:
+        return False
+    one, other = set(before.histograms.distinct_tags()), set(after.histograms.distinct_tags())
+    return bool(one & other) or len(one) == len(other) == 1
 
 
 class ComparisonTabs(QTabWidget):

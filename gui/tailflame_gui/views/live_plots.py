@@ -24,7 +24,10 @@ from tailflame_gui.widgets.time_ruler import TimeRuler
 PERCENTILES, HEAT, STAGES = "Percentiles", "Heat map", "Stages"
 _MOST_AT_FIRST = 12
 """Strips that are shown without being asked for."""
-_FIRST = ("IPC", "cache miss rate", "branch miss rate", "L1d load miss rate", "LLC load miss rate")
+_FIRST = (
+    *("IPC", "cache miss rate", "branch miss rate", "L1d load miss rate", "LLC load miss rate"),
+    *("CPU", "run-queue wait", "involuntary switches", "context switches", "page faults", "memory"),
+)
 
 
 class PlotStack(QWidget):

@@ -151,7 +151,7 @@ class LiveView(QWidget):
         """Draws it with the distributions, and tells percentile by percentile what changed since."""
         self._baseline = data
         self.delta.forget()
-        self._show_lower()
+        self._show_choice()
 
     def set_range_offers(self, *, record: str = "", flame: str = "") -> None:
         """Why the selected time cannot be recorded, or has no flame graph; "" where it can, and has."""
@@ -255,9 +255,12 @@ class LiveView(QWidget):
 
     def _chosen(self) -> tuple[str, ...]:
         wanted = tuple(name for name in self._wanted if name in self.data.latency)
+        if wanted:
+            return wanted
         # What is probed was asked for by name: it goes before fields and tags that came by themselves.
-        probed = tuple(name for name in self.data.costs if name in self.data.latency)
-        return wanted or probed[:1] or self._known_series()[:1]
+        likely = sorted(self._known_series(), key=lambda name: name not in self.data.costs)
+        both = [name for name in likely if self._baseline is not None and name in self._baseline.latency]
+        return tuple(both[:1] or likely[:1])
 
     def _timelines(self) -> list[LatencyTimeline]:
         return [self.data.latency[name] for name in self._chosen()]

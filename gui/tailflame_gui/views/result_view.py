@@ -362,6 +362,7 @@ class ResultView(QWidget):
             return
         self.scope_bar.set_profile(self._trees.profile)
         self.inspector.set_trees(self._trees)
+        self._part_changed()
 
     # parts that answer each other
 
@@ -385,10 +386,16 @@ class ResultView(QWidget):
             self._drawn.set_options(options)
 
     def _part_changed(self) -> None:
-        if self._trees is not None:
-            if self.part is not Part.FLAME:
-                self._take_scope()
-            self._place_reading()
+        if self._trees is None:
+            return
+        if self.part is not Part.FLAME:
+            self._take_scope()
+        # Functions, events and threads are none of the latencies' business: they get the room.
+        of_stacks = self.part is not Part.LATENCY
+        self.inspector.setVisible(of_stacks and self.inspect.isChecked())
+        for widget in (self.scope_bar, self.inspect):
+            widget.setVisible(of_stacks)
+        self._place_reading()
 
     def _place_reading(self) -> None:
         """The reading of the flame graph shares the inspector's column, so that the graph has the height."""
@@ -405,7 +412,8 @@ class ResultView(QWidget):
             self.inspector.share()
 
     def _toggle_inspector(self) -> None:
-        self.show_inspector(not self.inspector.isVisible())
+        if self.part is not Part.LATENCY:
+            self.show_inspector(not self.inspector.isVisible())
 
     def _shortcut(self, keys: str, act: Callable[[], None]) -> None:
         shortcut = QShortcut(QKeySequence(keys), self)
