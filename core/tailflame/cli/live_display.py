@@ -209,6 +209,9 @@ class TextDisplay:
             self._terminal.table(self._table(whole=True))
         self._terminal.line()
         self._terminal.line(finished.sentence, style="bold")
+        for role in ("stdout", "stderr"):
+            if kept is not None and role in finished.artifacts:
+                self._terminal.line(f"its {role} is in {finished.artifacts[role]}")
         if kept is not None:
             self._terminal.line(f"kept in {kept.path}")
 

@@ -222,6 +222,8 @@ class LiveRun:
                 watch.cancel()
                 await self._end_sources(politely=child.ended)
             self._hand_output_on(child, last=True)
+            written = {"stdout": stdout, "stderr": stderr}
+            self._artifacts |= {role: path for role, path in written.items() if path.stat().st_size}
             seconds = time.monotonic() - began
             ended_by = self._asked or Ending.ITSELF
             outcome = Outcome.of(self._name, child.returncode, seconds, ended_by=ended_by, forced=forced)

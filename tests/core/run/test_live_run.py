@@ -133,6 +133,7 @@ def test_a_launched_program_stands_still_until_its_sources_are_armed(tmp_path: P
     assert "".join(e.text for e in events if isinstance(e, Output)) == "hello\n"
     outcome = finished(events).target
     assert outcome is not None and outcome.ok
+    assert finished(events).artifacts["stdout"].read_text() == "hello\n"
     assert states(events, "watching") == [SourceState.STARTING, SourceState.ON, SourceState.OFF]
 
 
