@@ -110,7 +110,7 @@ class _Threads:
             return
         single = self._single(changes)
         others = [change for change in changes if change.tid not in single]
-        if others and not self.others_said:
+        if len(changes) > THREADS and not self.others_said:
             self.others_said = True
             yield Said(
                 text=f"There are {len(changes)} threads: the {len(single)} that use the most CPU are told one by one, "
@@ -128,7 +128,8 @@ class _Threads:
         single: set[int] = set()
         for change in busiest[:THREADS]:
             if change.tid not in self.labels:
-                if len(self.labels) >= DISTINCT:
+                # One that has never run may not have its own name yet: a launched program before its exec.
+                if len(self.labels) >= DISTINCT or not self.used_s[change.tid]:
                     continue
                 self.labels[change.tid] = f"{change.name or 'thread'} ({change.tid})"
             single.add(change.tid)
