@@ -28,6 +28,7 @@ from tailflame_gui.widgets.time_axis import TimeAxis
 _PANEL_EVERY_S = 0.5
 _HEAD_EVERY_S = 0.25
 _WINDOW_S = 10.0
+_WHOLE = ("latency", "untagged")
 
 
 class LiveView(QWidget):
@@ -257,8 +258,9 @@ class LiveView(QWidget):
         wanted = tuple(name for name in self._wanted if name in self.data.latency)
         if wanted:
             return wanted
-        # What is probed was asked for by name: it goes before fields and tags that came by themselves.
-        likely = sorted(self._known_series(), key=lambda name: name not in self.data.costs)
+        # What is probed was asked for by name: it goes before fields and tags that came by themselves. The intervals
+        # of a log without a tag are mostly the whole of those with one.
+        likely = sorted(self._known_series(), key=lambda name: (name not in self.data.costs, name not in _WHOLE))
         both = [name for name in likely if self._baseline is not None and name in self._baseline.latency]
         return tuple(both[:1] or likely[:1])
 
