@@ -8,9 +8,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from pytestqt.qtbot import QtBot
 
 from helpers.environment import ROOT, refuse
+
+# How long an example takes says something of the machine and what else runs there, and nothing of our code.
+settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
+settings.load_profile("patient")
 
 LOCAL_TOOLS = ROOT / ".tools" / "bin"
 

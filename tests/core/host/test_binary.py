@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailflame.errors import TailflameError, TargetError
@@ -268,7 +268,7 @@ def test_a_cut_file(tmp_path: Path) -> None:
 TRUE = Path("/bin/true").read_bytes()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_damage_gives_facts_or_a_sentence(tmp_path: Path, data: st.DataObject) -> None:
     """Bytes of a real program changed anywhere, its headers above all: never another exception."""

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailflame.errors import TailflameError, TargetError
@@ -180,7 +180,7 @@ def test_what_changes_from_build_to_build_is_left_out() -> None:
 
 
 @pytest.mark.tool("gcc")
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32), cut=st.booleans())
 def test_damaged_files_are_told_or_read_and_nothing_else(tmp_path: Path, seed: int, cut: bool) -> None:
     source, whole = tmp_path / "a.c", tmp_path / "whole"

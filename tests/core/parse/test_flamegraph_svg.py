@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.stack_counts import DATA, folded_counts, stack_counts, stack_periods
@@ -378,7 +378,7 @@ SHAPES = st.dictionaries(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(shapes=SHAPES, order=st.randoms(use_true_random=False))
 def test_any_tree_is_found_again_from_rounded_places(tmp_path: Path, shapes: dict[str, int], order: object) -> None:
     """Draws stacks as flamegraph.pl does (0.1 px, any order) and reads them back."""

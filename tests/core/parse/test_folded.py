@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.stack_counts import DATA, folded_counts, stack_counts
@@ -258,14 +258,14 @@ NAMES = st.text(
 ).filter(lambda name: name[-4:] not in {"_[k]", "_[i]", "_[j]", "_[w]"} and not name.startswith("#"))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@settings(max_examples=50)
 @given(stacks=st.dictionaries(st.lists(NAMES, min_size=1).map(";".join), st.integers(1, 10**12), min_size=1))
 def test_any_stacks_are_read_as_written(tmp_path: Path, stacks: dict[str, int]) -> None:
     text = "".join(f"{stack} {count}\n" for stack, count in stacks.items())
     assert counts(tmp_path, text) == stacks
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@settings(max_examples=50)
 @given(content=st.binary() | st.text().map(str.encode))
 def test_any_bytes_are_read_or_refused_in_a_sentence(tmp_path: Path, content: bytes) -> None:
     try:

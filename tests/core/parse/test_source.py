@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailflame.errors import Cancelled, ParseError
@@ -107,7 +107,7 @@ def test_bytes_that_are_no_text_stay_distinct(tmp_path: Path) -> None:
     assert list(written(tmp_path, b"caf\xe9 1\ncaf\xe8 2\n").lines()) == ["caf\\xe9 1", "caf\\xe8 2"]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(max_examples=60)
 @given(lines=st.lists(st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]))))
 @pytest.mark.parametrize("chunk", [1, 7])
 def test_lines_do_not_depend_on_where_chunks_end(

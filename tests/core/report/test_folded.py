@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.stack_counts import DATA, stack_counts
@@ -139,7 +139,7 @@ NAMES = st.text(
 ).filter(lambda name: name[-4:] not in {"_[k]", "_[i]", "_[j]", "_[w]"} and not name.startswith("#"))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     stacks=st.dictionaries(
         st.lists(st.sampled_from("abc") | NAMES, min_size=1, max_size=6).map(tuple),

@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.stack_counts import DATA, stack_counts, stack_periods
@@ -263,7 +263,7 @@ NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_character
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     stacks=st.dictionaries(
         st.lists(st.sampled_from("abcd") | NAMES, min_size=1, max_size=6).map(tuple),

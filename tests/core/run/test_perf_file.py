@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailflame.run.perf_file import Counts, GrowingPerfFile, is_finished, mend
@@ -96,7 +96,7 @@ KINDS = st.sampled_from([SAMPLE, SAMPLE, LOST, LOST_SAMPLES, MMAP2, 3, 70])
 BODIES = st.integers(2, 40).map(lambda words: bytes(8 * words)) | st.just(bytes(65000))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None)
 @given(
     records=st.lists(st.tuples(KINDS, BODIES), max_size=60),
     cuts=st.lists(st.floats(0, 1), max_size=8),
@@ -120,7 +120,7 @@ def test_grown_in_any_portions_the_count_is_the_same(
     assert seen == sum(kind == SAMPLE for kind, _ in records)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None)
 @given(data=st.binary(max_size=300))
 def test_any_bytes_are_survived(path: Path, data: bytes) -> None:
     for content in (data, header()[: len(data)] + data, header() + data):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.recordings import as_results, counters, histograms, recording, same
@@ -62,7 +62,7 @@ def profiles(draw: st.DrawFn) -> StackProfile:
 
 
 @given(profiles(), profiles())
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None)
 def test_any_profile_reads_back_exactly(tmp_path: Path, one: StackProfile, other: StackProfile) -> None:
     kept = as_results(one, baseline=other)
     save_recording(tmp_path, kept)
@@ -268,7 +268,7 @@ def test_a_cut_file_is_a_sentence(tmp_path: Path, keep: int) -> None:
 
 
 @given(st.integers(0, 10**6), st.integers(0, 255))
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None)
 def test_a_flipped_byte_never_crashes(tmp_path: Path, place: int, value: int) -> None:
     path = tmp_path / "recording.npz"
     save_recording(tmp_path, recording())
