@@ -9,7 +9,9 @@ import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
-from helpers.recordings import recording
+from helpers.recordings import as_results, recording
+from tailflame.model import Histogram, HistogramSeries, Recording
+from tailflame.model.stacks import readonly
 from tailflame_gui import tasks
 from tailflame_gui.rows import SessionRow
 from tailflame_gui.state import OpenResult, Page
@@ -114,14 +116,28 @@ def test_a_session_opens_from_the_palette(parts: Parts, qtbot: QtBot) -> None:
     qtbot.waitUntil(lambda: parts.state.results.all[0].failure is not None)
 
 
-def test_the_parts_of_a_result_are_in_the_palette(parts: Parts, qtbot: QtBot) -> None:
+LATENCIES = HistogramSeries(("",), (0.0,), (1.0,), (Histogram(readonly([0, 5, 3], "int64")),))
+
+
+@pytest.mark.parametrize(
+    ("held", "parts_of_it"),
+    [
+        (recording(command=("/opt/book",)), [part for part in Part if part is not Part.LATENCY]),
+        (as_results(LATENCIES), [Part.LATENCY, Part.SUMMARY]),
+    ],
+    ids=["stacks", "latencies"],
+)
+def test_the_parts_of_a_result_are_in_the_palette(
+    parts: Parts, qtbot: QtBot, held: Recording, parts_of_it: list[Part]
+) -> None:
     result = OpenResult("book", path=Path("/p/book"))
-    result.ready(recording(command=("/opt/book",)), title="book", session=None)
+    result.ready(held, title="book", session=None)
     parts.state.results.add(result)
     view = parts.window.results.page
     assert isinstance(view, ResultView)
     entries = {entry.text: entry for entry in parts.window.palette_entries() if entry.group == "Result"}
-    assert set(map(str, Part)) <= set(entries)
-    entries[str(Part.HOTSPOTS)].act()
-    assert view.part is Part.HOTSPOTS
+    assert set(entries) & set(map(str, Part)) == set(map(str, parts_of_it))
+    for part in parts_of_it:
+        entries[str(part)].act()
+        assert view.part is part
     qtbot.waitUntil(tasks.at_rest)

@@ -350,8 +350,8 @@ class ResultView(QWidget):
         self.inspector.open_source.connect(self.open_source)
         self.scope.changed.connect(self._give_scope)
         self.tabs.currentChanged.connect(self._part_changed)
-        for at in range(len(self._order)):
-            self._shortcut(f"Ctrl+{at + 1}", partial(self.show_part, self._order[at]))
+        for at, part in enumerate(self._order):
+            self._shortcut(f"Ctrl+{at + 1}", partial(self.show_part, part)).setWhatsThis(str(part))
         self._shortcut("Ctrl+I", self._toggle_inspector)
 
     def _begin(self) -> None:
@@ -415,10 +415,11 @@ class ResultView(QWidget):
         if self.part is not Part.LATENCY:
             self.show_inspector(not self.inspector.isVisible())
 
-    def _shortcut(self, keys: str, act: Callable[[], None]) -> None:
+    def _shortcut(self, keys: str, act: Callable[[], None]) -> QShortcut:
         shortcut = QShortcut(QKeySequence(keys), self)
         shortcut.setContext(Qt.ShortcutContext.WindowShortcut)  # of hidden tabs none is active
         shortcut.activated.connect(act)
+        return shortcut
 
 
 def _parts_of(recording: Recording) -> tuple[Part, ...]:

@@ -26,12 +26,6 @@ _GROUPS = {
     "DeltaView": "Table of changes",
 }
 _WORDS = {
-    ("ResultView", "Ctrl+1"): "Flame graph",
-    ("ResultView", "Ctrl+2"): "Summary",
-    ("ResultView", "Ctrl+3"): "Hotspots",
-    ("ResultView", "Ctrl+4"): "Top-down",
-    ("ResultView", "Ctrl+5"): "Bottom-up",
-    ("ResultView", "Ctrl+6"): "Callers and callees",
     ("ResultView", "Ctrl+I"): "Show or hide the inspector",
     ("FlameView", "Ctrl+F"): "Search",
     ("HotspotsView", "Ctrl+F"): "Filter",
@@ -79,8 +73,8 @@ def key_entries(page: QWidget) -> list[Entry]:
 
 
 def words_of(shortcut: QShortcut, owner: QWidget) -> str | None:
-    """None where nobody has written what it does."""
-    return _WORDS.get((type(owner).__name__, shortcut.key().toString()))
+    """None where nobody has written what it does. What a key leads to may differ: the shortcut says it then."""
+    return shortcut.whatsThis() or _WORDS.get((type(owner).__name__, shortcut.key().toString()))
 
 
 def shown_shortcuts(page: QWidget) -> list[tuple[QShortcut, QWidget]]:
