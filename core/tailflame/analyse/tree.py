@@ -11,7 +11,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from tailflame.analyse import thin
 from tailflame.analyse.names import module_label, plain
+from tailflame.analyse.thin import is_thin
 from tailflame.model.stacks import (
     NONE,
     Bool,
@@ -171,18 +173,22 @@ class CallTree:
         if "preorder" not in self._cache:
             size = np.ones(len(self), dtype=np.int64)
             add_up(size, self.parent, self.level_start)
-            enter = np.zeros(len(self), dtype=np.int64)
-            for first, last in levels(self.level_start):
-                parent = self.parent[first:last]
-                order = np.argsort(parent, kind="stable")
-                sizes = size[first:last][order]
-                before = np.cumsum(sizes) - sizes
-                groups = group_starts(parent[order])
-                offset = np.repeat(before[groups], np.diff(np.append(groups, last - first)))
-                base = np.where(parent[order] >= 0, enter[parent[order]] + 1, 0)
-                enter[first + order] = base + before - offset
+            enter = thin.entered(size, self.parent) if is_thin(len(self), self.depths) else self._entered(size)
             self._cache["preorder"] = (enter, enter + size)
         return self._cache["preorder"]
+
+    def _entered(self, size: Int64) -> Int64:
+        enter = np.zeros(len(self), dtype=np.int64)
+        for first, last in levels(self.level_start):
+            parent = self.parent[first:last]
+            order = np.argsort(parent, kind="stable")
+            sizes = size[first:last][order]
+            before = np.cumsum(sizes) - sizes
+            groups = group_starts(parent[order])
+            offset = np.repeat(before[groups], np.diff(np.append(groups, last - first)))
+            base = np.where(parent[order] >= 0, enter[parent[order]] + 1, 0)
+            enter[first + order] = base + before - offset
+        return enter
 
     def outermost(self) -> Bool:
         """True for nodes with no ancestor of the same function: those whose totals may be added up."""
@@ -213,6 +219,9 @@ def levels(level_start: Int64) -> list[tuple[int, int]]:
 
 def add_up(values: Float64 | Int64, parent: Int32, level_start: Int64) -> None:
     """Adds every node's value to its parent's, from the deepest level up, in place."""
+    if is_thin(len(parent), len(level_start) - 1):
+        thin.add_up(values, parent, level_start)
+        return
     for first, last in reversed(levels(level_start)[1:]):
         np.add.at(values, parent[first:last], values[first:last])
 
@@ -249,7 +258,7 @@ def merge_rows(parent: Int32, function: Int32, keep: Bool | None = None) -> Trie
         at = order[bounds[level] : bounds[level + 1]]
         above = node[parent[at]].astype(np.int64) if level else np.full(len(at), NONE, dtype=np.int64)
         key = (above + 1) * span + function[at]
-        _, index, inverse = np.unique(key, return_index=True, return_inverse=True)
+        index, inverse = _distinct(key)
         node[at] = starts[-1] + inverse
         parents.append(above[index])
         functions.append(function[at[index]])
@@ -263,6 +272,14 @@ def merge_rows(parent: Int32, function: Int32, keep: Bool | None = None) -> Trie
         level_start=np.asarray(starts, dtype=np.int64),
         node=node,
     )
+
+
+def _distinct(keys: Int64) -> tuple[Int64, Int64]:
+    """(index of the first of each key, by ascending keys; the place of each key among these)."""
+    if is_thin(len(keys), 1):
+        return thin.distinct(keys)
+    _, index, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    return index, inverse
 
 
 def _joined(parts: list[Int32]) -> Int32:
@@ -521,7 +538,7 @@ def invert(tree: CallTree, *, start: Int64 | None = None) -> CallTree:
     parents, functions, frames, weights, counts, starts = [], [], [], [], [], [0]
     while len(at):
         key = (above + 1) * span + tree.function[at]
-        _, index, inverse = np.unique(key, return_index=True, return_inverse=True)
+        index, inverse = _distinct(key)
         parents.append(above[index])
         functions.append(tree.function[at[index]])
         frames.append(tree.frame[at[index]])

@@ -18,6 +18,10 @@ ROWS_LIMIT = 24_000_000
 """Most rows. A row takes about 110 bytes until it is drawn; recordings of hours have a few million."""
 
 
+_FEW = 8
+"""Stacks that go on at one depth up to which they are looked at one by one."""
+
+
 class TooManyStacks(Exception):
     """There are more than ROWS_LIMIT distinct stack prefixes. `load` says so of the file."""
 
@@ -75,10 +79,12 @@ class Trie:
         Raises TooManyStacks.
         """
         wanted: Int64 = ((parent.astype(np.int64) + 1) << 32) | frame
-        keys, inverse = np.unique(wanted, return_inverse=True)
         if depth == len(self._levels):
             self._levels.append(_Level())
         level = self._levels[depth]
+        if len(wanted) <= _FEW:
+            return self._grow_few(level, wanted.tolist())
+        keys, inverse = np.unique(wanted, return_inverse=True)
         at = np.searchsorted(level.keys, keys)
         known = np.zeros(len(keys), dtype=np.bool_)
         inside = at < len(level.keys)
@@ -97,3 +103,32 @@ class Trie:
             level.keys = np.insert(level.keys, at[~known], fresh)
             level.rows = np.insert(level.rows, at[~known], numbers)
         return rows[inverse]
+
+    def _grow_few(self, level: _Level, wanted: list[int]) -> Int32:
+        """The same without arrays for each step: thousands of levels of a stack or two would take seconds."""
+        ordered = sorted(set(wanted))
+        places = np.searchsorted(level.keys, ordered).tolist()
+        row_of: dict[int, int] = {}
+        fresh: list[int] = []
+        at: list[int] = []
+        for key, place in zip(ordered, places, strict=True):
+            if place < len(level.keys) and level.keys[place] == key:
+                row_of[key] = int(level.rows[place])
+            else:
+                row_of[key] = self._size + len(fresh)
+                fresh.append(key)
+                at.append(place)
+        if fresh:
+            numbers = range(self._size, self._size + len(fresh))
+            self._size += len(fresh)
+            if self._size > ROWS_LIMIT:
+                raise TooManyStacks
+            self._frames.append(np.array([key & 0xFFFFFFFF for key in fresh], dtype=np.int32))
+            self._parents.append(np.array([(key >> 32) - 1 for key in fresh], dtype=np.int32))
+            if len(level.keys):
+                level.keys = np.insert(level.keys, at, fresh)
+                level.rows = np.insert(level.rows, at, numbers)
+            else:
+                level.keys = np.array(fresh, dtype=np.int64)
+                level.rows = np.array(numbers, dtype=np.int32)
+        return np.array([row_of[key] for key in wanted], dtype=np.int32)
