@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.environment import DATA, refuse
+from helpers.environment import DATA, open_to_others, refuse
 from helpers.perf_report import ARGV, PerfReport, ReportedEvent
 from tailflame.model import FrameKind, Recording, StackProfile, Weight
 from tailflame.parse import load
@@ -194,14 +194,12 @@ def test_compressed_and_piped_recordings(spin: Path, tmp_path: Path) -> None:
     agree(data)
 
 
-def test_an_unprivileged_user(spin: Path, tmp_path: Path) -> None:
+def test_an_unprivileged_user(spin: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Without the kernel's functions; both what was recorded and who reads it are a user's own."""
     if os.geteuid() != 0:
         agree(record(tmp_path, "-F", "997", "-e", "cpu-clock:u,page-faults:u", "-g", spin))
         return
-    for parent in (*tmp_path.parents, tmp_path):
-        if parent.is_relative_to(tmp_path.parents[1]):
-            parent.chmod(0o755)
+    open_to_others(tmp_path, tmp_path_factory.getbasetemp())
     own = tmp_path / "own"
     own.mkdir()
     os.chown(own, NOBODY, NOBODY)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.environment import refuse
+from helpers.environment import open_to_others, refuse
 from tailflame.errors import ToolDenied, ToolFailed
 from tailflame.host.binary import binary_facts
 from tailflame.host.system import probe_host
@@ -340,8 +340,7 @@ def test_an_ordinary_user(busy: Path, tmp_path_factory: pytest.TempPathFactory) 
     if os.geteuid() != 0:
         pytest.skip("only root can become somebody else")
     folder = tmp_path_factory.mktemp("nobody")
-    for parent in [folder, *folder.parents[:2]]:
-        parent.chmod(0o777)
+    open_to_others(folder, tmp_path_factory.getbasetemp(), mode=0o777)
     code = f"""
 import asyncio, dataclasses, json
 from pathlib import Path

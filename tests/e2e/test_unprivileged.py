@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.environment import refuse
+from helpers.environment import open_to_others, refuse
 from tailflame.host.system import read_setting
 
 pytestmark = [pytest.mark.tool("perf", "setpriv"), pytest.mark.timeout(300)]
@@ -25,15 +25,16 @@ AS_NOBODY = (
 TAILFLAME = (sys.executable, "-c", "import sys; from tailflame.cli.main import main; sys.exit(main())")
 
 
-def test_recording_two_threads_as_nobody(demo_binary: Path, tmp_path: Path) -> None:
+def test_recording_two_threads_as_nobody(
+    demo_binary: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can become nobody")
     if (paranoid := read_setting("kernel/perf_event_paranoid")) is None or paranoid > 2:
         refuse("the kernel lets nobody here record with perf")
     home = tmp_path / "home"
     home.mkdir()
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)  # pytest keeps its folders from others
+    open_to_others(tmp_path, tmp_path_factory.getbasetemp())
     shutil.copy(demo_binary, home / "trading-system")
     os.chown(home, NOBODY, NOBODY)
     environment = {

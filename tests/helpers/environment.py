@@ -12,6 +12,18 @@ ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests" / "data"
 
 
+def open_to_others(folder: Path, base: Path, *, mode: int = 0o755) -> None:
+    """Lets other users into a folder of pytest's, which keeps its own from them; nothing above pytest's is touched.
+
+    base: `tmp_path_factory.getbasetemp()`.
+    """
+    own = base.parent if base.parent.name.startswith("pytest-of-") else base
+    for place in (folder, *folder.parents):
+        if not place.is_relative_to(own):
+            return
+        place.chmod(mode)
+
+
 def refuse(reason: str) -> NoReturn:
     """Skips with `reason`; where CI is set a skip would hide a missing tool, so it fails."""
     if os.environ.get("CI"):
