@@ -212,7 +212,10 @@ class _Reader:
 
 @dataclass(slots=True)
 class _Stacks:
-    """Collects lines in flat arrays: 4 bytes per frame until a batch is merged, 12 bytes per line."""
+    """Collects stacks in flat arrays: 4 bytes per frame until a batch is merged, 8 bytes per stack.
+
+    A stack that comes again soon adds to its count: a file that repeats a few stacks for ever takes no memory.
+    """
 
     names: Numbers = field(default_factory=Numbers)
     trie: Trie = field(default_factory=Trie)
@@ -220,7 +223,6 @@ class _Stacks:
     _lengths: array[int] = field(default_factory=lambda: array("i"))
     _leaves: list[Int32] = field(default_factory=list)
     _stacks: int = 0
-    _which: array[int] = field(default_factory=lambda: array("i"))  # per line: number of its stack
     _counts: array[float] = field(default_factory=lambda: array("d"))
     _recent: dict[str, int] = field(default_factory=dict)
     _remembered: int = 0
@@ -228,12 +230,11 @@ class _Stacks:
     def add(self, stack: str, count: float) -> None:
         if not count:
             return
-        self._counts.append(count)
         number = self._recent.get(stack)
         if number is not None:
-            self._which.append(number)
+            self._counts[number] += count
             return
-        self._which.append(self._stacks)
+        self._counts.append(count)
         self._remembered += len(stack)
         if self._remembered > _CACHE:
             self._recent.clear()
@@ -251,7 +252,7 @@ class _Stacks:
     def profile(self) -> StackProfile:
         self._merge()
         rows = len(self._counts)
-        leaves = np.concatenate([np.empty(0, np.int32), *self._leaves])[self._which]
+        leaves = np.concatenate([np.empty(0, np.int32), *self._leaves])
         counts = readonly(np.frombuffer(self._counts, np.float64), np.float64)
         none = readonly(np.full(rows, NONE, np.int32), np.int32)
         return StackProfile(

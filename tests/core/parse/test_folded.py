@@ -77,6 +77,13 @@ def test_a_recording_of_the_demo_agrees_with_its_plainest_reading() -> None:
     assert kinds(profile)["start_thread"] is FrameKind.USER
 
 
+def test_a_stack_that_comes_again_takes_no_memory(tmp_path: Path) -> None:
+    """A few kilobytes unpack to gigabytes of one line."""
+    profile = profile_of(read(tmp_path, "main;a 1\nmain;b 2\n" * 5_000 + "main;a 7\n"))
+    assert len(profile.samples) == 2
+    assert stack_counts(profile) == {"main;a": 5_007, "main;b": 10_000}
+
+
 def test_utf16_from_powershell(tmp_path: Path) -> None:
     assert counts(tmp_path, "main;läuft 3\r\nmain 2\r\n".encode("utf-16")) == {"main;läuft": 3, "main": 2}
 
