@@ -10,6 +10,7 @@ profiles/20261123_120455_trading-system_perf/
 
 from __future__ import annotations
 
+import os
 import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -226,4 +227,6 @@ def _filled(meta: Meta, manifest: Manifest) -> Meta:
 
 
 def _build_id(meta: Meta, binary: str) -> str:
-    return next((build_id for module, build_id in meta.build_ids if module == binary), "")
+    # perf names a file by the place that its links lead to.
+    names = (binary, os.path.realpath(binary))
+    return next((build_id for module, build_id in meta.build_ids if module in names), "")

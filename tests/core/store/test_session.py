@@ -50,6 +50,20 @@ def test_a_finished_session_has_the_usual_files_and_facts(library: Library, book
     assert manifest.written_by.startswith("tailflame ")
 
 
+def test_the_build_id_of_a_binary_behind_a_link(library: Library, book: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link-to-book"
+    link.symlink_to(book)
+    session = library.new_session(tool="perf", binary=link, args=())
+    data = session.path / "perf.data"
+    session.planned(argv=("perf",), artifacts={"data": data}, primary="data")
+    data.write_bytes(b"PERFILE2")
+    session.recorded()
+    made = recording()
+    # As perf tells it: by the file itself.
+    session.complete(replace(made, meta=replace(made.meta, build_ids=((str(book.resolve()), "0123456789abcdef"),))))
+    assert session.manifest.build_id == "0123456789abcdef"
+
+
 def test_what_only_the_session_knows_is_added_to_the_recording(library: Library, book: Path) -> None:
     meta = record(library, book).load().meta
     assert meta.command == (str(book), "--seconds", "1")
