@@ -69,8 +69,9 @@ def test_the_regression_is_named(recordings: dict[str, Path]) -> None:
     results = [compare(profile(recordings[a]), slow) for a in ("a1", "a2", "a3")]
     named = [r for r in results if "check_exposure regressed: +" in r.verdict[0]]
     assert len(named) >= 2, [r.verdict for r in results]
-    row = named[0].table.row(REGRESSED)
-    assert named[0].table.low[row] < 0.15 < named[0].table.high[row] + 0.05
+    # Of 15 %, with what a machine that is fought over adds; how often the interval holds it, benchmarks/noise.py tells.
+    changes = [float(r.table.change[r.table.row(REGRESSED)]) for r in named]
+    assert 0.07 < np.median(changes) < 0.35, changes
 
 
 def test_the_command_line_names_it_too(recordings: dict[str, Path], tmp_path: Path) -> None:
