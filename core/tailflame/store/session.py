@@ -10,8 +10,8 @@ profiles/20261123_120455_trading-system_perf/
 
 from __future__ import annotations
 
-import os
 import contextlib
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
