@@ -41,6 +41,19 @@ def test_the_wheel_installs_three_packages_and_nothing_else(wheel: Path) -> None
     assert not any("/target/" in name or "__pycache__" in name for name in names)
 
 
+def test_the_wheel_has_every_module_and_starts(wheel: Path, tmp_path: Path) -> None:
+    """hatchling leaves out of its package what is also put elsewhere."""
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+    for source in ("core", "gui", "resources"):
+        for module in (ROOT / source).glob("tailflame*/**/*.py"):
+            assert (tmp_path / module.relative_to(ROOT / source)).is_file(), module
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import tailflame_gui.wiring as w; print(w.__file__)"
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(str(tmp_path))
+
+
 def test_the_wheel_has_both_commands(wheel: Path) -> None:
     archive = zipfile.ZipFile(wheel)
     entry = next(n for n in archive.namelist() if n.endswith("entry_points.txt"))

@@ -1,0 +1,1 @@
+../../core/tailflame/live/probe_program.py
