@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+MINUS = "−"
+_FACTOR = 10.0
+_BEYOND = 1000.0
+
 
 class Unit(StrEnum):
     """What one unit of a weight column means."""
@@ -25,10 +29,40 @@ def percent(share: float, *, digits: int = 1, signed: bool = False) -> str:
     """`share` is a fraction: 0.123 -> "12.3%". With `signed`, a real minus sign and a plus."""
     text = f"{abs(share) * 100:.{digits}f}%"
     if not signed:
-        return f"-{text}".replace("-", "−") if share < 0 and float(text[:-1]) else text
+        return f"{MINUS}{text}" if share < 0 and float(text[:-1]) else text
     if float(text[:-1]) == 0:
         return f"±{text}"
-    return f"{'+' if share > 0 else '−'}{text}"
+    return f"{'+' if share > 0 else MINUS}{text}"
+
+
+def signed_percent(change: float, *, digits: int = 0) -> str:
+    """A relative change as percent with a real sign and without the percent sign: "+38", "−12", "±0".
+
+    From a tenfold on it is a factor, "×17", and beyond a thousandfold only that: nobody reads +441,725.
+    """
+    if change >= _FACTOR - 1:
+        return f"×{1 + change:,.0f}" if change < _BEYOND else f">×{_BEYOND:,.0f}"
+    text = f"{abs(change) * 100:,.{digits}f}"
+    if not float(text.replace(",", "")):
+        return f"±{text}"
+    return f"{'+' if change > 0 else MINUS}{text}"
+
+
+def change_digits(low: float, high: float) -> int:
+    """How many decimals a change deserves whose 95 % interval is (low, high): none unless it is tighter than ±2 %."""
+    return 1 if high - low < 0.04 else 0
+
+
+def interval_text(low: float, high: float) -> str:
+    """A 95 % interval: "+29 to +52". An end beyond a tenfold says only that nothing is known."""
+    digits = change_digits(low, high)
+    upper = signed_percent(high, digits=digits) if high < _FACTOR - 1 else f">×{_FACTOR:.0f}"
+    return f"{signed_percent(low, digits=digits)} to {upper}"
+
+
+def with_percent(text: str) -> str:
+    """What `signed_percent` has written, with its unit: a factor has none."""
+    return text if text.startswith(("×", ">")) else f"{text}%"
 
 
 def size(n: float) -> str:

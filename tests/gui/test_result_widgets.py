@@ -12,9 +12,9 @@ from pytestqt.qtbot import QtBot
 
 from helpers.results import ENGINE, show, two_events
 from tailflame.model import Caution, Weight
-from tailflame.units import Unit
+from tailflame.units import Unit, change_digits, interval_text, signed_percent
 from tailflame_gui import theme
-from tailflame_gui.models.figures import change_digits, interval_text, measure, share_text, signed_percent
+from tailflame_gui.models.figures import measure, share_text
 from tailflame_gui.models.scope import ResultScope, Scope
 from tailflame_gui.widgets.busy_line import BusyLine
 from tailflame_gui.widgets.caution_lines import CautionLine

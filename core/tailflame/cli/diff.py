@@ -20,7 +20,7 @@ from tailflame.cli.latency_changes import latency_changes_document, print_latenc
 from tailflame.cli.terminal import STYLES, add_row, plain_table
 from tailflame.model import FrameKind
 from tailflame.store import Opened
-from tailflame.units import count, percent
+from tailflame.units import count, interval_text, percent, signed_percent, with_percent
 
 
 class DiffCommand:
@@ -159,7 +159,7 @@ def _print(before: Opened, after: Opened, comparison: Comparison, args: argparse
         terminal.line(sentence, style="bold")
     terminal.line()
     printed = plain_table(
-        ("self before", "right"), ("after", "right"), ("change", "right"), ("95 % interval", "right"),
+        ("self before", "right"), ("after", "right"), ("change", "right"), ("95 % interval, %", "right"),
         ("total before", "right"), ("after", "right"), "", "function", "module",
     )  # fmt: skip
     rows = [row for row in range(len(table)) if table.kind[row] != FrameKind.OTHER]
@@ -197,14 +197,14 @@ def _change(comparison: Comparison, row: int) -> str:
         return "vanished"
     if not table.samples_before[row]:
         return ""
-    return percent(float(table.change[row]), signed=True)
+    return with_percent(signed_percent(float(table.change[row]), digits=1))
 
 
 def _interval(comparison: Comparison, row: int) -> str:
     table = comparison.table
     if not table.tested[row] or not table.samples_before[row] or not table.samples_after[row]:
         return ""
-    return f"{percent(float(table.low[row]), signed=True)} to {percent(float(table.high[row]), signed=True)}"
+    return interval_text(float(table.low[row]), float(table.high[row]))
 
 
 def _document(before: Opened, after: Opened, comparison: Comparison) -> dict[str, Any]:

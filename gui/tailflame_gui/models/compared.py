@@ -19,9 +19,8 @@ from tailflame.analyse.tree import CallTree
 from tailflame.model import FrameKind
 from tailflame.model.recording import Caution, Recording
 from tailflame.model.stacks import Float64, Int32, UInt8
-from tailflame.units import count, percent
+from tailflame.units import count, percent, signed_percent, with_percent
 from tailflame.units import weight as weight_text
-from tailflame_gui.models.figures import signed_percent
 from tailflame_gui.theme import Tokens
 from tailflame_gui.widgets import flame_paint
 from tailflame_gui.widgets.flame_colors import ColorBy, FlameColors, color_difference, color_tree
@@ -220,8 +219,7 @@ def change_note(comparison: Comparison, change: Float64, node: int) -> str:
     """The inclusive change of a node in a few signs: "+26%", "new", "gone"; "≈" says that it may be noise."""
     status = comparison.tree.status(node)
     if status is Status.BOTH:
-        factor = signed_percent(float(change[node]))
-        words = factor if "×" in factor else f"{factor}%"
+        words = with_percent(signed_percent(float(change[node])))
     else:
         words = "new" if status is Status.NEW else "gone"
     return words if comparison.tree.significant[node] else f"≈ {words}"
@@ -233,7 +231,7 @@ def change_words(comparison: Comparison, change: Float64, node: int) -> str:
     status = comparison.tree.status(node)
     if status is not Status.BOTH:
         return f"{_STATUS[status]}, {noise}"
-    return f"{signed_percent(float(change[node]))}% total, {noise}"
+    return f"{with_percent(signed_percent(float(change[node])))} total, {noise}"
 
 
 def _figure(weight: float, whole: float, tree: CallTree) -> str:

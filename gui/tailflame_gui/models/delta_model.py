@@ -13,9 +13,10 @@ from PySide6.QtCore import QObject
 from tailflame.analyse.diff import Comparison, DeltaTable, Scale, Status
 from tailflame.analyse.names import module_label
 from tailflame.model.stacks import Bool, Float64
+from tailflame.units import change_digits, interval_text, signed_percent
 from tailflame_gui.models.array_table import ArrayTable, found_in
 from tailflame_gui.models.compared import weight_scale
-from tailflame_gui.models.figures import Measure, change_digits, interval_text, share_text, signed_percent
+from tailflame_gui.models.figures import Measure, share_text
 from tailflame_gui.models.roles import Column, Face, Role
 
 # The verdict stands with what it judges, not behind the totals: it is in view in narrow windows, too.

@@ -5,14 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tailflame.model.stacks import StackProfile, Weight
-from tailflame.units import Unit, count
+from tailflame.units import MINUS, Unit, count
 
-MINUS = "−"
 _FEW = 100
 """With fewer samples a tenth of a percent is less than one sample can tell."""
-
-_FACTOR = 10.0
-_BEYOND = 1000.0
 
 
 def share_text(share: float, samples: float) -> str:
@@ -25,31 +21,6 @@ def share_text(share: float, samples: float) -> str:
     if abs(percent) < smallest / 2:
         return f"<{smallest:.{digits}f}"
     return f"{percent:.{digits}f}".replace("-", MINUS)
-
-
-def signed_percent(change: float, *, digits: int = 0) -> str:
-    """A relative change as percent with a real sign and without the percent sign: "+38", "−12", "±0".
-
-    From a tenfold on it is a factor, "×17", and beyond a thousandfold only that: nobody reads +441,725.
-    """
-    if change >= _FACTOR - 1:
-        return f"×{1 + change:,.0f}" if change < _BEYOND else f">×{_BEYOND:,.0f}"
-    text = f"{abs(change) * 100:,.{digits}f}"
-    if not float(text.replace(",", "")):
-        return f"±{text}"
-    return f"{'+' if change > 0 else MINUS}{text}"
-
-
-def change_digits(low: float, high: float) -> int:
-    """How many decimals a change deserves whose 95 % interval is (low, high): none unless it is tighter than ±2 %."""
-    return 1 if high - low < 0.04 else 0
-
-
-def interval_text(low: float, high: float) -> str:
-    """A 95 % interval: "+29 to +52". An end beyond a tenfold says only that nothing is known."""
-    digits = change_digits(low, high)
-    upper = signed_percent(high, digits=digits) if high < _FACTOR - 1 else f">×{_FACTOR:.0f}"
-    return f"{signed_percent(low, digits=digits)} to {upper}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from PySide6.QtCore import QObject
 
 from tailflame.analyse.latency_diff import LatencyDiff, PercentileChange
-from tailflame.units import count
-from tailflame_gui.models.figures import MINUS, interval_text, signed_percent
+from tailflame.units import MINUS, count, interval_text, signed_percent
 from tailflame_gui.models.session_table import Field, RowTable
 from tailflame_gui.widgets.latency_unit import LatencyUnit, with_unit
 

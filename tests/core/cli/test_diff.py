@@ -128,6 +128,15 @@ def test_what_vanished_has_no_interval(tailflame: Run, before: Path, tmp_path: P
     assert " to " not in vanished
 
 
+def test_an_interval_that_knows_nothing_is_short(tailflame: Run, before: Path, tmp_path: Path) -> None:
+    """A handful of samples gave "-100.0% to +518470552858707217088512.0%"."""
+    one, other = tmp_path / "one.folded", tmp_path / "other.folded"
+    one.write_text(before.read_text() + "main;seldom 3\n")
+    other.write_text(before.read_text() + "main;seldom 130\n")
+    (line,) = [line for line in tailflame("diff", one, other).out.splitlines() if line.rstrip().endswith("seldom")]
+    assert "×43" in line and " to >×10 " in line
+
+
 def latency_log(path: Path, *, factor: float, seed: int) -> Path:
     random = np.random.default_rng(seed)
     with path.open("w", encoding="utf-8") as stream:
