@@ -187,7 +187,10 @@ def look(subject: Subject, args: argparse.Namespace, context: Context) -> int:
         with display_of(context.terminal, launched=subject.launch is not None) as display:
             finished = asyncio.run(_follow(live, display, context))
     except BaseException:
-        context.library.discard(session)
+        if live.leave():
+            context.terminal.note(f"What was seen is in {session.path}; `tailflame show {session.id}` reads it.")
+        else:
+            context.library.discard(session)
         raise
     kept = _kept(session, live, finished, args, context)
     display.finished(finished, kept)

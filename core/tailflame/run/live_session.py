@@ -67,6 +67,12 @@ class LiveSession:
         """Whether there is something to keep."""
         return self._seen
 
+    def leave(self) -> bool:
+        """The run has ended before its end. What was seen stays to be read; False where there is nothing."""
+        if self._seen:
+            self.session.recorded(outcome="ended before its end")
+        return self._seen
+
     def mark(self, text: str, *, time_s: float | None = None) -> Mark:
         """Notes a moment: now, unless `time_s` (CLOCK_MONOTONIC) says when."""
         mark = Mark(time.monotonic() if time_s is None else time_s, text)

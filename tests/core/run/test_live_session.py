@@ -17,7 +17,7 @@ from tailflame.parse import load
 from tailflame.run.live_events import LiveEvent, LiveFinished, LiveTarget, SourceTold, SourceWish
 from tailflame.run.live_run import LivePatience, LiveRun
 from tailflame.run.live_session import HLOG, LOG, TOOL, LiveSession, keep
-from tailflame.store import Library, SessionFolder
+from tailflame.store import Library, SessionFolder, open_result
 from tailflame.tools.base import Target
 
 QUICK = LivePatience(arm=10, tick=0.01, grace=0.5, last_words=2)
@@ -96,6 +96,16 @@ def test_the_histogram_log_beside_it_is_for_other_tools(tmp_path: Path) -> None:
     assert series is not None
     assert series.distinct_tags() == ("book_match_order",)
     assert series.whole("book_match_order").percentiles((50.0, 100.0)) == (2000, 3001)  # three digits
+
+
+def test_what_was_seen_before_an_early_end_stays(tmp_path: Path) -> None:
+    session, live, _finished, _failures = run(tmp_path, latency(10.0, 1000))
+    assert live.leave()
+    assert session.manifest.state.value == "recorded"
+    opened = open_result(session.path, Library(tmp_path / "profiles"), load=load)
+    assert opened.recording.histograms is not None
+    _session, nothing, _finished, _failures = run(tmp_path / "other", Said(text="Nothing."))
+    assert not nothing.leave()
 
 
 def test_a_run_that_saw_nothing_says_so(tmp_path: Path) -> None:
