@@ -137,7 +137,7 @@ class ArrayTable(QAbstractTableModel):
         if role > Qt.ItemDataRole.UserRole:
             return self.role(Role(role), column, row)
         if role == Qt.ItemDataRole.TextAlignmentRole:
-            return _RIGHT if self._columns[column].numeric else _LEFT
+            return alignment(self._columns[column])
         if role == Qt.ItemDataRole.FontRole:
             return cell_font(self._columns[column].face)
         if role == Qt.ItemDataRole.ToolTipRole:
@@ -147,16 +147,7 @@ class ArrayTable(QAbstractTableModel):
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         if orientation is not Qt.Orientation.Horizontal or not 0 <= section < len(self._columns):
             return None
-        column = self._columns[section]
-        if role == Qt.ItemDataRole.DisplayRole:
-            return column.title
-        if role == Qt.ItemDataRole.ToolTipRole:
-            return column.tip
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return _RIGHT if column.numeric else _LEFT
-        if role == Qt.ItemDataRole.InitialSortOrderRole:
-            return _DOWN if column.numeric else _UP
-        return None
+        return head_data(self._columns[section], role)
 
     def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
         """By a column, or back to the table's own order with -1. Equal rows keep the table's own order."""
@@ -206,6 +197,24 @@ def found_in(words: Sequence[str], query: str) -> Bool:
         return hits
     place = {word: at for at, word in enumerate(distinct)}
     return hits[np.fromiter((place[word] for word in words), dtype=np.int64, count=len(words))]
+
+
+def alignment(column: Column) -> Qt.AlignmentFlag:
+    """Figures end under each other, words begin under each other."""
+    return _RIGHT if column.numeric else _LEFT
+
+
+def head_data(column: Column, role: int) -> Any:
+    """What the header of a table or tree says of a column."""
+    if role == Qt.ItemDataRole.DisplayRole:
+        return column.title
+    if role == Qt.ItemDataRole.ToolTipRole:
+        return column.tip
+    if role == Qt.ItemDataRole.TextAlignmentRole:
+        return alignment(column)
+    if role == Qt.ItemDataRole.InitialSortOrderRole:
+        return _DOWN if column.numeric else _UP
+    return None
 
 
 def cell_font(face: Face) -> QFont | None:

@@ -14,17 +14,13 @@ from tailflame.analyse.tree import CallTree
 from tailflame.model.stacks import NONE, Bool, Int64
 from tailflame.units import Unit, count
 from tailflame_gui import plain
-from tailflame_gui.models.array_table import cell_font
+from tailflame_gui.models.array_table import alignment, cell_font, head_data
 from tailflame_gui.models.figures import Measure, share_text
 from tailflame_gui.models.roles import Column, Face, Role
 from tailflame_gui.models.siblings import NOTHING, Found, Siblings, find
 
 Index = QModelIndex | QPersistentModelIndex
 NAME, TOTAL_SHARE, TOTAL, SELF_SHARE, SELF, SAMPLES, MODULE = range(7)
-_RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-_LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
-# Plain numbers: the header reads this role as an int.
-_DOWN, _UP = Qt.SortOrder.DescendingOrder.value, Qt.SortOrder.AscendingOrder.value
 _ROOT = QModelIndex()
 
 
@@ -198,7 +194,7 @@ class CallTreeModel(QAbstractItemModel):
         if role > Qt.ItemDataRole.UserRole:
             return self._role(Role(role), self._shown[column], node)
         if role == Qt.ItemDataRole.TextAlignmentRole:
-            return _RIGHT if self._columns[column].numeric else _LEFT
+            return alignment(self._columns[column])
         if role == Qt.ItemDataRole.FontRole:
             return cell_font(self._columns[column].face)
         if role == Qt.ItemDataRole.ToolTipRole:
@@ -208,16 +204,7 @@ class CallTreeModel(QAbstractItemModel):
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         if orientation is not Qt.Orientation.Horizontal or not 0 <= section < len(self._columns):
             return None
-        column = self._columns[section]
-        if role == Qt.ItemDataRole.DisplayRole:
-            return column.title
-        if role == Qt.ItemDataRole.ToolTipRole:
-            return column.tip
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return _RIGHT if column.numeric else _LEFT
-        if role == Qt.ItemDataRole.InitialSortOrderRole:
-            return _DOWN if column.numeric else _UP
-        return None
+        return head_data(self._columns[section], role)
 
     def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
         """Orders siblings; the shape of the tree stays."""

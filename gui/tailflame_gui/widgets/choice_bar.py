@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QButtonGroup, QPushButton, QWidget
 from tailflame_gui import theme
 from tailflame_gui.record_model import Choice
 from tailflame_gui.widgets.parts import clear, row
+from tailflame_gui.widgets.segmented import style_joined
 
 
 class _Button(QPushButton):
@@ -97,17 +98,4 @@ class ChoiceBar(QWidget):
             self.chosen.emit(value)
 
     def _restyle(self) -> None:
-        tokens = theme.current()
-        last = len(self._choices) - 1
-        for at in range(last + 1):
-            left, right = ("4px" if at == 0 else "0"), ("4px" if at == last else "0")
-            self._group.button(at).setStyleSheet(
-                f"QPushButton {{ border-radius: 0; border-top-left-radius: {left}; border-bottom-left-radius: {left};"
-                f" border-top-right-radius: {right}; border-bottom-right-radius: {right};"
-                f" {'' if at == 0 else 'margin-left: -1px;'} background: {tokens.surface.name()};"
-                f" color: {tokens.second.name()}; }}"
-                f"QPushButton:checked {{ background: {tokens.selection.name()}; color: {tokens.text.name()}; }}"
-                f"QPushButton:hover:!checked {{ background: {tokens.hover.name()}; }}"
-                f"QPushButton:disabled {{ color: {tokens.faint.name()}; background: {tokens.window.name()}; }}"
-                f"QPushButton:focus {{ border-color: {tokens.accent.name()}; }}"
-            )
+        style_joined([self._group.button(at) for at in range(len(self._choices))])

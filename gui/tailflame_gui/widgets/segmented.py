@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton, QWidget
+from PySide6.QtWidgets import QAbstractButton, QButtonGroup, QHBoxLayout, QPushButton, QWidget
 
 from tailflame_gui import theme
 
@@ -64,16 +64,22 @@ class Segmented(QWidget, Generic[Choice]):
         self._group.button(at).click()
 
     def _restyle(self) -> None:
-        tokens = theme.current()
-        last = len(self._choices) - 1
-        for at in range(last + 1):
-            left, right = ("4px" if at == 0 else "0"), ("4px" if at == last else "0")
-            self._group.button(at).setStyleSheet(
-                f"QPushButton {{ border-radius: 0; border-top-left-radius: {left}; border-bottom-left-radius: {left};"
-                f" border-top-right-radius: {right}; border-bottom-right-radius: {right};"
-                f" {'' if at == 0 else 'margin-left: -1px;'} background: {tokens.surface.name()};"
-                f" color: {tokens.second.name()}; }}"
-                f"QPushButton:checked {{ background: {tokens.selection.name()}; color: {tokens.text.name()}; }}"
-                f"QPushButton:hover:!checked {{ background: {tokens.hover.name()}; }}"
-                f"QPushButton:focus {{ border-color: {tokens.accent.name()}; }}"
-            )
+        style_joined([self._group.button(at) for at in range(len(self._choices))])
+
+
+def style_joined(buttons: Sequence[QAbstractButton]) -> None:
+    """Buttons that stand side by side as one: rounded at the ends of the row, one line between two."""
+    tokens = theme.current()
+    last = len(buttons) - 1
+    for at, button in enumerate(buttons):
+        left, right = ("4px" if at == 0 else "0"), ("4px" if at == last else "0")
+        button.setStyleSheet(
+            f"QPushButton {{ border-radius: 0; border-top-left-radius: {left}; border-bottom-left-radius: {left};"
+            f" border-top-right-radius: {right}; border-bottom-right-radius: {right};"
+            f" {'' if at == 0 else 'margin-left: -1px;'} background: {tokens.surface.name()};"
+            f" color: {tokens.second.name()}; }}"
+            f"QPushButton:checked {{ background: {tokens.selection.name()}; color: {tokens.text.name()}; }}"
+            f"QPushButton:hover:!checked {{ background: {tokens.hover.name()}; }}"
+            f"QPushButton:disabled {{ color: {tokens.faint.name()}; background: {tokens.window.name()}; }}"
+            f"QPushButton:focus {{ border-color: {tokens.accent.name()}; }}"
+        )
