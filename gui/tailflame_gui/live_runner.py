@@ -192,7 +192,8 @@ class LiveRunner(QObject):
             finished = await live.run(self._take)
         except BaseException:
             job.end(JobState.FAILED)
-            await tasks.in_thread(lambda _progress: live.leave() or library.discard(session))
+            if not await tasks.in_thread(lambda _progress: live.leave()):
+                await tasks.in_thread(lambda _progress: library.discard(session))
             raise
         self.moved.emit()
         job.end(JobState.DONE)
