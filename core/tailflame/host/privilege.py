@@ -85,14 +85,11 @@ class Means:
     bundled: Path | None = None
     """The helper's text where it is not installed: sudo can start it, pkexec cannot."""
 
-    def argv(self, way: Way, *, terminal: bool = False) -> tuple[str, ...]:
-        """How `HelperClient.start` starts the helper; empty for the ways that need none.
-
-        terminal: pkexec may ask for the password there, where there is no desktop that asks.
-        """
+    def argv(self, way: Way) -> tuple[str, ...]:
+        """How `HelperClient.start` starts the helper; empty for the ways that need none."""
         match way:
             case Way.HELPER if self.helper is not None:
-                return ("pkexec", *(() if terminal else ("--disable-internal-agent",)), str(self.helper))
+                return ("pkexec", "--disable-internal-agent", str(self.helper))
             case Way.SUDO if self.helper is not None:
                 return ("sudo", "-n", f"PKEXEC_UID={os.getuid()}", str(self.helper))
             case Way.SUDO if self.bundled is not None:

@@ -12,6 +12,7 @@ import base64
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import threading
 from collections import deque
@@ -24,12 +25,15 @@ from tailflame.host.running import process_of
 from tailflame.live.helper_requests import HelperRequest, request_of
 from tailflame.live.launcher import Running
 from tailflame.live.probe_program import ProbeRequest
+from tailflame.live.terminal_agent import TerminalAgent
 
 VERSION = 1
 _STDERR_SHOWN = 64 << 10
 _END_S = 90.0
 """For the helper to end its tools once it is let go of; perf may have much to write."""
 _LAST_WORDS_S = 5.0
+_CHECKED_BY_PKEXEC = ("SHELL", "LANG", "LANGUAGE", "LINGUAS", "TERM", "COLORTERM", "DISPLAY", "XAUTHORITY")
+"""pkexec starts nothing where it does not like one of them, such as a shell that is not in /etc/shells."""
 
 
 class HelperClient:
@@ -49,7 +53,7 @@ class HelperClient:
     async def start(cls, argv: Sequence[str], *, terminal: bool = False) -> HelperClient:
         """Starts the helper, `argv` as `host.privilege.Means.argv` has it, and waits until it speaks.
 
-        With pkexec that is until the user has given the password: cancel it to give up. terminal: pkexec may ask in
+        With pkexec that is until the user has given the password: cancel it to give up. terminal: they may be asked in
         ours, where there is no desktop that asks.
 
         Raises:
@@ -57,6 +61,22 @@ class HelperClient:
             ToolDenied: the user or the system does not permit it.
             ToolFailed: it is another version, or does not work.
         """
+        try:
+            return await cls._start(argv, terminal=terminal)
+        except ToolDenied as denial:
+            if not terminal or not _nobody_asks(denial.details):
+                raise
+        # There is no desktop that asks: then we do, in our terminal.
+        agent = TerminalAgent()
+        try:
+            with contextlib.suppress(OSError):
+                await asyncio.to_thread(agent.start)
+            return await cls._start(argv, terminal=terminal)
+        finally:
+            await asyncio.to_thread(agent.close)
+
+    @classmethod
+    async def _start(cls, argv: Sequence[str], *, terminal: bool) -> HelperClient:
         loop = asyncio.get_running_loop()
         try:
             process = await asyncio.to_thread(_popen, tuple(argv), terminal)
@@ -388,20 +408,46 @@ def _popen(argv: tuple[str, ...], terminal: bool) -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={**os.environ, "LC_ALL": "C"},
+        env=_environment(),
         start_new_session=not terminal,
     )
 
 
+def _environment() -> dict[str, str]:
+    """What pkexec and sudo need of ours; the helper itself takes none of it."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in _CHECKED_BY_PKEXEC and not name.startswith("LC_")
+    }
+    return {**kept, "LC_ALL": "C"}
+
+
+def _nobody_asks(words: str) -> bool:
+    return "authentication agent" in words
+
+
 def refusal(status: int, words: str) -> TailflameError:
     """Why the helper did not start, from what pkexec, sudo or the helper itself left."""
-    if status == 126:
+    if status in (126, -signal.SIGINT):  # dismissed; Ctrl-C where the terminal asks
         return ToolDenied(
             "The permission was not given.",
             advice="Ask again and confirm with the password, or go on with what works without it.",
             details=words,
         )
-    if "authentication agent" in words:
+    if "Not authorized" in words:
+        return ToolDenied(
+            "The permission was not given: the password was wrong, or the rules of this system (polkit) forbid it.",
+            advice="Ask again, or go on with what works without it.",
+            details=words,
+        )
+    if "must be setuid root" in words:
+        return ToolDenied(
+            "pkexec cannot become root here, as in containers that forbid it.",
+            advice="Start Tailflame as root, or go on with what works without it.",
+            details=words,
+        )
+    if _nobody_asks(words):
         return ToolDenied(
             "Nobody can ask you for the password here: there is no authentication agent, as in most SSH sessions.",
             advice="Start Tailflame with sudo, or in the desktop session.",

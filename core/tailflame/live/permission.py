@@ -33,7 +33,7 @@ class Permission:
         connect: Connect | None = None,
         launch: Launcher = start,
     ) -> None:
-        """terminal: pkexec may ask in ours, where no desktop asks. look: the facts of this machine."""
+        """terminal: polkit may ask in ours, where no desktop asks. look: the facts of this machine."""
         self._terminal = terminal
         self._look = look if look is not None else lambda: (probe_host(), means())
         self._connect = connect if connect is not None else self._start_helper
@@ -64,7 +64,7 @@ class Permission:
                 need,
                 pid,
                 lambda: self._launch(argv, env=env, stdout=stdout),
-                lambda client: client(argv, env=env, stdout=stdout),
+                lambda client: client(_kernel_too(argv), env=env, stdout=stdout),
             )
 
         return launched
@@ -117,7 +117,7 @@ class Permission:
             if way in self._refusals:
                 raise self._refusals[way]
             try:
-                self._clients[way] = client = await self._connect(self._means.argv(way, terminal=self._terminal))
+                self._clients[way] = client = await self._connect(self._means.argv(way))
             except TailflameError as refusal:
                 self._refusals[way] = refusal
                 raise
@@ -125,3 +125,12 @@ class Permission:
 
     async def _start_helper(self, argv: Sequence[str]) -> HelperClient:
         return await HelperClient.start(argv, terminal=self._terminal)
+
+
+def _kernel_too(argv: Sequence[str]) -> Sequence[str]:
+    """The events of perf without `:u`, which they carry where we may see user space alone: the helper is root."""
+    if "-e" not in argv:
+        return argv
+    at = argv.index("-e") + 1
+    events = ",".join(event.removesuffix(":u") for event in argv[at].split(","))
+    return (*argv[:at], events, *argv[at + 1 :])

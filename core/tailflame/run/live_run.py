@@ -373,7 +373,8 @@ class LiveRun:
         runner.asked_off = True
         task = runner.task
         assert task is not None
-        if isinstance(runner.source, Finishing):
+        # What is not armed holds nothing yet: it may still wait for the user's password.
+        if isinstance(runner.source, Finishing) and runner.ready.is_set():
             runner.source.finish()
             asyncio.get_running_loop().call_later(self._patience.finish, task.cancel)
         else:

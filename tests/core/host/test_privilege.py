@@ -147,7 +147,6 @@ def test_a_program_that_hides_its_memory_is_refused_as_the_kernel_does() -> None
 
 def test_how_the_helper_is_started() -> None:
     assert WITH_HELPER.argv(Way.HELPER) == ("pkexec", "--disable-internal-agent", str(HELPER))
-    assert WITH_HELPER.argv(Way.HELPER, terminal=True) == ("pkexec", str(HELPER))
     uid = f"PKEXEC_UID={os.getuid()}"
     assert replace(WITH_HELPER, sudo=True).argv(Way.SUDO) == ("sudo", "-n", uid, str(HELPER))
     assert WITH_SUDO.argv(Way.SUDO)[:5] == ("sudo", "-n", uid, "/usr/bin/python3", "-I")

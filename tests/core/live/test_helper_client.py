@@ -150,7 +150,15 @@ async def test_why_it_does_not_start() -> None:
             "Error getting authority: Error initializing authority: Could not connect: No such file",
             "polkit is not",
         ),
-        (126, "Error executing command as another user: Not authorized", "not given"),
+        (127, "Error executing command as another user: No authentication agent found.", "no auth"),
+        (126, "Error executing command as another user: Request dismissed", "not given"),
+        (
+            127,
+            "Error executing command as another user: Not authorized\n\nThis incident has been reported.",
+            "password was",
+        ),
+        (-2, "", "not given"),
+        (127, "pkexec must be setuid root", "cannot become root"),
         (1, "sudo: a password is required", "sudo asks"),
         (1, "sudo: nobody is not in the sudoers file", "sudo asks"),
         (2, "This runs through pkexec", "could not be started"),
@@ -160,6 +168,14 @@ def test_what_pkexec_and_sudo_say(status: int, words: str, sentence: str) -> Non
     error = refusal(status, words)
     assert sentence in error.sentence
     assert error.advice and error.details == words
+
+
+@in_loop
+async def test_pkexec_sees_nothing_that_it_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SHELL", "LANG", "LC_MESSAGES", "TERM", "XAUTHORITY"):
+        monkeypatch.setenv(name, "/opt/../%odd")
+    named = await failure("import os; sys.exit(' '.join(sorted(k for k, v in os.environ.items() if 'odd' in v)) + '!')")
+    assert named.details == "!"
 
 
 # The real helper, for a client that has given up root for good.

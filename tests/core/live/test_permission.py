@@ -96,6 +96,17 @@ async def test_the_helper_is_asked_once_for_all_sources(target: int) -> None:
 
 
 @in_loop
+async def test_the_helper_records_the_kernel_as_well(target: int) -> None:
+    ours = ("perf", "record", "-F", "999", "-e", "cycles:u,page-faults:u", "-p", str(target))
+    world = World(BOTH)
+    await world.permission.launcher(Need.RECORD, target)(ours)
+    assert world.client.asked == [("perf", "record", "-F", "999", "-e", "cycles,page-faults", "-p", str(target))]
+    refused = World(BOTH, refuse=("pkexec", "sudo"))
+    await refused.permission.launcher(Need.RECORD, target)(ours)
+    assert refused.ours == [ours]
+
+
+@in_loop
 async def test_who_says_no_is_not_asked_again_until_wanted(target: int) -> None:
     world = World(BOTH, refuse=("pkexec", "sudo"))
     launcher = world.permission.launcher(Need.COUNT, target)

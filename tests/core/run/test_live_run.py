@@ -233,6 +233,22 @@ def test_a_source_hands_over_its_file_before_it_goes(
     assert finished(events).artifacts["perf.data"].read_text() == "complete"
 
 
+class Asking(Completing):
+    """Still waits for the user's password when it is asked to end."""
+
+    async def updates(self) -> AsyncGenerator[Update, None]:
+        yield Said(text="asking")
+        await asyncio.get_running_loop().create_future()
+        yield Armed()
+
+
+def test_a_source_that_is_not_armed_is_not_waited_for(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+    patience = LivePatience(arm=0.2, finish=600.0)
+    live = LiveRun(tmp_path, [SourceWish("cpu", "CPU", Asking)], attach=sleeper.pid, patience=patience)
+    events = run(live, lambda event: live.stop() if isinstance(event, SourceTold) else None)
+    assert states(events, "cpu") == [SourceState.STARTING, SourceState.OFF]
+
+
 def test_a_program_that_ignores_the_polite_request_is_killed(tmp_path: Path) -> None:
     deaf = (
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
