@@ -120,10 +120,14 @@ class LiveRun:
         self._woken.set()
 
     def switch_on(self, wish: SourceWish) -> None:
-        """Adds a source, or starts one anew that is off; one that runs is left alone."""
+        """Adds a source, or starts one anew that is off; one that runs is left alone.
+
+        Who has refused the permission for it is asked again.
+        """
         runner = self._runners.get(wish.name)
         if self._tasks is None or self._target is None or (runner is not None and runner.task is not None):
             return
+        self._permission.ask_again()
         self._start(wish)
 
     def follow(self, name: str, series: str, unit: str = "") -> bool:

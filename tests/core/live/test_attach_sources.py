@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import pytest
 from helpers.loop import in_loop
 from tailflame.errors import TailflameError, TargetError, ToolDenied, ToolFailed
 from tailflame.live.cpu_recording import CpuRecording, is_complete
+from tailflame.live.launcher import Running, start
 from tailflame.live.source import LiveSource
 from tailflame.live.syscall_summary import SyscallSummary
 from tailflame.model.live import Armed, Artifact, Reading, Said, Update
@@ -239,3 +240,21 @@ async def test_why_nothing_is_traced(target: subprocess.Popen[bytes], tmp_path: 
         assert isinstance(await anext(updates), Armed)
         error = await failure(SyscallSummary(target.pid, out))
     assert isinstance(error, ToolDenied) and "traced already, by process" in error.sentence
+
+
+@in_loop
+async def test_a_strace_that_crashes_has_not_counted_nothing(target: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    crash = (
+        "import os, signal, sys; open(sys.argv[1], 'w').close()\n"
+        "print('strace: Process 1 attached', file=sys.stderr, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGSEGV)"
+    )
+
+    async def crashing(
+        argv: Sequence[str], *, env: Mapping[str, str] | None = None, stdout: Path | None = None
+    ) -> Running:
+        return await start((sys.executable, "-c", crash, argv[argv.index("-o") + 1]), env=env, stdout=stdout)
+
+    error = await failure(SyscallSummary(target.pid, tmp_path / "strace.txt", seconds=600, launcher=crashing))
+    assert isinstance(error, ToolFailed)
+    assert "crashed" in error.sentence and "probed" in error.advice

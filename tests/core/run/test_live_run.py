@@ -6,12 +6,17 @@ import asyncio
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from tailflame.errors import TargetError, ToolDenied
+from tailflame.host.privilege import Means
+from tailflame.host.system import Host
+from tailflame.live.helper_client import HelperClient
+from tailflame.live.permission import Permission
+from tailflame.live.probe_program import ProbeRequest
 from tailflame.model.live import Armed, Artifact, Said, Update
 from tailflame.run.live_events import (
     LiveContinued,
@@ -213,6 +218,39 @@ def test_sources_are_switched_off_and_on_while_the_rest_runs(tmp_path: Path, sle
     events = run(live, react)
     assert [entry for entry in log if entry == "taken away"] == ["taken away"] * 2
     assert states(events, "watching").count(SourceState.ON) == 2
+
+
+def test_who_has_refused_is_asked_again_where_a_source_is_switched_on(
+    tmp_path: Path, sleeper: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Host, "has_tool", lambda _self, name: Path("/usr/bin", name))
+    asked: list[str] = []
+
+    async def connect(argv: Sequence[str]) -> HelperClient:
+        asked.append(argv[0])
+        raise ToolDenied("No.")
+
+    has = Means(helper=Path("/usr/libexec/tailflame/tailflame-helper"), pkexec=True)
+    permission = Permission(look=lambda: (Host(), has), connect=connect)
+
+    class Probing(Refused):
+        def __init__(self, target: LiveTarget) -> None:
+            self._pid = target.pid
+
+        async def updates(self) -> AsyncGenerator[Update, None]:
+            request = ProbeRequest(binary="/x", symbols=("f",), recursive=(False,), pid=self._pid, interval_ms=200)
+            await permission.probe(request)
+            yield Armed()
+
+    wish = SourceWish("probe", "Probe", Probing)
+    live = LiveRun(tmp_path, [wish], attach=sleeper.pid, patience=QUICK, permission=permission)
+
+    def react(event: LiveEvent) -> None:
+        if isinstance(event, SourceChanged) and event.state is SourceState.FAILED:
+            asyncio.get_running_loop().call_soon(live.stop if len(asked) > 1 else lambda: live.switch_on(wish))
+
+    assert SourceState.ON not in states(run(live, react), "probe")
+    assert asked == ["pkexec", "pkexec"]
 
 
 @pytest.mark.parametrize("way", ["switch off", "let go"])
