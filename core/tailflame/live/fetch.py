@@ -106,7 +106,8 @@ def _body(answer: http.client.HTTPResponse | urllib.error.HTTPError, deadline: f
     unpacker = zlib.decompressobj(wbits=31) if packed else None
     pieces: list[bytes] = []
     held = came = 0
-    while piece := answer.read(_PIECE):
+    # read1: what has come, whenever it comes. read() would wait for a whole piece from one that drips.
+    while piece := answer.read1(_PIECE):
         came += len(piece)
         if unpacker is not None:
             piece = unpacker.decompress(piece, limit + 1)

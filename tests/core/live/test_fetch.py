@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
 import socket
 import threading
@@ -97,6 +98,27 @@ def test_somebody_who_never_answers() -> None:
         page = fetch(f"http://127.0.0.1:{server.getsockname()[1]}/", accept="*/*", timeout_s=0.05, limit=100)
     assert isinstance(page, NoPage)
     assert page.reason == "no answer within 0.05 s"
+
+
+def test_somebody_who_answers_byte_by_byte() -> None:
+    gone = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            connection, _ = server.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.recv(1000)
+                connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                while not gone.wait(0.02):
+                    connection.sendall(b"#")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        page = fetch(f"http://127.0.0.1:{server.getsockname()[1]}/", accept="*/*", timeout_s=0.2, limit=1000)
+        gone.set()
+        thread.join()
+    assert isinstance(page, NoPage)
+    assert page.reason == "no answer within 0.2 s"
 
 
 def test_somebody_who_speaks_another_language() -> None:

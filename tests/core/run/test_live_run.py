@@ -6,18 +6,21 @@ import asyncio
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from tailflame.errors import TargetError, ToolDenied
+from tailflame.host.guard import guard
 from tailflame.host.privilege import Means
 from tailflame.host.system import Host
 from tailflame.live.helper_client import HelperClient
 from tailflame.live.permission import Permission
 from tailflame.live.probe_program import ProbeRequest
 from tailflame.model.live import Armed, Artifact, Said, Update
+from tailflame.run import stopped_start
 from tailflame.run.live_events import (
     LiveContinued,
     LiveEvent,
@@ -118,6 +121,13 @@ def states(events: list[LiveEvent], name: str) -> list[SourceState]:
 def finished(events: list[LiveEvent]) -> LiveFinished:
     assert isinstance(events[-1], LiveFinished)
     return events[-1]
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -305,3 +315,21 @@ def test_the_time_asked_for_ends_a_launched_program(tmp_path: Path) -> None:
     live = LiveRun(tmp_path, [], launch=Target(Path("/bin/sleep"), ("60",)), duration_s=0.2, patience=QUICK)
     outcome = finished(run(live)).target
     assert outcome is not None and "asked for" in outcome.sentence
+
+
+def test_a_program_that_stands_still_ends_with_whoever_started_it(tmp_path: Path) -> None:
+    """SIGTERM waits for a stopped process to be continued, which nobody would do."""
+    start = f"""
+import subprocess, sys, time
+stub = [*{guard("TERM")!r}, sys.executable, "-I", "-S", {stopped_start.__file__!r}]
+child = subprocess.Popen([*stub, "/bin/sleep", "600"])
+print(child.pid, flush=True)
+time.sleep(600)
+"""
+    starter = subprocess.Popen([sys.executable, "-c", start], stdout=subprocess.PIPE, text=True)
+    with starter:
+        assert starter.stdout is not None
+        pid = int(starter.stdout.readline())
+        wait_until(lambda: state_of(pid) == "T")
+        starter.kill()
+    wait_until(lambda: not Path("/proc", str(pid)).exists() or state_of(pid) == "Z")
