@@ -18,9 +18,9 @@ from tailflame.analyse.diff import Comparison, compare
 from tailflame.analyse.time_range import between
 from tailflame.errors import ParseError, StoreError, TailflameError, ToolFailed
 from tailflame.model import Recording, StackProfile
-from tailflame.parse import load
 from tailflame.report import svg
 from tailflame.run import Entry, Journal, Outcome
+from tailflame.run.live_session import load_raw
 from tailflame.run.perf_file import mend
 from tailflame.store import (
     Library,
@@ -262,7 +262,7 @@ class Controller(QObject):
         library = self.library
 
         def read(progress: Progress) -> Opened:
-            return open_result(tab.path, library, load=partial(load, progress=progress), draw=svg.write, mend=mend)
+            return open_result(tab.path, library, load=partial(load_raw, progress=progress), draw=svg.write, mend=mend)
 
         async def run() -> None:
             opened = await tasks.run_job(job, read)
@@ -442,7 +442,9 @@ class Controller(QObject):
 
     def read_session(self, row: SessionRow, progress: Progress) -> Recording:
         """In a thread."""
-        opened = open_result(row.path, self.library, load=partial(load, progress=progress), draw=svg.write, mend=mend)
+        opened = open_result(
+            row.path, self.library, load=partial(load_raw, progress=progress), draw=svg.write, mend=mend
+        )
         progress(1.0)
         return opened.recording
 

@@ -7,11 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from tailflame import parse
 from tailflame.cli.exit_codes import UsageError
 from tailflame.cli.terminal import Terminal
 from tailflame.model import Event, Recording, StackProfile, Weight
-from tailflame.parse import load
+from tailflame.parse.source import Progress
 from tailflame.store import Library, Opened, Settings, open_result
+
+_LIVE_LOG = "live.jsonl"
+"""run.live_session.LOG, without all that recording takes."""
 
 
 def draw_flame_graph(profile: StackProfile, path: Path) -> None:
@@ -19,6 +23,12 @@ def draw_flame_graph(profile: StackProfile, path: Path) -> None:
     from tailflame.report import svg
 
     svg.write(profile, path)
+
+
+def _load_live(path: Path, *, format: str | None = None, progress: Progress | None = None) -> Recording:
+    from tailflame.run.live_session import load_raw
+
+    return load_raw(path, format=format, progress=progress)
 
 
 def _mended(path: Path) -> None:
@@ -40,6 +50,7 @@ class Context:
         """The recording that `name` stands for, with progress. An interrupted session is finished on the way."""
 
         def read(path: Path) -> Recording:
+            load = _load_live if path.name == _LIVE_LOG else parse.load
             with self.terminal.progress(f"reading {path.name}") as report:
                 return load(path, format=format, progress=report)
 

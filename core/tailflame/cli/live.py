@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import math
 import shutil
 import signal
 import sys
@@ -16,14 +17,14 @@ from tailflame.cli.command import Context, draw_flame_graph
 from tailflame.cli.exit_codes import ExitCode, UsageError
 from tailflame.cli.live_display import Display, display_of
 from tailflame.cli.wishes import environment_of
-from tailflame.errors import Cancelled, ParseError, StoreError, TailflameError, TargetError
+from tailflame.errors import Cancelled, TailflameError, TargetError
 from tailflame.host.binary import binary_facts, check_runnable
 from tailflame.host.running import RunningProcess, find
 from tailflame.host.system import probe_host
 from tailflame.live.function_probe import COST_LIMIT
 from tailflame.live.permission import Permission
 from tailflame.run import live_sources
-from tailflame.run.live_events import LiveFinished, SourceWish
+from tailflame.run.live_events import LiveEvent, LiveFinished, SourceWish
 from tailflame.run.live_functions import functions_called, hottest, judged
 from tailflame.run.live_run import LiveRun
 from tailflame.run.live_session import TOOL, LiveSession, keep
@@ -40,11 +41,11 @@ class Subject:
     image: Path
 
     @property
-    def binary(self) -> Path:
+    def binary(self) -> Path | None:
+        """None where the kernel does not tell."""
         if self.launch is not None:
             return self.launch.binary
-        assert self.process is not None
-        return self.process.binary or self.image
+        return self.process.binary if self.process is not None else None
 
     @property
     def argv(self) -> tuple[str, ...]:
@@ -164,14 +165,23 @@ def _attached(name: str) -> Subject:
 
 def look(subject: Subject, args: argparse.Namespace, context: Context) -> int:
     """Looks at a program until it ends or Ctrl-C, and keeps what was seen."""
+    if args.duration is not None and not 0 < args.duration < math.inf:
+        raise UsageError("--duration must be above zero.")
     wishes = _wishes(subject, args, context)
+    with display_of(context.terminal, launched=subject.launch is not None) as display:
+        return _look(subject, wishes, display, args, context)
+
+
+def _look(
+    subject: Subject, wishes: list[SourceWish], display: Display, args: argparse.Namespace, context: Context
+) -> int:
     session = context.library.new_session(
         tool=TOOL,
-        binary=subject.binary,
+        binary=subject.binary or "",
         args=subject.argv[1:],
         cwd=(subject.launch.cwd or "") if subject.launch is not None else "",
         env=subject.launch.env if subject.launch is not None else None,
-        title=args.title,
+        title=args.title or (subject.process.name if subject.binary is None and subject.process is not None else ""),
     )
     run = LiveRun(
         session.path,
@@ -183,9 +193,9 @@ def look(subject: Subject, args: argparse.Namespace, context: Context) -> int:
         permission=Permission(terminal=sys.stdin.isatty()),
     )
     live = LiveSession(session, run, argv=subject.argv, failed=context.terminal.error)
+    screen = _Screen(display, run)
     try:
-        with display_of(context.terminal, launched=subject.launch is not None) as display:
-            finished = asyncio.run(_follow(live, display, context))
+        finished = asyncio.run(_follow(live, screen))
     except BaseException:
         if live.leave():
             context.terminal.note(f"What was seen is in {session.path}; `tailflame show {session.id}` reads it.")
@@ -193,13 +203,34 @@ def look(subject: Subject, args: argparse.Namespace, context: Context) -> int:
             context.library.discard(session)
         raise
     kept = _kept(session, live, finished, args, context)
+    if screen.lost is not None:
+        raise screen.lost
     display.finished(finished, kept)
     return ExitCode.OK
 
 
-async def _follow(live: LiveSession, display: Display, context: Context) -> LiveFinished:
+@dataclass(slots=True)
+class _Screen:
+    """Shows a run until nothing takes what is shown (`| head`, a closed terminal, a full disk): that ends the run
+    politely, and costs nothing of what is kept."""
+
+    display: Display
+    run: LiveRun
+    lost: OSError | None = None
+
+    def take(self, event: LiveEvent) -> None:
+        if self.lost is not None:
+            return
+        try:
+            self.display.take(event)
+        except OSError as problem:
+            self.lost = problem
+            self.run.stop()
+
+
+async def _follow(live: LiveSession, screen: _Screen) -> LiveFinished:
     with _stopped_by_signals(live.live):
-        return await live.run(display.take)
+        return await live.run(screen.take)
 
 
 def _kept(
@@ -211,23 +242,20 @@ def _kept(
         return None
     try:
         keep(session, finished, draw=draw_flame_graph)
-    except (ParseError, StoreError) as problem:
-        context.terminal.error(problem)
-        return None
-    except TailflameError as problem:
+    except TailflameError:
         context.terminal.note(f"What was seen is in {session.path}.")
-        raise problem
+        raise
     info = context.library.session(session.id)
     return context.library.set_baseline(info.id) if args.baseline else info
 
 
 def _wishes(subject: Subject, args: argparse.Namespace, context: Context) -> list[SourceWish]:
     wishes: list[SourceWish] = []
-    interval = args.interval
+    interval, limit = args.interval, _share(args.cost_limit)
     if not 0.1 <= interval <= 60:
         raise UsageError("--interval must be between 0.1 and 60 seconds.")
     if args.function or args.top_three:
-        wishes.append(_probe(subject, args, context, interval))
+        wishes.append(_probe(subject, args, context, interval, limit))
     fields, units = _fields(args.field)
     if args.log:
         for number, path in enumerate(args.log):
@@ -251,15 +279,19 @@ def _wishes(subject: Subject, args: argparse.Namespace, context: Context) -> lis
         wishes.append(live_sources.process())
     if args.cpu:
         wishes.append(live_sources.cpu(_perf_options(subject)))
-    if args.syscalls:
+    if args.syscalls is not None:
+        if not 0 < args.syscalls < math.inf:
+            raise UsageError("--syscalls must be above zero.")
         wishes.append(live_sources.syscalls(seconds=args.syscalls))
     return wishes
 
 
-def _probe(subject: Subject, args: argparse.Namespace, context: Context, interval: float) -> SourceWish:
+def _probe(
+    subject: Subject, args: argparse.Namespace, context: Context, interval: float, limit: float | None
+) -> SourceWish:
     names = list(args.function)
     if args.top_three:
-        opened = context.open(args.top_three, binary=str(subject.binary))
+        opened = context.open(args.top_three, binary=str(subject.binary or ""))
         if opened.recording.profile is None:
             raise UsageError(f"{opened.label} holds no CPU profile.", advice="Name a recording of perf.")
         names += hottest(opened.recording.profile, subject.image)
@@ -277,7 +309,7 @@ def _probe(subject: Subject, args: argparse.Namespace, context: Context, interva
         raise
     for caution in verdict.cautions:
         context.terminal.note(caution)
-    return live_sources.probe(verdict.probed, cost_limit=_share(args.cost_limit), interval_s=interval)
+    return live_sources.probe(verdict.probed, cost_limit=limit, interval_s=interval)
 
 
 def _share(text: str) -> float | None:
@@ -307,7 +339,10 @@ def _fields(items: list[str]) -> tuple[list[str] | None, dict[str, str]]:
 
 def _perf_options(subject: Subject) -> PerfOptions:
     options = PERF_RECORD.defaults(probe_host())
-    pointers = binary_facts(subject.image).frame_pointers
+    try:
+        pointers = binary_facts(subject.image).frame_pointers
+    except TargetError:  # the kernel does not show its program, not even to root
+        pointers = False
     return PerfOptions(
         frequency=options.frequency,
         events=options.events,
@@ -317,7 +352,7 @@ def _perf_options(subject: Subject) -> PerfOptions:
 
 @contextlib.contextmanager
 def _stopped_by_signals(run: LiveRun) -> Iterator[None]:
-    """The first SIGINT or SIGTERM ends the looking politely; the second at once."""
+    """The first SIGINT, SIGTERM or SIGHUP ends the looking politely; the second at once."""
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
     asked = False
@@ -329,7 +364,9 @@ def _stopped_by_signals(run: LiveRun) -> Iterator[None]:
         asked = True
         run.stop()
 
-    handled = (signal.SIGINT, signal.SIGTERM)
+    handled = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup: the terminal may close
+        handled.append(signal.SIGHUP)
     for number in handled:
         loop.add_signal_handler(number, ask)
     try:

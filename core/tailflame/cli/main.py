@@ -107,6 +107,9 @@ def build_parser(chosen: str) -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit status. No error of any kind ends in a traceback."""
     words = list(sys.argv[1:] if argv is None else argv)
+    # Closed by whoever started us (`>&-`): what would be shown goes nowhere.
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
     # What follows the first "--" belongs to the profiled program, whatever it looks like.
     rest = words.index("--") if "--" in words else len(words)
     try:
@@ -167,7 +170,8 @@ def _told(fault: BaseException, words: list[str], *, details: bool) -> int:
             from tailflame.cli.faults import written_down
 
             error = written_down(fault, words)
-    Terminal(details=details).error(error)
+    with contextlib.suppress(OSError):  # a closed terminal, a full disk: the status is all that is left to say it
+        Terminal(details=details).error(error)
     return exit_code_of(error)
 
 

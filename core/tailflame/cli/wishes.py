@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -181,6 +182,6 @@ def _built_at(project: CargoProject, kind: CargoKind, name: str, profile: str) -
 
 
 def _positive(value: Number, name: str) -> Number:
-    if value <= 0:
+    if not 0 < value < math.inf:
         raise UsageError(f"{name} must be above zero.")
     return value

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import orjson
 
@@ -85,7 +86,21 @@ class LiveLogWriter:
                 self._stream.close()
 
     def _put(self, document: Mapping[str, object]) -> None:
-        self._lines.append(orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE))
+        try:
+            self._lines.append(orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE))
+        except TypeError:  # a name with bytes that are no UTF-8
+            self._lines.append(orjson.dumps(_printable(document), option=orjson.OPT_APPEND_NEWLINE))
+
+
+def _printable(value: Any) -> Any:
+    """JSON is UTF-8: other bytes are written out, as \\udcff."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, Mapping):
+        return {_printable(key): _printable(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_printable(inner) for inner in value]
+    return value
 
 
 def _open(path: Path) -> FileIO:

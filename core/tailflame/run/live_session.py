@@ -27,7 +27,7 @@ from tailflame.run.live_events import LiveEvent, LiveFinished, LiveStarted, Sour
 from tailflame.run.live_run import LiveRun, Sink
 from tailflame.store import SessionFolder
 from tailflame.store.library import LIVE
-from tailflame.store.session import Draw
+from tailflame.store.session import MANIFEST, Draw
 
 TOOL = LIVE
 LOG = "live.jsonl"
@@ -96,7 +96,7 @@ class LiveSession:
                     await asyncio.to_thread(self._close)
         except BaseExceptionGroup as group:
             # Writing fails in sentences of its own: what is in the group is the run's.
-            raise group.exceptions[0] from None
+            raise _first(group) from None
 
     def _take(self, event: LiveEvent) -> None:
         match event:
@@ -159,6 +159,12 @@ class LiveSession:
             self._failed(problem)
 
 
+def _first(group: BaseExceptionGroup) -> BaseException:
+    """The run has a group of its own inside ours."""
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+
+
 def _full(path: Path, problem: OSError) -> StoreError:
     return StoreError(f"{path} cannot be written: {problem.strerror}.", advice="Make room on the disk.")
 
@@ -189,6 +195,15 @@ def keep(
     if profile is not None:
         recording = _with_profile(recording, profile, progress)
     return session.complete(recording, draw=draw)
+
+
+def load_raw(path: Path, *, format: str | None = None, progress: Progress | None = None) -> Recording:
+    """`parse.load`; the log of a live session that nobody has finished, with the CPU profile beside it."""
+    recording = load(path, format=format, progress=progress)
+    profile = path.with_name(PROFILE)
+    if path.name != LOG or not path.with_name(MANIFEST).is_file() or not profile.is_file():
+        return recording
+    return _with_profile(recording, profile, progress)
 
 
 def _with_profile(recording: Recording, file: Path, progress: Progress | None) -> Recording:

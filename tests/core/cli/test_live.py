@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from itertools import count
 from pathlib import Path
 
@@ -23,6 +27,8 @@ from tailflame.run.live_events import (
     SourceState,
     SourceTold,
 )
+from tailflame.store import Library
+from tailflame.store.manifest import SessionState
 
 
 def slice_of(*values: int, start: float = 5.0) -> LatencySlice:
@@ -101,7 +107,10 @@ def test_a_percentile_needs_a_value_beyond_it() -> None:
         (["live"], "Either a program to launch"),
         (["live", "--attach", "1", "--", "true"], "Either a program to launch"),
         (["live", "--interval", "0", "--", "true"], "--interval"),
-        (["live", "-f", "main", "--cost-limit", "lots", "--", "/bin/true"], ""),
+        (["live", "--cost-limit", "lots", "--", "/bin/true"], "no share"),
+        (["live", "--duration", "-1", "--", "/bin/true"], "--duration"),
+        (["live", "--duration", "nan", "--", "/bin/true"], "--duration"),
+        (["live", "--syscalls", "0", "--", "/bin/true"], "--syscalls"),
         (["live", "--field", "x=weeks", "--", "true"], "no unit of time"),
         (["attach", "no such process"], "No running process"),
         (["attach", "4194303"], "There is no process"),
@@ -119,3 +128,29 @@ def test_an_unknown_function_is_named_with_similar_ones(tmp_path: Path, capsys: 
     assert main(["live", "-f", "match_order", "--", str(program)]) == 5
     error = capsys.readouterr().err
     assert "match_order" in error or "symbols" in error
+
+
+@pytest.mark.parametrize("ended_by", ["reader", "hangup"])
+def test_a_run_that_nobody_looks_at_any_more_ends_and_is_kept(tmp_path: Path, ended_by: str) -> None:
+    profiles = tmp_path / "profiles"
+    argv = ["live", "--json", "--no-counters", "--profiles", str(profiles), "--", "/bin/sleep", "600"]
+    looking = subprocess.Popen(
+        [sys.executable, "-m", "tailflame.cli.main", *argv],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "XDG_STATE_HOME": str(tmp_path)},
+    )  # fmt: skip
+    assert looking.stdout is not None and looking.stderr is not None
+    with looking, looking.stdout as out:
+        pid = json.loads(out.readline())["started"]
+        while '"CPU"' not in out.readline():
+            pass
+        if ended_by == "reader":
+            out.close()
+        else:
+            looking.send_signal(signal.SIGHUP)
+            assert "stopped by you" in out.read()
+        said = looking.stderr.read()
+        assert looking.wait(60) == (141 if ended_by == "reader" else 0), said
+    assert "ault" not in said and "rror" not in said
+    assert not Path("/proc", str(pid)).exists()
+    (session,) = Library(profiles).sessions()
+    assert session.state is SessionState.COMPLETE

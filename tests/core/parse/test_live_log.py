@@ -165,3 +165,13 @@ def test_a_log_that_cannot_be_written_says_so(tmp_path: Path) -> None:
         LiveLogWriter(tmp_path / "no" / "live.jsonl", pid=1, argv=(), launched=False)
     with pytest.raises(StoreError, match="No space left"):
         LiveLogWriter(Path("/dev/full"), pid=1, argv=(), launched=False)
+
+
+def test_names_with_bytes_that_are_no_utf8(tmp_path: Path) -> None:
+    path = tmp_path / "live.jsonl"
+    with LiveLogWriter(path, pid=1, argv=("/bin/a\udcff",), launched=True) as log:
+        log.write(Reading(series="CPU, a\udcff", start_s=1.0, length_s=0.2, value=5.0, unit="%"))
+    recording = load(path)
+    assert recording.meta.command == ("/bin/a\\udcff",)
+    assert recording.counters is not None
+    assert not recording.warnings

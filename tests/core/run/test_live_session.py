@@ -14,9 +14,9 @@ from tailflame.errors import ParseError, StoreError
 from tailflame.model import Histogram
 from tailflame.model.live import Armed, Behind, LatencySlice, Reading, Said, Update
 from tailflame.parse import load
-from tailflame.run.live_events import LiveEvent, LiveFinished, LiveTarget, SourceTold, SourceWish
+from tailflame.run.live_events import LiveContinued, LiveEvent, LiveFinished, LiveTarget, SourceTold, SourceWish
 from tailflame.run.live_run import LivePatience, LiveRun
-from tailflame.run.live_session import HLOG, LOG, TOOL, LiveSession, keep
+from tailflame.run.live_session import HLOG, LOG, PROFILE, TOOL, LiveSession, keep, load_raw
 from tailflame.store import Library, SessionFolder, open_result
 from tailflame.tools.base import Target
 
@@ -106,6 +106,33 @@ def test_what_was_seen_before_an_early_end_stays(tmp_path: Path) -> None:
     assert opened.recording.histograms is not None
     _session, nothing, _finished, _failures = run(tmp_path / "other", Said(text="Nothing."))
     assert not nothing.leave()
+
+
+def test_a_profile_beside_an_unfinished_run_is_read_with_it(tmp_path: Path) -> None:
+    session, live, _finished, _failures = run(tmp_path, latency(10.0, 1000))
+    (session.path / PROFILE).write_text("main;match_order 7\n")
+    assert live.leave()
+    opened = open_result(session.path, Library(tmp_path / "profiles"), load=load_raw)
+    assert opened.recording.histograms is not None and opened.recording.profile is not None
+    assert opened.recording.profile.total() == 7
+
+
+def test_what_goes_wrong_in_a_run_comes_out_as_it_is(tmp_path: Path) -> None:
+    session = Library(tmp_path / "profiles").new_session(tool=TOOL)
+    live = LiveSession(
+        session, LiveRun(session.path, [], launch=PROGRAM, patience=QUICK), argv=PROGRAM.argv, failed=lambda _: None
+    )
+
+    def sink(event: LiveEvent) -> None:
+        if isinstance(event, LiveContinued):
+            raise BrokenPipeError
+
+    async def bounded() -> None:
+        async with asyncio.timeout(60):
+            await live.run(sink)
+
+    with pytest.raises(BrokenPipeError):
+        asyncio.run(bounded())
 
 
 def test_a_run_that_saw_nothing_says_so(tmp_path: Path) -> None:
