@@ -160,6 +160,16 @@ def functions_of(binary: Path) -> FunctionTable:
         raise TargetError(broken.sentence, advice="Build it again.", details=broken.details) from broken
 
 
+def shown_name(binary: Path) -> str:
+    """As a person knows the program: "/proc/8812/exe" is the file that it leads to."""
+    if binary.parts[:2] != ("/", "proc"):
+        return binary.name
+    try:
+        return binary.readlink().name.removesuffix(" (deleted)")
+    except OSError:
+        return binary.name
+
+
 def stable_name(name: str) -> str:
     """A demangled name without what differs from build to build."""
     return _CHANGING.sub("", name)
@@ -197,7 +207,7 @@ def _functions(path: Path, _mtime: int, size: int, _inode: int) -> FunctionTable
     with path.open("rb") as file:
         head = file.read(4)
     if head != b"\x7fELF":
-        return _nothing(path, f"{path.name} is not a compiled program: only compiled functions can be probed.")
+        return _nothing(path, f"{shown_name(path)} is not a compiled program: only compiled functions can be probed.")
     with Elf(path) as elf:
         table, names = elf.symbols(".symtab")
         if not len(table):
@@ -207,7 +217,8 @@ def _functions(path: Path, _mtime: int, size: int, _inode: int) -> FunctionTable
         loaded = elf.loaded
     if not len(own):
         return _nothing(
-            path, f"{path.name} has no symbols: it was stripped. Build it without strip to choose functions by name."
+            path,
+            f"{shown_name(path)} has no symbols: it was stripped. Build it without strip to choose functions by name.",
         )
     own = own[np.argsort(own["value"], kind="stable")]
     offset = np.full(len(own), -1, dtype=np.int64)
@@ -225,7 +236,7 @@ def _functions(path: Path, _mtime: int, size: int, _inode: int) -> FunctionTable
             seen.add(key)
             rows.append(row)
     if not rows:
-        return _nothing(path, f"{path.name} has no function with a name.")
+        return _nothing(path, f"{shown_name(path)} has no function with a name.")
     symbols = [symbols[row] for row in rows]
     readable, worked = demangled(symbols)
     lower = [name.lower() for name in readable]

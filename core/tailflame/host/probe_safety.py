@@ -18,7 +18,7 @@ import numpy as np
 
 from tailflame.errors import TargetError
 from tailflame.host.elf import BrokenElf, Elf
-from tailflame.host.functions import Function, functions_of
+from tailflame.host.functions import Function, functions_of, shown_name
 
 NESTED_AT_MOST = 64
 """Return probes that the kernel keeps open in one thread, over all functions: MAX_URETPROBE_DEPTH."""
@@ -86,7 +86,7 @@ def judge(
     Raises:
         TargetError: the file is not there, or damaged.
     """
-    name = _shown_name(binary)
+    name = shown_name(binary)
     try:
         with Elf(binary) as elf:
             machine, loaded, go = elf.machine, elf.loaded, any(elf.has(section) for section in _GO)
@@ -123,16 +123,6 @@ def judge(
             )
             may_accept = True
     return Verdict(probed=probed, refusal=refusal, advice=advice, may_accept=may_accept, cautions=tuple(cautions))
-
-
-def _shown_name(binary: Path) -> str:
-    """As a person knows the program: "/proc/8812/exe" is the file that it leads to."""
-    if binary.parts[:2] != ("/", "proc"):
-        return binary.name
-    try:
-        return binary.readlink().name.removesuffix(" (deleted)")
-    except OSError:
-        return binary.name
 
 
 def _refusal(

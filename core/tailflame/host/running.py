@@ -252,6 +252,8 @@ def find(text: str, processes: Iterable[RunningProcess] | None = None) -> Runnin
     wanted = text.strip()
     if wanted.isascii() and wanted.isdecimal():
         process = process_of(int(wanted)) if len(wanted) < 10 else None
+        if process is None and Path("/proc", wanted).is_dir():
+            raise TargetError(f"{wanted} is a thread of the kernel.", advice="Choose a program.")
         if process is None:
             raise TargetError(f"There is no process {wanted}.", advice="`pgrep -l NAME` lists the running ones.")
         return _attachable(process)
@@ -270,7 +272,7 @@ def find(text: str, processes: Iterable[RunningProcess] | None = None) -> Runnin
         more = len(candidates) - _SHOWN_CANDIDATES
         listed = "\n".join([*lines[:_SHOWN_CANDIDATES], *([f"and {more} more"] if more > 0 else [])])
         raise TargetError(
-            f"{len(candidates)} processes are called “{wanted}”:\n{listed}\n", advice="Give the number (PID) of one."
+            f"{len(candidates)} processes are called “{wanted}”.", advice=f"Give the number (PID) of one:\n{listed}"
         )
     return _attachable(candidates[0])
 

@@ -62,6 +62,8 @@ class HdrLogTail:
         try:
             await asyncio.to_thread(self._open)
             yield Armed(detail=str(self._tail.path))
+            for said in self._say(self._tail.missing) if self._tail.missing else ():
+                yield said
             more = False
             while True:
                 if not more:

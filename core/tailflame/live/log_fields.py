@@ -146,6 +146,8 @@ class LogFields:
         with self._lock:
             for tail in self._tails:
                 tail.open()
+                if tail.missing:
+                    self._say(tail.missing)
             if self._raw_path is not None:
                 try:
                     self._raw = self._raw_path.open("ab")

@@ -91,6 +91,11 @@ class Tail:
             file.mark = os.pread(file.descriptor, _MARK, max(file.offset - _MARK, 0))
             file.skipping = bool(file.mark) and not file.mark.endswith(b"\n")
 
+    @property
+    def missing(self) -> str:
+        """A sentence while there is no file at `path`, else ""."""
+        return "" if self._files else f"There is no {self.path} yet; it is read as soon as it is there."
+
     def look(self) -> int:
         """The position at which everything written so far will have been read."""
         self._find()

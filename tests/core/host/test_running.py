@@ -211,8 +211,8 @@ def test_several_of_one_name_are_listed() -> None:
     many = candidates(*["engine"] * 11)
     with pytest.raises(TargetError, match="11 processes") as caught:
         find("engine", many)
-    assert "9000000  u  engine" in caught.value.sentence
-    assert "and 3 more" in caught.value.sentence
+    assert "9000000  u  engine" in caught.value.advice
+    assert "and 3 more" in caught.value.advice
     assert "PID" in caught.value.advice
 
 
