@@ -50,8 +50,9 @@ Sink = Callable[[LiveEvent], None]
 class LivePatience:
     """How long each step may take, in seconds."""
 
-    arm: float = 20.0
-    """For the sources that are asked for at the start; the target then runs without those that are not ready."""
+    arm: float = 60.0
+    """For the sources that are asked for at the start, a password being typed included; the target then runs without
+    those that are not ready."""
     tick: float = 0.1
     """Between two looks at a launched program's output."""
     grace: float = 5.0
