@@ -242,6 +242,15 @@ def exit_status(pid: int) -> int | None:
     return os.waitstatus_to_exitcode(int(fields[49]))
 
 
+def stands_still(pid: int) -> bool:
+    """Whether a process is stopped at this moment: by a signal, or by whoever traces it."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat[stat.rindex(")") + 2] in "Tt"
+
+
 def end_session(session: int, *, grace_s: float = 2.0) -> int:
     """End what is left of a session whose leader has ended: ask first, then kill; how many there were.
 

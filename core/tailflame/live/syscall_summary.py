@@ -16,6 +16,7 @@ from pathlib import Path
 from tailflame import units
 from tailflame.errors import TailflameError, TargetError, ToolDenied, ToolFailed
 from tailflame.host.privilege import tracer_of
+from tailflame.host.processes import stands_still
 from tailflame.live.launcher import Launcher, Running, start
 from tailflame.model.live import Armed, Artifact, Reading, Said, Update
 from tailflame.parse.strace_summary import SyscallTable, read_summary
@@ -70,9 +71,10 @@ class SyscallSummary:
         self._running = running = await self._launcher(self.argv)
         try:
             await self._attached(running)
-            began = time.monotonic()
             yield Armed(detail=f"strace, for {units.seconds(self.seconds)}")
             yield Said(text=COST)
+            await self._until_it_runs(running)
+            began = time.monotonic()
             try:
                 async with asyncio.timeout(0 if self._finishing else self.seconds):
                     await running.wait()
@@ -89,6 +91,16 @@ class SyscallSummary:
             raise ToolFailed("strace does not end.", details=running.stderr_text()) from late
         finally:
             await running.stop(grace_s=_STOP_GRACE_S)
+
+    async def _until_it_runs(self, running: Running) -> None:
+        """A launched program stands still until all its sources are armed: that is none of its time."""
+        while not self._finishing and stands_still(self.pid):
+            try:
+                async with asyncio.timeout(_TICK_S):
+                    await running.wait()
+                return
+            except TimeoutError:
+                continue
 
     async def _attached(self, running: Running) -> None:
         """ "strace: Process 4711 attached", or "… attached with 3 threads"."""
