@@ -28,6 +28,11 @@ _MANGLED = ("_Z", "_R", "__Z")
 _CHANGING = re.compile(
     r"::h[0-9a-f]{16}(?=$|\.|\)| )|(?<=\w)\[[0-9a-f]{12,16}\](?=::|$|>)| ?[\[(](?:clone )?\.llvm\.\d+[\])]|\.llvm\.\d+"
 )
+# Where gcc and clang put what a function seldom runs: jumped to, not called. A return probe there would write over the
+# function's own variables, which is no return address.
+_COLD = re.compile(r"\.cold(?:\.\d+)?$")
+# gcc's own version of a function, with other parameters: "match(long) [clone .isra.0]", in C "match.isra.0".
+_VERSION = re.compile(r"(?: \[clone \.(?:isra|constprop|lto_priv)\.\d+\]|\.(?:isra|constprop|lto_priv)\.\d+)+$")
 _C_START = {"deregister_tm_clones", "register_tm_clones", "frame_dummy"}
 _BRACKETS = re.compile(r"<([\w:]+)>(?=::)")
 _CRATE = re.compile(r"\w+(?=::)")
@@ -232,7 +237,7 @@ def _functions(path: Path, _mtime: int, size: int, _inode: int) -> FunctionTable
     seen: set[tuple[str, int]] = set()
     rows = []
     for row, key in enumerate(zip(symbols, address.tolist(), strict=True)):
-        if key[0] and key not in seen:
+        if key[0] and key not in seen and not _COLD.search(key[0]):
             seen.add(key)
             rows.append(row)
     if not rows:
@@ -283,7 +288,7 @@ def _origin(name: str, program: str) -> int:
 
 def _plain(name: str) -> str:
     """Without the parameter list that C++ names carry, and the brackets of Rust's "<a::Type>::method"."""
-    name = _BRACKETS.sub(r"\1", name)
+    name = _VERSION.sub("", _BRACKETS.sub(r"\1", name))
     if not name.endswith((")", ") const")) or name.startswith("("):
         return name
     depth = 0

@@ -29,6 +29,8 @@ def functions_called(image: Path, names: Sequence[str]) -> tuple[Function, ...]:
         )
     found: dict[str, Function] = {}
     for name in names:
+        if not name.strip():
+            raise TargetError("A function needs a name.", advice="Give the name as a profile shows it.")
         matches = table.match(name)
         if not matches:
             raise _unknown(image, name, table.search(name, limit=3))

@@ -118,6 +118,40 @@ def test_functions_of_one_name_are_kept_apart(cpp: Path) -> None:
     assert len(functions_of(cpp).match("match_order")) == 2
 
 
+@pytest.mark.tool("g++", "c++filt", "nm")
+def test_parts_of_functions_are_left_out_and_versions_found(tmp_path: Path) -> None:
+    """What is jumped to must not be probed; a function that gcc gave other parameters is the one that people mean."""
+    (tmp_path / "parts.cpp").write_text(
+        """
+        #include <stdexcept>
+        #include <vector>
+        template <class T> struct Book {
+            __attribute__((noinline)) T match(std::vector<T> const &v, T n) {
+                T sum = 0;
+                for (auto x : v) sum += x * n;
+                if (sum < 0) throw std::runtime_error("x");
+                return sum;
+            }
+        };
+        int main(int argc, char **) {
+            Book<long> book;
+            std::vector<long> v(100, 1);
+            long sum = 0;
+            for (int n = 0; n < argc; n++) sum += book.match(v, n);
+            return sum;
+        }
+        """
+    )
+    subprocess.run(["g++", "-O2", "-o", "parts", "parts.cpp"], cwd=tmp_path, check=True)
+    symbols = subprocess.run(["nm", "parts"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    if ".cold" not in symbols or ".isra" not in symbols:
+        pytest.skip("this compiler makes no parts and versions of the function")
+    table = functions_of(tmp_path / "parts")
+    assert not [symbol for symbol in table.symbols if symbol.endswith(".cold")]
+    (found,) = table.match("Book<long>::match")
+    assert found.symbol.endswith(".isra.0")
+
+
 @pytest.mark.tool("rustc", "c++filt")
 def test_rust_names_have_neither_hash_nor_disambiguator(rust: Path) -> None:
     table = functions_of(rust)
