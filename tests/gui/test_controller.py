@@ -118,7 +118,7 @@ class Slow:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.started, self.go_on = threading.Event(), threading.Event()
         self.stopped = threading.Event()
-        monkeypatch.setattr(controller_module, "load", self._load)
+        monkeypatch.setattr(controller_module, "load_raw", self._load)
 
     def _load(self, _path: Path, *, progress: tasks.Progress) -> Recording:
         self.started.set()
@@ -378,7 +378,7 @@ def test_an_unforeseen_error_while_reading_is_a_sentence(
     def breaks(_path: Path, *, progress: tasks.Progress) -> Recording:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(controller_module, "load", breaks)
+    monkeypatch.setattr(controller_module, "load_raw", breaks)
     with caplog.at_level("ERROR"):
         opened(parts, qtbot, folded)
     failure = result_of(parts).failure
