@@ -17,7 +17,7 @@ EVENTS = frozenset(
     alignment-faults emulation-faults
     L1-dcache-loads L1-dcache-load-misses L1-dcache-stores L1-dcache-store-misses L1-icache-loads L1-icache-load-misses
     LLC-loads LLC-load-misses LLC-stores LLC-store-misses dTLB-loads dTLB-load-misses dTLB-stores dTLB-store-misses
-    iTLB-loads iTLB-load-misses node-loads node-load-misses""".split()
+    iTLB-loads iTLB-load-misses node-loads node-load-misses""".split()  # noqa: SIM905 - as a list it takes a page
 )
 # A hybrid processor has two of each: "cpu_core/cycles/". After it, whose: user, kernel, how precise.
 EVENT = re.compile(r"(?:cpu_(?:core|atom)/([A-Za-z0-9-]+)/[ukp]{0,5}|([A-Za-z0-9-]+)(?::[ukp]{1,5})?)")
@@ -186,7 +186,9 @@ def probed_file(target, binary):
             # The probe sits in every process that maps the file, costs it time, and on a return can even end it.
             for pid in filter(str.isdecimal, os.listdir("/proc")):
                 if owner_of(pid) not in (None, target.client) and maps_inode(pid, inode):
-                    raise Refused(f"Process {pid} of another user runs {binary!r:.300} too: it would be probed with it.")
+                    raise Refused(
+                        f"Process {pid} of another user runs {binary!r:.300} too: it would be probed with it."
+                    )
     except BaseException:
         os.close(descriptor)
         raise
