@@ -23,8 +23,10 @@ from gui.conftest import (  # noqa: F401
     own_folders,
     parts,
 )
+from helpers import fake_perf_stat
 from helpers.environment import refuse
 from tailflame.host.system import forget_host
+from tailflame.live.counter_events import forget_events
 from tailflame.store import load_recording
 from tailflame_gui import tasks
 from tailflame_gui.state import Page, Stage
@@ -169,3 +171,43 @@ def test_a_process_that_ends_ends_the_view_with_its_outcome(
     (tab,) = parts.state.open_results
     assert tab.recording is not None
     assert tab.recording.meta.outcome.startswith("killed by SIGKILL")
+
+
+def test_hardware_counters_fill_their_strips(
+    parts: Parts,  # noqa: F811
+    page: LivePage,
+    qtbot: QtBot,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A stand-in for perf replays a log of a machine that has them: some multiplexed, some dead."""
+    (tmp_path / "bin").mkdir()
+    fake_perf_stat.install(tmp_path / "bin")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    forget_events()
+    process = subprocess.Popen(["sleep", "600"])
+    try:
+        pick(page, qtbot, process.pid)
+        qtbot.waitUntil(page.setup.start.isEnabled)
+        page.setup.start.click()
+        qtbot.waitUntil(lambda: "IPC" in parts.live.data.counters, timeout=60_000)
+        counters = parts.live.data.counters
+        qtbot.waitUntil(lambda: counters["IPC"].readings > 5, timeout=60_000)
+        latest = counters["IPC"].latest
+        assert latest is not None and latest.value is not None and 0.5 < latest.value < 5
+        assert min(timeline.least_running for timeline in counters.values()) < 0.5
+        dead = [name for name, timeline in counters.items() if timeline.latest and timeline.latest.value is None]
+        assert dead
+        strips = page.view.plots.strips
+        qtbot.waitUntil(lambda: "IPC" in strips and strips["IPC"].isVisible())
+        shown = list(strips)
+        assert shown.index("IPC") < min(shown.index(name) for name in dead)
+        parts.live.stop()
+        qtbot.waitUntil(lambda: not parts.live.running and tasks.at_rest(), timeout=120_000)
+    finally:
+        process.kill()
+        process.wait()
+        forget_events()
+    (tab,) = parts.state.open_results
+    assert tab.recording is not None and tab.recording.counters is not None
+    assert "IPC" in tab.recording.counters.names
