@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 
 MINUS = "−"
@@ -91,7 +92,7 @@ def nanoseconds(ns: float) -> str:
 
 def seconds(s: float) -> str:
     """A duration as a person says it: 0.8 s, 12.3 s, 3 min 05 s, 2 h 04 min."""
-    if s < 60:
+    if s < 60 or not math.isfinite(s):
         return f"{s:.1f} s"
     whole = round(s)
     if whole < 3600:

@@ -86,13 +86,13 @@ class JsonDisplay:
         update = told.update
         match update:
             case LatencySlice(histogram=histogram):
-                values = histogram.percentiles()
+                values = histogram.percentiles() if histogram.total else (None,) * len(PERCENTILES)
                 return {
                     "series": update.series,
                     **self._interval(update.start_s, update.length_s),
                     "count": histogram.total,
                     "percentiles": {f"p{p:g}": value for p, value in zip(PERCENTILES, values, strict=True)},
-                    "max": histogram.maximum,
+                    "max": histogram.maximum if histogram.total else None,
                     "unreliable": [f"p{p:g}" for p in unreliable(histogram)],
                 }
             case Reading():
@@ -241,6 +241,9 @@ class TextDisplay:
             return
         for name, series in self._series.items():
             recent = series.recent
+            if not recent.total:
+                self._terminal.line(f"{elapsed_s:6.0f} s  {name}  0/s")
+                continue
             few = unreliable(recent)
             values = zip(PERCENTILES, recent.percentiles(), strict=True)
             figures = "  ".join(f"p{p:g} {'~' if p in few else ''}{nanoseconds(v)}" for p, v in values)
@@ -256,6 +259,9 @@ class TextDisplay:
             histogram = series.whole if whole else series.recent
             few = unreliable(histogram)
             cells: list[str | Text] = [name, count(histogram.total if whole else round(series.rate))]
+            if not histogram.total:  # nothing was called, which took no time at all, but not 0 ns
+                add_row(table, cells)
+                continue
             for p, value in zip(PERCENTILES, histogram.percentiles(), strict=True):
                 # Too few values: shown, and marked as hardly known.
                 cells.append(Text(f"~{nanoseconds(value)}", style="dim") if p in few else nanoseconds(value))

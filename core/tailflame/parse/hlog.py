@@ -7,7 +7,6 @@ https://github.com/HdrHistogram/HdrHistogram/blob/master/src/main/java/org/HdrHi
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -33,6 +32,8 @@ _YEAR_S = 365 * 24 * 3600.0
 _CALENDAR_S = 250_000_000_000
 """No calendar of Python has later times, seconds since the epoch."""
 
+_LATEST_S = 1e11
+"""No stamp is later: three thousand years."""
 _SCALES = ((1, "ns"), (10**3, "thousandths"), (10**6, "millionths"), (10**9, "billionths"))
 """In which fractions a log with fractions is shown: the coarsest that keeps its digits. Whole ones are taken as
 nanoseconds, as in every other log."""
@@ -215,9 +216,9 @@ def _interval(line: str) -> tuple[str, float, float, Payload]:
 
 
 def _finite(text: str) -> float:
-    """A stamp; one that was never set (NaN) is 0, rather than that its interval is lost."""
+    """A stamp; one that was never set (NaN), or of no time at all, is 0, rather than that its interval is lost."""
     seconds = float(text)
-    return seconds if math.isfinite(seconds) else 0.0
+    return seconds if abs(seconds) < _LATEST_S else 0.0
 
 
 def _scale(payloads: list[Payload]) -> tuple[int, str]:

@@ -14,6 +14,10 @@ Line: TypeAlias = LatencySlice | Reading | StageSlice | Cost | Said | Mark
 """What is kept of a run. Armed, Behind, Found and Artifact tell of the looking and not of the program."""
 
 
+_LATEST_S = 1e11
+"""Three thousand years; seconds of a machine's clock since its start, or since 1970, are far below."""
+
+
 def kept(update: Update) -> Line | None:
     """`update` where it is one of those that are kept."""
     return update if isinstance(update, LatencySlice | Reading | StageSlice | Cost | Said) else None
@@ -130,7 +134,10 @@ def _read(document: Mapping[str, Any]) -> Line | None:
 
 
 def _interval(document: Mapping[str, Any]) -> dict[str, float]:
-    return {"start_s": _finite(document["start"]), "length_s": max(_finite(document["length"]), 0.0)}
+    start, length = _finite(document["start"]), max(_finite(document["length"]), 0.0)
+    if abs(start) > _LATEST_S or length > _LATEST_S:
+        raise ValueError("its time is none of this world")
+    return {"start_s": start, "length_s": length}
 
 
 def _text(value: Any) -> str:

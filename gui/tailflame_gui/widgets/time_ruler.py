@@ -52,9 +52,11 @@ class TimeRuler(QWidget):
         painter.setFont(small_font())
         span = axis.high_s - axis.low_s
         wanted = span / max(width / 96, 2)
-        step = next((step for step in _STEPS if step >= wanted), _STEPS[-1])
-        tick = math.ceil((axis.low_s - axis.zero_s) / step - 1e-9) * step
-        while tick <= axis.high_s - axis.zero_s + 1e-9:
+        day = _STEPS[-1]
+        step = next((step for step in _STEPS if step >= wanted), day * math.ceil(wanted / day))
+        first = math.ceil((axis.low_s - axis.zero_s) / step - 1e-9)
+        for number in range(first, math.floor((axis.high_s - axis.zero_s + 1e-9) / step) + 1):
+            tick = number * step
             x = left + (tick + axis.zero_s - axis.low_s) / span * width
             painter.setPen(hair(tokens.hairline))
             painter.drawLine(QPointF(x, 0), QPointF(x, 4))
@@ -62,7 +64,6 @@ class TimeRuler(QWidget):
             if x <= left + width - 24:
                 box = QRectF(x - 48, 4, 96, 16)
                 painter.drawText(box, int(Qt.AlignmentFlag.AlignCenter), precise(tick, step / 10))
-            tick += step
         if axis.selection is not None:
             start, end = ((t - axis.low_s) / span * width + left for t in axis.selection)
             painter.setClipRect(QRectF(left, 0, width, self.height()))

@@ -79,6 +79,13 @@ def test_json_streams_every_update_as_a_line(capsys: pytest.CaptureFixture[str])
     assert end == {"finished": "detached; the program runs on", "seconds": 2.0, "session": None}
 
 
+def test_an_interval_without_a_call_took_no_time_rather_than_none(capsys: pytest.CaptureFixture[str]) -> None:
+    JsonDisplay().take(SourceTold("probe", slice_of()))
+    (line,) = lines(capsys)
+    assert (line["count"], line["max"]) == (0, None)
+    assert set(line["percentiles"].values()) == {None}  # type: ignore[attr-defined]
+
+
 def test_text_names_the_slow_stage_and_marks_what_is_hardly_known(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,14 +19,15 @@ from tailflame.parse import live_lines, load
 from tailflame.report.live_log import LiveLogWriter
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False, width=64)
-POSITIVE = st.floats(min_value=0, max_value=1e12)
+POSITIVE = st.floats(min_value=0, max_value=1e11)
+TIMES = st.floats(min_value=-1e11, max_value=1e11)
 NAMES = st.text(max_size=20)
 WHOLE = st.integers(0, 2**40)
 
 readings = st.builds(
     Reading,
     series=NAMES,
-    start_s=FINITE,
+    start_s=TIMES,
     length_s=POSITIVE,
     value=FINITE,
     unit=NAMES,
@@ -38,7 +39,7 @@ stages = st.integers(0, 4).flatmap(
         StageSlice,
         series=NAMES,
         stages=st.tuples(*[NAMES] * n),
-        start_s=FINITE,
+        start_s=TIMES,
         length_s=POSITIVE,
         events=WHOLE,
         sums_ns=st.tuples(*[FINITE] * n),
@@ -151,6 +152,13 @@ def test_what_cannot_be_read_is_said(tmp_path: Path, text: str, words: str) -> N
     path.write_text(text + "\n")
     with pytest.raises(ParseError, match=words):
         load(path, format="live")
+
+
+def test_a_time_of_no_calendar_is_left_out(tmp_path: Path) -> None:
+    path = written(tmp_path, latency(1000.0, 5), latency(1e30, 6))
+    recording = load(path)
+    assert recording.histograms is not None and len(recording.histograms.histograms) == 1
+    assert "none of this world" in recording.warnings[0].text
 
 
 @given(st.recursive(st.none() | st.booleans() | FINITE | NAMES, lambda inner: st.lists(inner, max_size=3)))
