@@ -15,7 +15,8 @@ import orjson
 
 from tailflame import units
 from tailflame.errors import ParseError
-from tailflame.model import Caution, CounterSeries, Histogram, HistogramSeries, Meta, Recording, merge_all
+from tailflame.model import Caution, Histogram, HistogramSeries, Meta, Recording, merge_all
+from tailflame.model.counters import CounterRecorder
 from tailflame.model.live import Cost, LatencySlice, Reading, Said, StageSlice
 from tailflame.model.live_record import LiveRecord, Mark
 from tailflame.model.recording import Result
@@ -49,8 +50,8 @@ class _Log:
     def __init__(self, source: Source) -> None:
         self.source = source
         self.head: dict[str, Any] = {}
-        self.latencies: dict[str, list[LatencySlice]] = {}
-        self.readings: list[Reading] = []
+        self.latencies: dict[str, _Intervals] = {}
+        self.readings = CounterRecorder()
         self.stages: list[StageSlice] = []
         self.marks: list[Mark] = []
         self.costs: dict[str, Cost] = {}
@@ -108,9 +109,9 @@ class _Log:
     def _take(self, line: live_lines.Line | None) -> None:
         match line:
             case LatencySlice():
-                self.latencies.setdefault(line.series, []).append(line)
+                self.latencies.setdefault(line.series, _Intervals()).add(line)
             case Reading():
-                self.readings.append(line)
+                self.readings.add(line)
             case StageSlice():
                 self.stages.append(line)
             case Cost():
@@ -130,7 +131,7 @@ class _Log:
         if series.tags:
             results.append(series)
         if self.readings:
-            results.append(CounterSeries.of_readings(self.readings))
+            results.append(self.readings.series())
         pid = self.head.get("pid")
         results.append(
             LiveRecord(
@@ -160,29 +161,26 @@ class _Log:
         )
 
     def _histograms(self) -> tuple[HistogramSeries, int]:
-        """The series, and how many intervals were merged into one where there were too many."""
+        """The series, and how many intervals at most were merged into one where there were too many."""
         tags: list[str] = []
         starts: list[float] = []
         lengths: list[float] = []
         histograms: list[Histogram] = []
-        longest = max((len(slices) for slices in self.latencies.values()), default=0)
-        group = -(-longest // _MOST_INTERVALS)
-        for name, slices in self.latencies.items():
-            slices.sort(key=lambda part: part.start_s)
-            for at in range(0, len(slices), max(group, 1)):
-                parts = slices[at : at + group]
+        for name, intervals in self.latencies.items():
+            for part in intervals.finished():
                 tags.append(name)
-                starts.append(parts[0].start_s)
-                lengths.append(max(part.start_s + part.length_s for part in parts) - parts[0].start_s)
-                histograms.append(parts[0].histogram if group == 1 else merge_all(p.histogram for p in parts))
-        return HistogramSeries(tuple(tags), tuple(starts), tuple(lengths), tuple(histograms)), group
+                starts.append(part.start_s)
+                lengths.append(part.length_s)
+                histograms.append(part.histogram)
+        merged = max((intervals.group for intervals in self.latencies.values()), default=0)
+        return HistogramSeries(tuple(tags), tuple(starts), tuple(lengths), tuple(histograms)), merged
 
     def _cautions(self, merged: int) -> tuple[Caution, ...]:
         cautions = [Caution(said.text, said.fix) for said in self.said.values()]
         if merged > 1:
             cautions.append(
                 Caution(
-                    f"The run is long: {merged} neighbouring intervals are shown as one. "
+                    f"The run is long: up to {merged} neighbouring intervals are shown as one. "
                     f"All of them are in {self.source.name}."
                 )
             )
@@ -191,6 +189,56 @@ class _Log:
             what = "1 line was" if len(self.bad) == 1 else f"{units.count(len(self.bad))} lines were"
             cautions.append(Caution(f"{what} left out (line {number}: {reason}).", "The run may have been cut off."))
         return tuple(cautions)
+
+
+class _Intervals:
+    """One series while it is read: never many more intervals at a time than are kept, however long the run was."""
+
+    def __init__(self) -> None:
+        self.group = 1
+        """So many are merged into one."""
+        self._merged: list[LatencySlice] = []
+        self._next: list[LatencySlice] = []
+
+    def add(self, part: LatencySlice) -> None:
+        self._next.append(part)
+        if len(self._next) < self.group:
+            return
+        self._merged.append(_as_one(self._next))
+        self._next = []
+        if len(self._merged) >= 2 * _MOST_INTERVALS:
+            self._halve()
+
+    def finished(self) -> list[LatencySlice]:
+        """In order of their starts."""
+        if self._next:
+            self._merged.append(_as_one(self._next))
+            self._next = []
+        self._merged.sort(key=_start)
+        while len(self._merged) > _MOST_INTERVALS:
+            self._halve()
+        return self._merged
+
+    def _halve(self) -> None:
+        self._merged.sort(key=_start)
+        self._merged = [_as_one(self._merged[at : at + 2]) for at in range(0, len(self._merged), 2)]
+        self.group *= 2
+
+
+def _start(part: LatencySlice) -> float:
+    return part.start_s
+
+
+def _as_one(parts: list[LatencySlice]) -> LatencySlice:
+    if len(parts) == 1:
+        return parts[0]
+    start = min(part.start_s for part in parts)
+    return LatencySlice(
+        series=parts[0].series,
+        start_s=start,
+        length_s=max(part.start_s + part.length_s for part in parts) - start,
+        histogram=merge_all(part.histogram for part in parts),
+    )
 
 
 def _moment(epoch_s: float) -> datetime | None:
