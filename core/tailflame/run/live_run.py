@@ -15,7 +15,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,6 +71,8 @@ class _Runner:
     source: LiveSource | None = None
     task: asyncio.Task[None] | None = None
     asked_off: bool = False
+    again: SourceWish | None = None
+    """Asked for while it was being taken away: it starts when that is done."""
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     """Armed, or given up."""
 
@@ -112,6 +114,8 @@ class LiveRun:
         self._artifacts: dict[str, Path] = {}
         self._woken = asyncio.Event()
         self._asked: Ending | None = None
+        self._ending = False
+        """All sources are being taken away, and none is started any more."""
 
     # What may be asked while it runs.
 
@@ -121,15 +125,19 @@ class LiveRun:
         self._woken.set()
 
     def switch_on(self, wish: SourceWish) -> None:
-        """Adds a source, or starts one anew that is off; one that runs is left alone.
+        """Adds a source, or starts one anew that is off or going; one that runs is left alone.
 
         Who has refused the permission for it is asked again.
         """
         runner = self._runners.get(wish.name)
-        if self._tasks is None or self._target is None or (runner is not None and runner.task is not None):
+        if self._tasks is None or self._target is None or self._ending:
             return
-        self._permission.ask_again()
-        self._start(wish)
+        if runner is None or runner.task is None:
+            self._permission.ask_again()
+            self._start(wish)
+        elif runner.asked_off:
+            self._permission.ask_again()
+            runner.again = wish
 
     def follow(self, name: str, series: str, unit: str = "") -> bool:
         """Has a source that offers `series` (Found) tell it as well; False where it cannot choose, or does not run."""
@@ -142,7 +150,10 @@ class LiveRun:
     def switch_off(self, name: str) -> None:
         """Takes a source away; the others go on."""
         runner = self._runners.get(name)
-        if runner is not None and runner.task is not None and not runner.asked_off:
+        if runner is None or runner.task is None:
+            return
+        runner.again = None
+        if not runner.asked_off:
             self._changed(runner.wish, SourceState.ENDING)
             self._ask_off(runner)
 
@@ -173,7 +184,7 @@ class LiveRun:
         try:
             self._target = LiveTarget(pid=pid, binary=self._binary, out=self.out, permission=self._permission)
             self._sink(LiveStarted(pid, (), launched=False))
-            async with asyncio.TaskGroup() as self._tasks:
+            async with self._looking():
                 self._start_all()
                 await self._armed_or(lambda: not handle.alive)
                 self._sink(LiveContinued(time.monotonic()))
@@ -214,12 +225,13 @@ class LiveRun:
                 stderr=stderr,
             )
             self._sink(LiveStarted(child.pid, target.argv, launched=True))
-            async with asyncio.TaskGroup() as self._tasks:
+            async with self._looking():
                 self._start_all()
                 await self._armed_or(lambda: child.ended)
                 began = time.monotonic()
                 child.signal(signal.SIGCONT)
                 self._sink(LiveContinued(began))
+                assert self._tasks is not None
                 watch = self._tasks.create_task(self._pass_output_on(child), name="output")
                 await self._until(lambda: child.ended)
                 if not child.ended:
@@ -313,6 +325,15 @@ class LiveRun:
 
     # Sources.
 
+    @contextlib.asynccontextmanager
+    async def _looking(self) -> AsyncGenerator[None, None]:
+        """While sources may be started."""
+        async with asyncio.TaskGroup() as self._tasks:
+            try:
+                yield
+            finally:
+                self._ending = True
+
     def _start_all(self) -> None:
         for wish in self._wishes:
             self._start(wish)
@@ -320,7 +341,13 @@ class LiveRun:
     def _start(self, wish: SourceWish) -> None:
         assert self._tasks is not None
         runner = self._runners[wish.name] = _Runner(wish)
-        runner.task = self._tasks.create_task(self._follow(runner), name=f"source {wish.name}")
+        runner.task = task = self._tasks.create_task(self._follow(runner), name=f"source {wish.name}")
+
+        def done(_task: asyncio.Task[None]) -> None:
+            if runner.task is task:  # cancelled before its first step: it has not run at all
+                self._ended(runner, SourceState.OFF)
+
+        task.add_done_callback(done)
 
     async def _follow(self, runner: _Runner) -> None:
         """One source from its first word to its last. Never fails: what it meets is told."""
@@ -358,12 +385,15 @@ class LiveRun:
         runner.task = None
         runner.ready.set()
         self._changed(runner.wish, state, error)
+        if runner.again is not None and not self._ending:
+            self._start(runner.again)
 
     def _changed(self, wish: SourceWish, state: SourceState, error: TailflameError | None = None) -> None:
         self._sink(SourceChanged(wish.name, wish.title, state, error))
 
     async def _end_sources(self, *, politely: bool) -> None:
         """`politely`: the program has ended, and each source may say its last words first."""
+        self._ending = True
         tasks = {runner.task for runner in self._runners.values() if runner.task is not None}
         if politely and tasks:
             _, tasks = await asyncio.wait(tasks, timeout=self._patience.last_words)

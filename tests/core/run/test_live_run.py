@@ -230,6 +230,42 @@ def test_sources_are_switched_off_and_on_while_the_rest_runs(tmp_path: Path, sle
     assert states(events, "watching").count(SourceState.ON) == 2
 
 
+def test_a_source_that_is_wanted_again_while_it_goes_comes_back(
+    tmp_path: Path, sleeper: subprocess.Popen[bytes]
+) -> None:
+    log: list[str] = []
+    live = LiveRun(tmp_path, [watching(log)], attach=sleeper.pid, patience=QUICK)
+
+    def react(event: LiveEvent) -> None:
+        if not (isinstance(event, SourceTold) and isinstance(event.update, Said)):
+            return
+        if "taken away" in log:
+            live.stop()
+            return
+        for _ in range(3):
+            live.switch_off("watching")
+            live.switch_on(watching(log))
+
+    events = run(live, react)
+    assert states(events, "watching").count(SourceState.ON) == 2
+    assert log.count("taken away") == 2
+
+
+def test_a_source_that_is_taken_away_before_its_first_step_is_off(
+    tmp_path: Path, sleeper: subprocess.Popen[bytes]
+) -> None:
+    live = LiveRun(tmp_path, [], attach=sleeper.pid, patience=QUICK)
+
+    def react(event: LiveEvent) -> None:
+        if isinstance(event, LiveContinued):
+            live.switch_on(watching([]))
+            live.switch_off("watching")
+        elif isinstance(event, SourceChanged) and event.state is SourceState.OFF:
+            live.stop()
+
+    assert states(run(live, react), "watching") == [SourceState.ENDING, SourceState.OFF]
+
+
 def test_who_has_refused_is_asked_again_where_a_source_is_switched_on(
     tmp_path: Path, sleeper: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
