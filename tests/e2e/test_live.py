@@ -151,8 +151,8 @@ def test_attaching_shows_the_slow_path_names_the_slow_stage_and_leaves_no_trace(
         theirs = [h for t, h in zip(own.histograms.tags, own.histograms.histograms, strict=True) if t == tag]
         assert len(ours) >= 5
         # Two intervals may well hold as many values: the whole of the first tells where ours begin.
-        figures = [(h.total, h.percentiles(), h.mean()) for h in theirs]
-        at = figures.index((ours[0].total, ours[0].percentiles(), ours[0].mean()))
+        figures = [(h.total, h.percentiles(), h.mean) for h in theirs]
+        at = figures.index((ours[0].total, ours[0].percentiles(), ours[0].mean))
         assert [h.percentiles() for h in ours] == [h.percentiles() for h in theirs[at : at + len(ours)]]
 
     # The probe reads what the program reads of itself, and its own floor and cost above it.
