@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tailflame.analyse.pauses import PauseWatch
 from tailflame.analyse.series_ring import CounterTimeline
 from tailflame.analyse.stage_timeline import StageTimeline
 from tailflame.analyse.timeline import LatencyTimeline, Span
@@ -15,6 +16,7 @@ from tailflame.model.histogram import HistogramSeries
 from tailflame.model.live import Cost, LatencySlice, Reading, StageSlice, Update
 from tailflame.model.live_record import LiveRecord
 from tailflame.model.recording import Recording
+from tailflame.units import seconds
 
 MOST_LATENCIES = 32
 MOST_COUNTERS = 256
@@ -73,6 +75,7 @@ class LiveData:
         """Names of series that were one too many."""
         self.origin_s: float | None = None
         """What the axis calls zero; the earliest start where nobody sets it."""
+        self._pauses: dict[str, PauseWatch] = {}
         self._counter_keys: dict[tuple[str, bool], str] = {}
 
     @classmethod
@@ -97,6 +100,7 @@ class LiveData:
                 latency = self._latency(update.series, "ns")
                 if latency is not None:
                     latency.take(update)
+                    self._look_for_pause(update.series, update.start_s, update.histogram.total)
             case Reading():
                 counter = self._counter(update.series, update.simulated)
                 if counter is not None:
@@ -131,6 +135,7 @@ class LiveData:
             timeline = self._latency(series.tags[at] or _ALONE, series.unit)
             if timeline is not None:
                 timeline.add(series.start_s[at], series.length_s[at], series.histograms[at])
+                self._look_for_pause(series.tags[at] or _ALONE, series.start_s[at], series.histograms[at].total)
         self.version += 1
 
     def add_counters(self, series: CounterSeries) -> None:
@@ -231,6 +236,14 @@ class LiveData:
             self._counter_keys[name, simulated] = key
             self.counters[key] = CounterTimeline(key)
         return self.counters[key]
+
+    def _look_for_pause(self, name: str, start_s: float, calls: int) -> None:
+        pause = self._pauses.setdefault(name, PauseWatch()).take(start_s, calls)
+        if pause is not None:
+            begin, length = pause
+            short = name.rsplit("::", 1)[-1]
+            words = f"no {short} for {seconds(length)}"
+            self.add_moment(Moment(begin, words, MomentKind.EVENT, length))
 
     def _leave_out(self, name: str) -> None:
         if len(self.left_out) < MOST_COUNTERS:
