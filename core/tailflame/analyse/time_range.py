@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
-from tailflame.model.stacks import SampleTable, StackProfile, readonly
+from tailflame.model.stacks import StackProfile
 
 
 def has_times(profile: StackProfile) -> bool:
@@ -18,8 +18,4 @@ def between(profile: StackProfile, start_s: float, end_s: float) -> StackProfile
     """
     samples = profile.samples
     inside = (samples.time_ns >= max(round(start_s * 1e9), 0)) & (samples.time_ns < round(end_s * 1e9))
-    columns = {}
-    for field in fields(SampleTable):
-        column = getattr(samples, field.name)
-        columns[field.name] = readonly(column[inside], column.dtype)
-    return replace(profile, samples=SampleTable(**columns))
+    return replace(profile, samples=samples.at(inside))

@@ -7,7 +7,7 @@ children, -1 as the sentinel everywhere. CPU, heap and differences all use these
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from typing import Any, TypeAlias
 
@@ -19,6 +19,7 @@ from tailflame.units import Unit
 # numpy's stubs lose the element type in most arithmetic: these tell the reader, not the checker.
 Int32: TypeAlias = npt.NDArray[Any]
 Int64: TypeAlias = npt.NDArray[Any]
+UInt64: TypeAlias = npt.NDArray[Any]
 Float64: TypeAlias = npt.NDArray[Any]
 UInt8: TypeAlias = npt.NDArray[Any]
 Bool: TypeAlias = npt.NDArray[Any]
@@ -135,6 +136,21 @@ class StackTable:
         return rows[::-1]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class SiteTable:
+    """Distinct instructions at which samples were taken: only the sampled function's, not its callers'.
+
+    module: index into the frames' `strings` (-1: unknown); address: as linked, which is what objdump shows of the
+    module's file; of the kernel, the address at run time.
+    """
+
+    module: Int32
+    address: UInt64
+
+    def __len__(self) -> int:
+        return len(self.address)
+
+
 @dataclass(frozen=True, slots=True)
 class Thread:
     """A thread that was sampled; -1 where the file does not tell."""
@@ -162,7 +178,8 @@ class SampleTable:
 
     stack: row of the StackTable (-1: empty stack); count: samples in this row (float: SVG and folded
     files may hold fractions); period: weight in the event's unit; time_ns: CLOCK_MONOTONIC or the
-    file's own clock (-1: unknown); thread: index into `threads` (-1); cpu (-1); event: index into `events`.
+    file's own clock (-1: unknown); thread: index into `threads` (-1); cpu (-1); event: index into `events`;
+    site: row of the profile's SiteTable (-1: unknown), None where the profile has none.
     """
 
     stack: Int32
@@ -172,9 +189,18 @@ class SampleTable:
     thread: Int32
     cpu: Int32
     event: Int32
+    site: Int32 | None = None
 
     def __len__(self) -> int:
         return len(self.stack)
+
+    def at(self, rows: Bool | Int64) -> SampleTable:
+        """The rows that `rows` (a mask, or row numbers) chooses."""
+        columns: dict[str, Any] = {}
+        for field_ in fields(SampleTable):
+            column = getattr(self, field_.name)
+            columns[field_.name] = None if column is None else readonly(column[rows], column.dtype)
+        return SampleTable(**columns)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -190,6 +216,8 @@ class StackProfile:
     """True where the source does not allow exact totals (an old integer-pixel SVG)."""
     in_time_order: bool = False
     """True where rows are in the order of time (recordings; flame charts), even without time stamps."""
+    sites: SiteTable | None = None
+    """Instructions that `samples.site` points to; None where the file keeps no addresses."""
 
     def weights(self, *, event: int = 0, weight: Weight = Weight.SAMPLES) -> Float64:
         """Weight of each sample row; 0 for rows of other events."""

@@ -18,7 +18,7 @@ from tailflame.parse.perf_script import PERF_SCRIPT
 from tailflame.parse.perf_stat import PERF_STAT
 from tailflame.parse.prometheus_text import PROMETHEUS_TEXT
 from tailflame.parse.registry import Format
-from tailflame.parse.source import Progress, Source
+from tailflame.parse.source import Early, Progress, Source
 from tailflame.parse.trie import ROWS_LIMIT, TooManyStacks
 
 FORMATS: tuple[Format, ...] = (
@@ -35,14 +35,17 @@ FORMATS: tuple[Format, ...] = (
 )
 
 
-def load(path: Path, *, format: str | None = None, progress: Progress | None = None) -> Recording:
+def load(
+    path: Path, *, format: str | None = None, progress: Progress | None = None, early: Early | None = None
+) -> Recording:
     """Reads any result file.
 
+    early: is given a first picture, where the format has one to give before all is known.
     format: a format's name; its error is then shown. Without it the content decides: the most likely format
     is tried first, then the next; where all fail, the most likely one's error is shown.
     Raises ParseError (UnknownFormat where no format takes the file), Cancelled, and what a tool's run raises.
     """
-    source = Source(Path(path), progress=progress)
+    source = Source(Path(path), progress=progress, early=early)
     try:
         return _read(source, format)
     except TooManyStacks:

@@ -17,10 +17,14 @@ from typing import BinaryIO, Protocol, TypeAlias
 import zstandard
 
 from tailflame.errors import ParseError
+from tailflame.model import Recording
 from tailflame.units import size as size_text
 
 Progress: TypeAlias = Callable[[float], None]
 """Called with the share of the file that is read, 0 to 1; raises Cancelled to stop the reading."""
+
+Early: TypeAlias = Callable[[Recording], None]
+"""Called, in the reader's thread, with a recording that can be shown already: symbols, but no inlined functions yet."""
 
 HEAD = 64 * 1024
 CHUNK = 1024 * 1024
@@ -53,10 +57,11 @@ class Source:
     Raises ParseError where the file cannot be opened, is empty, or does not unpack.
     """
 
-    def __init__(self, path: Path, *, progress: Progress | None = None) -> None:
+    def __init__(self, path: Path, *, progress: Progress | None = None, early: Early | None = None) -> None:
         self.path = path
         self.name = str(path)
         self._progress = progress
+        self._early = early
         with _opened(path) as raw:
             self.size = os.fstat(raw.fileno()).st_size
             if not self.size:
@@ -126,6 +131,16 @@ class Source:
         """Reports progress for a reader that does not read through `chunks`; raises Cancelled to stop it."""
         if self._progress is not None:
             self._progress(min(max(share, 0.0), 1.0))
+
+    @property
+    def wants_early(self) -> bool:
+        """Whether somebody waits for a first picture."""
+        return self._early is not None
+
+    def offer(self, recording: Recording) -> None:
+        """Hands out a first picture that is right as far as it goes, while the reader goes on to refine it."""
+        if self._early is not None:
+            self._early(recording)
 
     def text(self, limit: int) -> str:
         """The whole text. ParseError if it has more than `limit` bytes."""

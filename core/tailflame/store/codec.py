@@ -25,6 +25,7 @@ from tailflame.model import (
     Meta,
     Recording,
     SampleTable,
+    SiteTable,
     StackProfile,
     StackTable,
     Thread,
@@ -52,6 +53,7 @@ _SAMPLE_COLUMNS = (
     ("cpu", "<i4"),
     ("event", "<i4"),
 )
+_SITE_COLUMNS = (("module", "<i4"), ("address", "<u8"))
 _HISTOGRAM_COLUMNS = (
     ("counts", "<i8"),
     ("length", "<i8"),
@@ -183,6 +185,10 @@ def _encode_stacks(profile: StackProfile, prefix: str, columns: Columns) -> dict
     for table_name, table, wanted in tables:
         for name, dtype in wanted:
             columns[f"{prefix}.{table_name}.{name}"] = np.asarray(getattr(table, name), dtype=dtype)
+    if profile.sites is not None and profile.samples.site is not None:
+        for name, dtype in _SITE_COLUMNS:
+            columns[f"{prefix}.sites.{name}"] = np.asarray(getattr(profile.sites, name), dtype=dtype)
+        columns[f"{prefix}.samples.site"] = np.asarray(profile.samples.site, dtype="<i4")
     return {
         "kind": "stacks",
         "strings": list(profile.frames.strings),
@@ -199,7 +205,10 @@ def _decode_stacks(fields: Fields, prefix: str, columns: Mapping[str, Array]) ->
     events = tuple(Event(e.text("name"), _unit(e), e.flag("has_period", False)) for e in fields.parts("events"))
     frames = _table(fields, f"{prefix}.frames", _FRAME_COLUMNS, columns)
     stacks = _table(fields, f"{prefix}.stacks", _STACK_COLUMNS, columns)
-    samples = _table(fields, f"{prefix}.samples", _SAMPLE_COLUMNS, columns)
+    has_sites = f"{prefix}.samples.site" in columns
+    of_samples = (*_SAMPLE_COLUMNS, ("site", "<i4")) if has_sites else _SAMPLE_COLUMNS
+    samples = _table(fields, f"{prefix}.samples", of_samples, columns)
+    sites = _table(fields, f"{prefix}.sites", _SITE_COLUMNS, columns) if has_sites else None
     frame_count, stack_count = len(frames["name"]), len(stacks["frame"])
 
     def within(table: str, name: str, column: Array, low: int, high: int) -> None:
@@ -215,6 +224,9 @@ def _decode_stacks(fields: Fields, prefix: str, columns: Mapping[str, Array]) ->
     if np.any(stacks["parent"] >= np.arange(stack_count)):
         raise StoreError(f"{fields.what} is damaged: {prefix}.stacks has a parent behind its child.")
     within("samples", "stack", samples["stack"], -1, stack_count)
+    if sites is not None:
+        within("sites", "module", sites["module"], -1, len(strings))
+        within("samples", "site", samples["site"], -1, len(sites["address"]))
     within("samples", "thread", samples["thread"], -1, len(threads))
     within("samples", "event", samples["event"], 0, len(events))
     if not (np.isfinite(samples["count"]).all() and np.isfinite(samples["period"]).all()):
@@ -227,6 +239,7 @@ def _decode_stacks(fields: Fields, prefix: str, columns: Mapping[str, Array]) ->
         events=events,
         approximate=fields.flag("approximate", False),
         in_time_order=fields.flag("in_time_order", False),
+        sites=SiteTable(**sites) if sites is not None else None,
     )
 
 

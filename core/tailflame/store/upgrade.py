@@ -2,7 +2,8 @@
 
     kind       file                     written as   steps
     session    session.json             1            none yet
-    recording  recording.npz's header   2            2: results may be counters, or the rest of a live run
+    recording  recording.npz's header   3            2: results may be counters, or the rest of a live run
+                                                     3: a profile may have the addresses of its samples
     sources    sources.json             1            none yet
     settings   settings.json            1            none yet
 
@@ -57,7 +58,7 @@ def _as_it_is(document: Document) -> Document:
 
 
 SESSION = Kind("session")
-RECORDING = Kind("recording", (_as_it_is,))
+RECORDING = Kind("recording", (_as_it_is, _as_it_is))
 SOURCES = Kind("sources")
 SETTINGS = Kind("settings")
 KINDS = (SESSION, RECORDING, SOURCES, SETTINGS)

@@ -6,6 +6,7 @@ import io
 import json
 import pickle
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,16 +18,19 @@ from helpers.recordings import as_results, counters, histograms, recording, same
 from helpers.stacks import profile
 from tailflame.errors import StoreError, StoreVersionError
 from tailflame.model import (
+    NONE,
     CounterSeries,
     Event,
     FrameKind,
     Histogram,
     HistogramSeries,
+    SiteTable,
     StackBuilder,
     StackProfile,
     Thread,
 )
 from tailflame.model.live import Reading
+from tailflame.model.stacks import readonly
 from tailflame.store.codec import encode
 from tailflame.store.columns import write_columns
 from tailflame.store.session import load_recording, save_recording
@@ -58,7 +62,17 @@ def profiles(draw: st.DrawFn) -> StackProfile:
             cpu=draw(st.integers(-1, 1000)),
             event=draw(st.integers(0, 1)),
         )
-    return builder.build(approximate=draw(st.booleans()), in_time_order=draw(st.booleans()))
+    built = builder.build(approximate=draw(st.booleans()), in_time_order=draw(st.booleans()))
+    return with_sites(built, draw(st.lists(st.integers(0, 2**64 - 1), max_size=3))) if draw(st.booleans()) else built
+
+
+def with_sites(profile: StackProfile, addresses: list[int]) -> StackProfile:
+    """Every sample at one of these addresses, or at none."""
+    rows = np.arange(len(profile.samples)) % (len(addresses) + 1) - 1
+    sites = SiteTable(
+        module=readonly(np.full(len(addresses), NONE), np.int32), address=readonly(np.array(addresses, "u8"), np.uint64)
+    )
+    return replace(profile, sites=sites, samples=replace(profile.samples, site=readonly(rows, np.int32)))
 
 
 @given(profiles(), profiles())
