@@ -32,15 +32,15 @@ _MAGIC = b"\x93NUMPY\x01\x00"
 # {'descr': '<i4', 'fortran_order': False, 'shape': (3,), }: read here, as numpy's own reader runs a tokenizer over
 # whatever stands there.
 _ARRAY = re.compile(
-    rb"\{'descr': '(?P<type><i4|<i8|<f8|\|u1)', 'fortran_order': False, 'shape': \((?P<size>\d{1,15}),\), \} *\n"
+    rb"\{'descr': '(?P<type><i4|<i8|<u8|<f8|\|u1)', 'fortran_order': False, 'shape': \((?P<size>\d{1,15}),\), \} *\n"
 )
 _MEMBER_DATE = (1980, 1, 1, 0, 0, 0)
 _FAST = 1  # deflate level: most of the gain at a fifth of the time of the default
-_TYPES = frozenset({"<i4", "<i8", "<f8", "|u1"})
+_TYPES = frozenset({"<i4", "<i8", "<u8", "<f8", "|u1"})
 
 
 def write_columns(path: Path, header: Mapping[str, Any], columns: Mapping[str, Array]) -> None:
-    """Atomically. Arrays are one-dimensional int32, int64, float64 or uint8."""
+    """Atomically. Arrays are one-dimensional int32, int64, uint64, float64 or uint8."""
 
     def write(stream: IO[bytes]) -> None:
         with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=_FAST) as archive:
