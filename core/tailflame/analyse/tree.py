@@ -5,14 +5,16 @@ A tree's nodes are numbered level by level, so parents come before children and 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
 
-from tailflame.analyse import thin
-from tailflame.analyse.names import module_label, plain
+from tailflame.analyse import sample_filter, thin
+from tailflame.analyse.functions import FunctionTable as FunctionTable
+from tailflame.analyse.functions import Grouping as Grouping
+from tailflame.analyse.functions import fold_modules, function_table
+from tailflame.analyse.sample_filter import EVERYTHING, SampleFilter, reached
 from tailflame.analyse.thin import is_thin
 from tailflame.model.stacks import (
     NONE,
@@ -26,19 +28,8 @@ from tailflame.model.stacks import (
     StackTable,
     UInt8,
     Weight,
-    readonly,
 )
 from tailflame.units import Unit
-
-
-class Grouping(StrEnum):
-    """What makes two frames the same function."""
-
-    FUNCTION = "function"
-    FUNCTION_MODULE = "function and module"
-    LINE = "function and line"
-    MODULE = "module"
-    FILE = "source file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +40,7 @@ class TreeOptions:
     focus: only stacks through this function, cut to start at its outermost occurrence.
     collapse_modules: modules of which adjacent frames become one box named after the module.
     threads: indices into the profile's threads; None means all.
+    samples: which of the samples are counted, besides: a range of time, an expression.
     inlines: False folds inlined frames into the physical function, as `perf report --no-inline` counts.
     """
 
@@ -62,28 +54,7 @@ class TreeOptions:
     focus: str | None = None
     threads: frozenset[int] | None = None
     inlines: bool = True
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FunctionTable:
-    """Distinct functions of a grouping. `frame` stands for the function, -1 for a collapsed module."""
-
-    names: tuple[str, ...]
-    module: tuple[str, ...]
-    file: tuple[str, ...]
-    line: Int32
-    kind: UInt8
-    frame: Int32
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def index(self, name: str) -> int:
-        """The first function of this name, -1 where there is none."""
-        try:
-            return self.names.index(name)
-        except ValueError:
-            return NONE
+    samples: SampleFilter = EVERYTHING
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -286,62 +257,6 @@ def _joined(parts: list[Int32]) -> Int32:
     return np.concatenate(parts).astype(np.int32) if parts else np.zeros(0, dtype=np.int32)
 
 
-def function_table(frames: FrameTable, grouping: Grouping) -> tuple[FunctionTable, Int32]:
-    """The functions of `grouping` and the function of every frame."""
-    first_of: dict[object, int] = {}
-    function_of = np.empty(len(frames), dtype=np.int32)
-    labels: list[str] = []
-    stands: list[int] = []
-    strings = frames.strings
-    plain_of = [plain(s) for s in strings]
-    by_module = grouping is Grouping.MODULE
-    columns = zip(frames.name.tolist(), frames.module.tolist(), frames.file.tolist(), frames.line.tolist(),
-                  frames.kind.tolist(), strict=True)  # fmt: skip
-    for frame, (name, module, file, line, kind) in enumerate(columns):
-        label = plain_of[name]
-        key: object = label
-        if by_module:
-            label = _module_name(strings[module] if module >= 0 else "", kind)
-            key = label
-        elif grouping is Grouping.FILE:
-            label = (
-                strings[file]
-                if file >= 0
-                else f"[no source: {_module_name(strings[module] if module >= 0 else '', kind)}]"
-            )
-            key = label
-        elif grouping is Grouping.FUNCTION_MODULE:
-            key = (label, module)
-        elif grouping is Grouping.LINE:
-            key = (label, file, line)
-        index = first_of.get(key)
-        if index is None:
-            index = first_of[key] = len(labels)
-            labels.append(label)
-            stands.append(frame)
-        elif frames.kind[stands[index]] == FrameKind.INLINED and kind != FrameKind.INLINED:
-            stands[index] = frame  # a physical frame tells more of a function than an inlined copy
-        function_of[frame] = index
-    stand = np.asarray(stands, dtype=np.int32)
-    table = FunctionTable(
-        names=tuple(labels),
-        module=tuple(frames.module_of(f) for f in stands),
-        file=tuple(frames.file_of(f) for f in stands),
-        line=readonly(frames.line[stand], np.int32),
-        kind=readonly(frames.kind[stand], np.uint8),
-        frame=readonly(stand, np.int32),
-    )
-    return table, function_of
-
-
-def _module_name(module: str, kind: int) -> str:
-    if module:
-        return module_label(module)
-    return {FrameKind.KERNEL: "[kernel]", FrameKind.INLINED: "[inlined]", FrameKind.OTHER: "[process]"}.get(
-        FrameKind(kind), "[unknown module]"
-    )
-
-
 def kept_ancestor(parent: Int32, keep: Bool) -> Int32:
     """For every row the nearest proper ancestor that is kept, -1 where there is none."""
     up = parent.copy()
@@ -353,30 +268,31 @@ def kept_ancestor(parent: Int32, keep: Bool) -> Int32:
         up[skip] = up[up[skip]]
 
 
-def _reached(parent: Int32, marked: Bool) -> Bool:
-    """True for rows that are marked or have a marked ancestor."""
-    reach, up = marked.copy(), parent.copy()
-    while True:
-        live = up >= 0
-        if not live.any():
-            return reach
-        reach[live] |= reach[up[live]]
-        up[live] = up[up[live]]
+def shape_of(options: TreeOptions) -> TreeOptions:
+    """What of `options` decides which nodes there can be, whatever is counted: trees of one shape share a Skeleton."""
+    return replace(options, event=0, weight=Weight.SAMPLES, inverted=False, threads=None, samples=EVERYTHING)
 
 
-def build_tree(profile: StackProfile, options: TreeOptions | None = None) -> CallTree:
-    """The call tree of `profile` as `options` ask. Pure; seconds only for tens of millions of rows."""
-    options = options or TreeOptions()
+@dataclass(frozen=True, slots=True, eq=False)
+class Skeleton:
+    """The call tree of a profile before a sample is counted: made once, weighed anew for every filter.
+
+    node: of every row of the samples (-1: none), in whatever event or filter. order: as CallTree.sample_order.
+    """
+
+    shape: TreeOptions
+    functions: FunctionTable
+    trie: Trie
+    frame: Int32
+    node: Int32
+    order: Int64 | None
+
+
+def skeleton(profile: StackProfile, options: TreeOptions) -> Skeleton:
+    """What all trees of the shape of `options` have in common: the slow part of `build_tree`."""
     functions, function_of = function_table(profile.frames, options.grouping)
     stacks, samples = profile.stacks, profile.samples
     row_function = function_of[stacks.frame] if len(stacks) else np.zeros(0, dtype=np.int32)
-    weight = profile.weights(event=options.event, weight=options.weight)
-    count = profile.weights(event=options.event, weight=Weight.SAMPLES)
-    chosen = samples.event == options.event
-    if options.threads is not None:
-        chosen &= np.isin(samples.thread, np.fromiter(options.threads, dtype=np.int32))
-    weight, count = np.where(chosen, weight, 0.0), np.where(chosen, count, 0.0)
-
     keep = np.ones(len(stacks), dtype=bool)
     if not options.inlines:
         keep &= profile.frames.kind[stacks.frame] != FrameKind.INLINED
@@ -384,8 +300,8 @@ def build_tree(profile: StackProfile, options: TreeOptions | None = None) -> Cal
         hidden = np.array([name in options.hidden for name in functions.names], dtype=bool)
         keep &= ~hidden[row_function]
     if options.collapse_modules:
-        functions, row_function, folded = _fold_modules(profile.frames, stacks, functions, row_function,
-                                                        options.collapse_modules)  # fmt: skip
+        functions, row_function, folded = fold_modules(profile.frames, stacks, functions, row_function,
+                                                       options.collapse_modules)  # fmt: skip
         up = kept_ancestor(stacks.parent, keep)
         keep &= ~(folded & (up >= 0) & (row_function == row_function[up]))
     if options.collapse_recursion or options.grouping in (Grouping.MODULE, Grouping.FILE):
@@ -396,86 +312,93 @@ def build_tree(profile: StackProfile, options: TreeOptions | None = None) -> Cal
     place = np.where(keep, np.arange(len(stacks), dtype=np.int32), parent)
     if options.focus is not None:
         wanted = np.array([name == options.focus for name in functions.names], dtype=bool)[row_function] & keep
-        through = _reached(parent, wanted)
+        through = reached(parent, wanted)
         top = wanted & ~((parent >= 0) & through[parent])
         parent = np.where(top, NONE, parent).astype(np.int32)
         keep &= through
         place = np.where((place >= 0) & through[place], place, NONE)
-
     trie = merge_rows(parent, row_function, keep)
-    at = np.where(samples.stack >= 0, place[samples.stack], NONE) if len(stacks) else samples.stack
-    sample_node = np.where((at >= 0) & chosen, trie.node[at] if len(stacks) else NONE, NONE).astype(np.int32)
-    if options.focus is not None:
-        weight, count = np.where(sample_node >= 0, weight, 0.0), np.where(sample_node >= 0, count, 0.0)
-    tree = _weighed(trie, stacks.frame, functions, profile, options, sample_node, weight, count)
-    tree = _pruned(tree)
+    # One more at the end, which -1 reads: an empty stack, a row that is left out.
+    node_of = np.append(trie.node, np.int32(NONE))
+    node_of = np.append(node_of[place], np.int32(NONE))
+    frame = stacks.frame[trie.row] if len(trie.parent) else np.zeros(0, dtype=np.int32)
+    collapsed = functions.frame[trie.function] < 0 if len(trie.parent) else np.zeros(0, dtype=bool)
+    return Skeleton(
+        shape=shape_of(options),
+        functions=functions,
+        trie=trie,
+        frame=np.where(collapsed, NONE, frame).astype(np.int32),
+        node=node_of[samples.stack].astype(np.int32, copy=False),
+        order=time_order(profile),
+    )
+
+
+def build_tree(
+    profile: StackProfile,
+    options: TreeOptions | None = None,
+    *,
+    bones: Skeleton | None = None,
+    rows: Bool | None = None,
+) -> CallTree:
+    """The call tree of `profile` as `options` ask. Pure; seconds only for tens of millions of rows.
+
+    `bones` (of this profile, and of the shape of `options`) and `rows` (the samples that options.samples lets in) are
+    for those who have them already: then it is a matter of counting.
+    """
+    options = options or TreeOptions()
+    if bones is None:
+        bones = skeleton(profile, options)
+    if options.samples and rows is None:
+        rows = sample_filter.rows(profile, options.samples)
+    tree = _pruned(_weighed(bones, profile, options, rows))
     return invert(tree) if options.inverted else tree
 
 
-def _fold_modules(
-    frames: FrameTable,
-    stacks: StackTable,
-    functions: FunctionTable,
-    row_function: Int32,
-    modules: frozenset[str],
-) -> tuple[FunctionTable, Int32, Bool]:
-    """Replaces the functions of `modules` by one function per module; also says which rows were replaced."""
-    names, kinds = list(functions.names), list(functions.kind)
-    index: dict[int, int] = {}
-    new_function = np.full(len(frames), NONE, dtype=np.int32)
-    for frame, module in enumerate(frames.module.tolist()):
-        if module >= 0 and frames.strings[module] in modules:
-            if module not in index:
-                index[module] = len(names)
-                names.append(f"[{module_label(frames.strings[module]).strip('[]')}]")
-                kinds.append(frames.kind[frame])
-            new_function[frame] = index[module]
-    extra = len(names) - len(functions)
-    table = FunctionTable(
-        names=tuple(names),
-        module=functions.module + tuple(frames.strings[m] for m in index),
-        file=functions.file + ("",) * extra,
-        line=readonly(np.append(functions.line, np.full(extra, NONE)), np.int32),
-        kind=readonly(kinds, np.uint8),
-        frame=readonly(np.append(functions.frame, np.full(extra, NONE)), np.int32),
-    )
-    replaced = new_function[stacks.frame]
-    folded = replaced >= 0
-    return table, np.where(folded, replaced, row_function).astype(np.int32), folded
-
-
-def _weighed(
-    trie: Trie, row_frame: Int32, functions: FunctionTable, profile: StackProfile, options: TreeOptions,
-    sample_node: Int32, weight: Float64, count: Float64,
-) -> CallTree:  # fmt: skip
+def _weighed(bones: Skeleton, profile: StackProfile, options: TreeOptions, rows: Bool | None) -> CallTree:
+    samples, trie = profile.samples, bones.trie
+    chosen = samples.event == options.event
+    if options.threads is not None:
+        chosen &= np.isin(samples.thread, np.fromiter(options.threads, dtype=np.int32))
+    if rows is not None:
+        chosen &= rows
+    if options.focus is not None:
+        chosen &= bones.node >= 0
     size = len(trie.parent)
-    placed = sample_node >= 0
-    self_weight = np.bincount(sample_node[placed], weights=weight[placed], minlength=size)
-    self_samples = np.bincount(sample_node[placed], weights=count[placed], minlength=size)
-    total_weight, total_samples = self_weight.copy(), self_samples.copy()
-    add_up(total_weight, trie.parent, trie.level_start)
-    add_up(total_samples, trie.parent, trie.level_start)
-    node_frame = row_frame[trie.row] if size else np.zeros(0, dtype=np.int32)
-    collapsed = functions.frame[trie.function] < 0 if size else np.zeros(0, dtype=bool)
+    every = bool(chosen.all())
+    at = np.flatnonzero(chosen) if not every else slice(None)
+    # A node of its own, at the front, for samples without a place in the tree.
+    node = bones.node[at].astype(np.intp) + 1
+
+    def summed(column: Float64) -> tuple[Float64, Float64, float]:
+        weight = column[at]
+        own = np.bincount(node, weights=weight, minlength=size + 1)[1:]
+        total = own.copy()
+        add_up(total, trie.parent, trie.level_start)
+        return own, total, float(weight.sum())
+
+    self_samples, total_samples, count = summed(samples.count)
+    by_period = options.weight is Weight.PERIOD and profile.events[options.event].has_period
+    self_weight, total_weight, whole = summed(samples.period) if by_period else (self_samples, total_samples, count)
+    sample_weight = samples.period if by_period else samples.count
     return CallTree(
-        functions=functions,
+        functions=bones.functions,
         frames=profile.frames,
         parent=trie.parent,
         function=trie.function,
-        frame=np.where(collapsed, NONE, node_frame).astype(np.int32),
+        frame=bones.frame,
         depth=trie.depth,
         self_weight=self_weight,
         total_weight=total_weight,
         self_samples=self_samples,
         total_samples_of=total_samples,
         level_start=trie.level_start,
-        total=float(weight.sum()),
-        total_samples=float(count.sum()),
+        total=whole,
+        total_samples=count,
         unit=profile.unit(event=options.event, weight=options.weight),
         options=options,
-        sample_node=sample_node,
-        sample_weight=weight,
-        sample_order=time_order(profile),
+        sample_node=bones.node if every else np.where(chosen, bones.node, np.int32(NONE)),
+        sample_weight=sample_weight if every else np.where(chosen, sample_weight, 0.0),
+        sample_order=bones.order,
     )
 
 
