@@ -17,8 +17,9 @@ from tailflame.errors import ParseError, ToolFailed
 from tailflame.model import NONE, Caution, Recording
 from tailflame.parse import perf_cautions
 from tailflame.parse.perf_file import PerfFile, is_perf_data, read_perf_file
-from tailflame.parse.perf_run import Ended, fields_for, run_script
+from tailflame.parse.perf_run import Ended, fields_for
 from tailflame.parse.perf_script import PerfText
+from tailflame.parse.perf_unwind import Reading, unwind
 from tailflame.parse.registry import NO
 from tailflame.parse.source import Source
 from tailflame.parse.symbols import refine
@@ -43,10 +44,13 @@ class PerfData:
             file = replace(read_perf_file(path), path=source.path)
             with _whole(file, path, source) as readable:
                 carried = file.header.fields
-                reader, ended = run_script(
+                reader, ended = unwind(
                     readable,
                     fields=fields_for(carried),
                     has_chains=not carried or "CALLCHAIN" in carried,
+                    first_ns=file.header.first_ns if "STACK_USER" in carried else NONE,
+                    last_ns=file.header.last_ns,
+                    samples=file.tally.samples,
                     watch=lambda text: _report(source, file, text),
                 )
         return _recording(source, file, reader, ended)
@@ -110,7 +114,7 @@ def _without_samples(source: Source, file: PerfFile, ended: Ended) -> ParseError
     )
 
 
-def _report(source: Source, file: PerfFile, text: PerfText) -> None:
+def _report(source: Source, file: PerfFile, text: Reading) -> None:
     """Progress by samples; where these are compressed, by time."""
     if file.tally.samples:
         share = len(text) / file.tally.samples

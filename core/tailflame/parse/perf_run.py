@@ -23,8 +23,8 @@ _REFUSED = re.compile(r"Cannot print '(\w+)' field")
 _MAX_STACK = 4096
 """Frames: perf cuts at 127 by default, also what it unwinds itself."""
 
-_PIPE = 1024 * 1024
-_POLL_MS = 100
+PIPE = 1024 * 1024
+POLL_MS = 100
 _STDERR_LIMIT = 64 * 1024
 
 
@@ -39,6 +39,20 @@ class Ended:
     def last_complaint(self) -> str:
         lines = [line.strip() for line in self.complaints.splitlines() if line.strip()]
         return lines[-1] if lines else ""
+
+    @property
+    def refused(self) -> str:
+        """The field that perf would not print; empty where it ended otherwise."""
+        found = _REFUSED.search(self.complaints) if self.code else None
+        return found[1] if found else ""
+
+
+def killed(path: Path, ended: Ended) -> ToolFailed:
+    return ToolFailed(
+        f"perf script was killed by signal {-ended.code} while it read {path}.",
+        advice="Signal 9 often means that memory ran out: close other programs, or record for less long.",
+        details=ended.complaints,
+    )
 
 
 def perf_program() -> str:
@@ -81,49 +95,62 @@ def run_script(
         reader = PerfText(keep_addresses=True)
         argv = script_argv(perf, path, asked, "--show-mmap-events", "--show-lost-events")
         ended = _run(argv, reader, watch)
-        refused = _REFUSED.search(ended.complaints)
-        if not ended.code or refused is None or refused[1] not in asked:
+        refused = ended.refused
+        if refused not in asked:
             break
-        asked.remove(refused[1])
+        asked.remove(refused)
     if ended.code < 0:
-        raise ToolFailed(
-            f"perf script was killed by signal {-ended.code} while it read {path}.",
-            advice="Signal 9 often means that memory ran out: close other programs, or record for less long.",
-            details=ended.complaints,
-        )
+        raise killed(path, ended)
+    complete(reader, perf, path, asked, has_chains=has_chains, watch=lambda: watch(reader))
+    return reader, ended
+
+
+def complete(
+    reader: PerfText, perf: str, path: Path, asked: Sequence[str], *, has_chains: bool, watch: Callable[[], None]
+) -> None:
+    """Gives samples whose chain perf discarded their function on top back.
+
+    perf script discards a chain with an impossible address in it, as code without frame pointers leaves them, and the
+    function on top with it; perf report counts that. Without chains (-G) perf script shows it too.
+    """
     if has_chains and reader.bare_threads and "time" in asked:
-        # perf script discards a chain with an impossible address in it, as code without frame pointers leaves them,
-        # and the function on top with it; perf report counts that. Without chains (-G) perf script shows it too.
         tops = PerfText(keep_addresses=True)
         threads = ",".join(map(str, sorted(reader.bare_threads)))
         argv = script_argv(perf, path, [f for f in asked if f != "period"], "-G", "--tid", threads)
-        _run(argv, tops, lambda _: watch(reader))
+        _run(argv, tops, lambda _: watch())
         reader.complete(tops.finish())
-    return reader, ended
+
+
+def started(argv: Sequence[str], complaints: IO[bytes]) -> subprocess.Popen[bytes]:
+    """perf as a child that writes into a pipe; ToolFailed where it cannot be started."""
+    try:
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            env=_environment(),
+            pipesize=PIPE,
+        )
+    except OSError as error:
+        raise ToolFailed(f"{argv[0]} cannot be started: {error.strerror}.") from error
+
+
+def ended_as(child: subprocess.Popen[bytes], complaints: IO[bytes]) -> Ended:
+    complaints.seek(0)
+    return Ended(child.returncode, complaints.read(_STDERR_LIMIT).decode(errors="backslashreplace"))
 
 
 def _run(argv: Sequence[str], reader: PerfText, watch: Callable[[PerfText], None]) -> Ended:
     with tempfile.TemporaryFile() as complaints:
-        try:
-            child = subprocess.Popen(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=complaints,
-                env=_environment(),
-                pipesize=_PIPE,
-            )
-        except OSError as error:
-            raise ToolFailed(f"{argv[0]} cannot be started: {error.strerror}.") from error
-        with child:
+        with started(argv, complaints) as child:
             try:
                 assert child.stdout is not None
                 _stream(child.stdout, reader, watch)
             except BaseException:
                 child.kill()
                 raise
-        complaints.seek(0)
-        return Ended(child.returncode, complaints.read(_STDERR_LIMIT).decode(errors="backslashreplace"))
+        return ended_as(child, complaints)
 
 
 def _stream(output: IO[bytes], reader: PerfText, watch: Callable[[PerfText], None]) -> None:
@@ -132,8 +159,8 @@ def _stream(output: IO[bytes], reader: PerfText, watch: Callable[[PerfText], Non
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     while True:
-        if poll.poll(_POLL_MS):
-            data = os.read(descriptor, _PIPE)
+        if poll.poll(POLL_MS):
+            data = os.read(descriptor, PIPE)
             if not data:
                 return
             reader.feed(data)

@@ -114,6 +114,32 @@ class PerfText:
                 self._stack[row] = self._chains.add([self._chains.frame(top)], self._chains.root(thread.name))
                 self.completed += 1
 
+    def sibling(self) -> PerfText:
+        """A reader of another part of the same text, to be joined by `join`: both number frames and stacks alike."""
+        return PerfText(
+            keep_addresses=self.keep_addresses,
+            encoding=self.encoding,
+            _chains=self._chains,
+            _threads=self._threads,
+            _events=self._events,
+            _with_period=self._with_period,
+            _places=self._places,
+            _headers=self._headers,
+        )
+
+    def join(self, later: PerfText) -> None:
+        """Adds what a sibling has read, behind what was read here. The sibling is of no use after it."""
+        self._end()
+        later._end()
+        self._bare.extend([row + len(self) for row in later._bare])
+        for name in ("_stack", "_period", "_time", "_thread", "_cpu", "_event"):
+            getattr(self, name).extend(getattr(later, name))
+        self.comments += later.comments
+        self.records.mappings += later.records.mappings
+        self.records.lost += later.records.lost
+        self.first_ignored = self.first_ignored or later.first_ignored
+        self.ignored += later.ignored
+
     def feed(self, data: bytes) -> None:
         if self._decoder is None:
             self._decoder = codecs.getincrementaldecoder(self.encoding)(errors="backslashreplace")
@@ -121,10 +147,7 @@ class PerfText:
 
     def finish(self) -> PerfSamples:
         """All that was read. The reader is of no use after it."""
-        if self._decoder is not None:
-            self._take(self._decoder.decode(b"", final=True))
-        self._take_lines(self._rest.removesuffix("\n"))
-        self._close()
+        self._end()
         stacks, rows = self._chains.finish()
         samples = len(self._stack)
         return PerfSamples(
@@ -144,6 +167,14 @@ class PerfText:
                 event_of(name, has_period=number in self._with_period) for name, number in self._events.items()
             ),
         )
+
+    def _end(self) -> None:
+        if self._decoder is not None:
+            self._take(self._decoder.decode(b"", final=True))
+            self._decoder = None
+        rest, self._rest = self._rest, ""
+        self._take_lines(rest.removesuffix("\n"))
+        self._close()
 
     def cautions(self) -> tuple[Caution, ...]:
         if not self.ignored:
