@@ -31,6 +31,7 @@ _PACKAGES = {
     "setpriv": dict.fromkeys(_INSTALLERS, "util-linux"),
     "cargo-flamegraph": {},
     "cargo": dict.fromkeys(_INSTALLERS, "cargo"),
+    "binutils": dict.fromkeys(_INSTALLERS, "binutils"),
     **{tool: dict.fromkeys(_INSTALLERS, tool) for tool in ("bpftrace", "strace", "valgrind")},
 }
 _UBUNTU_PERF = "linux-tools-common linux-tools-generic linux-tools-$(uname -r)"

@@ -1,4 +1,4 @@
-"""What Tailflame remembers for the user: recent binaries, presets, editor, profiles folder, theme.
+"""What Tailflame remembers for the user: recent binaries, presets, editor, source map, profiles folder, theme.
 
 One versioned JSON file, replaced whole. A damaged one is set aside with a notice and never stops anything; one of
 a newer Tailflame is left alone and not written over.
@@ -43,6 +43,8 @@ class Settings:
     """A command with %f (file) and %l (line); "" for $VISUAL or $EDITOR."""
     profiles: str = ""
     """The profiles folder; "" for the usual place."""
+    source_map: tuple[tuple[str, str], ...] = ()
+    """Where sources lie now: (how a path begins in the debug information, how it begins here), tried in this order."""
     theme: str = "system"
     window: Mapping[str, Any] = field(default_factory=dict)
     """The window's own state (geometry, open panels): JSON values."""
@@ -148,6 +150,7 @@ def _document(settings: Settings) -> dict[str, Any]:
         "presets": {binary: dict(preset) for binary, preset in settings.presets.items()},
         "editor": settings.editor,
         "profiles": settings.profiles,
+        "source_map": [{"from": old, "to": new} for old, new in settings.source_map],
         "theme": settings.theme,
         "window": dict(settings.window),
     }
@@ -163,6 +166,7 @@ def _decode(path: Path) -> Settings:
         presets={binary: presets.part(binary).document for binary in presets.document},
         editor=fields.text("editor", ""),
         profiles=fields.text("profiles", ""),
+        source_map=tuple((part.text("from"), part.text("to")) for part in fields.parts("source_map")),
         theme=theme if theme in THEMES else "system",
         window=fields.part("window").document,
     )
