@@ -28,6 +28,7 @@ from PySide6.QtWidgets import QApplication
 from tailflame.model import Event, FrameTable, SampleTable, StackProfile, StackTable
 from tailflame.model.stacks import Float64, readonly
 from tailflame_gui import theme
+from tailflame_gui.models.trees import ProfileTrees
 from tailflame_gui.views.flame_picture import FlameSettings, draw
 from tailflame_gui.widgets.flame_colors import ColorBy
 from tailflame_gui.widgets.flame_graph import FlameGraph
@@ -136,7 +137,7 @@ def main() -> None:
     theme.install(app, theme.Mode.LIGHT)
     profile = large_profile(arguments.boxes)
     tokens = theme.current()
-    picture = draw(profile, FlameSettings(color_by=ColorBy.CRATE), tokens)
+    picture = draw(ProfileTrees(profile), FlameSettings(color_by=ColorBy.CRATE), tokens)
     graph = FlameGraph()
     graph.resize(WIDTH, HEIGHT)
     graph.show()
@@ -144,7 +145,7 @@ def main() -> None:
     print(f"{'milliseconds':<60} {'median':>9} {'p99':>9} {'processor':>9}   bar")
 
     once("tree, layout, colours, reading (in a worker thread)",
-         lambda: draw(profile, FlameSettings(color_by=ColorBy.CRATE), tokens))  # fmt: skip
+         lambda: draw(ProfileTrees(profile), FlameSettings(color_by=ColorBy.CRATE), tokens))  # fmt: skip
 
     def first_paint() -> None:
         graph.set_scene(picture.scene, boxes=picture.boxes)

@@ -10,6 +10,7 @@ from helpers.stacks import profile
 from tailflame.analyse.layout import Order
 from tailflame.analyse.tree import TreeOptions
 from tailflame_gui import theme
+from tailflame_gui.models.trees import ProfileTrees
 from tailflame_gui.views.flame_picture import FlamePicture, FlameSettings, draw
 from tailflame_gui.widgets.flame_colors import ColorBy
 from tailflame_gui.widgets.flame_graph import FlameGraph
@@ -31,7 +32,8 @@ def picture(
     options: TreeOptions | None = None,
 ) -> FlamePicture:  # fmt: skip
     settings = FlameSettings(options or TreeOptions(), order, color_by)
-    return draw(profile(text, in_time_order=in_time_order), settings, theme.current())
+    trees = ProfileTrees(profile(text, in_time_order=in_time_order))
+    return draw(trees, settings, theme.current())
 
 
 def graph(text: str = ORDERS, *, color_by: ColorBy = ColorBy.PLAIN) -> FlameGraph:

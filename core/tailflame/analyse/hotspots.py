@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
 
+from tailflame.analyse.sample_filter import rows
 from tailflame.analyse.tree import CallTree, Grouping, TreeOptions, build_tree, invert
 from tailflame.model.stacks import (
     NONE,
@@ -86,10 +87,14 @@ def hotspots(
     Inlined frames count for the physical function that contains them, as in `perf report --no-inline`, unless
     `inlines` asks for rows of their own.
     """
-    grouping = _GROUPING.get(by, Grouping.FUNCTION)
-    options = TreeOptions(event=event, weight=weight, grouping=grouping, threads=threads, inlines=inlines)
+    options = TreeOptions(event=event, weight=weight, grouping=grouping_of(by), threads=threads, inlines=inlines)
     tree = build_tree(profile, options)
-    return _by_thread(profile, tree) if by is GroupBy.THREAD else table_of(tree)
+    return thread_table(profile, tree) if by is GroupBy.THREAD else table_of(tree)
+
+
+def grouping_of(by: GroupBy) -> Grouping:
+    """What makes two frames of a tree the same for a table of `by`."""
+    return _GROUPING.get(by, Grouping.FUNCTION)
 
 
 def table_of(tree: CallTree) -> HotspotTable:
@@ -128,11 +133,15 @@ def thread_label(profile: StackProfile, index: int) -> str:
     return f"{thread.name} ({thread.tid})" if thread.tid >= 0 else thread.name
 
 
-def _by_thread(profile: StackProfile, tree: CallTree) -> HotspotTable:
-    count = profile.weights(event=tree.options.event, weight=Weight.SAMPLES)
+def thread_table(profile: StackProfile, tree: CallTree) -> HotspotTable:
+    """The table of the threads that `tree` counts."""
+    options = tree.options
+    count = profile.weights(event=options.event, weight=Weight.SAMPLES)
     chosen = (tree.sample_weight > 0) | (count > 0)
-    if tree.options.threads is not None:
-        chosen &= np.isin(profile.samples.thread, list(tree.options.threads))
+    if options.threads is not None:
+        chosen &= np.isin(profile.samples.thread, list(options.threads))
+    if options.samples:
+        chosen &= rows(profile, options.samples)
     thread = profile.samples.thread + 1  # 0 is "unknown"
     size = len(profile.threads) + 1
     weights = np.bincount(thread[chosen], weights=tree.sample_weight[chosen], minlength=size)
@@ -184,15 +193,19 @@ def sandwich(
 ) -> Sandwich:
     """Callers and callees of `function`; recursion counts once. All zero for a function that does not occur."""
     options = TreeOptions(event=event, weight=weight, threads=threads, inlines=inlines)
-    tree = build_tree(profile, options)
+    return sandwich_of(build_tree(profile, options), build_tree(profile, replace(options, focus=function)))
+
+
+def sandwich_of(tree: CallTree, focused: CallTree) -> Sandwich:
+    """The sandwich of a top-down tree and of the same tree with the focus on the function."""
+    function = focused.options.focus or ""
     index = tree.functions.index(function)
     own = tree.function == index
     nodes: Int64 = np.flatnonzero(own & tree.outermost())
-    focused = TreeOptions(event=event, weight=weight, threads=threads, inlines=inlines, focus=function)
     return Sandwich(
         function=function,
         callers=invert(tree, start=nodes),
-        callees=build_tree(profile, focused),
+        callees=focused,
         self_weight=float(tree.self_weight[own].sum()),
         total_weight=float(tree.total_weight[nodes].sum()),
         self_samples=float(tree.self_samples[own].sum()),

@@ -1,24 +1,57 @@
-"""What of a recording every view of a result shows: which event, weighed how, of which threads."""
+"""What of a recording every view of a result shows: which event, weighed how, of which threads, times and functions."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PySide6.QtCore import QObject, Signal
 
+from tailflame.analyse.filter_language import Term
 from tailflame.analyse.hotspots import thread_label
+from tailflame.analyse.sample_filter import EVERYTHING, SampleFilter
+from tailflame.analyse.sample_timeline import is_off_cpu
+from tailflame.analyse.tree import TreeOptions
 from tailflame.model.stacks import StackProfile, Weight
 from tailflame.units import Unit
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """event: index into the profile's events; threads: indices into its threads, None for all."""
+    """event: index into the profile's events; threads: indices into its threads, None for all; samples: the range of
+    time and the expression that samples are filtered by, besides.
+    """
 
     event: int = 0
     weight: Weight = Weight.SAMPLES
     threads: frozenset[int] | None = None
+    samples: SampleFilter = EVERYTHING
+
+    @property
+    def span(self) -> tuple[float, float] | None:
+        """The range of time, in seconds since the profile's first sample."""
+        return self.samples.span
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """What the filter's expression says."""
+        return self.samples.terms
+
+    @property
+    def filter(self) -> SampleFilter:
+        """All that decides which samples are in, but the event: for analyse.sample_filter's `rows` and `filtered`."""
+        return replace(self.samples, threads=self.threads)
+
+    @property
+    def tree_options(self) -> TreeOptions:
+        """The tree of it, without any choice of a view's own."""
+        return TreeOptions(event=self.event, weight=self.weight, threads=self.threads, samples=self.samples)
+
+    def with_span(self, span: tuple[float, float] | None) -> Scope:
+        return replace(self, samples=replace(self.samples, span=span))
+
+    def with_terms(self, terms: tuple[Term, ...]) -> Scope:
+        return replace(self, samples=replace(self.samples, terms=terms))
 
 
 class ResultScope(QObject):
@@ -53,8 +86,18 @@ def weight_label(profile: StackProfile, event: int, weight: Weight) -> str:
 
 
 def weights_of(profile: StackProfile, event: int) -> tuple[Weight, ...]:
-    """The weights that tell different things."""
+    """The weights that tell different things; the first is the one to begin with."""
+    if is_off_cpu(profile, event):
+        return (Weight.PERIOD, Weight.SAMPLES)  # how long is the question, how often is the other one
     return (Weight.SAMPLES, Weight.PERIOD) if profile.events[event].has_period else (Weight.SAMPLES,)
+
+
+def weight_for(profile: StackProfile, event: int, old: Scope) -> Weight:
+    """What `event` is weighed by when it is chosen: as before, where that can be; waiting by its time."""
+    weights = weights_of(profile, event)
+    if is_off_cpu(profile, event) or is_off_cpu(profile, old.event) or old.weight not in weights:
+        return weights[0]
+    return old.weight
 
 
 def thread_choices(profile: StackProfile, event: int) -> tuple[tuple[int, str, float], ...]:

@@ -4,59 +4,98 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
-from tailflame.analyse.hotspots import GroupBy, HotspotTable, hotspots, table_of
-from tailflame.analyse.tree import CallTree, TreeOptions, build_tree, invert
+from tailflame.analyse.hotspots import (
+    GroupBy,
+    HotspotTable,
+    Sandwich,
+    grouping_of,
+    sandwich_of,
+    table_of,
+    thread_table,
+)
+from tailflame.analyse.sample_filter import SampleRows
+from tailflame.analyse.tree import CallTree, Skeleton, TreeOptions, build_tree, invert, shape_of, skeleton
 from tailflame.model.stacks import NONE, Bool, Float64, Int32, Int64, StackProfile
 from tailflame_gui.models.figures import Measure, measure_of
 from tailflame_gui.models.scope import Scope
 
+KeyT = TypeVar("KeyT")
+ValueT = TypeVar("ValueT")
 _KEPT = 4
 """Trees of large profiles take tens of megabytes: the last few are enough to change one's mind."""
+_SHAPES = 3
+_TABLES = 8
 
 
 class ProfileTrees:
-    """For worker threads: `tree` builds what is asked for, and two that ask for the same wait for one answer."""
+    """For worker threads: `build` makes what is asked for, and two that ask for the same wait for one answer.
+
+    A tree of another filter, event or weight is an old tree counted anew: its nodes are found only once.
+    """
 
     def __init__(self, profile: StackProfile) -> None:
         self.profile = profile
-        self._trees: OrderedDict[tuple[Scope, bool], CallTree] = OrderedDict()
-        self._tables: dict[tuple[Scope, bool], HotspotTable] = {}
+        self.samples = SampleRows(profile)
+        self._bones: OrderedDict[TreeOptions, Skeleton] = OrderedDict()
+        self._trees: OrderedDict[TreeOptions, CallTree] = OrderedDict()
+        self._tables: OrderedDict[TreeOptions, HotspotTable] = OrderedDict()
         self._lock = threading.Lock()
 
     def measure(self, scope: Scope) -> Measure:
         return measure_of(self.profile, event=scope.event, weight=scope.weight)
 
+    def build(self, options: TreeOptions) -> CallTree:
+        """The tree of `options`."""
+        with self._lock:
+            tree = self._trees.pop(options, None)
+            if tree is None:
+                shape = shape_of(options)
+                bones = self._bones.pop(shape, None) or skeleton(self.profile, shape)
+                keep(self._bones, shape, bones, _SHAPES)
+                rows = self.samples.rows(options.samples) if options.samples else None
+                tree = build_tree(self.profile, options, bones=bones, rows=rows)
+            keep(self._trees, options, tree, _KEPT)
+            return tree
+
+    def whole(self, options: TreeOptions) -> float:
+        """The weight of all samples that options.samples lets in, whatever else the tree leaves out."""
+        weights = self.profile.weights(event=options.event, weight=options.weight)
+        return float(weights[self.samples.rows(options.samples)].sum() if options.samples else weights.sum())
+
     def tree(self, scope: Scope, *, inlines: bool = True) -> CallTree:
         """The top-down tree of `scope`."""
-        key = (scope, inlines)
-        with self._lock:
-            tree = self._trees.get(key)
-            if tree is None:
-                options = TreeOptions(event=scope.event, weight=scope.weight, threads=scope.threads, inlines=inlines)
-                tree = self._trees[key] = build_tree(self.profile, options)
-                while len(self._trees) > _KEPT:
-                    old, _tree = self._trees.popitem(last=False)
-                    self._tables.pop(old, None)
-            self._trees.move_to_end(key)
-            return tree
+        return self.build(replace(scope.tree_options, inlines=inlines))
 
     def inverted(self, scope: Scope, *, inlines: bool = True) -> CallTree:
         """The bottom-up tree of `scope`."""
         return invert(self.tree(scope, inlines=inlines))
 
     def hotspots(self, scope: Scope, *, by: GroupBy = GroupBy.FUNCTION, inlines: bool = False) -> HotspotTable:
-        if by is GroupBy.FUNCTION:
-            tree = self.tree(scope, inlines=inlines)
-            table = self._tables.get((scope, inlines))
-            if table is None:
-                table = self._tables[scope, inlines] = table_of(tree)
-            return table
-        return hotspots(
-            self.profile, event=scope.event, weight=scope.weight, by=by, threads=scope.threads, inlines=inlines
-        )
+        options = replace(scope.tree_options, inlines=inlines, grouping=grouping_of(by))
+        if by is GroupBy.THREAD:
+            return thread_table(self.profile, self.build(options))
+        tree = self.build(options)
+        table = self._tables.get(options)
+        if table is None:
+            table = table_of(tree)
+            keep(self._tables, options, table, _TABLES)
+        return table
+
+    def sandwich(self, scope: Scope, function: str) -> Sandwich:
+        """Callers and callees of `function`, with inlined ones as functions of their own."""
+        return sandwich_of(self.build(scope.tree_options), self.build(replace(scope.tree_options, focus=function)))
+
+
+def keep(kept: OrderedDict[KeyT, ValueT], key: KeyT, value: ValueT, most: int) -> None:
+    """Puts it last, and lets go of the first where there are too many."""
+    kept[key] = value
+    while len(kept) > most:
+        kept.popitem(last=False)
 
 
 def neighbours(tree: CallTree, function: str) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:

@@ -10,9 +10,10 @@ from tailflame import units
 from tailflame.analyse.layout import FlameLayout, Order, lay_out
 from tailflame.analyse.names import module_label
 from tailflame.analyse.reading import Sentence, read
-from tailflame.analyse.tree import CallTree, TreeOptions, build_tree
+from tailflame.analyse.tree import CallTree, TreeOptions
 from tailflame.model import FrameKind, StackProfile
 from tailflame.model.stacks import Float64
+from tailflame_gui.models.trees import ProfileTrees
 from tailflame_gui.theme import Tokens
 from tailflame_gui.widgets import flame_paint
 from tailflame_gui.widgets.flame_colors import ColorBy, FlameColors, color_tree, on_cpu
@@ -64,7 +65,8 @@ class FlamePicture:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TreeFacts:
-    """The hover card of a tree's nodes. `whole`: the profile's weight without any filter; own: flame_colors.on_cpu."""
+    """The hover card of a tree's nodes. `whole`: the weight of all samples in the range of time and
+    the expression that are chosen, whatever is hidden or focused on; own: flame_colors.on_cpu."""
 
     tree: CallTree
     whole: float
@@ -102,12 +104,12 @@ def is_large(profile: StackProfile) -> bool:
     return len(profile.stacks) > 4_000 or len(profile.samples) > 40_000
 
 
-def draw(profile: StackProfile, settings: FlameSettings, tokens: Tokens, *, query: Query | None = None) -> FlamePicture:
-    """The picture of `profile` in the theme's `tokens`, with the matches of a search that goes on."""
+def draw(trees: ProfileTrees, settings: FlameSettings, tokens: Tokens, *, query: Query | None = None) -> FlamePicture:
+    """The picture of a profile in the theme's `tokens`, with the matches of a search that goes on."""
     options = settings.options
-    tree = build_tree(profile, options)
+    tree = trees.build(options)
     layout = trimmed(lay_out(tree, settings.order))
-    whole = profile.total(event=options.event, weight=options.weight)
+    whole = trees.whole(options)
     scene = FlameScene.of(
         layout,
         function=tree.function,

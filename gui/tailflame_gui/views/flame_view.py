@@ -35,6 +35,7 @@ from tailflame.model import StackProfile, Weight
 from tailflame.units import count, percent
 from tailflame_gui import plain, theme
 from tailflame_gui.export_image import flame_image
+from tailflame_gui.models.trees import ProfileTrees
 from tailflame_gui.selection import Selection
 from tailflame_gui.tasks import Latest
 from tailflame_gui.views.filter_chips import FilterChips, cleared
@@ -88,6 +89,7 @@ class FlameView(QWidget):
         super().__init__(parent)
         self.selection = selection or Selection(self)
         self._profile: StackProfile | None = None
+        self._trees: ProfileTrees | None = None
         self._title = ""
         self._settings = FlameSettings()
         self._picture: FlamePicture | None = None
@@ -143,10 +145,19 @@ class FlameView(QWidget):
         return flame_image(self.graph, self.legend, title=self._title, scale=scale)
 
     def set_profile(
-        self, profile: StackProfile | None, *, title: str = "", event: int = 0, weight: Weight = Weight.SAMPLES
+        self,
+        profile: StackProfile | None,
+        *,
+        title: str = "",
+        event: int = 0,
+        weight: Weight = Weight.SAMPLES,
+        trees: ProfileTrees | None = None,
     ) -> None:
-        """Shows `profile`; None shows what to do next. Order, colours and grouping stay as chosen."""
+        """Shows `profile`; None shows what to do next. Order, colours and grouping stay as chosen. `trees`: its trees,
+        where others ask for them too.
+        """
         self._profile, self._title = profile, title
+        self._trees = trees or (ProfileTrees(profile) if profile is not None else None)
         self.graph.setAccessibleName(f"Flame graph {title}".rstrip())
         old = self._settings
         options = TreeOptions(event=event, weight=weight, inverted=old.options.inverted, grouping=old.options.grouping)
@@ -200,19 +211,19 @@ class FlameView(QWidget):
             self.weight_changed.emit(now.event, now.weight)
 
     def _draw(self) -> None:
-        profile, settings, tokens, query = self._profile, self._settings, theme.current(), self._query()
-        if profile is None:
+        trees, settings, tokens, query = self._trees, self._settings, theme.current(), self._query()
+        if trees is None:
             self._drawing.drop()
             self._show_state()
-        elif is_large(profile):
+        elif is_large(trees.profile):
             self._drawing.ask(
-                lambda _progress: draw(profile, settings, tokens, query=query),
+                lambda _progress: draw(trees, settings, tokens, query=query),
                 self._take,
                 name="draw the flame graph",
                 on_error=self._failed,
             )
         else:
-            self._take(draw(profile, settings, tokens, query=query))
+            self._take(draw(trees, settings, tokens, query=query))
 
     def _take(self, picture: FlamePicture | None) -> None:
         self._picture = picture
@@ -289,7 +300,7 @@ class FlameView(QWidget):
                 else "The profile holds samples of this event, but no stack. Record with call graphs."
                 if picture.tree.total_samples
                 else "No sample of this event was taken.",
-                (("Show everything", lambda: self.set_options(cleared(self.options))),) if filtered else (),
+                (("Show everything", lambda: self.chips.changed.emit(cleared(self.options))),) if filtered else (),
             )
         else:
             self._pages.setCurrentIndex(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from PySide6.QtCore import QPoint, Qt, Signal
@@ -157,7 +158,7 @@ class HotspotsView(QWidget):
         self.summary.setText(f"{of}{count(every)} {plural}")
         self.summary.setToolTip(self._share_of_shown(table))
         if not every:
-            self._empty.say("No samples here", "No sample of this recording is of the chosen event and threads.")
+            self._empty.say("No samples here", "No sample of this recording is of the chosen event, threads and time.")
         elif not shown:
             self._empty.say("Nothing matches the filter", f"None of {count(every)} {plural} matches. Escape clears it.")
         self._body.setCurrentIndex(0 if shown else 1)
@@ -219,7 +220,7 @@ class HotspotsView(QWidget):
         for index, words, _samples in thread_choices(self._trees.profile, scope.event):
             if words == label_of:
                 self.by.setCurrentIndex(0)
-                self._scope.set(Scope(event=scope.event, weight=scope.weight, threads=frozenset({index})))
+                self._scope.set(replace(scope, threads=frozenset({index})))
 
     def _menu(self, line: int, where: QPoint) -> None:
         menu = self.menu_for(line)

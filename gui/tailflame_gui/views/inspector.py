@@ -232,7 +232,7 @@ class Inspector(QWidget):
     def _show(self, portrait: Portrait | None, *, function: str, scope: Scope) -> None:
         self.portrait = portrait
         if portrait is None:
-            self._say(f"{function} does not occur in the samples of the chosen event and thread.")
+            self._say(f"{function} does not occur in the samples that are chosen.")
             return
         assert self._trees is not None
         measure = self._trees.measure(scope)

@@ -129,6 +129,13 @@ class ResultView(QWidget):
             self.tabs.setCurrentIndex(self._order.index(part))
             self._places[part].setFocus(Qt.FocusReason.OtherFocusReason)
 
+    def follow(self, first: ResultView) -> None:
+        """Stands where `first`, the same recording less refined, was left."""
+        if len(first.recording.results) == len(self.recording.results):
+            self.scope.set(first.scope.scope)
+        self.show_part(first.part)
+        self.show_inspector(first.inspect.isChecked())
+
     def show_function(self, function: str, part: Part) -> None:
         """Selects a function and shows it in `part`."""
         self.selection.select(function)
@@ -300,8 +307,9 @@ class ResultView(QWidget):
         elif isinstance(view, FlameView):
             scope = self.scope.scope
             view.set_profile(
-                trees.profile, title=f"{self.title.text()}, {self.facts.whole}", event=scope.event, weight=scope.weight
-            )
+                trees.profile, title=f"{self.title.text()}, {self.facts.whole}", event=scope.event, weight=scope.weight,
+                trees=trees,
+            )  # fmt: skip
             self._give_scope(scope)
             self._place_reading()
         elif isinstance(view, HotspotsView | CallTreeView | SandwichView):
@@ -378,11 +386,17 @@ class ResultView(QWidget):
     def _take_scope(self) -> None:
         if self._drawn is not None:
             options = self._drawn.options
-            self.scope.set(Scope(event=options.event, weight=options.weight, threads=options.threads))
+            self.scope.set(
+                Scope(event=options.event, weight=options.weight, threads=options.threads, samples=options.samples)
+            )
 
     def _give_scope(self, scope: Scope) -> None:
         if self._drawn is not None:
-            options = replace(self._drawn.options, event=scope.event, weight=scope.weight, threads=scope.threads)
+            chosen = scope.tree_options
+            options = replace(
+                self._drawn.options,
+                event=chosen.event, weight=chosen.weight, threads=chosen.threads, samples=chosen.samples,
+            )  # fmt: skip
             self._drawn.set_options(options)
 
     def _part_changed(self) -> None:

@@ -9,7 +9,7 @@ from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QGuiApplication, QKeySequence, QShortcut
 from PySide6.QtWidgets import QMenu, QSplitter, QStackedLayout, QStackedWidget, QWidget
 
-from tailflame.analyse.hotspots import Sandwich, sandwich
+from tailflame.analyse.hotspots import Sandwich
 from tailflame.analyse.tree import CallTree
 from tailflame.errors import TailflameError
 from tailflame.model.stacks import NONE
@@ -186,10 +186,7 @@ class SandwichView(QWidget):
         self._stale = False
 
         def work(_progress: tasks.Progress) -> tuple[Sandwich, CallTree]:
-            made = sandwich(
-                trees.profile, function, event=scope.event, weight=scope.weight, threads=scope.threads, inlines=True
-            )
-            return made, trees.tree(scope)
+            return trees.sandwich(scope, function), trees.tree(scope)
 
         self._latest.ask(work, partial(self._show, scope=scope), name="find callers and callees", on_error=self._failed)
 
@@ -217,7 +214,7 @@ class SandwichView(QWidget):
         else:
             self._empty.say(
                 "Not in this view",
-                f"{made.function} does not occur in the samples of the chosen event and thread.",
+                f"{made.function} does not occur in the samples that are chosen.",
             )
             self._body.setCurrentIndex(1)
 

@@ -204,7 +204,7 @@ class SummaryView(QWidget):
             )
         self._of.setText(f"by their own share of {measure.with_unit(table.total)}")
         if not rows:
-            self._say("No sample of this recording is of the chosen event and threads.")
+            self._say("No sample of this recording is of the chosen event, threads and time.")
         else:
             self._nothing.hide()
         self._sentences = found.sentences

@@ -73,7 +73,7 @@ class CallTreeView(QWidget):
         bar.addWidget(self.inlined)
         bar.addWidget(hottest)
         bar.addWidget(icon_button("minimize", self.close_all, tip="Close every line (Ctrl+Left)"))
-        self._empty = EmptyState("list-tree", "No samples here", "No sample is of the chosen event and threads.")
+        self._empty = EmptyState("list-tree", "No samples here", "No sample is of the chosen event, threads and time.")
         self._body = QStackedWidget()
         self._body.addWidget(self.tree)
         self._body.addWidget(self._empty)

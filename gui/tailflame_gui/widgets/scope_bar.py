@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from PySide6.QtWidgets import QWidget
 
-from tailflame.model.stacks import StackProfile, Weight
+from tailflame.model.stacks import StackProfile
 from tailflame.units import count
-from tailflame_gui.models.scope import ResultScope, Scope, thread_choices, weight_label, weights_of
+from tailflame_gui.models.scope import ResultScope, Scope, thread_choices, weight_for, weight_label, weights_of
 from tailflame_gui.widgets.fitting_box import FittingBox
 from tailflame_gui.widgets.parts import row
 
@@ -40,11 +40,10 @@ class ScopeBar(QWidget):
         if profile is None:
             return
         event: int = self.event_box.currentData()
-        weight: Weight = self.weight_box.currentData() if event == old.event else old.weight
-        if weight not in weights_of(profile, event):
-            weight = Weight.SAMPLES
+        weight = self.weight_box.currentData() if event == old.event else weight_for(profile, event, old)
         thread = self.thread_box.currentData()
-        self._scope.set(Scope(event=event, weight=weight, threads=None if thread is None else frozenset({thread})))
+        threads = None if thread is None else frozenset({thread})
+        self._scope.set(replace(old, event=event, weight=weight, threads=threads))
 
     def _show(self, scope: Scope) -> None:
         profile = self._profile
