@@ -92,6 +92,17 @@ def flags(name, value):
     return value
 
 
+def numbers(lowest, highest):
+    check_one = number(lowest, highest)
+
+    def check(name, value):
+        if type(value) is not list or len(value) > 64:
+            raise Refused(f"“{name}” has to be a list of at most 64 numbers.")
+        return [check_one(name, one) for one in value]
+
+    return check
+
+
 COMMON = {
     "job": number(0, 1 << 31),
     "verb": one_of("perf-record", "perf-stat", "strace-summary", "probe"),
@@ -113,6 +124,8 @@ FIELDS = {
         "symbols": symbols,
         "recursive": flags,
         "interval_ms": number(10, 3_600_000),
+        "slow_ns": numbers(0, 1 << 40),
+        "slow_per_s": number(1, 100_000),
     },
 }
 
@@ -312,6 +325,8 @@ def probe(request, binary, composer):
             request["interval_ms"],
             recursive=tuple(request["recursive"]),
             machine=os.uname().machine,
+            slow_ns=tuple(request["slow_ns"]),
+            slow_per_s=request["slow_per_s"],
         )
     except ValueError as problem:
         raise Refused(f"The probe is refused: {problem}") from None

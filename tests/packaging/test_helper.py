@@ -189,7 +189,7 @@ def recording(pid: int, job: int = 1, **changes: Any) -> dict[str, Any]:
 def probing(pid: int, job: int = 1, **changes: Any) -> dict[str, Any]:
     request = {
         "job": job, "verb": "probe", "pid": pid, "start": start_of(pid), "binary": os.readlink(f"/proc/{pid}/exe"),
-        "symbols": ["work"], "recursive": [False], "interval_ms": 100,
+        "symbols": ["work"], "recursive": [False], "interval_ms": 100, "slow_ns": [], "slow_per_s": 2000,
     }  # fmt: skip
     return {**request, **changes}
 

@@ -23,6 +23,7 @@ from tailflame.host.running import RunningProcess, find
 from tailflame.host.system import probe_host
 from tailflame.live.function_probe import COST_LIMIT
 from tailflame.live.permission import Permission
+from tailflame.model.slow_calls import SlowAbove
 from tailflame.run import live_sources
 from tailflame.run.live_events import LiveEvent, LiveFinished, SourceWish
 from tailflame.run.live_functions import functions_called, hottest, judged
@@ -30,6 +31,9 @@ from tailflame.run.live_run import LiveRun
 from tailflame.run.live_session import TOOL, LiveSession, keep
 from tailflame.store import SessionFolder, SessionInfo
 from tailflame.tools import PERF_RECORD, CallGraph, PerfOptions, Target
+
+SLOW_RATE_HZ = 9999
+"""Slow calls are few: what they do shows in many samples of them alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,13 @@ def add_live_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RESULT",
         help="time the three hottest functions of a result (the program's latest)",
     )
+    add(
+        "--slow-above",
+        metavar="TIME|PERCENTILE",
+        default="",
+        help="keep the calls of the functions above this, one by one (100us; p99.9: of the first 5 s), and record a "
+        "CPU profile with them: `tailflame tail` compares them with the fast ones",
+    )
     add("--cost-limit", default=f"{COST_LIMIT:.0%}", metavar="PERCENT|none", help="probes may cost this much (10%%)")
     add(
         "--accept-unwinding",
@@ -131,6 +142,12 @@ def add_live_arguments(parser: argparse.ArgumentParser) -> None:
     add("--prometheus", metavar="URL", help="scrape this endpoint (http://127.0.0.1:9000/metrics)")
     add("--query", nargs=2, metavar=("SERVER", "PROMQL"), help="ask a Prometheus server")
     add("--cpu", action="store_true", help="record a CPU profile as well")
+    add(
+        "--cpu-rate",
+        type=int,
+        metavar="HZ",
+        help=f"samples a second of the CPU profile (1999; {SLOW_RATE_HZ} with --slow-above)",
+    )
     add("--syscalls", type=float, metavar="SECONDS", help="count system calls for so long (slows the program much)")
     add(
         "--simulated",
@@ -254,6 +271,8 @@ def _wishes(subject: Subject, args: argparse.Namespace, context: Context) -> lis
     interval, limit = args.interval, _share(args.cost_limit)
     if not 0.1 <= interval <= 60:
         raise UsageError("--interval must be between 0.1 and 60 seconds.")
+    if args.slow_above and not (args.function or args.top_three):
+        raise UsageError("--slow-above keeps calls of a probed function.", advice="Name one with --function.")
     if args.function or args.top_three:
         wishes.append(_probe(subject, args, context, interval, limit))
     fields, units = _fields(args.field)
@@ -277,8 +296,11 @@ def _wishes(subject: Subject, args: argparse.Namespace, context: Context) -> lis
         wishes.append(live_sources.simulated(subject.launch))
     if not args.no_process:
         wishes.append(live_sources.process())
-    if args.cpu:
-        wishes.append(live_sources.cpu(_perf_options(subject)))
+    if args.cpu_rate is not None and not 1 <= args.cpu_rate <= 100_000:
+        raise UsageError("--cpu-rate must be from 1 to 100000.")
+    if args.cpu or args.slow_above:
+        usual = SLOW_RATE_HZ if args.slow_above else None
+        wishes.append(live_sources.cpu(_perf_options(subject, args.cpu_rate or usual)))
     if args.syscalls is not None:
         if not 0 < args.syscalls < math.inf:
             raise UsageError("--syscalls must be above zero.")
@@ -309,7 +331,11 @@ def _probe(
         raise
     for caution in verdict.cautions:
         context.terminal.note(caution)
-    return live_sources.probe(verdict.probed, cost_limit=limit, interval_s=interval)
+    try:
+        slow = SlowAbove.of(args.slow_above) if args.slow_above else None
+    except ValueError as problem:
+        raise UsageError(f"{problem}.", advice="Write --slow-above 100us, or --slow-above p99.9.") from None
+    return live_sources.probe(verdict.probed, cost_limit=limit, interval_s=interval, slow=slow)
 
 
 def _share(text: str) -> float | None:
@@ -337,14 +363,14 @@ def _fields(items: list[str]) -> tuple[list[str] | None, dict[str, str]]:
     return names or None, units
 
 
-def _perf_options(subject: Subject) -> PerfOptions:
+def _perf_options(subject: Subject, frequency: int | None) -> PerfOptions:
     options = PERF_RECORD.defaults(probe_host())
     try:
         pointers = binary_facts(subject.image).frame_pointers
     except TargetError:  # the kernel does not show its program, not even to root
         pointers = False
     return PerfOptions(
-        frequency=options.frequency,
+        frequency=frequency or options.frequency,
         events=options.events,
         call_graph=CallGraph.FRAME_POINTERS if pointers else CallGraph.DWARF,
     )

@@ -16,7 +16,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -28,7 +28,7 @@ from tailflame.errors import TailflameError, ToolDenied, ToolFailed, ToolMissing
 from tailflame.host.probe_safety import FirstInstruction
 from tailflame.live.launcher import Running, start
 from tailflame.live.probe_output import Interval, ProbeOutput
-from tailflame.live.probe_program import VERSION, ProbeRequest
+from tailflame.live.probe_program import SLOW_PER_S, VERSION, ProbeRequest
 from tailflame.live.probe_run import ProbeStart, attached, probing
 from tailflame.model.histogram import Histogram
 from tailflame_resources import bundled
@@ -57,6 +57,8 @@ class Calibration:
 
     floors: Mapping[FirstInstruction, float] = field(default_factory=lambda: _NONE)
     per_call: Mapping[FirstInstruction, float] = field(default_factory=lambda: _NONE)
+    per_slow_call_ns: float = math.nan
+    """What telling one call by itself costs on top: each slow one."""
     when: float = 0.0
     """Seconds since 1970."""
     problem: str = ""
@@ -114,21 +116,25 @@ async def _measure(starter: ProbeStart) -> Calibration:
             )
             plain_until = time.monotonic_ns()
             histograms, begin, end = await _probe(starter, request, target)
+            telling = replace(request, slow_ns=(1,) * len(_SYMBOLS), slow_per_s=SLOW_PER_S[1])
+            _, slow_begin, slow_end = await _probe(starter, telling, target)
         finally:
             await target.stop(grace_s=1.0)
         data = await asyncio.to_thread(records.read_bytes)
     told = np.frombuffer(data[: len(data) // _RECORD.itemsize * _RECORD.itemsize], dtype=_RECORD)
-    floors, per_call = {}, {}
+    floors, per_call, extra = {}, {}, []
     for number, first in enumerate(_SYMBOLS):
         own = told[told["function"] == number]
         plain = own["length"][own["begin"] + own["length"] < plain_until]
         probed = own["length"][(own["begin"] > begin) & (own["begin"] + own["length"] < end)]
-        if len(plain) < _LEAST or len(probed) < _LEAST or not histograms[number].total:
+        slow = own["length"][(own["begin"] > slow_begin) & (own["begin"] + own["length"] < slow_end)]
+        if min(len(plain), len(probed), len(slow)) < _LEAST or not histograms[number].total:
             raise ToolFailed("the calibration saw too few calls: the machine is very busy.")
         # Medians: other programs take the processor away now and then.
         per_call[first] = max(float(np.median(probed)) - float(np.median(plain)), 0.0) / _CALLS
         floors[first] = float(histograms[number].percentiles((50.0,))[0])
-    return Calibration(floors=floors, per_call=per_call, when=time.time())
+        extra.append(max(float(np.median(slow)) - float(np.median(probed)), 0.0) / _CALLS)
+    return Calibration(floors=floors, per_call=per_call, per_slow_call_ns=float(np.median(extra)), when=time.time())
 
 
 async def _probe(starter: ProbeStart, request: ProbeRequest, target: Running) -> tuple[list[Histogram], int, int]:
@@ -184,12 +190,15 @@ def _read(cache: Path, key: str) -> Calibration | None:
             {FirstInstruction(name): float(value) for name, value in kept[part].items()}
             for part in ("floors_ns", "per_call_ns")
         ]
+        per_slow_call = float(kept["per_slow_call_ns"])
         when = float(kept["when"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     if any(set(part) != set(_SYMBOLS) or not all(0 <= v < 1e9 for v in part.values()) for part in figures):
         return None
-    return Calibration(floors=figures[0], per_call=figures[1], when=when)
+    if not 0 <= per_slow_call < 1e9:
+        return None
+    return Calibration(floors=figures[0], per_call=figures[1], per_slow_call_ns=per_slow_call, when=when)
 
 
 def _write(cache: Path, key: str, made: Calibration) -> None:
@@ -198,6 +207,7 @@ def _write(cache: Path, key: str, made: Calibration) -> None:
         "key": key,
         "when": made.when,
         "floors_ns": {first.value: value for first, value in made.floors.items()},
+        "per_slow_call_ns": made.per_slow_call_ns,
         "per_call_ns": {first.value: value for first, value in made.per_call.items()},
     }
     with contextlib.suppress(OSError):

@@ -8,7 +8,7 @@ import math
 import os
 import platform
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -18,10 +18,12 @@ from tailflame.host.probe_safety import NESTED_AT_MOST, Probed
 from tailflame.live.calibration import Calibration, calibrate
 from tailflame.live.lifetime import Lifetime
 from tailflame.live.probe_output import Interval, ProbeOutput
-from tailflame.live.probe_program import ProbeRequest
+from tailflame.live.probe_program import SLOW_PER_S_USUAL, ProbeRequest
 from tailflame.live.probe_run import STOP_GRACE_S, ProbeStart, as_ourselves, attached, failure, plain_path, probing
+from tailflame.live.slow_threshold import Learning, said_of
 from tailflame.model.histogram import Histogram
 from tailflame.model.live import Armed, Artifact, Cost, LatencySlice, Said, Update
+from tailflame.model.slow_calls import SlowAbove, SlowCalls
 
 COST_LIMIT = 0.10
 """Of the target's CPU time."""
@@ -42,7 +44,9 @@ class FunctionProbe:
     pid: of the target; the binary may be one that it executes later (a launched target that waits for its exec).
     binary: the file that holds the functions: of a running program best `/proc/PID/exe`, which is right also where the
     file was replaced since. functions: as `host.probe_safety.judge` has found them to be harmless. cost_limit: of the
-    target's CPU time, 0..1; None lifts it. raw: where bpftrace's own output is kept.
+    target's CPU time, 0..1; None lifts it. raw: where bpftrace's own output is kept. slow: also tells each call that
+    takes so long or longer, `slow_per_s` of each function at most; where that is a percentile, the probes are put on
+    anew once it is known.
     """
 
     name = "probe"
@@ -58,6 +62,8 @@ class FunctionProbe:
         cost_limit: float | None = COST_LIMIT,
         starter: ProbeStart | None = None,
         raw: Path | None = None,
+        slow: SlowAbove | None = None,
+        slow_per_s: int = SLOW_PER_S_USUAL,
     ) -> None:
         self.pid = pid
         self.binary = binary
@@ -65,11 +71,13 @@ class FunctionProbe:
         self.interval_s = interval_s
         self.cost_limit = cost_limit
         self.raw = raw
+        self.slow = slow
+        self._slow_per_s = slow_per_s
         self.series = series_names(self.functions)
         self._starter = starter if starter is not None else as_ourselves()
 
     async def updates(self) -> AsyncGenerator[Update, None]:
-        """`Armed`, when the probes are on; then latencies each interval, costs each second.
+        """`Armed`, when the probes are on; then latencies and slow calls each interval, costs each second.
 
         Raises:
             ToolMissing: bpftrace is not installed.
@@ -79,17 +87,31 @@ class FunctionProbe:
         """
         with contextlib.ExitStack() as held:
             request = self._request(held.enter_context(plain_path(self.binary)))
+            learns = self.slow is not None and bool(self.slow.percentile)
             calibration = await calibrate(self._starter)
             raw = held.enter_context(await asyncio.to_thread(self.raw.open, "wb")) if self.raw is not None else None
-            async with contextlib.aclosing(self._probed(request, calibration, raw)) as updates:
-                async for update in updates:
+            learnt: list[int] = []
+            async with contextlib.aclosing(
+                self._probed(request, calibration, raw, learnt if learns else None)
+            ) as first:
+                async for update in first:
                     yield update
+            if learnt and self.slow is not None:
+                text, fix = said_of(self.series, learnt, self.slow)
+                yield Said(text=f"{text} The probes were put on anew for it: a second of calls is missing.", fix=fix)
+                request = replace(request, slow_ns=tuple(learnt))
+                async with contextlib.aclosing(self._probed(request, calibration, raw)) as then:
+                    async for update in then:
+                        if not isinstance(update, Armed):
+                            yield update
         if self.raw is not None:
             yield Artifact(role="function probe", path=self.raw)
 
     async def _probed(
-        self, request: ProbeRequest, calibration: Calibration, raw: IO[bytes] | None
+        self, request: ProbeRequest, calibration: Calibration, raw: IO[bytes] | None, learnt: list[int] | None = None
     ) -> AsyncGenerator[Update, None]:
+        """One run of bpftrace. With `learnt` it ends as soon as the thresholds are known, and puts them there."""
+
         def keep(line: bytes) -> None:
             if raw is not None:
                 raw.write(line + b"\n")
@@ -101,7 +123,10 @@ class FunctionProbe:
                 yield Armed(detail=", ".join(self.series))
                 if calibration.problem:
                     yield Said(text=f"What a probe costs is not known: {calibration.problem}", fix=calibration.advice)
-                watch = _Watch(self, calibration, armed_at)
+                watch = _Watch(self, request, calibration, armed_at)
+                learning = (
+                    Learning(self.slow, len(self.functions), armed_at) if learnt is not None and self.slow else None
+                )
                 asked = False
                 async for line in lines:
                     keep(line)
@@ -113,6 +138,10 @@ class FunctionProbe:
                         running.interrupt()  # for its last words: it does not follow every program to its end
                     for update in watch.take(interval):
                         yield update
+                    if learning is not None and learnt is not None and (known := learning.take(interval)) is not None:
+                        learnt.extend(known)
+                        await running.stop(grace_s=STOP_GRACE_S)
+                        return
                     if watch.too_dear:
                         await running.stop(grace_s=STOP_GRACE_S)
                         yield watch.stopped()
@@ -129,6 +158,8 @@ class FunctionProbe:
             pid=self.pid,
             interval_ms=round(self.interval_s * 1000),
             machine=platform.machine(),
+            slow_ns=(self.slow.ns,) * len(self.functions) if self.slow is not None else (),
+            slow_per_s=self._slow_per_s,
         )
         try:
             request.program()
@@ -148,7 +179,7 @@ class _Use:
 class _Watch:
     """Turns what was counted into updates, and holds the limit."""
 
-    def __init__(self, probe: FunctionProbe, calibration: Calibration, armed_at: float) -> None:
+    def __init__(self, probe: FunctionProbe, request: ProbeRequest, calibration: Calibration, armed_at: float) -> None:
         self._probe, self._calibration = probe, calibration
         self._armed_at = self._begin = self._cost_from = armed_at
         count = len(probe.functions)
@@ -158,6 +189,10 @@ class _Watch:
         self._open = [0] * count
         self._missed = [0] * count
         self._left_out = [0] * count
+        self._slow_ns = request.slow_ns or (0,) * count
+        self._slow = [0] * count
+        """Told since the costs were last."""
+        self._slow_lost = [0] * count
         self._first = True
         self._use = _use(probe.pid)
         self._over_s = 0.0
@@ -189,6 +224,8 @@ class _Watch:
                     length_s=interval.end_s - self._begin,
                     histogram=histogram,
                 )
+                if self._slow_ns[number]:
+                    yield self._slow_calls(number, interval)
         if early:
             return
         self._first = False
@@ -199,6 +236,15 @@ class _Watch:
             self._silent = True
             if quiet := [s for s, calls in zip(self._probe.series, self._all_calls, strict=True) if not calls]:
                 yield Said(text=f"Not called in the first {_SILENCE_S:.0f} s: {', '.join(quiet)}.", fix=_why_silent())
+
+    def _slow_calls(self, number: int, interval: Interval) -> SlowCalls:
+        """Lines that had no room may have been of any function: each is told of all that may be missing."""
+        calls, lost = interval.slow[number], interval.dropped[number] + interval.lost
+        self._slow[number] += len(calls)
+        self._slow_lost[number] += lost
+        length = interval.end_s - self._begin
+        series = self._probe.series[number]
+        return SlowCalls.of(series, self._slow_ns[number], self._begin, length, calls, lost=lost)
 
     def _costs(self, now: float) -> Iterator[Update]:
         length = now - self._cost_from
@@ -221,6 +267,18 @@ class _Watch:
                 lost=self._missed[number] + self._left_out[number],
             )
             self._calls[number] = 0
+            if self._slow_ns[number]:
+                slow, self._slow[number] = self._slow[number], 0
+                per_slow_ns = self._calibration.per_slow_call_ns
+                total += slow * (ASSUMED_NS if math.isnan(per_slow_ns) else per_slow_ns)
+                yield Cost(
+                    series=slow_series(self._probe.series[number]),
+                    floor_ns=self._calibration.floor_ns(probed.first),
+                    per_call_ns=per_slow_ns,
+                    calls_per_s=slow / length,
+                    share=_share(slow * per_slow_ns, cpu_s),
+                    lost=self._slow_lost[number],
+                )
         self._share = _share(total, cpu_s)
         limit = self._probe.cost_limit
         self._over_s = self._over_s + length if limit is not None and self._share > limit else 0.0
@@ -246,6 +304,11 @@ def series_names(functions: Sequence[Probed]) -> tuple[str, ...]:
         one = name if names.count(name) == 1 else f"{name} [{probed.function.symbol.rstrip('E')[-8:]}]"
         made.append(one if one not in made else f"{one} #{len(made) + 1}")
     return tuple(made)
+
+
+def slow_series(series: str) -> str:
+    """What the cost of telling the slow calls of a series stands under: it comes on top of that of counting them."""
+    return f"{series}, each slow call"
 
 
 def _share(cost_ns: float, cpu_s: float) -> float:

@@ -27,7 +27,7 @@ from tailflame.live.launcher import Running
 from tailflame.live.probe_program import ProbeRequest
 from tailflame.live.terminal_agent import TerminalAgent
 
-VERSION = 1
+VERSION = 2
 _STDERR_SHOWN = 64 << 10
 _END_S = 90.0
 """For the helper to end its tools once it is let go of; perf may have much to write."""
@@ -139,6 +139,8 @@ class HelperClient:
             "symbols": list(request.symbols),
             "recursive": list(request.recursive),
             "interval_ms": request.interval_ms,
+            "slow_ns": list(request.slow_ns),
+            "slow_per_s": request.slow_per_s,
         }
         return await self._run(HelperRequest("probe", request.pid, fields))
 

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from tailflame.model.histogram import Histogram
+from tailflame.model.slow_calls import SlowCalls
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 
@@ -134,4 +135,4 @@ class Artifact:
     opens: bool = False
 
 
-Update: TypeAlias = Armed | LatencySlice | Reading | StageSlice | Cost | Behind | Found | Said | Artifact
+Update: TypeAlias = Armed | LatencySlice | Reading | StageSlice | Cost | Behind | Found | Said | Artifact | SlowCalls

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tailflame.model.live import Cost, StageSlice
+from tailflame.model.slow_calls import SlowCalls
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +32,5 @@ class LiveRecord:
     marks: tuple[Mark, ...] = ()
     costs: tuple[Cost, ...] = ()
     """The last word on the cost of each series."""
+    slow: tuple[SlowCalls, ...] = ()
+    """By series, and by stretch of time in which it was watched."""

@@ -6,11 +6,14 @@ import math
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from tailflame.model.live import Cost, LatencySlice, Reading, Said, StageSlice, Status, Update
 from tailflame.model.live_record import Mark
+from tailflame.model.slow_calls import SlowCalls
 from tailflame.parse import hdr_payload
 
-Line: TypeAlias = LatencySlice | Reading | StageSlice | Cost | Said | Mark
+Line: TypeAlias = LatencySlice | Reading | StageSlice | Cost | Said | Mark | SlowCalls
 """What is kept of a run. Armed, Behind, Found and Artifact tell of the looking and not of the program."""
 
 
@@ -20,7 +23,7 @@ _LATEST_S = 1e11
 
 def kept(update: Update) -> Line | None:
     """`update` where it is one of those that are kept."""
-    return update if isinstance(update, LatencySlice | Reading | StageSlice | Cost | Said) else None
+    return update if isinstance(update, LatencySlice | Reading | StageSlice | Cost | Said | SlowCalls) else None
 
 
 def write(line: Line) -> dict[str, Any]:
@@ -64,6 +67,17 @@ def write(line: Line) -> dict[str, Any]:
             return {"cost": line.series, **known, "lost": line.lost}
         case Said():
             return {"said": line.text, "fix": line.fix}
+        case SlowCalls():
+            document = {
+                "slow": line.series,
+                "above": line.threshold_ns,
+                "start": line.start_s,
+                "length": line.length_s,
+                "lost": line.lost,
+            }
+            if len(line):
+                document["calls"] = np.stack((line.tid, line.start_ns, line.end_ns), axis=1).tolist()
+            return document
         case Mark():
             return {"mark": line.text, "time": line.time_s}
 
@@ -128,6 +142,17 @@ def _read(document: Mapping[str, Any]) -> Line | None:
         )
     if "said" in document:
         return Said(text=_text(document["said"]), fix=_text(document.get("fix", "")))
+    if "slow" in document:
+        calls = tuple(_call(*call) for call in document.get("calls", ()))
+        times = _interval(document)
+        return SlowCalls.of(
+            _text(document["slow"]),
+            _ns(document["above"]),
+            times["start_s"],
+            times["length_s"],
+            calls,
+            lost=_whole(document.get("lost", 0)),
+        )
     if "mark" in document:
         return Mark(_finite(document["time"]), _text(document["mark"]))
     return None
@@ -163,6 +188,19 @@ def _whole(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError
     return value
+
+
+def _ns(value: Any) -> int:
+    number = _whole(value)
+    if not 0 <= number < 1 << 62:
+        raise ValueError("its time is none of this world")
+    return number
+
+
+def _call(tid: Any, start: Any, end: Any) -> tuple[int, int, int]:
+    if not -1 <= _whole(tid) < 1 << 31 or _ns(start) > _ns(end):
+        raise ValueError("a call of it is none")
+    return tid, start, end
 
 
 def _numbers(values: Any) -> tuple[float, ...]:

@@ -20,6 +20,7 @@ from tailflame.model.counters import CounterRecorder
 from tailflame.model.live import Cost, LatencySlice, Reading, Said, StageSlice
 from tailflame.model.live_record import LiveRecord, Mark
 from tailflame.model.recording import Result
+from tailflame.model.slow_calls import SlowCalls, joined
 from tailflame.parse import live_lines
 from tailflame.parse.registry import NO
 from tailflame.parse.source import Source, decode_head
@@ -28,6 +29,8 @@ VERSION = 1
 MARK = '{"format":"tailflame live"'
 _MOST_INTERVALS = 3600
 """Intervals of one series that a view keeps; of a longer run neighbours are merged. The file keeps them all."""
+_MOST_SLOW = 2_000_000
+"""Slow calls that are read; what comes later is in the file alone."""
 
 
 class LiveLog:
@@ -56,6 +59,8 @@ class _Log:
         self.marks: list[Mark] = []
         self.costs: dict[str, Cost] = {}
         self.said: dict[str, Said] = {}
+        self.slow: dict[str, list[list[SlowCalls]]] = {}
+        self.slow_calls = self.slow_left_out = 0
         self.ended_s = 0.0
         self.bad: list[tuple[int, str]] = []
 
@@ -120,8 +125,21 @@ class _Log:
                 self.said[line.text] = line
             case Mark():
                 self.marks.append(line)
+            case SlowCalls():
+                self._take_slow(line)
         if isinstance(line, LatencySlice | Reading | StageSlice):
             self.ended_s = max(self.ended_s, line.start_s + line.length_s)
+
+    def _take_slow(self, line: SlowCalls) -> None:
+        if self.slow_calls + len(line) > _MOST_SLOW:
+            self.slow_left_out += len(line)
+            return
+        self.slow_calls += len(line)
+        stretches = self.slow.setdefault(line.series, [])
+        if stretches and line.follows(stretches[-1][-1]):
+            stretches[-1].append(line)
+        else:
+            stretches.append([line])
 
     def recording(self, format_name: str) -> Recording:
         clock = self.head["clock"]
@@ -143,6 +161,7 @@ class _Log:
                 stages=tuple(self.stages),
                 marks=tuple(self.marks),
                 costs=tuple(self.costs.values()),
+                slow=tuple(joined(stretch) for stretches in self.slow.values() for stretch in stretches),
             )
         )
         argv = self.head.get("argv")
@@ -182,6 +201,13 @@ class _Log:
                 Caution(
                     f"The run is long: up to {merged} neighbouring intervals are shown as one. "
                     f"All of them are in {self.source.name}."
+                )
+            )
+        if self.slow_left_out:
+            cautions.append(
+                Caution(
+                    f"{units.count(self.slow_left_out)} of the slow calls are left out: there are more than "
+                    f"{units.count(_MOST_SLOW)}. All of them are in {self.source.name}."
                 )
             )
         if self.bad:

@@ -20,6 +20,7 @@ from tailflame.live.prometheus_query import PrometheusQuery
 from tailflame.live.simulated import SimulatedCounters
 from tailflame.live.source import LiveSource
 from tailflame.live.syscall_summary import SyscallSummary
+from tailflame.model.slow_calls import SlowAbove
 from tailflame.run.live_events import LiveTarget, SourceWish
 from tailflame.run.live_session import PROFILE
 from tailflame.run.perf_file import GrowingPerfFile
@@ -27,8 +28,14 @@ from tailflame.tools.base import Target
 from tailflame.tools.perf_record import PerfOptions, attach_argv, explain_attach
 
 
-def probe(functions: Sequence[Probed], *, cost_limit: float | None = COST_LIMIT, interval_s: float = 0.2) -> SourceWish:
-    """Latencies of functions, as `host.probe_safety.judge` has let them pass."""
+def probe(
+    functions: Sequence[Probed],
+    *,
+    cost_limit: float | None = COST_LIMIT,
+    interval_s: float = 0.2,
+    slow: SlowAbove | None = None,
+) -> SourceWish:
+    """Latencies of functions, as `host.probe_safety.judge` has let them pass; and their slow calls one by one."""
 
     def make(target: LiveTarget) -> LiveSource:
         if target.image is None:
@@ -41,6 +48,7 @@ def probe(functions: Sequence[Probed], *, cost_limit: float | None = COST_LIMIT,
             cost_limit=cost_limit,
             starter=target.permission.probe,
             raw=target.out / "probe.jsonl",
+            slow=slow,
         )
 
     return SourceWish("probe", "Function probe", make)

@@ -34,8 +34,11 @@ from tailflame.model.counters import STATUSES
 from tailflame.model.live import Cost, StageSlice
 from tailflame.model.live_record import LiveRecord, Mark
 from tailflame.model.recording import Result
+from tailflame.model.slices import SliceSeries
+from tailflame.model.slow_calls import SlowCalls
 from tailflame.parse import live_lines
 from tailflame.store.files import Fields
+from tailflame.store.slice_fields import decode_slices, encode_slices
 from tailflame.store.upgrade import RECORDING
 from tailflame.units import Unit
 
@@ -62,6 +65,7 @@ _HISTOGRAM_COLUMNS = (
     ("start_s", "<f8"),
     ("length_s", "<f8"),
 )
+_SLOW_COLUMNS = (("tid", "<i4"), ("start_ns", "<i8"), ("end_ns", "<i8"))
 _COUNTER_COLUMNS = (
     ("series", "<i4"),
     ("start_s", "<f8"),
@@ -159,7 +163,9 @@ def _encode_result(result: Result, prefix: str, columns: Columns) -> dict[str, A
     if isinstance(result, CounterSeries):
         return _encode_counters(result, prefix, columns)
     if isinstance(result, LiveRecord):
-        return _encode_live(result)
+        return _encode_live(result, prefix, columns)
+    if isinstance(result, SliceSeries):
+        return encode_slices(result)
     return _encode_histograms(result, prefix, columns)
 
 
@@ -172,8 +178,10 @@ def _decode_result(fields: Fields, prefix: str, columns: Mapping[str, Array]) ->
     if kind == "counters":
         return _decode_counters(fields, prefix, columns)
     if kind == "live":
-        return _decode_live(fields)
-    raise fields.wrong("kind", "“stacks”, “histograms”, “counters” or “live”")
+        return _decode_live(fields, prefix, columns)
+    if kind == "slices":
+        return decode_slices(fields)
+    raise fields.wrong("kind", "“stacks”, “histograms”, “counters”, “live” or “slices”")
 
 
 def _encode_stacks(profile: StackProfile, prefix: str, columns: Columns) -> dict[str, Any]:
@@ -342,7 +350,10 @@ def _decode_counters(fields: Fields, prefix: str, columns: Mapping[str, Array]) 
     )
 
 
-def _encode_live(record: LiveRecord) -> dict[str, Any]:
+def _encode_live(record: LiveRecord, prefix: str, columns: Columns) -> dict[str, Any]:
+    for number, calls in enumerate(record.slow):
+        for name, dtype in _SLOW_COLUMNS:
+            columns[f"{prefix}.slow{number}.{name}"] = np.asarray(getattr(calls, name), dtype=dtype)
     lines: tuple[live_lines.Line, ...] = (*record.stages, *record.marks, *record.costs)
     return {
         "kind": "live",
@@ -352,10 +363,34 @@ def _encode_live(record: LiveRecord) -> dict[str, Any]:
         "pid": record.pid,
         "launched": record.launched,
         "lines": [live_lines.write(line) for line in lines],
+        "slow": [
+            {
+                "series": calls.series,
+                "above": calls.threshold_ns,
+                "start_s": calls.start_s,
+                "length_s": calls.length_s,
+                "lost": calls.lost,
+            }
+            for calls in record.slow
+        ],
     }
 
 
-def _decode_live(fields: Fields) -> LiveRecord:
+def _decode_slow(fields: Fields, prefix: str, columns: Mapping[str, Array]) -> SlowCalls:
+    table = _table(fields, prefix, _SLOW_COLUMNS, columns)
+    if not bool(np.all((table["start_ns"] >= 0) & (table["start_ns"] <= table["end_ns"]))):
+        raise StoreError(f"{fields.what} is damaged: a call of {prefix} ends before it begins.")
+    return SlowCalls(
+        series=fields.text("series"),
+        threshold_ns=fields.integer("above"),
+        start_s=fields.number("start_s") or 0.0,
+        length_s=fields.number("length_s") or 0.0,
+        lost=fields.integer("lost", 0),
+        **table,
+    )
+
+
+def _decode_live(fields: Fields, prefix: str, columns: Mapping[str, Array]) -> LiveRecord:
     try:
         lines = [live_lines.read(part.document) for part in fields.parts("lines")]
     except ValueError as error:
@@ -369,4 +404,7 @@ def _decode_live(fields: Fields) -> LiveRecord:
         stages=tuple(line for line in lines if isinstance(line, StageSlice)),
         marks=tuple(line for line in lines if isinstance(line, Mark)),
         costs=tuple(line for line in lines if isinstance(line, Cost)),
+        slow=tuple(
+            _decode_slow(part, f"{prefix}.slow{number}", columns) for number, part in enumerate(fields.parts("slow"))
+        ),
     )

@@ -32,7 +32,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def kept(key: str) -> str:
     figures = {"emulated": 1000.0, "endbr64": 11000.0, "single-stepped": 12000.0}
-    return json.dumps({"key": key, "when": 1.5, "floors_ns": figures, "per_call_ns": figures})
+    known = {"floors_ns": figures, "per_call_ns": figures, "per_slow_call_ns": 5000.0}
+    return json.dumps({"key": key, "when": 1.5, **known})
 
 
 async def never(request: ProbeRequest) -> Running:
@@ -83,7 +84,7 @@ async def test_on_another_processor_it_is_unknown(monkeypatch: pytest.MonkeyPatc
 
 def test_figures_are_kept_and_read_back(cache: Path) -> None:
     figures = {first: 10.0 + n for n, first in enumerate(calibration._SYMBOLS)}
-    made = Calibration(floors=figures, per_call=figures, when=2.0)
+    made = Calibration(floors=figures, per_call=figures, per_slow_call_ns=5600.5, when=2.0)
     calibration._write(cache, "K", made)
     assert calibration._read(cache, "K") == made
     (cache.parent / "file").write_text("")

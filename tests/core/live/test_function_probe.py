@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from tailflame.live.function_probe import FunctionProbe, series_names
 from tailflame.live.launcher import Running
 from tailflame.live.probe_program import ProbeRequest
 from tailflame.model.live import Armed, Artifact, Cost, LatencySlice, Said, Update
+from tailflame.model.slow_calls import SlowAbove, SlowCalls
 
 RECORDED = DATA / "bpftrace" / "0.17.0" / "function-probe.jsonl"
 
@@ -305,3 +307,41 @@ async def test_without_bpftrace_it_is_missing(monkeypatch: pytest.MonkeyPatch) -
 def test_functions_of_one_name_are_series_of_their_own() -> None:
     same = (probed("f", "_ZN1f17h1111111111111111E"), probed("f", "_ZN1f17h2222222222222222E"), probed("g"))
     assert series_names(same) == ("f [11111111]", "f [22222222]", "g")
+
+
+@in_loop
+async def test_slow_calls_are_told_with_what_they_cost(figures: list[Calibration]) -> None:
+    figures[0] = replace(figures[0], per_slow_call_ns=5000.0)
+    lines = run([100] * 12)
+    now = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    at = next(i for i, text in enumerate(lines) if b"@h0" in text)
+    lines[at:at] = [line("value", [0, 99, now, now + 200_000]), line("map", {"@d0": 2})]
+    bpftrace = Bpftrace(lines)
+    probe = FunctionProbe(
+        os.getpid(), Path("/opt/x"), (LEAF,), starter=bpftrace, cost_limit=None, slow=SlowAbove(ns=100_000)
+    )
+    updates = await told(probe)
+    assert bpftrace.requests[0].slow_ns == (100_000,)
+    slow = [update for update in updates if isinstance(update, SlowCalls)]
+    slices = [update for update in updates if isinstance(update, LatencySlice)]
+    assert [(part.start_s, part.length_s) for part in slow] == [(part.start_s, part.length_s) for part in slices]
+    assert [len(part) for part in slow] == [1, *[0] * 11] and slow[0].lost == 2
+    assert (slow[0].series, slow[0].threshold_ns, slow[0].tid.tolist()) == ("leaf", 100_000, [99])
+    assert (slow[0].end_ns - slow[0].start_ns).tolist() == [200_000]
+    extra = [update for update in updates if isinstance(update, Cost) and update.series != "leaf"]
+    assert {cost.series for cost in extra} == {"leaf, each slow call"}
+    assert extra[0].per_call_ns == 5000.0 and extra[-1].lost == 2 and sum(c.calls_per_s > 0 for c in extra) == 1
+
+
+@in_loop
+async def test_a_percentile_is_learnt_and_the_probes_are_put_on_anew() -> None:
+    bpftrace = Bpftrace(run([1000] * 40))
+    probe = FunctionProbe(
+        os.getpid(), Path("/opt/x"), (LEAF,), starter=bpftrace, cost_limit=None, slow=SlowAbove(percentile=99.9)
+    )
+    updates = await told(probe)
+    assert [request.slow_ns for request in bpftrace.requests] == [(0,), (7,)]
+    assert sum(isinstance(update, Armed) for update in updates) == 1
+    (said,) = [update for update in updates if isinstance(update, Said)]
+    assert "p99.9 of the first 5 s" in said.text and "leaf 7 ns" in said.text
+    assert {update.threshold_ns for update in updates if isinstance(update, SlowCalls)} == {7}

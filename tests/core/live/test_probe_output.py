@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.environment import DATA
-from tailflame.live.probe_output import Attached, Attaching, Interval, ProbeOutput, monotonic_s
+from tailflame.live.probe_output import Attached, Attaching, Interval, ProbeOutput, monotonic_ns, monotonic_s
 from tailflame.model.histogram import Histogram
 
 RECORDED = DATA / "bpftrace" / "0.17.0" / "function-probe.jsonl"
@@ -108,3 +108,25 @@ def test_time_asleep_is_taken_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.clock_gettime_ns", clocks.__getitem__)
     assert monotonic_s(49 * 10**9 + hour) == 49.0
     assert monotonic_s(49 * 10**9) == 49.0
+
+
+def test_slow_calls_belong_to_the_interval_in_which_they_ended() -> None:
+    output = ProbeOutput((False, False))
+    now = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+    tell = [
+        value(2),
+        {"type": "value", "data": [1, 77, now, now + 5000]},
+        {"type": "lost_events", "data": {"events": 3}},
+        value(now + 10**9),
+        mapped("@d1", 4),
+        value(0),
+    ]
+    *_, first = feed(output, *tell)
+    assert isinstance(first, Interval)
+    assert first.slow == ((), ((77, monotonic_ns(now), monotonic_ns(now + 5000)),))
+    assert (first.dropped, first.lost) == ((0, 4), 3)
+    *_, second = feed(output, value(now + 2 * 10**9), mapped("@d1", 6), value(0))
+    assert isinstance(second, Interval) and second.slow == ((), ()) and (second.dropped, second.lost) == ((0, 2), 0)
+    assert output.unread == 0
+    feed(output, *({"type": "value", "data": data} for data in ([9, 1, 2, 3], [0, 1, 3, 2], [0, 1], [-1, 1, 2, 3])))
+    assert output.unread == 4

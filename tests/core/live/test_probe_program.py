@@ -101,3 +101,31 @@ def test_the_module_stands_alone() -> None:
     code = f"import runpy; print(runpy.run_path({probe_program.__file__!r})['VERSION'])"
     done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout == f"{probe_program.VERSION}\n", done.stderr
+
+
+def test_slow_calls_are_told_and_no_others() -> None:
+    slow = replace(REQUEST, slow_ns=(100_000, 0), slow_per_s=1000)
+    text = slow.program()
+    assert text.count("print((0, tid, $s, $e));") == 1 and "print((1, tid" not in text
+    assert "if ($v >= 100000) {" in text and "if (@r0 < 200) {" in text
+    assert text.count("print(@d0);") == 2 and "@r0 = 0;" in text and "clear(@r0);" in text
+    assert "@d1" not in text and "tid" not in REQUEST.program()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"slow_ns": (1,)},
+        {"slow_ns": [1, 2]},
+        {"slow_ns": (1, -1)},
+        {"slow_ns": (1, "1) { system(0); }")},
+        {"slow_ns": (1, 1 << 41)},
+        {"slow_ns": (True, 1)},
+        {"slow_per_s": 0},
+        {"slow_per_s": 10**6},
+        {"slow_per_s": "1"},
+    ],
+)
+def test_a_wrong_threshold_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="slow"):
+        replace(REQUEST, **wrong).program()  # type: ignore[arg-type]

@@ -15,6 +15,7 @@ from tailflame.errors import ParseError, StoreError
 from tailflame.model import Histogram
 from tailflame.model.live import Cost, LatencySlice, Reading, Said, StageSlice, Status
 from tailflame.model.live_record import Mark
+from tailflame.model.slow_calls import SlowCalls
 from tailflame.parse import live_lines, load
 from tailflame.report.live_log import LiveLogWriter
 
@@ -115,6 +116,37 @@ def test_a_run_is_read_as_one_recording(tmp_path: Path) -> None:
     assert recording.meta.command == ("engine", "--x")
     assert recording.meta.lost == 2
     assert [w.text for w in recording.warnings] == ["A summary's quantiles cannot be merged."]
+
+
+def slow(start: float, *calls: tuple[int, int, int], lost: int = 0) -> SlowCalls:
+    return SlowCalls.of("match_order", 100_000, start, 0.2, calls, lost=lost)
+
+
+def test_slow_calls_are_read_as_stretches_of_watching(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        latency(1000.0, 5),
+        slow(1000.0, (7, 10**12, 10**12 + 5)),
+        slow(1000.2, lost=2),
+        slow(1000.4, (7, 10**12 + 9, 10**12 + 9), (8, 1, 2)),
+        slow(1010.0, (7, 3, 4)),
+    )
+    with path.open("a") as file:
+        for calls in (
+            "[[7, 2, 1]]",
+            "[[7, 1]]",
+            "[[7, 1, 9e99]]",
+            "[[7, 1, 4611686018427387904]]",
+            "7",
+            '[["7", 1, 2]]',
+        ):
+            file.write(f'{{"slow":"x","above":5,"start":1.0,"length":0.2,"calls":{calls}}}\n')
+    recording = load(path)
+    live = recording.live
+    assert live is not None
+    assert [(part.start_s, len(part), part.lost) for part in live.slow] == [(1000.0, 3, 2), (1010.0, 1, 0)]
+    assert live.slow[0].tid.tolist() == [7, 7, 8] and live.slow[0].end_ns.tolist() == [10**12 + 5, 10**12 + 9, 2]
+    assert "6 lines were left out" in recording.warnings[0].text
 
 
 def test_a_run_that_was_cut_off_is_read_up_to_there(tmp_path: Path) -> None:

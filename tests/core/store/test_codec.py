@@ -24,12 +24,15 @@ from tailflame.model import (
     FrameKind,
     Histogram,
     HistogramSeries,
+    Recording,
     SiteTable,
     StackBuilder,
     StackProfile,
     Thread,
 )
 from tailflame.model.live import Reading
+from tailflame.model.live_record import LiveRecord, Mark
+from tailflame.model.slow_calls import SlowCalls
 from tailflame.model.stacks import readonly
 from tailflame.store.codec import encode
 from tailflame.store.columns import write_columns
@@ -300,3 +303,34 @@ def test_more_than_the_limit_is_refused_before_it_is_unpacked(tmp_path: Path, mo
     monkeypatch.setattr("tailflame.store.columns.TOTAL_LIMIT", 100)
     with pytest.raises(StoreError, match="unpack to more than"):
         load_recording(tmp_path)
+
+
+def live_run(*slow: SlowCalls) -> Recording:
+    return as_results(LiveRecord(1.0, 2.0, 3.0, pid=7, marks=(Mark(2.5, "deploy"),), slow=slow))
+
+
+def test_slow_calls_read_back(tmp_path: Path) -> None:
+    slow = (
+        SlowCalls.of("work", 100_000, 2.0, 0.5, [(7, 5, 9), (8, 1, 2**62)], lost=4),
+        SlowCalls.of("work", 100_000, 9.0, 0.5, []),
+    )
+    save_recording(tmp_path, live_run(*slow))
+    live = load_recording(tmp_path).live
+    assert live is not None and live.marks == (Mark(2.5, "deploy"),)
+    for read, written in zip(live.slow, slow, strict=True):
+        assert (read.series, read.threshold_ns, read.start_s, read.length_s, read.lost) == (
+            written.series, written.threshold_ns, written.start_s, written.length_s, written.lost,
+        )  # fmt: skip
+        for column in ("tid", "start_ns", "end_ns"):
+            assert np.array_equal(getattr(read, column), getattr(written, column))
+
+
+def test_a_live_run_of_before_slow_calls_has_none_and_hostile_ones_are_a_sentence(tmp_path: Path) -> None:
+    header, columns = encode(live_run(SlowCalls.of("work", 1000, 2.0, 0.5, [(7, 5, 9)])))
+    write_columns(tmp_path / "recording.npz", header, {**columns, "0.slow0.end_ns": np.array([4], dtype="<i8")})
+    with pytest.raises(StoreError, match="ends before it begins"):
+        load_recording(tmp_path)
+    del header["results"][0]["slow"]
+    write_columns(tmp_path / "recording.npz", {**header, "version": 3}, {})
+    live = load_recording(tmp_path).live
+    assert live is not None and live.slow == ()
