@@ -27,7 +27,7 @@ from PySide6.QtWidgets import QApplication
 import tailflame
 from tailflame.errors import TailflameError
 from tailflame.store import load_settings
-from tailflame_gui import tasks, theme, wiring
+from tailflame_gui import tasks, theme, warm, wiring
 from tailflame_gui.state import Page
 
 log = logging.getLogger("tailflame.gui")
@@ -121,6 +121,7 @@ async def _run(app: QApplication, args: argparse.Namespace, log_file: Path | Non
     parts.machine.check()
     window.show()
     log.info("the window is open")
+    warm.begin()
     controller.open_paths(args.files)
     if args.demo:
         parts.demo.record()
@@ -177,7 +178,7 @@ class _Closer:
         if parts.recorder.running:
             parts.controller.warn("Tailflame closes when the recording is stopped and kept.")
             await parts.recorder.close()
-        if parts.live.running:
+        if parts.late_live.running:
             parts.controller.warn("Tailflame closes when the live run is over and kept.")
             await parts.live.close()
         parts.jobs.cancel_all()

@@ -10,34 +10,32 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal
 
-from tailflame.analyse.diff import Comparison, compare
 from tailflame.analyse.time_range import between
 from tailflame.errors import ParseError, StoreError, TailflameError, ToolFailed
 from tailflame.model import Recording, StackProfile
-from tailflame.report import svg
 from tailflame.run import Entry, Journal, Outcome
-from tailflame.run.live_session import load_raw
-from tailflame.run.perf_file import mend
 from tailflame.store import (
     Library,
     Opened,
     Settings,
     binary_key,
     load_settings,
-    open_result,
     profiles_folder,
     update_settings,
 )
-from tailflame_gui import adapt, dropping, tasks, theme
+from tailflame_gui import adapt, dropping, opening, tasks, theme
 from tailflame_gui.dropping import Kind
 from tailflame_gui.editor import find_source, open_in_editor
 from tailflame_gui.rows import Level, Notice, Offer, SessionRow
 from tailflame_gui.state import AppState, OpenComparison, OpenResult, Page, Stage, Tab
 from tailflame_gui.tasks import Job, JobList, Latest, Progress
+
+if TYPE_CHECKING:
+    from tailflame.analyse.diff import Comparison
 
 Side = OpenResult | SessionRow
 _UNDO_S = 10.0
@@ -261,12 +259,17 @@ class Controller(QObject):
         tab.loading(job)
         library = self.library
 
+        def show(recording: Recording) -> None:
+            if tab.job is job and job.running and tab.stage is Stage.LOADING:
+                tab.ready_early(recording)
+
+        early = tasks.posted(show)
+
         def read(progress: Progress) -> Opened:
-            return open_result(tab.path, library, load=partial(load_raw, progress=progress), draw=svg.write, mend=mend)
+            return opening.opened(tab.path, library, progress, early=early)
 
         async def run() -> None:
-            opened = await tasks.run_job(job, read)
-            self._opened(tab, opened)
+            self._opened(tab, await tasks.run_job(job, read))
 
         self._into_tab(tab, job, run(), f"reading {tab.path.name}")
 
@@ -275,11 +278,20 @@ class Controller(QObject):
         home = self.state.results if isinstance(tab, OpenResult) else self.state.comparisons
 
         def failed(error: TailflameError) -> None:
-            if tab.job is job:
+            if tab.job is not job:
+                return
+            if tab.stage is Stage.READY:  # its first picture stays
+                tab.settle()
+                self.fail(error)
+            else:
                 tab.failed(error)
 
         def cancelled() -> None:
-            if tab.job is job:
+            if tab.job is not job:
+                return
+            if tab.stage is Stage.READY:
+                tab.settle()
+            else:
                 home.remove(tab)
 
         tasks.spawn(coroutine, name=name, on_error=failed, on_cancel=cancelled)
@@ -309,6 +321,9 @@ class Controller(QObject):
         """Makes a result the baseline of its binary; one that is no session yet is kept as one first."""
         if result.recording is None:
             return
+        if result.refining:
+            self.warn(f"{result.title} is still being refined.", "Pin it when that is done, or cancelled.")
+            return
         whose = str(binary) if binary is not None else result.binary
         if not whose:
             self.binary_wanted.emit(result)
@@ -318,7 +333,7 @@ class Controller(QObject):
         def work(_progress: Progress) -> SessionRow:
             kept = session
             if kept is None:
-                info = self.library.keep(recording, source=source, binary=whose, draw=svg.write)
+                info = opening.kept(recording, self.library, source=source, binary=whose)
                 kept = adapt.session_row(info)
             return self._pinned(kept, binary=whose if binary is not None else "")
 
@@ -400,7 +415,7 @@ class Controller(QObject):
             other = self._recording_of(after, lambda share: progress(0.4 + 0.4 * share))
             if one.histograms is not None and other.histograms is not None and not (one.profile and other.profile):
                 return one, other, None
-            return one, other, compare(_profile(one, tab.before_title), _profile(other, tab.after_title))
+            return one, other, opening.compared(_profile(one, tab.before_title), _profile(other, tab.after_title))
 
         async def run() -> None:
             one, other, made = await tasks.run_job(job, work)
@@ -422,7 +437,7 @@ class Controller(QObject):
             tab.loading(job)
 
             async def run() -> None:
-                made = await tasks.run_job(job, lambda _progress: compare(baseline, profile))
+                made = await tasks.run_job(job, lambda _progress: opening.compared(baseline, profile))
                 tab.ready(first, recording, made)
 
             self._into_tab(tab, job, run(), "comparing")
@@ -434,7 +449,7 @@ class Controller(QObject):
     def _recording_of(self, side: Side, progress: Progress) -> Recording:
         """In a thread."""
         if isinstance(side, OpenResult):
-            if side.recording is None:
+            if side.recording is None or side.refining:
                 raise StoreError(f"{side.title} is not read yet.", advice="Wait for it, then try again.")
             progress(1.0)
             return side.recording
@@ -442,11 +457,9 @@ class Controller(QObject):
 
     def read_session(self, row: SessionRow, progress: Progress) -> Recording:
         """In a thread."""
-        opened = open_result(
-            row.path, self.library, load=partial(load_raw, progress=progress), draw=svg.write, mend=mend
-        )
+        recording = opening.opened(row.path, self.library, progress).recording
         progress(1.0)
-        return opened.recording
+        return recording
 
     # Sources
 

@@ -76,10 +76,7 @@ class LiveController(QObject):
         self._connect_setup()
         self._connect_view()
         self._connect_runner()
-        actions["live"].triggered.connect(self._to_live)
-        actions["attach"].triggered.connect(self._to_attach)
         actions["stop_live"].triggered.connect(self._runner.stop)
-        actions["stop_live"].setEnabled(False)
 
     def _connect_setup(self) -> None:
         setup, functions = self._setup, self._setup.sources.functions
@@ -110,14 +107,12 @@ class LiveController(QObject):
 
     # Where it leads
 
-    def _to_live(self) -> None:
-        self._controller.state.set_page(Page.LIVE)
-
-    def _to_attach(self) -> None:
+    def to_attach(self) -> None:
+        """Shows the running processes, from which to choose."""
         if not self._runner.running:
             self._page.show_side(Side.SETUP)
             self._setup.show_attach()
-        self._to_live()
+        self._controller.state.set_page(Page.LIVE)
 
     def offer(self, binary: str, *, arguments: str = "", directory: str = "") -> None:
         """A program to launch, from elsewhere in the window."""
@@ -312,7 +307,7 @@ class LiveController(QObject):
         self._view.choose_series(series_names(self._probed) if draft.sources.functions else ())
         self._tell_run("")
         self._page.show_side(Side.RUN)
-        self._to_live()
+        self._controller.state.set_page(Page.LIVE)
         self._cost_timer.start()
         self._show_baseline(draft)
 

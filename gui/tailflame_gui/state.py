@@ -9,16 +9,18 @@ from collections.abc import Callable
 from enum import StrEnum
 from itertools import count
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from PySide6.QtCore import QObject, Signal
 
-from tailflame.analyse.diff import Comparison
 from tailflame.errors import TailflameError
 from tailflame.model import Recording
 from tailflame_gui.rows import FindingRow, Notice, RunRow, SessionRow, TargetRow
 from tailflame_gui.selection import Selection
 from tailflame_gui.tasks import Job
+
+if TYPE_CHECKING:
+    from tailflame.analyse.diff import Comparison
 
 _keys = count(1)
 
@@ -66,7 +68,8 @@ class Tab(QObject):
         self.stage, self.job, self.failure = Stage.FAILED, None, error
         self.changed.emit()
 
-    def _ready(self) -> None:
+    def settle(self) -> None:
+        """Shows what there is: nothing more is coming."""
         self.stage, self.job, self.failure = Stage.READY, None, None
         self.changed.emit()
 
@@ -101,7 +104,17 @@ class OpenResult(Tab):
 
     def ready(self, recording: Recording, *, title: str, session: SessionRow | None) -> None:
         self.recording, self.title, self.session = recording, title, session
-        self._ready()
+        self.settle()
+
+    def ready_early(self, recording: Recording) -> None:
+        """A first picture: the job that reads it goes on, to refine it."""
+        self.recording, self.stage = recording, Stage.READY
+        self.changed.emit()
+
+    @property
+    def refining(self) -> bool:
+        """Whether what is shown is a first picture."""
+        return self.stage is Stage.READY and self.job is not None
 
     def set_session(self, session: SessionRow | None) -> None:
         if session != self.session:
@@ -124,7 +137,7 @@ class OpenComparison(Tab):
     def ready(self, before: Recording, after: Recording, comparison: Comparison | None) -> None:
         """`comparison` is None where not both hold stacks: they are compared by their latencies then."""
         self.before, self.after, self.comparison = before, after, comparison
-        self._ready()
+        self.settle()
 
 
 TabT = TypeVar("TabT", bound=Tab)

@@ -3,28 +3,43 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from PySide6.QtWidgets import QWidget
 
 from tailflame.model import Recording
 from tailflame_gui.actions import Actions
 from tailflame_gui.controller import Controller
-from tailflame_gui.exporting import Exporter
 from tailflame_gui.state import OpenComparison, OpenResult, Page, Tab
-from tailflame_gui.views.compare_view import CompareView
-from tailflame_gui.views.latency_comparison import ComparisonTabs, LatencyComparison
-from tailflame_gui.views.result_view import ResultView
+
+if TYPE_CHECKING:
+    # Imported where they are made: before the first one, a thread has read them (see warm).
+    from tailflame_gui.exporting import Exporter
+    from tailflame_gui.views.compare_view import CompareView
+    from tailflame_gui.views.main_window import MainWindow
 
 
 class TabViews:
-    """`exporter` asks over the window, so it is set once that stands."""
+    """`window`: over which it asks; set once that stands."""
 
     def __init__(self, controller: Controller, actions: Actions) -> None:
         self._controller = controller
         self._actions = actions
-        self.exporter: Exporter | None = None
+        self.window: MainWindow | None = None
+        self._exporter: Exporter | None = None
+
+    @property
+    def exporter(self) -> Exporter:
+        if self._exporter is None:
+            from tailflame_gui.exporting import Exporter
+
+            assert self.window is not None
+            self._exporter = Exporter(self._controller, self.window)
+        return self._exporter
 
     def result(self, tab: Tab) -> QWidget:
+        from tailflame_gui.views.result_view import ResultView
+
         assert isinstance(tab, OpenResult) and tab.recording is not None
         controller, actions = self._controller, self._actions
         view = ResultView(
@@ -43,10 +58,15 @@ class TabViews:
         view.failed.connect(controller.fail)
         view.flame_range_requested.connect(partial(controller.open_range, tab))
         self.mark(tab, view)
+        before = self.window.results.page_of(tab) if self.window is not None else None
+        if isinstance(before, ResultView):
+            view.follow(before)
         return view
 
     def mark(self, tab: OpenResult, view: QWidget | None) -> None:
         """Tells the view of a result whether it is the baseline, or has one."""
+        from tailflame_gui.views.result_view import ResultView
+
         if isinstance(view, ResultView):
             view.set_baseline(tab.baseline, has_baseline=self._controller.baseline_of(tab) is not None)
 
@@ -54,17 +74,23 @@ class TabViews:
         assert isinstance(tab, OpenComparison) and tab.before is not None and tab.after is not None
         if tab.comparison is None:
             return self._latencies(tab, tab.before, tab.after)
+        from tailflame_gui.views.latency_comparison import ComparisonTabs
+
         view = self._profiles(tab)
         if tab.before.histograms is None or tab.after.histograms is None:
             return view
         return ComparisonTabs({"CPU time": view, "Latency": self._latencies(tab, tab.before, tab.after)})
 
     def _latencies(self, tab: OpenComparison, before: Recording, after: Recording) -> QWidget:
+        from tailflame_gui.views.latency_comparison import LatencyComparison
+
         view = LatencyComparison(before, after, titles=(tab.before_title, tab.after_title), commits=tab.commits)
         view.failed.connect(self._controller.fail)
         return view
 
     def _profiles(self, tab: OpenComparison) -> CompareView:
+        from tailflame_gui.views.compare_view import CompareView
+
         view = CompareView(
             tab.before,
             tab.after,
@@ -78,6 +104,8 @@ class TabViews:
         view.failed.connect(self._controller.fail)
         return view
 
-    def export(self, tab: OpenResult, view: ResultView, kind: str) -> None:
-        if self.exporter is not None:
+    def export(self, tab: OpenResult, view: QWidget, kind: str) -> None:
+        from tailflame_gui.views.result_view import ResultView
+
+        if isinstance(view, ResultView):
             self.exporter.ask(kind, tab, view.flame)

@@ -307,6 +307,16 @@ def as_failure(error: BaseException, doing: str) -> TailflameError:
     )
 
 
+def posted(call: Callable[[T], None]) -> Callable[[T], None]:
+    """`call` for the use of threads: it runs in the window's loop, a little later. Make it in the window's thread."""
+    post = asyncio.get_running_loop().call_soon_threadsafe
+
+    def pass_on(value: T) -> None:
+        post(partial(call, value))
+
+    return pass_on
+
+
 async def in_thread(work: Callable[[Progress], T], *, job: Job | None = None) -> T:
     """Runs `work(progress)` in a worker thread and gives its result.
 

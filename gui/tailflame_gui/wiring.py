@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QUrl
 from PySide6.QtGui import QActionGroup, QDesktopServices, QGuiApplication
@@ -15,9 +16,6 @@ from tailflame_gui.controller import Controller
 from tailflame_gui.demo import Demo
 from tailflame_gui.dialogs.editor import EditorDialog
 from tailflame_gui.dialogs.files import choose_files, choose_folder, choose_program
-from tailflame_gui.exporting import Exporter
-from tailflame_gui.live_controller import LiveController
-from tailflame_gui.live_runner import LiveRunner
 from tailflame_gui.machine import Machine
 from tailflame_gui.recording import RecordController
 from tailflame_gui.recording_controller import RecordingController
@@ -25,11 +23,38 @@ from tailflame_gui.rows import SessionRow
 from tailflame_gui.state import AppState, OpenResult
 from tailflame_gui.tab_views import TabViews
 from tailflame_gui.tasks import JobList
-from tailflame_gui.views.live_page import LivePage
-from tailflame_gui.views.live_view import LiveView
 from tailflame_gui.views.main_window import MainWindow
 from tailflame_gui.views.record_page import RecordPage
-from tailflame_gui.views.result_view import ResultView
+
+if TYPE_CHECKING:
+    from tailflame_gui.live_runner import LiveRunner
+    from tailflame_gui.live_wiring import LiveParts
+    from tailflame_gui.views.live_page import LivePage
+
+
+class LateLive:
+    """The live page with its controllers, made when it is first looked at."""
+
+    def __init__(self, controller: Controller, actions: Actions) -> None:
+        self._controller = controller
+        self._actions = actions
+        self._made: LiveParts | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether a live run goes on."""
+        return self._made is not None and self._made.runner.running
+
+    @property
+    def parts(self) -> LiveParts:
+        if self._made is None:
+            from tailflame_gui import live_wiring
+
+            self._made = live_wiring.build(self._controller, self._actions)
+        return self._made
+
+    def page(self) -> LivePage:
+        return self.parts.page
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,11 +66,15 @@ class Parts:
     actions: Actions
     controller: Controller
     recorder: RecordController
-    live: LiveRunner
+    late_live: LateLive
     machine: Machine
     window: MainWindow
     views: TabViews
     demo: Demo
+
+    @property
+    def live(self) -> LiveRunner:
+        return self.late_live.parts.runner
 
 
 def build() -> Parts:
@@ -57,21 +86,18 @@ def build() -> Parts:
     views = TabViews(controller, actions)
     record_page = RecordPage()
     RecordingController(record_page, controller, recorder, actions)
-    live = LiveRunner(controller)
-    live_page = LivePage(LiveView())
-    live_controller = LiveController(live_page, controller, live, actions)
-    live.kept.connect(live_controller.kept)
+    live = LateLive(controller, actions)
     window = MainWindow(
         state,
         jobs,
         actions,
         record_page=record_page,
-        live_page=live_page,
+        make_live=live.page,
         make_result=views.result,
         make_comparison=views.comparison,
         inspect=dropping.announce,
     )
-    views.exporter = Exporter(controller, window)
+    views.window = window
     demo = Demo(controller, recorder)
     parts = Parts(state, jobs, actions, controller, recorder, live, machine, window, views, demo)
     window.library_page.show_folder(state.profiles)
@@ -122,6 +148,8 @@ def _connect_actions(parts: Parts) -> None:
         actions[f"export_{kind}"].triggered.connect(partial(_export, parts, kind))
     actions["editor"].triggered.connect(lambda: _ask_editor(parts))
     actions["quit"].triggered.connect(window.close)
+    actions["stop_live"].setEnabled(False)
+    actions["attach"].triggered.connect(lambda: parts.late_live.parts.controller.to_attach())
 
 
 def _with_result(state: AppState, act: Callable[[OpenResult], None]) -> None:
@@ -151,7 +179,7 @@ def _mark_baselines(parts: Parts, *_what: object) -> None:
 def _export(parts: Parts, kind: str) -> None:
     result = parts.state.result
     view = parts.window.results.page_of(result) if result is not None else None
-    if result is not None and isinstance(view, ResultView):
+    if result is not None and view is not None:
         parts.views.export(result, view, kind)
 
 

@@ -10,15 +10,16 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from helpers.recordings import recording
-from tailflame.errors import StoreError
+from tailflame.errors import ParseError, StoreError
 from tailflame.model import Recording
+from tailflame.parse import Early
+from tailflame.run import live_session
 from tailflame.store import Library, load_settings
-from tailflame_gui import controller as controller_module
 from tailflame_gui import tasks, theme
 from tailflame_gui.rows import Level, Notice, SessionRow
 from tailflame_gui.state import OpenComparison, OpenResult, Page, Stage
 from tailflame_gui.views.compare_view import CompareView
-from tailflame_gui.views.result_view import ResultView
+from tailflame_gui.views.result_view import Part, ResultView
 from tailflame_gui.wiring import Parts
 
 FOLDED = "main;work;hot 700\nmain;work;cold 300\nmain;idle 500\n"
@@ -116,11 +117,16 @@ class Slow:
     """A reader that waits for its test."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.first: Recording | None = None
+        """What it hands out before it waits."""
+        self.error: ParseError | None = None
         self.started, self.go_on = threading.Event(), threading.Event()
         self.stopped = threading.Event()
-        monkeypatch.setattr(controller_module, "load_raw", self._load)
+        monkeypatch.setattr(live_session, "load_raw", self._load)
 
-    def _load(self, _path: Path, *, progress: tasks.Progress) -> Recording:
+    def _load(self, _path: Path, *, progress: tasks.Progress, early: Early) -> Recording:
+        if self.first is not None:
+            early(self.first)
         self.started.set()
         assert self.go_on.wait(10)
         try:
@@ -128,6 +134,8 @@ class Slow:
         except BaseException:
             self.stopped.set()
             raise
+        if self.error is not None:
+            raise self.error
         return recording()
 
 
@@ -143,6 +151,49 @@ def test_cancelling_closes_the_tab_and_drops_what_comes_late(
     slow.go_on.set()
     qtbot.waitUntil(slow.stopped.is_set)
     assert parts.jobs.jobs == ()
+
+
+def test_a_first_picture_is_shown_while_the_reading_goes_on(
+    parts: Parts, folded: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = Slow(monkeypatch)
+    slow.first = recording("main;first 3")
+    parts.controller.open_paths([folded])
+    qtbot.waitUntil(lambda: result_of(parts).stage is Stage.READY)
+    tab = result_of(parts)
+    assert tab.refining
+    view = parts.window.results.page_of(tab)
+    assert isinstance(view, ResultView)
+    assert any("still being looked up" in text for text in view.cautions.texts)
+    parts.controller.pin(tab)
+    assert tab.session is None  # a baseline is made of the whole
+    view.show_part(Part.HOTSPOTS)
+    tab.selection.select("main")
+    slow.go_on.set()
+    qtbot.waitUntil(lambda: not tab.refining)
+    refined = parts.window.results.page_of(tab)
+    assert isinstance(refined, ResultView) and refined is not view
+    assert refined.part is Part.HOTSPOTS and refined.selection.function == "main"
+    assert not any("looked up" in warning.text for warning in refined.recording.warnings)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_first_picture_stays_when_the_reading_ends_early(
+    parts: Parts, folded: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    slow = Slow(monkeypatch)
+    slow.first = recording("main;first 3")
+    parts.controller.open_paths([folded])
+    qtbot.waitUntil(lambda: result_of(parts).stage is Stage.READY)
+    tab = result_of(parts)
+    if fails:
+        slow.error = ParseError("It breaks off.", source="x")
+    else:
+        parts.jobs.jobs[0].cancel()
+    slow.go_on.set()
+    qtbot.waitUntil(lambda: not tab.refining and parts.jobs.jobs == ())
+    assert tab.stage is Stage.READY and tab.recording is not None
+    assert parts.state.results.all == (tab,)
 
 
 def test_closing_a_tab_stops_its_reading(
@@ -375,10 +426,10 @@ def test_the_chosen_colours_are_remembered(parts: Parts, qtbot: QtBot) -> None:
 def test_an_unforeseen_error_while_reading_is_a_sentence(
     parts: Parts, folded: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def breaks(_path: Path, *, progress: tasks.Progress) -> Recording:
+    def breaks(_path: Path, *, progress: tasks.Progress, early: Early) -> Recording:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(controller_module, "load_raw", breaks)
+    monkeypatch.setattr(live_session, "load_raw", breaks)
     with caplog.at_level("ERROR"):
         opened(parts, qtbot, folded)
     failure = result_of(parts).failure

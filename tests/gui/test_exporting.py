@@ -39,7 +39,6 @@ def test_every_kind_is_written(
     result, view = shown
     target = suggested(result, kind, tmp_path / "out")
     target.parent.mkdir()
-    assert parts.views.exporter is not None
     parts.views.exporter.write(kind, result, view.flame, target)
     qtbot.waitUntil(lambda: bool(parts.window.notices.notices))
     notice = parts.window.notices.notices[0]
@@ -57,7 +56,6 @@ def test_a_file_that_cannot_be_written_is_told(
     parts: Parts, shown: tuple[OpenResult, ResultView], tmp_path: Path, qtbot: QtBot
 ) -> None:
     result, view = shown
-    assert parts.views.exporter is not None
     parts.views.exporter.write("svg", result, view.flame, tmp_path / "missing" / "x.svg")
     qtbot.waitUntil(lambda: bool(parts.window.notices.notices))
     assert parts.window.notices.notices[0].level is Level.ERROR

@@ -19,7 +19,7 @@ from tailflame.cli.documents import (
 from tailflame.cli.exit_codes import ExitCode
 from tailflame.cli.figures import counter_table, hotspot_table, latency_table, print_facts, rows_of
 from tailflame.model import HistogramSeries, Recording
-from tailflame.parse import FORMATS
+from tailflame.parse.formats import FORMATS
 from tailflame.store import Opened
 
 GROUPS = {"function": GroupBy.FUNCTION, "module": GroupBy.MODULE, "file": GroupBy.FILE, "thread": GroupBy.THREAD}

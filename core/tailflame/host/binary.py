@@ -10,10 +10,13 @@ import shutil
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tailflame.errors import TargetError
 from tailflame.host import cargo
-from tailflame.host.elf import BrokenElf, Elf, Unit
+
+if TYPE_CHECKING:
+    from tailflame.host.elf import Elf, Unit  # its library takes long to import
 
 _FUNCTIONS_SAMPLED = 2000
 _UNITS_READ = 12
@@ -110,6 +113,8 @@ def check_runnable(path: Path) -> None:
 
 
 def _check_elf(path: Path) -> None:
+    from tailflame.host.elf import BrokenElf, Elf
+
     try:
         with Elf(path) as elf:
             machine, runs = elf.machine, elf.runs
@@ -156,6 +161,8 @@ def _facts(path: Path, _mtime: int, size: int, _inode: int) -> BinaryFacts:
         return BinaryFacts(path=path, kind=Kind.SCRIPT, size=size, interpreter=_interpreter(head))
     if not head.startswith(b"\x7fELF"):
         return BinaryFacts(path=path, kind=Kind.OTHER, size=size)
+    from tailflame.host.elf import BrokenElf, Elf
+
     try:
         with Elf(path) as elf:
             return _elf_facts(elf, path, size)

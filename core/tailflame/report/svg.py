@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 import zlib
 from dataclasses import dataclass
+from html import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import TextIO
-from xml.sax.saxutils import escape, quoteattr
 
 from tailflame.analyse.layout import Order, lay_out
 from tailflame.analyse.tree import CallTree, TreeOptions, build_tree
@@ -104,7 +104,7 @@ def write(
             f'<text id="details" x="10" y="{height - 10}"> </text>\n'
             f'<text id="matched" x="99%" y="{height - 10}"> </text>\n'
             f'<svg id="frames" x="{_PAD}" width="{_WIDTH - 2 * _PAD}" total_samples="{boxes.places}"'
-            f" data-tailflame={quoteattr(_writable(event_name or 'samples'))} data-unit={quoteattr(tree.unit)}>\n"
+            f" data-tailflame={_attribute(event_name or 'samples')} data-unit={_attribute(tree.unit)}>\n"
         )
         graph.write(stream, height=height, icicle=icicle)
         stream.write("</svg>\n<script><![CDATA[\n")
@@ -142,7 +142,7 @@ class _Graph:
             heading = f"{name} ({count(weight)} {self.word}, {100 * share:.2f}%)"
             about = f' data-p="{parent + 1}"'
             if module := tree.module(node):
-                about += f" data-module={quoteattr(_writable(module))}"
+                about += f" data-module={_attribute(module)}"
             if not in_places:
                 about += f' data-self="{own!r}"'
             if not in_samples and samples == samples:
@@ -173,7 +173,13 @@ def _writable(text: str) -> str:
 
 
 def _text(text: str) -> str:
-    return escape(_writable(text))
+    return escape(_writable(text), quote=False)
+
+
+def _attribute(text: str) -> str:
+    """In quotes. Line ends and tabs as numbers: a reader makes blanks of them otherwise."""
+    kept = escape(_writable(text)).replace("\n", "&#10;").replace("\r", "&#13;").replace("\t", "&#9;")
+    return f'"{kept}"'
 
 
 def _fill(name: str, kind: FrameKind) -> str:

@@ -19,7 +19,7 @@ from tailflame.errors import ParseError, StoreError, TailflameError
 from tailflame.model import Caution, Recording
 from tailflame.model.live import LatencySlice, Said
 from tailflame.model.live_record import Mark
-from tailflame.parse import live_lines, load
+from tailflame.parse import Early, live_lines, load
 from tailflame.parse.source import Progress
 from tailflame.report.hlog import HlogWriter, safe_tag
 from tailflame.report.live_log import LiveLogWriter
@@ -197,9 +197,11 @@ def keep(
     return session.complete(recording, draw=draw)
 
 
-def load_raw(path: Path, *, format: str | None = None, progress: Progress | None = None) -> Recording:
+def load_raw(
+    path: Path, *, format: str | None = None, progress: Progress | None = None, early: Early | None = None
+) -> Recording:
     """`parse.load`; the log of a live session that nobody has finished, with the CPU profile beside it."""
-    recording = load(path, format=format, progress=progress)
+    recording = load(path, format=format, progress=progress, early=early)
     profile = path.with_name(PROFILE)
     if path.name != LOG or not path.with_name(MANIFEST).is_file() or not profile.is_file():
         return recording

@@ -19,6 +19,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QLineEdit, QMainWindow, QMenu, QPlainTextEdit, QStackedWidget, QTextEdit, QWidget
 
+from tailflame_gui import warm
 from tailflame_gui.actions import Actions
 from tailflame_gui.dialogs.keys import KeysDialog
 from tailflame_gui.models.session_table import moment
@@ -36,6 +37,7 @@ from tailflame_gui.views.tab_area import TabArea
 from tailflame_gui.views.view_keys import key_entries, key_lines
 from tailflame_gui.widgets.drop_overlay import DropOverlay
 from tailflame_gui.widgets.empty_state import EmptyState
+from tailflame_gui.widgets.late_place import LatePlace
 from tailflame_gui.widgets.notices import NoticeArea
 from tailflame_gui.widgets.palette import Entry, Palette
 from tailflame_gui.widgets.parts import ActionButton, button, column, row
@@ -70,7 +72,8 @@ _MOST = QSize(16384, 16384)
 class MainWindow(QMainWindow):
     """opened(SessionRow), dropped(paths), compared(before, after), tab_closed(Tab), tab_retried(Tab).
 
-    `make_result` and `make_comparison` build the view of a tab that is ready; `inspect` says what a drop would do.
+    `make_live` builds the live page when it is first looked at, `make_result` and `make_comparison` the view of a tab
+    that is ready; `inspect` says what a drop would do.
     """
 
     opened = Signal(object)
@@ -86,7 +89,7 @@ class MainWindow(QMainWindow):
         actions: Actions,
         *,
         record_page: QWidget,
-        live_page: QWidget,
+        make_live: Callable[[], QWidget],
         make_result: Callable[[Tab], QWidget],
         make_comparison: Callable[[Tab], QWidget],
         inspect: Inspect,
@@ -103,7 +106,10 @@ class MainWindow(QMainWindow):
 
         self.start_page = StartPage(actions)
         self.record_page = record_page
-        self.live_page = live_page
+        self._make_live = make_live
+        self._live: QWidget | None = None
+        self._live_place = LatePlace("live", needs=warm.LIVE, parent=self)
+        self._live_place.turn.connect(lambda _number: self.live_page)
         self.library_page = LibraryPage(actions)
         self.console_page = ConsolePage()
         self.picker = ComparePicker()
@@ -113,7 +119,7 @@ class MainWindow(QMainWindow):
         self._pages: dict[Page, QWidget] = {
             Page.START: self.start_page,
             Page.RECORD: record_page,
-            Page.LIVE: live_page,
+            Page.LIVE: self._live_place,
             Page.RESULTS: self.results,
             Page.COMPARE: self.comparisons,
             Page.LIBRARY: self.library_page,
@@ -202,6 +208,15 @@ class MainWindow(QMainWindow):
         self.picker.browse.connect(actions["open"].trigger)
 
     # What the state says
+
+    @property
+    def live_page(self) -> QWidget:
+        """Made when it is first asked for."""
+        if self._live is None:
+            self._live = self._make_live()
+            self._live_place.hold(self._live)
+            leave_drops(self._live)
+        return self._live
 
     def _show_page(self, page: Page) -> None:
         shown = self._pages[page]

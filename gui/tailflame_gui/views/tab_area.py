@@ -241,9 +241,9 @@ class TabArea(QWidget):
         self._bar.setTabToolTip(index, plain.tip(f"{tab.tip}{baseline}"))
         shown = (tab.stage, tab.job)
         if self._stages.get(tab.key) != shown:
+            page = self._page_for(tab)  # which may look at the one before
             self._drop_page(tab)
             self._stages[tab.key] = shown
-            page = self._page_for(tab)
             self._pages[tab.key] = page
             self._stack.addWidget(page)
         if tab is self._tabs.current:

@@ -8,8 +8,6 @@ from __future__ import annotations
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QWidget
 
-from tailflame_gui.widgets.flame_graph import KEYS as GRAPH_KEYS
-from tailflame_gui.widgets.flame_graph import FlameGraph
 from tailflame_gui.widgets.palette import Entry
 
 KeyLine = tuple[str, str, str]
@@ -55,6 +53,9 @@ def key_lines(page: QWidget) -> list[KeyLine]:
         if words is not None:
             keys = shortcut.key().toString(QKeySequence.SequenceFormat.NativeText)
             lines.append((_GROUPS[type(owner).__name__], words, keys))
+    from tailflame_gui.widgets.flame_graph import KEYS as GRAPH_KEYS  # late: no page at the start has one
+    from tailflame_gui.widgets.flame_graph import FlameGraph
+
     if any(graph.isVisibleTo(page) for graph in page.findChildren(FlameGraph)):
         lines += [("Flame graph", words[:1].upper() + words[1:], keys) for keys, words in GRAPH_KEYS]
     return list(dict.fromkeys(lines))

@@ -10,7 +10,7 @@ from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QWidget
 
 from tailflame.errors import TailflameError
-from tailflame_gui import tasks
+from tailflame_gui import tasks, warm
 from tailflame_gui.widgets.parts import column
 
 
@@ -22,9 +22,10 @@ class LatePlace(QWidget):
 
     turn = Signal(int)
 
-    def __init__(self, name: str, *, turns: int = 1, parent: QWidget) -> None:
+    def __init__(self, name: str, *, turns: int = 1, needs: tuple[str, ...] = (), parent: QWidget) -> None:
+        """needs: modules that are imported before, in a thread."""
         super().__init__(parent)
-        self._name, self._turns = name, turns
+        self._name, self._turns, self._needs = name, turns, needs
         self._begun = self.coming = False
         self._page = column(spacing=0)
         self.setLayout(self._page)
@@ -44,6 +45,8 @@ class LatePlace(QWidget):
             tasks.spawn(self._come(), name=f"making the view {self._name}", on_error=_nothing_fails)
 
     async def _come(self) -> None:
+        if self._needs:
+            await tasks.in_thread(lambda _progress: warm.load(self._needs))
         for number in range(self._turns):
             await asyncio.sleep(0)
             if not shiboken6.isValid(self):

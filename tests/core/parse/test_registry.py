@@ -11,7 +11,8 @@ from helpers.recordings import same
 from helpers.stack_counts import DATA
 from tailflame.errors import ParseError, UnknownFormat
 from tailflame.model import Recording
-from tailflame.parse import FORMATS, Format, Source, formats, load
+from tailflame.parse import Format, Source, formats, load
+from tailflame.parse.formats import FORMATS
 from tailflame.parse.registry import NO
 
 SAMPLES = {
