@@ -7,6 +7,9 @@ from pathlib import Path
 from tailflame.errors import ParseError, UnknownFormat
 from tailflame.model import Recording
 from tailflame.parse.bpftrace_hist import BPFTRACE_HIST
+from tailflame.parse.callgrind import CALLGRIND
+from tailflame.parse.cpuprofile import CPUPROFILE
+from tailflame.parse.firefox import FIREFOX
 from tailflame.parse.flamegraph_svg import FLAMEGRAPH_SVG
 from tailflame.parse.folded import FOLDED
 from tailflame.parse.hgrm import HGRM
@@ -16,15 +19,22 @@ from tailflame.parse.looks import looks_like
 from tailflame.parse.perf_data import PERF_DATA
 from tailflame.parse.perf_script import PERF_SCRIPT
 from tailflame.parse.perf_stat import PERF_STAT
+from tailflame.parse.pprof import PPROF
 from tailflame.parse.prometheus_text import PROMETHEUS_TEXT
 from tailflame.parse.registry import Format
 from tailflame.parse.source import Early, Progress, Source
+from tailflame.parse.speedscope import SPEEDSCOPE
 from tailflame.parse.trie import ROWS_LIMIT, TooManyStacks
 
 FORMATS: tuple[Format, ...] = (
     PERF_DATA,
     PERF_SCRIPT,
     FLAMEGRAPH_SVG,
+    PPROF,
+    SPEEDSCOPE,
+    FIREFOX,
+    CALLGRIND,
+    CPUPROFILE,
     HLOG,
     HGRM,
     LIVE_LOG,

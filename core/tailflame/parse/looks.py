@@ -20,8 +20,6 @@ _MAGIC: tuple[tuple[bytes, str, str], ...] = (
     (b"HEAP PROFILE", "a heap profile of tcmalloc or jemalloc", ""),
     (b"heap_v2", "a heap profile of jemalloc", ""),
     (b"desc: ", "a massif log", ""),
-    (b"# callgrind format", "a callgrind log", ""),
-    (b"version: 1\ncreator: callgrind", "a callgrind log", ""),
 )
 
 
@@ -35,8 +33,6 @@ def looks_like(head: bytes) -> tuple[str, str]:
     text = decode_head(head[:4096])
     start = text.lstrip("\ufeff \t\r\n")
     if start.startswith(("{", "[{", "[[", '["')):
-        if "speedscope" in text:
-            return "a speedscope file (JSON)", "Open the file that it was made from."
         if "traceEvents" in text:
             return "a Chrome trace (JSON)", "Open the file that it was made from."
         return "JSON", "Open the file that it was made from."

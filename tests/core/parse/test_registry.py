@@ -100,6 +100,6 @@ def test_a_chosen_format_shows_its_own_error(file: Path, monkeypatch: pytest.Mon
 
 
 def test_a_format_that_is_not_there(file: Path) -> None:
-    with pytest.raises(UnknownFormat, match="no format called “pprof”") as told:
-        load(file, format="pprof")
+    with pytest.raises(UnknownFormat, match="no format called “nonsense”") as told:
+        load(file, format="nonsense")
     assert "folded" in told.value.advice
