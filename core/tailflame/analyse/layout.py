@@ -68,22 +68,56 @@ def lay_out_ranked(
     """Boxes of nodes numbered by level, siblings by ascending `rank`; a `width` of `total` is the whole."""
     size = len(parent)
     share = width / total if total else np.zeros(size)
-    start = np.zeros(size)
-    place = np.zeros(size, dtype=np.int64)
-    node = np.empty(size, dtype=np.int32)
-    for first, last in levels(level_start):
-        above = parent[first:last]
-        row = np.where(above >= 0, place[above], NONE) if first else np.full(last - first, NONE)
-        order = np.lexsort((rank[first:last], row))
-        widths = share[first:last][order]
-        before = np.cumsum(widths) - widths
-        groups = group_starts(row[order])
-        offset = np.repeat(before[groups], np.diff(np.append(groups, last - first)))
-        base = np.where(above[order] >= 0, start[above[order]], 0.0)
-        start[first + order] = base + before - offset
-        place[first + order] = np.arange(last - first)
-        node[first:last] = first + order
-    return FlameLayout(row_start=level_start, start=start[node], width=share[node], node=node, total=total)
+    if not size:
+        return FlameLayout(row_start=level_start, start=share, width=share, node=np.zeros(0, np.int32), total=total)
+    ranked = _siblings_ranked(parent, rank)
+    children = np.bincount(parent[level_start[1] :], minlength=size) if len(level_start) > 2 else np.zeros(size, int)
+    child = np.cumsum(children) - children + level_start[1]  # the first one's place in `ranked`
+    starts, widths, nodes = [], [], []
+    above = np.zeros(1, dtype=np.int64)
+    above_start = np.zeros(1)
+    number, first = np.array([level_start[1]]), np.zeros(1, dtype=np.int64)
+    for begin, end in levels(level_start):
+        if begin:
+            number, first = children[above], child[above]
+            some = number > 0
+            number, first, above_start = number[some], first[some], above_start[some]
+        if len(number) == end - begin:  # only children
+            node = ranked[first]
+            here, start = share[node], above_start
+        else:
+            before = np.cumsum(number) - number
+            node = ranked[np.repeat(first - before, number) + np.arange(end - begin)]
+            here = share[node]
+            left = np.cumsum(here) - here
+            start = np.repeat(above_start - left[before], number) + left
+        starts.append(start)
+        widths.append(here)
+        nodes.append(node)
+        above, above_start = node, start
+    return FlameLayout(
+        row_start=level_start,
+        start=np.concatenate(starts),
+        width=np.concatenate(widths),
+        node=np.concatenate(nodes).astype(np.int32),
+        total=total,
+    )
+
+
+def _siblings_ranked(parent: Int32, rank: Float64 | Int64) -> Int64:
+    """All nodes, which stand in the order of their parents, with siblings by ascending `rank`."""
+    order = np.arange(len(parent))
+    siblings = parent[1:] == parent[:-1]
+    if (siblings & (rank[1:] < rank[:-1])).any():
+        several = np.append(siblings, False)
+        several[1:] |= siblings
+        moved = order[several]
+        if rank.dtype.kind == "i":  # one key for both, sorted in one go
+            key = (parent[moved].astype(np.int64) << 32) | rank[moved]
+            order[moved] = moved[np.argsort(key)]
+        else:
+            order[moved] = moved[np.lexsort((rank[moved], parent[moved]))]
+    return order
 
 
 def _in_time(tree: CallTree, order: Int64) -> FlameLayout:

@@ -14,6 +14,9 @@ from tailflame.analyse import sample_filter, thin
 from tailflame.analyse.functions import FunctionTable as FunctionTable
 from tailflame.analyse.functions import Grouping as Grouping
 from tailflame.analyse.functions import fold_modules, function_table
+from tailflame.analyse.merge import Trie, distinct, joined
+from tailflame.analyse.merge import group_starts as group_starts
+from tailflame.analyse.merge import merge_rows as merge_rows
 from tailflame.analyse.sample_filter import EVERYTHING, SampleFilter, reached
 from tailflame.analyse.thin import is_thin
 from tailflame.model.stacks import (
@@ -25,7 +28,6 @@ from tailflame.model.stacks import (
     Int32,
     Int64,
     StackProfile,
-    StackTable,
     UInt8,
     Weight,
 )
@@ -176,13 +178,6 @@ class CallTree:
         return answer
 
 
-def group_starts(values: Int64) -> Int64:
-    """Indices at which a run of equal values begins."""
-    if not len(values):
-        return np.zeros(0, dtype=np.int64)
-    return np.append(0, np.flatnonzero(values[1:] != values[:-1]) + 1)
-
-
 def levels(level_start: Int64) -> list[tuple[int, int]]:
     """(first, last + 1) node of every level, from the roots down."""
     return [(int(a), int(b)) for a, b in pairwise(level_start)]
@@ -197,69 +192,11 @@ def add_up(values: Float64 | Int64, parent: Int32, level_start: Int64) -> None:
         np.add.at(values, parent[first:last], values[first:last])
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Trie:
-    """Rows of (parent, function) merged so that no two nodes share both; nodes are numbered by level."""
-
-    parent: Int32
-    function: Int32
-    row: Int32
-    """One row that became the node: its first."""
-    depth: Int32
-    level_start: Int64
-    node: Int32
-    """Node of every row, -1 for rows that were left out."""
-
-
-def merge_rows(parent: Int32, function: Int32, keep: Bool | None = None) -> Trie:
-    """The trie of rows with `parent` (another kept row or -1) and `function`."""
-    depth_of = StackTable(frame=function, parent=parent).depths()
-    if keep is not None:
-        depth_of = np.where(keep, depth_of, NONE).astype(np.int32)
-    order = np.argsort(depth_of, kind="stable")
-    first_kept = int(np.searchsorted(depth_of[order], 0))
-    order = order[first_kept:]
-    depth_sorted = depth_of[order]
-    count = int(depth_sorted[-1]) + 1 if len(order) else 0
-    bounds = np.searchsorted(depth_sorted, np.arange(count + 1))
-    span = int(function.max(initial=0)) + 1
-    node = np.full(len(parent), NONE, dtype=np.int32)
-    parents, functions, rows, starts = [], [], [], [0]
-    for level in range(count):
-        at = order[bounds[level] : bounds[level + 1]]
-        above = node[parent[at]].astype(np.int64) if level else np.full(len(at), NONE, dtype=np.int64)
-        key = (above + 1) * span + function[at]
-        index, inverse = _distinct(key)
-        node[at] = starts[-1] + inverse
-        parents.append(above[index])
-        functions.append(function[at[index]])
-        rows.append(at[index])
-        starts.append(starts[-1] + len(index))
-    return Trie(
-        parent=_joined(parents),
-        function=_joined(functions),
-        row=_joined(rows),
-        depth=np.repeat(np.arange(count, dtype=np.int32), np.diff(starts)),
-        level_start=np.asarray(starts, dtype=np.int64),
-        node=node,
-    )
-
-
-def _distinct(keys: Int64) -> tuple[Int64, Int64]:
-    """(index of the first of each key, by ascending keys; the place of each key among these)."""
-    if is_thin(len(keys), 1):
-        return thin.distinct(keys)
-    _, index, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    return index, inverse
-
-
-def _joined(parts: list[Int32]) -> Int32:
-    return np.concatenate(parts).astype(np.int32) if parts else np.zeros(0, dtype=np.int32)
-
-
 def kept_ancestor(parent: Int32, keep: Bool) -> Int32:
     """For every row the nearest proper ancestor that is kept, -1 where there is none."""
     up = parent.copy()
+    if keep.all():
+        return up
     while True:
         skip = (up >= 0) & ~keep[up]
         if not skip.any():
@@ -461,7 +398,7 @@ def invert(tree: CallTree, *, start: Int64 | None = None) -> CallTree:
     parents, functions, frames, weights, counts, starts = [], [], [], [], [], [0]
     while len(at):
         key = (above + 1) * span + tree.function[at]
-        index, inverse = _distinct(key)
+        index, inverse = distinct(key)
         parents.append(above[index])
         functions.append(tree.function[at[index]])
         frames.append(tree.frame[at[index]])
@@ -479,9 +416,9 @@ def invert(tree: CallTree, *, start: Int64 | None = None) -> CallTree:
     return CallTree(
         functions=tree.functions,
         frames=tree.frames,
-        parent=_joined(parents),
-        function=_joined(functions),
-        frame=_joined(frames),
+        parent=joined(parents),
+        function=joined(functions),
+        frame=joined(frames),
         depth=np.repeat(np.arange(len(starts) - 1, dtype=np.int32), np.diff(starts)),
         self_weight=np.bincount(last, weights=weight, minlength=size) if size else np.zeros(0),
         total_weight=np.concatenate(weights) if weights else np.zeros(0),

@@ -33,7 +33,7 @@ _COUNT = re.compile(r"\d+(?:\.\d*)?", re.ASCII)
 _SUFFIXES = (".folded", ".collapsed", ".stacks", ".stackcollapse")
 _LONG_NAME = 512
 """Characters: more than frames have on average."""
-_BATCH = 4_000_000
+_BATCH = 32_000_000
 """Frames held as plain numbers before they are merged into the trie."""
 _CACHE = 32 * 1024 * 1024
 """Characters of stack texts remembered, for files whose lines repeat."""
@@ -252,12 +252,14 @@ class _Stacks:
     def profile(self) -> StackProfile:
         self._merge()
         rows = len(self._counts)
-        leaves = np.concatenate([np.empty(0, np.int32), *self._leaves])
+        stacks, place = self.trie.ordered()
+        place = np.append(place, np.int32(NONE))  # which -1 reads: a stack without frames
+        leaves = place[np.concatenate([np.empty(0, np.int32), *self._leaves])]
         counts = readonly(np.frombuffer(self._counts, np.float64), np.float64)
         none = readonly(np.full(rows, NONE, np.int32), np.int32)
         return StackProfile(
             frames=frame_table(self.names),
-            stacks=self.trie.table(),
+            stacks=stacks,
             samples=SampleTable(
                 stack=readonly(leaves, np.int32),
                 count=counts,

@@ -117,7 +117,9 @@ class Chains:
     def finish(self) -> tuple[StackTable, Int32]:
         """The distinct stacks as a trie, and the row of each number that `stack` and `add` gave."""
         self._merge()
-        return self._trie.table(), np.concatenate([np.empty(0, np.int32), *self._leaves])
+        stacks, place = self._trie.ordered()
+        place = np.append(place, np.int32(NONE))  # which -1 reads: a stack without frames
+        return stacks, place[np.concatenate([np.empty(0, np.int32), *self._leaves])]
 
     def _parse(self, chain: str, *, in_kernel: bool) -> list[int] | None:
         lines = chain.split("\n")

@@ -1,37 +1,84 @@
-"""Stacks as flat runs of frame numbers, merged into a StackTable in batches: the fast way for big files.
+"""Stacks as flat runs of frame numbers, merged into a StackTable: the fast way for big files.
 
-StackBuilder works row by row through dictionaries; this works level by level through sorted arrays, so that
-its memory is that of the distinct stacks, and any depth is as good as any other.
+StackBuilder works row by row through dictionaries; this works level by level on arrays, so that its memory is that of
+the distinct stacks, and any depth is as good as any other. Two things make it fast. The stacks of a level stand in the
+order of their callers' rows, so that those of one caller stand together, and only callers with several callees have
+anything to sort. And stacks that no other shares a caller with need no comparing any more, down to their ends.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from tailflame.model import NONE, StackTable
-from tailflame.model.stacks import Int32, Int64, readonly
+from tailflame.model.stacks import Bool, Int32, Int64, readonly
 
 ROWS_LIMIT = 24_000_000
 """Most rows. A row takes about 110 bytes until it is drawn; recordings of hours have a few million."""
 
-
-_FEW = 8
-"""Stacks that go on at one depth up to which they are looked at one by one."""
+_FEW = 2_000
+"""Stacks, each alone below its caller, up to which the rest of their rows is made at once, not level by level."""
 
 
 class TooManyStacks(Exception):
     """There are more than ROWS_LIMIT distinct stack prefixes. `load` says so of the file."""
 
 
+class _Rows(NamedTuple):
+    """Rows of one depth with successive numbers from `first` on."""
+
+    first: int
+    parent: Int32
+    frame: Int32
+
+
 @dataclass(slots=True)
 class _Level:
-    """The rows of one depth, by sorted key: (parent + 1) << 32 | frame."""
+    """The rows of one depth: as they came, and the first `indexed` pieces of them by sorted key."""
 
+    pieces: list[_Rows] = field(default_factory=list)
+    indexed: int = 0
     keys: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
     rows: Int32 = field(default_factory=lambda: np.empty(0, np.int32))
+
+    def find(self, keys: Int64) -> Int64:
+        """The row of each key, -1 where there is none."""
+        if self.indexed < len(self.pieces):
+            fresh = self.pieces[self.indexed :]
+            self.indexed = len(self.pieces)
+            added = np.concatenate([_keys(piece.parent, piece.frame) for piece in fresh])
+            numbers = np.concatenate([np.arange(p.first, p.first + len(p.frame), dtype=np.int32) for p in fresh])
+            order = np.argsort(added)
+            at = np.searchsorted(self.keys, added[order])
+            self.keys = np.insert(self.keys, at, added[order])
+            self.rows = np.insert(self.rows, at, numbers[order])
+        if not len(self.keys):
+            return np.full(len(keys), NONE, np.int64)
+        at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        return np.where(self.keys[at] == keys, self.rows[at], NONE).astype(np.int64)
+
+
+@dataclass(slots=True)
+class _Live:
+    """Stacks that go on at a depth, in the order of their callers' rows: which they are, where their next frame stands
+    in the flat array and where their last one ends, and the row of their caller."""
+
+    stack: Int64
+    at: Int64
+    end: Int64
+    parent: Int32
+
+    def take(self, which: Int64 | Bool) -> None:
+        self.stack, self.at, self.end, self.parent = (
+            self.stack[which],
+            self.at[which],
+            self.end[which],
+            self.parent[which],
+        )
 
 
 @dataclass(slots=True)
@@ -39,9 +86,8 @@ class Trie:
     """Grows a StackTable. Row numbers stay as they were given out."""
 
     _levels: list[_Level] = field(default_factory=list)
-    _frames: list[Int32] = field(default_factory=list)
-    _parents: list[Int32] = field(default_factory=list)
     _size: int = 0
+    _in_order: bool = True
 
     def __len__(self) -> int:
         return self._size
@@ -50,85 +96,166 @@ class Trie:
         """The leaf row of each stack; -1 for a stack without frames.
 
         frames: the stacks' frame numbers one after another, each root first; lengths: frames per stack.
+        Raises TooManyStacks.
         """
         flat = np.asarray(frames, dtype=np.int32)
         length = np.asarray(lengths, dtype=np.int64)
-        start = np.cumsum(length) - length
+        end = np.cumsum(length)
         leaf = np.full(len(length), NONE, dtype=np.int32)
-        live = np.flatnonzero(length > 0)
-        parent = np.full(len(live), NONE, dtype=np.int32)
+        stacks = np.flatnonzero(length > 0)
+        live = _Live(stacks, (end - length)[stacks], end[stacks], np.full(len(stacks), NONE, dtype=np.int32))
+        known_rows = self._size
+        self._in_order &= not known_rows
         depth = 0
-        while len(live):
-            row = self.grow(depth, parent, flat[start[live] + depth])
+        while len(live.stack):
+            frame = flat[live.at]
+            first = _grouped(live, frame, flat)
+            if first is None:
+                parent, row = live.parent, None
+                frame = flat[live.at]
+            else:
+                parent, frame = live.parent[first], flat[live.at[first]]
+                row = np.repeat(np.arange(len(first)), np.diff(np.append(first, len(live.stack))))
+            number, is_old = self._numbered(depth, parent, frame, known_rows)
+            live.parent = number if row is None else number[row]
+            live.at += 1
             depth += 1
-            goes_on = length[live] > depth
-            leaf[live[~goes_on]] = row[~goes_on]
-            live, parent = live[goes_on], row[goes_on]
+            goes_on = live.at < live.end
+            if not goes_on.all():
+                done = ~goes_on
+                leaf[live.stack[done]] = live.parent[done]
+                live.take(goes_on)
+            if is_old:
+                live.take(np.argsort(live.parent, kind="stable"))
+            elif row is None and len(live.stack) < _FEW:
+                leaf[live.stack] = self._tails(depth, live, flat)
+                break
         return leaf
-
-    def table(self) -> StackTable:
-        empty = np.empty(0, np.int32)
-        return StackTable(
-            frame=readonly(np.concatenate([empty, *self._frames]), np.int32),
-            parent=readonly(np.concatenate([empty, *self._parents]), np.int32),
-        )
 
     def grow(self, depth: int, parent: Int32, frame: Int32) -> Int32:
         """The rows of (parent, frame) pairs at `depth`, new ones numbered onwards; parents are of `depth` - 1.
 
         Raises TooManyStacks.
         """
-        wanted: Int64 = ((parent.astype(np.int64) + 1) << 32) | frame
+        keys, inverse = np.unique(_keys(parent, frame), return_inverse=True)
+        self._in_order = False
+        parents, frames = (keys >> 32).astype(np.int32), (keys & 0xFFFFFFFF).astype(np.int32)
+        number, _ = self._numbered(depth, parents, frames, self._size)
+        return number[inverse]
+
+    def table(self) -> StackTable:
+        """All rows under the numbers that were given out."""
+        parent = np.empty(self._size, np.int32)
+        frame = np.empty(self._size, np.int32)
+        for level in self._levels:
+            for piece in level.pieces:
+                parent[piece.first : piece.first + len(piece.frame)] = piece.parent
+                frame[piece.first : piece.first + len(piece.frame)] = piece.frame
+        return StackTable(frame=_owned(frame), parent=_owned(parent))
+
+    def ordered(self) -> tuple[StackTable, Int32]:
+        """All rows by depth, and within a depth by their callers' rows, as trees are fastest made of; and where each
+        row that was given out stands in it."""
+        if self._in_order:
+            return self.table(), np.arange(self._size, dtype=np.int32)
+        place = np.empty(self._size, np.int32)
+        parents, frames = [np.empty(0, np.int32)], [np.empty(0, np.int32)]
+        done = 0
+        for level in self._levels:
+            rows = np.concatenate([np.arange(p.first, p.first + len(p.frame)) for p in level.pieces])
+            above = np.concatenate([p.parent for p in level.pieces])
+            above[above >= 0] = place[above[above >= 0]]
+            order = np.argsort(above, kind="stable")
+            place[rows[order]] = np.arange(done, done + len(rows), dtype=np.int32)
+            done += len(rows)
+            parents.append(above[order])
+            frames.append(np.concatenate([p.frame for p in level.pieces])[order])
+        return StackTable(frame=_owned(np.concatenate(frames)), parent=_owned(np.concatenate(parents))), place
+
+    def _numbered(self, depth: int, parent: Int32, frame: Int32, known_rows: int) -> tuple[Int32, bool]:
+        """The rows of distinct pairs, and whether some of them were known. Callers from `known_rows` on are new, so
+        that nothing below them is known."""
+        level = self._level(depth)
+        if level.pieces and (not depth or int(parent.min()) < known_rows):
+            found = level.find(_keys(parent, frame))
+            fresh = found < 0
+            number = np.where(fresh, self._size - 1 + np.cumsum(fresh), found).astype(np.int32)
+            self._new(level, parent[fresh], frame[fresh])
+            return number, True
+        number = np.arange(self._size, self._size + len(frame), dtype=np.int32)
+        self._new(level, parent, frame)
+        return number, False
+
+    def _tails(self, depth: int, live: _Live, flat: Int32) -> Int32:
+        """Makes the rows of all that is left of stacks that share nothing any more; their last rows."""
+        length = live.end - live.at
+        total = int(length.sum())
+        before = np.cumsum(length) - length
+        step = np.arange(total) - np.repeat(before, length)
+        order = np.argsort(step, kind="stable")
+        number = np.empty(total, dtype=np.int32)
+        number[order] = np.arange(self._size, self._size + total, dtype=np.int32)
+        parent = np.empty(total, dtype=np.int32)
+        parent[1:] = number[:-1]
+        parent[before] = live.parent
+        frame = flat[np.repeat(live.at, length) + step][order]
+        parent = parent[order]
+        begin = 0
+        for size in np.bincount(step).tolist():
+            self._new(self._level(depth), parent[begin : begin + size], frame[begin : begin + size])
+            begin += size
+            depth += 1
+        return number[before + length - 1]
+
+    def _level(self, depth: int) -> _Level:
         if depth == len(self._levels):
             self._levels.append(_Level())
-        level = self._levels[depth]
-        if len(wanted) <= _FEW:
-            return self._grow_few(level, wanted.tolist())
-        keys, inverse = np.unique(wanted, return_inverse=True)
-        at = np.searchsorted(level.keys, keys)
-        known = np.zeros(len(keys), dtype=np.bool_)
-        inside = at < len(level.keys)
-        known[inside] = level.keys[at[inside]] == keys[inside]
-        rows = np.empty(len(keys), dtype=np.int32)
-        rows[known] = level.rows[at[known]]
-        fresh = keys[~known]
-        if len(fresh):
-            numbers = np.arange(self._size, self._size + len(fresh), dtype=np.int32)
-            rows[~known] = numbers
-            self._size += len(fresh)
-            if self._size > ROWS_LIMIT:
-                raise TooManyStacks
-            self._frames.append((fresh & 0xFFFFFFFF).astype(np.int32))
-            self._parents.append(((fresh >> 32) - 1).astype(np.int32))
-            level.keys = np.insert(level.keys, at[~known], fresh)
-            level.rows = np.insert(level.rows, at[~known], numbers)
-        return rows[inverse]
+        return self._levels[depth]
 
-    def _grow_few(self, level: _Level, wanted: list[int]) -> Int32:
-        """The same without arrays for each step: thousands of levels of a stack or two would take seconds."""
-        ordered = sorted(set(wanted))
-        places = np.searchsorted(level.keys, ordered).tolist()
-        row_of: dict[int, int] = {}
-        fresh: list[int] = []
-        at: list[int] = []
-        for key, place in zip(ordered, places, strict=True):
-            if place < len(level.keys) and level.keys[place] == key:
-                row_of[key] = int(level.rows[place])
-            else:
-                row_of[key] = self._size + len(fresh)
-                fresh.append(key)
-                at.append(place)
-        if fresh:
-            numbers = range(self._size, self._size + len(fresh))
-            self._size += len(fresh)
-            if self._size > ROWS_LIMIT:
-                raise TooManyStacks
-            self._frames.append(np.array([key & 0xFFFFFFFF for key in fresh], dtype=np.int32))
-            self._parents.append(np.array([(key >> 32) - 1 for key in fresh], dtype=np.int32))
-            if len(level.keys):
-                level.keys = np.insert(level.keys, at, fresh)
-                level.rows = np.insert(level.rows, at, numbers)
-            else:
-                level.keys = np.array(fresh, dtype=np.int64)
-                level.rows = np.array(numbers, dtype=np.int32)
-        return np.array([row_of[key] for key in wanted], dtype=np.int32)
+    def _new(self, level: _Level, parent: Int32, frame: Int32) -> None:
+        if not len(frame):
+            return
+        level.pieces.append(_Rows(self._size, parent, frame))
+        self._size += len(frame)
+        if self._size > ROWS_LIMIT:
+            raise TooManyStacks
+
+
+def _grouped(live: _Live, frame: Int32, flat: Int32) -> Int64 | None:
+    """Where each run of equal callers and frames begins, the stacks so moved that equal ones stand together; None where
+    each stack is a run of its own."""
+    together = live.parent[1:] == live.parent[:-1]
+    if not together.any():
+        return None
+    differs = ~together | (frame[1:] != frame[:-1])
+    first = np.append(0, np.flatnonzero(differs) + 1)
+    # Runs of one caller, where it has several.
+    parent = live.parent[first]
+    several = parent[1:] == parent[:-1]
+    if several.any():
+        several = np.append(False, several) | np.append(several, False)
+        keys = np.sort(_keys(parent[several], frame[first[several]]))
+        if (keys[1:] == keys[:-1]).any():  # one comes again after another: the text is not sorted
+            length = np.diff(np.append(first, len(frame)))
+            moved = np.flatnonzero(np.repeat(several, length))
+            order = np.arange(len(frame))
+            order[moved] = moved[np.argsort(_keys(live.parent[moved], frame[moved]), kind="stable")]
+            live.take(order)
+            frame = frame[order]
+            differs = (live.parent[1:] != live.parent[:-1]) | (frame[1:] != frame[:-1])
+            first = np.append(0, np.flatnonzero(differs) + 1)
+    return None if len(first) == len(frame) else first
+
+
+def _keys(parent: Int32, frame: Int32) -> Int64:
+    return np.asarray(parent.astype(np.int64) << 32 | frame)
+
+
+def _owned(array: Int32) -> Int32:
+    """The array itself, made read-only: a copy of millions of rows takes its time."""
+    return readonly(array, np.int32) if array.base is not None else _locked(array)
+
+
+def _locked(array: Int32) -> Int32:
+    array.flags.writeable = False
+    return array

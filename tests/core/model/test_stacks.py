@@ -149,6 +149,11 @@ def test_the_fast_trie_is_the_builder_s(batches: list[list[list[int]]]) -> None:
     assert [a == NONE for a in leaves] == [a == NONE for a in slow]
     assert len(set(zip(table.parent.tolist(), table.frame.tolist(), strict=True))) == len(table)
     assert (table.parent < np.arange(len(table))).all()
+    ordered, place = trie.ordered()
+    depths = ordered.depths()
+    assert (np.diff(depths) >= 0).all() and (np.diff(ordered.parent) >= 0).all()
+    assert [spelled(ordered, int(place[leaf]) if leaf >= 0 else NONE) for leaf in leaves] == every
+    assert len(ordered) == len(table)
 
 
 def test_the_trie_knows_large_frame_numbers() -> None:
