@@ -13,9 +13,15 @@ from tailflame.parse.symbolize.elf_file import NOWHERE
 
 
 class Module(NamedTuple):
-    """Code that was mapped. path: as perf tells it, `/usr/bin/x`, `[vdso]`, `[kernel.kallsyms]`, `[nf_conntrack]`,
-    `/tmp/perf-7.map`; build_id: in hexadecimal digits, "" where it was not recorded; pid: of the process that mapped it,
-    which only matters for JIT code; inode: of the mapped file, 0 where unknown."""
+    """Code that was mapped.
+
+    path: as perf tells it, `/usr/bin/x`, `[vdso]`, `[kernel.kallsyms]`, `[nf_conntrack]`, `/tmp/perf-7.map`; build_id:
+    in hexadecimal digits, "" where it was not recorded; pid: of the process that mapped it, which only matters for JIT
+    code; inode: of the mapped file, 0 where unknown.
+
+    What stands for a place in it, an offset: in the file (ip - map.start + map.pgoff) for user code, the vdso included;
+    the run-time address for the kernel and for JIT code of a perf-PID.map.
+    """
 
     path: str
     build_id: str = ""
@@ -30,7 +36,8 @@ class Named:
 
     name: index into the Symbolizer's `strings`, -1 where no symbol covers the offset; start: where the symbol begins,
     in the space of the offsets (0 where there is none): perf's +0x is offset - start; address: as linked, what objdump
-    shows (NOWHERE, all ones, where the byte is not loaded); the offset itself for the kernel, the vdso and JIT code.
+    shows (NOWHERE, all ones, where the byte is not loaded or the file is not there); of the kernel and JIT code, as
+    asked.
     """
 
     name: Int32
@@ -45,8 +52,8 @@ class Named:
 class Inlined:
     """Source lines and inlined functions: for row i of the question, entries first[i] to first[i + 1], outermost first.
 
-    The first entry of a run is the physical function, with perf's name; those that follow are inlined into it, each into
-    the one before. A run is empty where nothing is known. name, file: indices into the Symbolizer's `strings` (-1:
+    The first entry of a run is the physical function, with perf's name; each that follows is inlined into the one
+    before. A run is empty where nothing is known. name, file: indices into the Symbolizer's `strings` (-1:
     unknown); line: 1-based, -1 unknown.
     """
 

@@ -1,9 +1,10 @@
-"""An ELF file as arrays: sections, segments, build id. Nothing in it is believed before the file's size bears it out."""
+"""An ELF file as arrays: sections, segments, build id. Nothing in it is believed that its size does not bear out."""
 
 from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -31,6 +32,12 @@ _PT_LOAD, _PT_NOTE = 1, 4
 _NT_GNU_BUILD_ID = 3
 _BUILD_ID_BYTES = 64
 _NAME_BYTES = 4096
+_HEADER = (
+    "type u2,machine u2,version u4,entry W,phoff W,shoff W,flags u4,"
+    "ehsize u2,phentsize u2,phnum u2,shentsize u2,shnum u2,shstrndx u2"
+)
+_Reader: TypeAlias = Callable[[int, int], bytes]
+"""The bytes at an offset, so many."""
 
 
 class NotElf(ParseError):
@@ -39,7 +46,7 @@ class NotElf(ParseError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ElfFile:
-    """The headers of a file. Its bytes are read (never mapped: a file that is cut meanwhile would end us) when asked."""
+    """The headers of a file. Its bytes are read when asked, never mapped: a file that is cut meanwhile would end us."""
 
     path: Path
     size: int
@@ -54,6 +61,8 @@ class ElfFile:
     notes: tuple[tuple[int, int], ...] = ()
     stamp: tuple[int, int, int] = (0, 0, 0)
     """(device, inode, mtime in ns) of what was read."""
+    image: bytes | None = None
+    """The whole file, where it is in no file system (MiniDebugInfo, the vdso)."""
     _by_name: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -78,6 +87,8 @@ class ElfFile:
     def read(self, offset: int, size: int, *, limit: int = SECTION_BYTES_LIMIT) -> bytes:
         if offset < 0 or size <= 0 or size > limit or offset + size > self.size:
             return b""
+        if self.image is not None:
+            return self.image[offset : offset + size]
         try:
             with self.path.open("rb", buffering=0) as raw:
                 now = os.fstat(raw.fileno())
@@ -99,7 +110,7 @@ class ElfFile:
         """The address that each byte of the file is linked to; NOWHERE where it is not loaded."""
         found = np.full(len(offsets), NOWHERE, dtype=np.uint64)
         for row in self.segments[::-1]:  # the first that fits counts, as it does for perf
-            begin, size = int(row["offset"]), int(row["filesz"])
+            begin, size = int(row["offset"]), int(row["filesz"]) or int(row["memsz"])  # none in a file of debug symbols
             inside = (offsets >= np.uint64(begin)) & (offsets - np.uint64(begin) < np.uint64(size))
             found[inside] = offsets[inside] + np.uint64((int(row["vaddr"]) - begin) & NOWHERE)
         return found
@@ -123,17 +134,24 @@ def open_elf(path: Path) -> ElfFile:
     except (OSError, ValueError) as error:
         raise _not_elf(path, getattr(error, "strerror", "") or str(error)) from error
     try:
-        return _headers(descriptor, path)
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise _not_elf(path, "it is no regular file")
+        stamp = (status.st_dev, status.st_ino, status.st_mtime_ns)
+        return _headers(lambda at, size: _read(descriptor, at, size), status.st_size, path, stamp, None)
     except OSError as error:
         raise _not_elf(path, error.strerror or "it cannot be read") from error
     finally:
         os.close(descriptor)
 
 
-def _headers(descriptor: int, path: Path) -> ElfFile:
-    status = os.fstat(descriptor)
-    size = status.st_size
-    head = os.pread(descriptor, 64, 0) if stat.S_ISREG(status.st_mode) else b""
+def elf_in_memory(image: bytes, path: Path) -> ElfFile:
+    """An ELF file that is in no file system. Raises NotElf."""
+    return _headers(lambda at, size: image[at : at + size], len(image), path, (0, 0, 0), image)
+
+
+def _headers(read: _Reader, size: int, path: Path, stamp: tuple[int, int, int], image: bytes | None) -> ElfFile:
+    head = read(0, min(size, 64)) if size else b""
     if len(head) < 52 or head[:4] != b"\x7fELF" or head[4] not in (1, 2) or head[5] not in (1, 2):
         raise _not_elf(path, "it has no ELF header")
     is_64, big = head[4] == 2, head[5] == 2
@@ -141,15 +159,10 @@ def _headers(descriptor: int, path: Path) -> ElfFile:
         raise _not_elf(path, "it ends within its header")
     order = ">" if big else "<"
     word = "u8" if is_64 else "u4"
-    header_type = _fields(
-        order, "type u2,machine u2,version u4,entry W,phoff W,shoff W,flags u4,ehsize u2,phentsize u2,phnum u2,"
-        "shentsize u2,shnum u2,shstrndx u2".replace("W", word)
-    )  # fmt: skip
-    header = np.frombuffer(head, header_type, 1, 16)[0]
-    sections = _table(descriptor, size, header, _section_type(order, word), "sh", SECTION_LIMIT)
-    segment_type = _segment_type(order, word)
-    segments = _table(descriptor, size, header, segment_type, "ph", SEGMENT_LIMIT)
-    names = _section_names(descriptor, size, sections, int(header["shstrndx"]))
+    header = np.frombuffer(head, _fields(order, _HEADER.replace("W", word)), 1, 16)[0]
+    sections = _table(read, size, header, _section_type(order, word), "sh", SECTION_LIMIT)
+    segments = _table(read, size, header, _segment_type(order, word), "ph", SEGMENT_LIMIT)
+    names = _section_names(read, size, sections, int(header["shstrndx"]))
     notes = [
         *((int(s["offset"]), int(s["size"])) for s in sections[sections["type"] == SHT_NOTE][:64]),
         *((int(s["offset"]), int(s["filesz"])) for s in segments[segments["type"] == _PT_NOTE][:64]),
@@ -168,7 +181,8 @@ def _headers(descriptor: int, path: Path) -> ElfFile:
         section_names=names,
         segments=segments[segments["type"] == _PT_LOAD],
         notes=tuple(notes),
-        stamp=(status.st_dev, status.st_ino, status.st_mtime_ns),
+        stamp=stamp,
+        image=image,
         _by_name=by_name,
     )
 
@@ -194,20 +208,20 @@ def symbol_type(elf: ElfFile) -> np.dtype[Any]:
     return _fields(elf.order, "name u4,value u4,size u4,info u1,other u1,shndx u2")
 
 
-def _table(descriptor: int, size: int, header: Any, row: np.dtype[Any], kind: str, limit: int) -> Table:
+def _table(read: _Reader, size: int, header: Any, row: np.dtype[Any], kind: str, limit: int) -> Table:
     """The section or program headers; none where the file's size contradicts them."""
     offset, count = int(header[f"{kind}off"]), int(header[f"{kind}num"])
     if not offset or int(header[f"{kind}entsize"]) != row.itemsize:
         return np.empty(0, row)
     if kind == "sh" and count == 0 and offset + row.itemsize <= size:
         # More than 65,279 sections: their number stands in the first one.
-        count = int(np.frombuffer(_read(descriptor, offset, row.itemsize), row, 1)[0]["size"])
+        count = int(np.frombuffer(read(offset, row.itemsize), row, 1)[0]["size"])
     if not 0 < count <= limit or offset + count * row.itemsize > size:
         return np.empty(0, row)
-    return np.frombuffer(_read(descriptor, offset, count * row.itemsize), row)
+    return np.frombuffer(read(offset, count * row.itemsize), row)
 
 
-def _section_names(descriptor: int, size: int, sections: Table, index: int) -> tuple[str, ...]:
+def _section_names(read: _Reader, size: int, sections: Table, index: int) -> tuple[str, ...]:
     if index == 0xFFFF and len(sections):
         index = int(sections[0]["link"])
     if index >= len(sections):
@@ -216,7 +230,7 @@ def _section_names(descriptor: int, size: int, sections: Table, index: int) -> t
     offset, length = int(table["offset"]), int(table["size"])
     if int(table["type"]) == SHT_NOBITS or length > 64 * 1024**2 or offset + length > size:
         return ("",) * len(sections)
-    data = _read(descriptor, offset, length)
+    data = read(offset, length) if length else b""
     found: dict[int, str] = {}
     for at in sections["name"].tolist():
         if at not in found:

@@ -3,52 +3,97 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, TracebackType
+from typing import Self
 
 import numpy as np
 
 from tailflame.model import NONE, FrameKind
-from tailflame.model.stacks import Bool, Int64, UInt64, readonly
+from tailflame.model.stacks import Bool, Int32, Int64, UInt64, readonly
 from tailflame.parse.symbolize.answers import Inlined, Module, Named, no_lines, no_names
+from tailflame.parse.symbolize.debug_index import DebugIndexes
 from tailflame.parse.symbolize.demangle import Demangler
-from tailflame.parse.symbolize.elf_file import ElfFile, NotElf, open_elf
+from tailflame.parse.symbolize.elf_file import NOWHERE, ElfFile
+from tailflame.parse.symbolize.files import Fetch, ModuleFiles, fetch_nothing, find_files
+from tailflame.parse.symbolize.index_store import IndexStore, cache_folder
+from tailflame.parse.symbolize.jit import MAP_NAME, jit_table
+from tailflame.parse.symbolize.kernel import RecordedKernel, kernel_table, same_as_running
+from tailflame.parse.symbolize.plt import plt_symbols
 from tailflame.parse.symbolize.state import State
 from tailflame.parse.symbolize.symtab import SymbolTable, elf_symbols, table_of
+from tailflame.parse.symbolize.vdso import vdso
+
+_ONE = np.uint64(1)
 
 
 def _ignored(share: float) -> None:
     """Progress that nobody watches."""
 
 
-class Symbolizer:
-    """Looks up each module's addresses; keeps what it has read of each module.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Code:
+    """What is known of a module."""
 
-    recorded_at: when the recording ended (seconds since the epoch): a binary that was recorded without a build id is
-    trusted where it is older, and the same file. home: where `.debug`, perf's own cache of binaries, lies. progress:
-    called with 0 to 1 of the question at hand; what it raises (Cancelled) ends the work.
+    table: SymbolTable | None = None
+    running: ElfFile | None = None
+    """Tells linked addresses; None where these are the run-time ones."""
+    files: ModuleFiles | None = None
+    by_file: bool = True
+    """Whether its offsets are those in a file."""
+
+
+class Symbolizer:
+    """Looks up each module's addresses; keeps what it has read of each module. Close it: it may have work going on.
+
+    kernel: what the recording tells of its kernel. recorded_at: when the recording ended (seconds since the epoch): a
+    binary that was recorded without a build id is trusted where it is older, and its lines where it is also the same
+    file. home: where `.debug`, perf's own cache of binaries, lies. store: where indexes of debug information are kept;
+    the user's cache folder by default. fetch: asks debuginfod; by default nobody is asked. progress: called with 0 to 1
+    of the question at hand; what it raises (Cancelled) ends the work.
     """
 
     def __init__(
         self,
         *,
+        kernel: RecordedKernel | None = None,
         recorded_at: float = 0.0,
         home: Path | None = None,
+        store: IndexStore | None = None,
+        fetch: Fetch = fetch_nothing,
         progress: Callable[[float], None] = _ignored,
     ) -> None:
         self.strings: list[str] = []
         """Names and files that the answers' columns point to; grows with each question."""
         self._numbers: dict[str, int] = {}
+        self._kernel = kernel or RecordedKernel()
         self._recorded_at = recorded_at
         self._home = home or Path.home()
+        self._fetch = fetch
         self._progress = progress
         self._demangler = Demangler()
-        self._tables: dict[Module, tuple[ElfFile | None, SymbolTable | None]] = {}
+        self._indexes = DebugIndexes(store or IndexStore(cache_folder() / "debug-info"))
+        self._codes: dict[Module, _Code] = {}
+        self._kernel_table: SymbolTable | None = None
+        self._kernel_read = False
         self._states: dict[str, State] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends what is still being indexed."""
+        self._indexes.close()
 
     @property
     def states(self) -> Mapping[str, State]:
-        """What became of the modules that were asked, by path."""
+        """What became of the modules of user code that were asked, by path."""
         return MappingProxyType(self._states)
 
     @property
@@ -56,51 +101,115 @@ class Symbolizer:
         """False where names had to stay mangled, because c++filt is missing."""
         return self._demangler.complete
 
+    def expect(self, modules: Iterable[Module]) -> None:
+        """Begins to index the debug information of modules that `inlined` will be asked about, in other processes."""
+        for module in modules:
+            files = self._code(module).files
+            if files is not None:
+                self._indexes.expect(files)
+
     def names(self, module: Module, offsets: UInt64) -> Named:
         """The functions that the symbols of a module tell. offsets: ascending."""
         offsets = np.asarray(offsets, dtype=np.uint64)
-        running, table = self._table(module)
-        if table is None:
-            found = no_names(offsets)
-            return found if running is None else Named(found.name, found.start, _linked(running, offsets))
-        places = table.find(offsets, self._demangler.names)
+        code = self._code(module)
+        address = self._linked(code, offsets)
+        if code.table is None:
+            unknown = no_names(offsets)
+            return Named(unknown.name, unknown.start, address)
+        places = code.table.find(offsets, self._demangler.names)
         known = places >= 0
         distinct, inverse = np.unique(places[known], return_inverse=True)
-        numbers = np.array([self._number(table.name(place)) for place in distinct.tolist()], dtype=np.int32)
+        numbers = np.array([self._number(code.table.name(place)) for place in distinct.tolist()], dtype=np.int32)
         name = np.full(len(offsets), NONE, dtype=np.int32)
         start = np.zeros(len(offsets), dtype=np.uint64)
         name[known] = numbers[inverse]
-        start[known] = table.start[places[known]]
-        address = offsets if running is None else _linked(running, offsets)
-        return Named(readonly(name, np.int32), readonly(start, np.uint64), readonly(address, np.uint64))
+        start[known] = code.table.start[places[known]]
+        return Named(readonly(name, np.int32), readonly(start, np.uint64), address)
 
     def inlined(self, module: Module, offsets: UInt64, exact: Bool) -> Inlined:
         """Source lines and inlined functions. exact: whether an offset is the sampled instruction's; otherwise it is
         that which a call returns to, and the call itself stands before it."""
-        return no_lines(len(offsets))
+        offsets = np.asarray(offsets, dtype=np.uint64)
+        code = self._code(module)
+        if code.files is None or code.running is None:
+            return no_lines(len(offsets))
+        state, index = self._indexes.of(code.files, lambda: self._progress(0.0))
+        self._states[module.path] = state
+        if index is None:
+            return no_lines(len(offsets))
+        named = self.names(module, offsets)
+        exact = np.asarray(exact, dtype=bool)
+        # A call that never returns has no code of its caller behind it: perf takes what follows for the caller.
+        follows = ~exact & ((offsets == 0) | ((named.name >= 0) & (named.start == offsets)))
+        before = offsets - np.where(exact | follows, np.uint64(0), _ONE)
+        address = code.running.linked(before) - np.uint64(index.base)
+        address[follows | (code.running.linked(before) == np.uint64(NOWHERE))] = NOWHERE
+        self._progress(0.5)
+        found = index.cache.lookup(address)
+        # From innermost first to outermost first.
+        row = np.repeat(np.arange(len(offsets)), np.diff(found.first))
+        turned = found.first[row] + found.first[row + 1] - 1 - np.arange(len(row))
+        function, file, line = found.function[turned], found.file[turned], found.line[turned]
+        name = self._texts(function, index.cache.function, demangle=True)
+        outermost = found.first[:-1][np.diff(found.first) > 0]
+        physical = named.name[row[outermost]]
+        name[outermost] = np.where(physical >= 0, physical, name[outermost])
+        self._progress(1.0)
+        return Inlined(
+            first=readonly(found.first, np.int32),
+            name=readonly(name, np.int32),
+            file=readonly(self._texts(file, index.cache.path), np.int32),
+            line=readonly(np.where(line > 0, line, NONE), np.int32),
+        )
 
-    def _table(self, module: Module) -> tuple[ElfFile | None, SymbolTable | None]:
-        if module not in self._tables:
-            self._tables[module] = self._read(module)
-        return self._tables[module]
+    def _texts(self, numbers: Int64, text: Callable[[int], str], *, demangle: bool = False) -> Int32:
+        """Indices into `strings` of an index's own numbers."""
+        distinct, inverse = np.unique(numbers, return_inverse=True)
+        texts = [text(number) if number >= 0 else "" for number in distinct.tolist()]
+        readable = self._demangler.names(texts) if demangle else {}
+        known = [self._number(readable.get(text, text)) if text else NONE for text in texts]
+        return np.array(known, dtype=np.int32)[inverse]
 
-    def _read(self, module: Module) -> tuple[ElfFile | None, SymbolTable | None]:
-        if module.kind is not FrameKind.USER or not module.path.startswith("/"):
-            return None, None
-        try:
-            elf = open_elf(Path(module.path))
-        except NotElf:
-            return None, None
-        if module.build_id and elf.build_id() != module.build_id:
-            return None, None
-        return elf, table_of(elf_symbols(elf, elf))
+    def _linked(self, code: _Code, offsets: UInt64) -> UInt64:
+        if not code.by_file:
+            return readonly(offsets, np.uint64)
+        if code.running is None:
+            return no_names(offsets).address
+        return readonly(code.running.linked(offsets), np.uint64)
+
+    def _code(self, module: Module) -> _Code:
+        if module not in self._codes:
+            self._codes[module] = self._read(module)
+        return self._codes[module]
+
+    def _read(self, module: Module) -> _Code:
+        if module.kind is FrameKind.KERNEL:
+            return _Code(self._of_kernel(module), by_file=False)
+        if module.path == "[vdso]":
+            running = vdso(module.build_id, self._home, same_kernel=same_as_running(self._kernel))
+            return _Code(table_of(elf_symbols(running, running)), running) if running is not None else _Code()
+        if not module.path.startswith("/") or module.path.startswith("//"):
+            return _Code()
+        if MAP_NAME.fullmatch(Path(module.path).name):
+            return _Code(jit_table(Path(module.path)), by_file=False)
+        files = find_files(module, home=self._home, recorded_at=self._recorded_at, fetch=self._fetch)
+        self._states[module.path] = files.state
+        running, symbols = files.running, files.symbols()
+        if running is None or symbols is None:
+            return _Code(files=files)
+        parts = elf_symbols(symbols, running)
+        if symbols is not running and not any(len(part) for part in parts):
+            parts = elf_symbols(running, running)
+        return _Code(table_of((*parts, *plt_symbols(running))), running, files)
+
+    def _of_kernel(self, module: Module) -> SymbolTable | None:
+        if not self._kernel_read:
+            self._kernel_table = kernel_table(self._kernel, self._home)
+            self._kernel_read = True
+        return self._kernel_table
 
     def _number(self, text: str) -> int:
         number = self._numbers.setdefault(text, len(self.strings))
         if number == len(self.strings):
             self.strings.append(text)
         return number
-
-
-def _linked(elf: ElfFile, offsets: UInt64) -> UInt64:
-    return readonly(elf.linked(offsets), np.uint64)

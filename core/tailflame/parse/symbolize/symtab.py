@@ -15,7 +15,6 @@ from tailflame.parse.symbolize.elf_file import (
     EM_ARM,
     SHF_ALLOC,
     SHT_DYNSYM,
-    SHT_NOBITS,
     SHT_SYMTAB,
     ElfFile,
     Table,
@@ -152,26 +151,24 @@ def table_of(parts: Sequence[Symbols], ends: Callable[[Sequence[Symbols]], UInt6
 
 
 def _ends(parts: Sequence[Symbols]) -> UInt64:
-    """Where each symbol ends. One without a size reaches to the next, among those that were read until then."""
-    ends = np.empty(0, np.uint64)
-    starts = np.empty(0, np.uint64)
-    for part in parts:
-        starts = np.concatenate((starts, part.start))
-        ends = np.concatenate((ends, part.start + part.size))
-        ends = np.maximum(ends, starts)  # a size that leads beyond all addresses
-        order = np.argsort(starts, kind="stable")
-        sorted_starts, sorted_ends = starts[order], ends[order]
-        open_ended = sorted_ends == sorted_starts
-        following = np.append(sorted_starts[1:], np.uint64(0))
-        sorted_ends[open_ended] = following[open_ended]
-        if len(order) and open_ended[-1]:
-            sorted_ends[-1] = (sorted_starts[-1] + _PAGE - np.uint64(1)) // _PAGE * _PAGE + _PAGE
-        ends[order] = sorted_ends
+    """Where each symbol ends. One without a size reaches to the next one."""
+    starts = np.concatenate([part.start for part in parts]) if parts else np.empty(0, np.uint64)
+    sizes = np.concatenate([part.size for part in parts]) if parts else np.empty(0, np.uint64)
+    order = np.argsort(starts, kind="stable")
+    sorted_starts = starts[order]
+    sorted_ends = np.maximum(sorted_starts + sizes[order], sorted_starts)  # a size may lead beyond all addresses
+    open_ended = sorted_ends == sorted_starts
+    following = np.append(sorted_starts[1:], np.uint64(0))
+    sorted_ends[open_ended] = following[open_ended]
+    if len(order) and open_ended[-1]:
+        sorted_ends[-1] = (sorted_starts[-1] + _PAGE - np.uint64(1)) // _PAGE * _PAGE + _PAGE
+    ends = np.empty_like(sorted_ends)
+    ends[order] = sorted_ends
     return ends
 
 
 def elf_symbols(symbols: ElfFile, running: ElfFile) -> tuple[Symbols, ...]:
-    """The symbols of a file, at their offsets in the file that was mapped (`running`; the same, or its stripped form)."""
+    """The symbols of a file, at their offsets in the file that was mapped (`running`: itself, or its stripped form)."""
     found = []
     for name, kind in ((".symtab", SHT_SYMTAB), (".dynsym", SHT_DYNSYM)):
         section = symbols.section(name)
@@ -226,14 +223,10 @@ def _is_code(rows: Table, elf: ElfFile, text: bytes) -> Bool:
             at_name = int(rows["name"][row])
             name = text[at_name : at_name + 4].split(b"\0")[0]
             good[row] = not (name[1:2] in (b"a", b"d", b"t", b"x") and name[2:3] in (b"", b"."))
-    return good
+    return np.asarray(good, dtype=bool)
 
 
 def has_symtab(elf: ElfFile) -> bool:
     """Whether the file has the symbols that `strip` takes away."""
     section = elf.section(".symtab")
     return section >= 0 and int(elf.sections["type"][section]) == SHT_SYMTAB and elf.sections["size"][section] > 0
-
-
-def is_nobits(elf: ElfFile, section: int) -> bool:
-    return int(elf.sections["type"][section]) == SHT_NOBITS

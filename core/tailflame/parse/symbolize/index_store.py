@@ -1,0 +1,99 @@
+"""Indexes of debug information, kept on disk by build id. Whatever is wrong with one, it is made again."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import struct
+import tempfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tailflame.parse.symbolize.symcache import SymCache, parse_symcache
+
+SIZE_LIMIT = 2 * 1024**3
+"""Bytes that all indexes may take together; those that were not used for longest go first."""
+_HEADER = struct.Struct("<8sQQI4x")
+_MAGIC = b"TFINDEX\x01"
+"""Its last byte is the version: an index of another one is not read, and goes when its time has come."""
+_KEY = re.compile(r"[0-9a-f]{8,128}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Index:
+    """A module's debug information. base: the lowest address that its file is linked to."""
+
+    base: int
+    cache: SymCache
+
+
+@dataclass(frozen=True, slots=True)
+class IndexStore:
+    """A folder of indexes. Several processes may use it at once."""
+
+    folder: Path
+    limit: int = SIZE_LIMIT
+
+    def get(self, key: str) -> Index | None:
+        """The index of a build id; None where there is none, or it is damaged."""
+        if not _KEY.fullmatch(key):
+            return None
+        path = self._path(key)
+        try:
+            data = path.read_bytes()
+            os.utime(path)
+        except OSError:
+            return None
+        if len(data) < _HEADER.size:
+            return None
+        magic, base, size, checksum = _HEADER.unpack_from(data)
+        payload = data[_HEADER.size :]
+        if magic != _MAGIC or size != len(payload) or checksum != zlib.crc32(payload):
+            return None
+        cache = parse_symcache(payload)
+        return Index(base, cache) if cache is not None else None
+
+    def put(self, key: str, base: int, payload: bytes) -> None:
+        """Keeps an index; where there is no room for it, or no right to write, it is not kept."""
+        size = _HEADER.size + len(payload)
+        if not _KEY.fullmatch(key) or size > self.limit:
+            return
+        with contextlib.suppress(OSError):
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._make_room(size)
+            with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".new-", delete=False) as new:
+                try:
+                    new.write(_HEADER.pack(_MAGIC, base, len(payload), zlib.crc32(payload)))
+                    new.write(payload)
+                    new.flush()
+                    Path(new.name).replace(self._path(key))
+                except OSError:
+                    Path(new.name).unlink(missing_ok=True)
+                    raise
+
+    def _path(self, key: str) -> Path:
+        return self.folder / f"{key}.symcache"
+
+    def _make_room(self, size: int) -> None:
+        held = sorted(self._held())
+        total = sum(size for _, size, _ in held) + size
+        for _, freed, path in held:
+            if total <= self.limit:
+                return
+            path.unlink(missing_ok=True)
+            total -= freed
+
+    def _held(self) -> Iterator[tuple[float, int, Path]]:
+        for path in self.folder.iterdir():
+            with contextlib.suppress(OSError):
+                status = path.stat()
+                yield status.st_mtime, status.st_size, path
+
+
+def cache_folder() -> Path:
+    """Where what can be made again is kept: `tailflame` in the user's cache folder (XDG_CACHE_HOME)."""
+    told = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(told) if told.startswith("/") else Path.home() / ".cache") / "tailflame"

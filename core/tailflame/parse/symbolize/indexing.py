@@ -1,0 +1,69 @@
+"""Makes the index of a module's debug information, in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from tailflame.parse.symbolize import index_debug_info
+
+SIZE_LIMIT = 1024**3
+"""Bytes of a file with debug information that is indexed at most: about half a minute, and some gigabytes of memory."""
+MEMORY_LIMIT, CPU_LIMIT_S = 8 * 1024**3, 300
+RESULT_LIMIT = 1024**3
+_POLL_S = 0.05
+
+
+class Indexing:
+    """The making of one index. `wait` for it, or `stop` it."""
+
+    def __init__(self, source: Path) -> None:
+        """Raises OSError where the process cannot be started."""
+        descriptor, name = tempfile.mkstemp(prefix="tailflame-", suffix=".symcache")
+        os.close(descriptor)
+        self._target = Path(name)
+        argv = [sys.executable, "-I", index_debug_info.__file__, str(source), name]
+        try:
+            self._process = subprocess.Popen(
+                [*argv, str(MEMORY_LIMIT), str(CPU_LIMIT_S)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, "LC_ALL": "C"},
+            )
+        except OSError:
+            self._target.unlink(missing_ok=True)
+            raise
+
+    @property
+    def works(self) -> bool:
+        return self._process.poll() is None
+
+    def wait(self, watch: Callable[[], None]) -> bytes:
+        """The index; b"" where the debug information is damaged, or takes too much time or memory. watch: called now
+        and then; what it raises (Cancelled) ends the work."""
+        try:
+            while True:
+                try:
+                    code = self._process.wait(timeout=_POLL_S)
+                    break
+                except subprocess.TimeoutExpired:
+                    watch()
+            if code or self._target.stat().st_size > RESULT_LIMIT:
+                return b""
+            return self._target.read_bytes()
+        except OSError:
+            return b""
+        finally:
+            self.stop()
+
+    def stop(self) -> None:
+        """Leaves nothing behind; may be called again."""
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        self._target.unlink(missing_ok=True)
