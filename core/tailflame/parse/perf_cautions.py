@@ -9,9 +9,12 @@ import numpy as np
 
 from tailflame.model import Caution, FrameKind
 from tailflame.model.stacks import Int32
-from tailflame.parse.debug_info import State
+from tailflame.parse.debug_info import State as ScriptState
 from tailflame.parse.perf_file import PerfFile
 from tailflame.parse.perf_samples import PerfSamples
+from tailflame.parse.perfdata.reader import Reading
+from tailflame.parse.perfdata.sideband import Sideband
+from tailflame.parse.symbolize import State
 from tailflame.units import count, percent
 
 _UNRESOLVED_SHARE = 0.05
@@ -59,7 +62,15 @@ def broken_chains(broken: int, samples: int) -> tuple[Caution, ...]:
     )
 
 
-def of_file(file: PerfFile, samples: int) -> tuple[Caution, ...]:
+def lost_of(file: PerfFile, side: Sideband | None) -> int:
+    """Lost samples. side: what stands beside the samples, where these were read here; also if they were compressed."""
+    if side is None or not file.tally.compressed:
+        return file.lost
+    asked = any(event.counts_lost for event in file.header.events)
+    return side.lost_samples if asked and side.lost_samples else side.lost + side.lost_samples
+
+
+def of_file(file: PerfFile, samples: int, side: Sideband | None = None) -> tuple[Caution, ...]:
     """What the file itself tells."""
     found: list[Caution] = []
     if not file.whole:
@@ -77,9 +88,10 @@ def of_file(file: PerfFile, samples: int) -> tuple[Caution, ...]:
                 "Stop perf record with Ctrl-C (SIGINT) rather than by killing it.",
             )
         )
-    found += lost_events(file.lost, samples)
-    if file.tally.throttled:
-        times = "once" if file.tally.throttled == 1 else f"{count(file.tally.throttled)} times"
+    found += lost_events(lost_of(file, side), samples)
+    throttled = file.tally.throttled if side is None else side.throttled
+    if throttled:
+        times = "once" if throttled == 1 else f"{count(throttled)} times"
         found.append(
             Caution(
                 f"The kernel paused sampling {times}, because it took too much time.",
@@ -94,6 +106,27 @@ def of_file(file: PerfFile, samples: int) -> tuple[Caution, ...]:
                 f"It was recorded on another architecture ({there}; this machine is {here}): functions of binaries that"
                 " are not here have no names.",
                 "Open it on the machine that recorded it, or copy the output of perf script from there.",
+            )
+        )
+    return tuple(found)
+
+
+def of_reading(reading: Reading) -> tuple[Caution, ...]:
+    """What was met while the records were read."""
+    found: list[Caution] = []
+    content = reading.content
+    damaged = int(content.columns.damaged.sum()) + content.side.damaged
+    if damaged:
+        found.append(Caution(f"{count(damaged)} records do not make sense: they are damaged.", "Copy the file again."))
+    if not content.whole:
+        found.append(Caution("Its compressed records end in the middle: only what comes before that is shown."))
+    if reading.spaces.simplified:
+        found.append(Caution("Files were mapped too often to keep account of: some functions may be wrong."))
+    if reading.unreturned:
+        found.append(
+            Caution(
+                "How long threads were off the processor cannot be told: their return was not recorded.",
+                "Record all processors (-a), or with --switch-events.",
             )
         )
     return tuple(found)
@@ -163,10 +196,10 @@ def _share_cut(samples: PerfSamples, stack: Int32, depth: Int32) -> float:
     return float(seen[~whole[samples.stacks.frame[outermost]]].sum() / seen.sum())
 
 
-def of_modules(states: Mapping[str, State], *, demangled: bool) -> tuple[Caution, ...]:
+def of_modules(states: Mapping[str, State] | Mapping[str, ScriptState], *, demangled: bool) -> tuple[Caution, ...]:
     """What became of the binaries when inlined functions and source lines were looked up."""
     found: list[Caution] = []
-    changed = sorted(module for module, state in states.items() if state is State.CHANGED)
+    changed = sorted(module for module, state in states.items() if state.value == State.CHANGED.value)
     if changed:
         one = len(changed) == 1
         found.append(
@@ -176,7 +209,7 @@ def of_modules(states: Mapping[str, State], *, demangled: bool) -> tuple[Caution
                 "Record again, or put the recorded build back.",
             )
         )
-    large = sorted(module for module, state in states.items() if state is State.TOO_LARGE)
+    large = sorted(module for module, state in states.items() if state.value == State.TOO_LARGE.value)
     if large:
         found.append(
             Caution(f"The debug information of {_listed(large)} is too large: inlined functions are left out.")

@@ -1,4 +1,4 @@
-"""perf.data files: perf reads them (`perf script`), debug information adds inlined functions and source lines."""
+"""perf.data files: read here, and by `perf script` what is not read here (copied stacks above all)."""
 
 from __future__ import annotations
 
@@ -20,12 +20,17 @@ from tailflame.parse.perf_file import PerfFile, is_perf_data, read_perf_file
 from tailflame.parse.perf_run import Ended, fields_for
 from tailflame.parse.perf_script import PerfText
 from tailflame.parse.perf_unwind import Reading, unwind
+from tailflame.parse.perfdata.packed import TooLarge
+from tailflame.parse.perfdata.reader import Unread, content_of, read
 from tailflame.parse.registry import NO
 from tailflame.parse.source import Source
+from tailflame.parse.symbolize import Symbolizer
 from tailflame.parse.symbols import refine
 
 _READ_SHARE = 0.85
 """Of the progress: reading; the rest is debug information."""
+_WALKED_SHARE, _NAMED_SHARE = 0.3, 0.7
+"""Where perf is not needed: all but the names; the names."""
 _COPY = 4 * 1024 * 1024
 _DATA_SIZE_AT, _FEATURES_AT = 48, 72
 """Where a perf.data file's header says how large its data is, and what follows it."""
@@ -39,9 +44,15 @@ class PerfData:
         return 1.0 if is_perf_data(head) else NO
 
     def load(self, source: Source) -> Recording:
-        """Beside ParseError and Cancelled it raises ToolMissing and ToolFailed for perf."""
+        """Beside ParseError and Cancelled it raises ToolMissing and ToolFailed, where perf has to read the file."""
         with _plain(source) as path:
-            file = replace(read_perf_file(path), path=source.path)
+            file = replace(read_perf_file(path, watch=lambda: source.report(0.0)), path=source.path)
+            try:
+                return _native(source, path, file)
+            except Unread as unread:
+                why = str(unread)
+            except TooLarge:
+                why = "its compressed records unpack to more than is held in memory"
             with _whole(file, path, source) as readable:
                 carried = file.header.fields
                 reader, ended = unwind(
@@ -53,10 +64,49 @@ class PerfData:
                     samples=file.tally.samples,
                     watch=lambda text: _report(source, file, text),
                 )
-        return _recording(source, file, reader, ended)
+        said = (Caution(f"perf script read this file, which takes longer: {why}."),) if why else ()
+        return _recording(source, file, reader, ended).with_warnings(*said)
 
 
 PERF_DATA = PerfData()
+
+
+def _native(source: Source, path: Path, file: PerfFile) -> Recording:
+    """Reads it here. Raises Unread where perf script has to, and TooLarge."""
+    content = content_of(path, file, lambda: source.report(_WALKED_SHARE))
+    if not file.whole and not len(content.columns):
+        raise _cut_too_early(source)
+    symbolizer = Symbolizer(recorded_at=source.path.stat().st_mtime)
+    reading = read(
+        content,
+        build_ids=file.header.build_ids,
+        symbolizer=symbolizer,
+        watch=lambda: source.report(_WALKED_SHARE),
+        progress=lambda share: source.report(_WALKED_SHARE + (_NAMED_SHARE - _WALKED_SHARE) * share),
+    )
+    if not len(reading.rows.chain):
+        raise _without_samples(source, file, Ended(0, ""))
+    found, first = reading.first()
+    header = file.header
+    count = len(content.columns)
+    warnings: list[Caution] = []
+    warnings += perf_cautions.of_file(file, count, content.side)
+    warnings += perf_cautions.broken_chains(reading.chains.broken, count)
+    warnings += perf_cautions.of_samples(found, unwound=False)
+    warnings += _of_owner(source.path)
+    warnings += perf_cautions.of_reading(reading)
+    recording = Recording(
+        tool="perf",
+        format=PERF_DATA.name,
+        source=source.name,
+        results=(first,),
+        meta=header.meta(found.samples, lost=perf_cautions.lost_of(file, content.side)),
+    ).with_warnings(*warnings)
+    if source.wants_early:
+        source.offer(recording)
+    refined = reading.refined(lambda share: source.report(_NAMED_SHARE + (1 - _NAMED_SHARE) * share))
+    said = perf_cautions.of_modules(symbolizer.states, demangled=symbolizer.demangled)
+    return replace(recording, results=(refined,)).with_warnings(*said)
 
 
 def _recording(source: Source, file: PerfFile, reader: PerfText, ended: Ended) -> Recording:
@@ -114,6 +164,14 @@ def _without_samples(source: Source, file: PerfFile, ended: Ended) -> ParseError
     )
 
 
+def _cut_too_early(source: Source) -> ParseError:
+    return ParseError(
+        f"{source.name} ends before its first sample.",
+        source=source.name,
+        advice="Copy it again, or record again: perf record was stopped too early, or killed.",
+    )
+
+
 def _report(source: Source, file: PerfFile, text: Reading) -> None:
     """Progress by samples; where these are compressed, by time."""
     if file.tally.samples:
@@ -164,11 +222,7 @@ def _whole(file: PerfFile, path: Path, source: Source) -> Iterator[Path]:
         yield path
         return
     if not file.tally.samples and not file.tally.compressed:
-        raise ParseError(
-            f"{source.name} ends before its first sample.",
-            source=source.name,
-            advice="Copy it again, or record again: perf record was stopped too early, or killed.",
-        )
+        raise _cut_too_early(source)
     with path.open("rb") as raw, _temporary(source) as copy:
         left = file.tally.end
         while left:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
@@ -18,21 +18,20 @@ from typing import NamedTuple
 
 from tailflame.errors import ParseError
 from tailflame.parse.perf_header import PerfEvent, PerfHeader
+from tailflame.parse.perfdata import records as kinds
+from tailflame.parse.perfdata.attrs import Attr, attr_of, described, ids_of
+from tailflame.parse.perfdata.records import Records, walk
 
 MAGIC_LITTLE = b"PERFILE2"
 MAGIC_BIG = b"2ELIFREP"
 _HEADER_SIZE = 104
 _PIPE_HEADER_SIZE = 16
 
-# Record types (enum perf_event_type, enum perf_user_event_type).
-_LOST, _THROTTLE, _SAMPLE, _LOST_SAMPLES = 2, 5, 9, 13
-_ATTR, _TRACING_DATA, _BUILD_ID, _AUXTRACE, _FEATURE = 64, 66, 67, 71, 80
-_COMPRESSED = (81, 83)
-
 
 class _Feature(IntEnum):
     """The sections after the records (enum in tools/perf/util/header.h), as far as they are read."""
 
+    TRACING_DATA = 1
     BUILD_IDS = 2
     HOSTNAME = 3
     RELEASE = 4
@@ -50,10 +49,12 @@ _FIELDS = (
     *("IP", "TID", "TIME", "ADDR", "READ", "CALLCHAIN", "ID", "CPU", "PERIOD", "STREAM_ID", "RAW", "BRANCH_STACK"),
     *("REGS_USER", "STACK_USER"),
 )
-_FREQ = 1 << 10
 _READ_LOST = 1 << 4
 _BUILD_ID_HAS_SIZE = 1 << 15
-_CLOCK_NAMES = {0: "cpu-clock", 1: "task-clock"}
+_TRACING_LIMIT = 64 * 1024 * 1024
+_STRING_LIMIT = 1024 * 1024
+_IDS_LIMIT = 8 * 1024 * 1024
+_ARGUMENTS_LIMIT, _EVENTS_LIMIT = 100_000, 10_000
 
 
 class _Section(NamedTuple):
@@ -93,6 +94,10 @@ class PerfFile:
     closed: bool
     whole: bool
     tally: Tally
+    records: Records
+    attrs: tuple[Attr, ...] = ()
+    tracing: bytes = field(default=b"", repr=False)
+    """What the file says of tracepoints' fields."""
 
     @property
     def lost(self) -> int:
@@ -121,6 +126,8 @@ class _Reader:
 
     def string(self) -> str:
         (length,) = self.unpack("I")
+        if length > _STRING_LIMIT:
+            raise ValueError(f"a string of {length} bytes")
         raw = bytes(self.data[self.at : self.at + length])
         self.at += length
         return raw.split(b"\0", 1)[0].decode(errors="backslashreplace")
@@ -130,8 +137,11 @@ def is_perf_data(head: bytes) -> bool:
     return head.startswith((MAGIC_LITTLE, MAGIC_BIG))
 
 
-def read_perf_file(path: Path) -> PerfFile:
-    """Raises ParseError where the file is not a perf.data file or ends within its own header."""
+def read_perf_file(path: Path, *, watch: Callable[[], None] = lambda: None) -> PerfFile:
+    """watch: called now and then; what it raises (Cancelled) ends the reading.
+
+    Raises ParseError where the file is not a perf.data file or ends within its own header.
+    """
     with path.open("rb") as raw:
         size = raw.seek(0, 2)
         head = b""
@@ -143,13 +153,14 @@ def read_perf_file(path: Path) -> PerfFile:
         order = "<" if head.startswith(MAGIC_LITTLE) else ">"
         if len(head) < _PIPE_HEADER_SIZE:
             raise _cut(path)
-        with mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            (header_size,) = struct.unpack_from(f"{order}Q", head, 8)
-            if header_size == _PIPE_HEADER_SIZE:
-                return _read_pipe(path, data, order)
-            if size < _HEADER_SIZE:
-                raise _cut(path)
-            return _read_file(path, data, order)
+        # Never closed by hand: arrays and error traces may still look into it.
+        data = mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ)
+        (header_size,) = struct.unpack_from(f"{order}Q", head, 8)
+        if header_size == _PIPE_HEADER_SIZE:
+            return _read_pipe(path, data, order, watch)
+        if size < _HEADER_SIZE:
+            raise _cut(path)
+        return _read_file(path, data, order, watch)
 
 
 def _cut(path: Path) -> ParseError:
@@ -160,39 +171,49 @@ def _cut(path: Path) -> ParseError:
     )
 
 
-def _read_file(path: Path, data: mmap.mmap, order: str) -> PerfFile:
+def _damaged(path: Path, error: Exception) -> ParseError:
+    return ParseError(
+        f"{path} is damaged: its header does not make sense.",
+        source=str(path),
+        advice="Copy it again, or record again.",
+        details=str(error),
+    )
+
+
+def _read_file(path: Path, data: mmap.mmap, order: str, watch: Callable[[], None]) -> PerfFile:
     reader = _Reader(data, order, 16)
     attr_size, *sections = reader.unpack("7Q")
-    attrs, records = _Section(*sections[0:2]), _Section(*sections[2:4])
+    described_by, data_section = _Section(*sections[0:2]), _Section(*sections[2:4])
     words = reader.unpack("4Q")
     features = [64 * word + bit for word in range(4) for bit in range(64) if words[word] >> bit & 1]
-    closed = records.size > 0
-    end = records.end if closed else len(data)
-    if max(attrs.end, records.offset) > len(data):
+    closed = data_section.size > 0
+    end = data_section.end if closed else len(data)
+    if max(described_by.end, data_section.offset) > len(data):
         raise _cut(path)
     try:
         # Some perf versions wrote the bits of the features as 32-bit words; the low ones are where they should be.
-        events = tuple(
-            _event(data, order, at, at + attr_size - 16)
-            for at in range(attrs.offset, min(attrs.end, len(data)), attr_size)
-            if attr_size >= 64
+        attrs = tuple(
+            _attr(data, order, _Section(at, attr_size))
+            for at in range(described_by.offset, min(described_by.end, len(data)), attr_size)
+            if attr_size >= 64 + 16 and at + attr_size <= len(data)
         )
-        header = PerfHeader(events=events)
+        header = PerfHeader(events=tuple(map(_event, attrs)))
+        tracing = b""
         if closed:
             for index, feature in enumerate(features):
-                at = records.end + 16 * index
+                at = data_section.end + 16 * index
                 if at + 16 > len(data):
                     break
                 section = _Section(*struct.unpack_from(f"{order}2Q", data, at))
-                if section.size and section.end <= len(data):
-                    header = _with_feature(header, feature, data, order, section)
-        tally = Tally()
-        for _ in _walk(data, order, records.offset, min(end, len(data)), tally):
-            pass
-    except (struct.error, UnicodeDecodeError, ValueError) as error:
-        raise ParseError(
-            f"{path} is damaged: its header does not make sense.", source=str(path), details=str(error)
-        ) from error
+                if not section.size or section.end > len(data):
+                    continue
+                if feature == _Feature.TRACING_DATA:
+                    tracing = bytes(data[section.offset : section.offset + min(section.size, _TRACING_LIMIT)])
+                header, attrs = _with_feature(header, attrs, feature, data, order, section)
+        found = walk(data, order, data_section.offset, min(end, len(data)), watch=watch)
+        tally = _tally(data, order, found)
+    except (struct.error, UnicodeDecodeError, ValueError, OverflowError) as error:
+        raise _damaged(path, error) from error
     return PerfFile(
         path=path,
         header=header,
@@ -201,21 +222,37 @@ def _read_file(path: Path, data: mmap.mmap, order: str) -> PerfFile:
         closed=closed,
         whole=tally.end == end,
         tally=tally,
+        records=found,
+        attrs=attrs,
+        tracing=tracing,
     )
 
 
-def _read_pipe(path: Path, data: mmap.mmap, order: str) -> PerfFile:
+def _read_pipe(path: Path, data: mmap.mmap, order: str, watch: Callable[[], None]) -> PerfFile:
     header = PerfHeader()
-    tally = Tally()
-    for kind, misc, section in _walk(data, order, _PIPE_HEADER_SIZE, len(data), tally):
-        if kind == _ATTR:
-            header = replace(header, events=(*header.events, _event(data, order, section.offset + 8, section.end)))
-        elif kind == _FEATURE and section.size > 16:
-            (feature,) = struct.unpack_from(f"{order}Q", data, section.offset + 8)
-            inside = _Section(section.offset + 16, section.size - 16)
-            header = _with_feature(header, feature, data, order, inside)
-        elif kind == _BUILD_ID:
-            header = replace(header, build_ids=(*header.build_ids, _build_id(data, order, section, misc)))
+    attrs: tuple[Attr, ...] = ()
+    tracing = b""
+    found = walk(data, order, _PIPE_HEADER_SIZE, len(data), watch=watch)
+    tally = _tally(data, order, found)
+    try:
+        for row in found.rows(kinds.ATTR, kinds.FEATURE, kinds.BUILD_ID, kinds.TRACING_DATA).tolist():
+            kind, misc = int(found.kind[row]), int(found.misc[row])
+            section = _Section(int(found.at[row]), int(found.size[row]))
+            if kind == kinds.ATTR:
+                attrs = (*attrs, _attr_of_record(data, order, section))
+                header = replace(header, events=tuple(map(_event, attrs)))
+            elif kind == kinds.FEATURE and section.size > 16:
+                (feature,) = struct.unpack_from(f"{order}Q", data, section.offset + 8)
+                inside = _Section(section.offset + 16, section.size - 16)
+                header, attrs = _with_feature(header, attrs, feature, data, order, inside)
+            elif kind == kinds.TRACING_DATA and section.size >= 12:
+                (size,) = struct.unpack_from(f"{order}I", data, section.offset + 8)
+                tracing = bytes(data[section.end : section.end + min(size, _TRACING_LIMIT)])
+            elif kind == kinds.BUILD_ID and section.size >= 36:
+                pair = _build_id(data, order, section, misc)
+                header = replace(header, build_ids=(*header.build_ids, pair))
+    except (struct.error, ValueError, OverflowError) as error:
+        raise _damaged(path, error) from error
     return PerfFile(
         path=path,
         header=header,
@@ -224,54 +261,71 @@ def _read_pipe(path: Path, data: mmap.mmap, order: str) -> PerfFile:
         closed=True,
         whole=tally.end == len(data),
         tally=tally,
+        records=found,
+        attrs=attrs,
+        tracing=tracing,
     )
 
 
-def _walk(data: mmap.mmap, order: str, at: int, end: int, tally: Tally) -> Iterator[tuple[int, int, _Section]]:
-    """Goes over the records of [at, end) and counts them; yields the synthetic ones as (type, misc, place)."""
-    unpack = struct.Struct(f"{order}IHH").unpack_from
+def _tally(data: mmap.mmap, order: str, found: Records) -> Tally:
+    kind = found.kind
     number = struct.Struct(f"{order}Q").unpack_from
-    tally.end = at
-    while at + 8 <= end:
-        kind, misc, size = unpack(data, at)
-        if size < 8 or at + size > end:
-            return
-        if kind == _SAMPLE:
-            tally.samples += 1
-        elif kind == _LOST and size >= 24:
-            tally.lost += number(data, at + 16)[0]
-        elif kind == _LOST_SAMPLES and size >= 16:
-            tally.lost_samples += number(data, at + 8)[0]
-        elif kind == _THROTTLE:
-            tally.throttled += 1
-        elif kind >= _ATTR:
-            if kind in _COMPRESSED:
-                tally.compressed = True
-            yield kind, misc, _Section(at, size)
-            # These two are followed by data that their size does not count.
-            if kind == _AUXTRACE:
-                size += number(data, at + 8)[0]
-            elif kind == _TRACING_DATA:
-                size += struct.unpack_from(f"{order}I", data, at + 8)[0] + 7 & ~7
-            if at + size > end:
-                return
-        at += size
-        tally.end = at
 
+    def sum_of(wanted: int, offset: int) -> int:
+        rows = found.rows(wanted)
+        places = found.at[rows[found.size[rows] >= offset + 8]]
+        return sum(number(data, at + offset)[0] for at in places.tolist())
 
-def _event(data: mmap.mmap, order: str, at: int, end: int) -> PerfEvent:
-    """A perf_event_attr: type, size, config, sample_period or sample_freq, sample_type, read_format, flags."""
-    kind, _, config, rate, sample_type, read_format, flags = struct.unpack_from(f"{order}2I5Q", data, at)
-    return PerfEvent(
-        name=_CLOCK_NAMES.get(config, "") if kind == 1 else "",
-        frequency_hz=rate if flags & _FREQ else None,
-        period=None if flags & _FREQ else rate,
-        fields=frozenset(name for bit, name in enumerate(_FIELDS) if sample_type >> bit & 1),
-        counts_lost=bool(read_format & _READ_LOST),
+    return Tally(
+        samples=int((kind == kinds.SAMPLE).sum()),
+        lost=sum_of(kinds.LOST, 16),
+        lost_samples=sum_of(kinds.LOST_SAMPLES, 8),
+        throttled=int((kind == kinds.THROTTLE).sum()),
+        compressed=bool(len(found.rows(kinds.COMPRESSED, kinds.COMPRESSED2))),
+        end=found.end,
     )
 
 
-def _with_feature(header: PerfHeader, feature: int, data: mmap.mmap, order: str, section: _Section) -> PerfHeader:
+def _attr(data: mmap.mmap, order: str, section: _Section) -> Attr:
+    """An entry of the file's attributes: the event, then where its ids stand."""
+    attr = attr_of(bytes(data[section.offset : section.end - 16]), order)
+    ids = _Section(*struct.unpack_from(f"{order}2Q", data, section.end - 16))
+    if not ids.size or ids.end > len(data):
+        return attr
+    return replace(attr, ids=ids_of(bytes(data[ids.offset : ids.offset + min(ids.size, _IDS_LIMIT)]), order))
+
+
+def _attr_of_record(data: mmap.mmap, order: str, section: _Section) -> Attr:
+    """A PERF_RECORD_HEADER_ATTR: the event, of as many bytes as it says, then its ids."""
+    raw = bytes(data[section.offset + 8 : section.end])
+    (size,) = struct.unpack_from(f"{order}I", raw, 4)
+    return replace(attr_of(raw, order), ids=ids_of(raw[max(size, 64) :], order))
+
+
+def _event(attr: Attr) -> PerfEvent:
+    return PerfEvent(
+        name=attr.name or attr.default_name,
+        frequency_hz=attr.rate if attr.is_frequency else None,
+        period=None if attr.is_frequency else attr.rate,
+        fields=frozenset(name for bit, name in enumerate(_FIELDS) if attr.sample_type >> bit & 1),
+        counts_lost=bool(attr.read_format & _READ_LOST),
+    )
+
+
+def _with_feature(
+    header: PerfHeader, attrs: tuple[Attr, ...], feature: int, data: mmap.mmap, order: str, section: _Section
+) -> tuple[PerfHeader, tuple[Attr, ...]]:
+    """A section that does not make sense tells nothing: the samples do not need it."""
+    try:
+        if feature == _Feature.EVENTS:
+            attrs = described(attrs, _descriptions(_Reader(data, order, section.offset), section.end))
+            return replace(header, events=tuple(map(_event, attrs))), attrs
+        return _with_fact(header, feature, data, order, section), attrs
+    except (struct.error, ValueError, OverflowError):
+        return header, attrs
+
+
+def _with_fact(header: PerfHeader, feature: int, data: mmap.mmap, order: str, section: _Section) -> PerfHeader:
     reader = _Reader(data, order, section.offset)
     match feature:
         case _Feature.HOSTNAME:
@@ -288,12 +342,10 @@ def _with_feature(header: PerfHeader, feature: int, data: mmap.mmap, order: str,
             return replace(header, cpu=reader.string())
         case _Feature.CMDLINE:
             (count,) = reader.unpack("I")
-            return replace(header, argv=tuple(reader.string() for _ in range(min(count, 100_000))))
-        case _Feature.EVENTS:
-            return replace(header, events=_named(header.events, reader))
+            return replace(header, argv=tuple(reader.string() for _ in range(min(count, _ARGUMENTS_LIMIT))))
         case _Feature.SAMPLE_TIME:
             first, last = reader.unpack("2Q")
-            return replace(header, first_ns=first, last_ns=last)
+            return replace(header, first_ns=first, last_ns=last) if last < 1 << 63 else header
         case _Feature.CLOCK_DATA:
             _, _, wall_ns, _ = reader.unpack("2I2Q")
             return replace(header, started_at=datetime.fromtimestamp(wall_ns / 1e9, UTC))
@@ -302,18 +354,18 @@ def _with_feature(header: PerfHeader, feature: int, data: mmap.mmap, order: str,
     return header
 
 
-def _named(events: tuple[PerfEvent, ...], reader: _Reader) -> tuple[PerfEvent, ...]:
-    """HEADER_EVENT_DESC: per event its attribute, its ids and its name."""
+def _descriptions(reader: _Reader, end: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """HEADER_EVENT_DESC: per event its attribute, its name and its ids."""
     count, attr_size = reader.unpack("2I")
-    names: list[str] = []
-    for _ in range(min(count, 10_000)):
+    for _ in range(min(count, _EVENTS_LIMIT)):
         reader.at += attr_size
+        if reader.at >= end:
+            return
         (ids,) = reader.unpack("I")
-        names.append(reader.string())
+        name = reader.string()
+        ids = min(ids, max(end - reader.at, 0) // 8)
+        yield name, ids_of(bytes(reader.data[reader.at : reader.at + 8 * ids]), reader.order)
         reader.at += 8 * ids
-    if len(names) != len(events):
-        return events
-    return tuple(replace(event, name=name) for event, name in zip(events, names, strict=True))
 
 
 def _build_ids(data: mmap.mmap, order: str, section: _Section) -> Iterator[tuple[str, str]]:

@@ -184,27 +184,27 @@ def test_a_file_without_samples() -> None:
 def test_perf_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(ToolMissing, match="perf is not installed") as caught:
-        load(FOLDER / "fp.data")
+        load(FOLDER / "dwarf.data")
     assert "linux-perf" in caught.value.advice
 
 
 def test_perf_is_killed(fake_perf: Path) -> None:
     write(fake_perf, "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
     with pytest.raises(ToolFailed, match="killed by signal 9"):
-        load(FOLDER / "fp.data")
+        load(FOLDER / "dwarf.data")
 
 
 def test_perf_fails(fake_perf: Path) -> None:
     write(fake_perf, "import sys\nprint('incompatible file format', file=sys.stderr)\nsys.exit(234)\n")
-    with pytest.raises(ToolFailed, match=r"perf cannot read .*fp\.data: incompatible file format") as caught:
-        load(FOLDER / "fp.data")
+    with pytest.raises(ToolFailed, match=r"perf cannot read .*dwarf\.data: incompatible file format") as caught:
+        load(FOLDER / "dwarf.data")
     assert "incompatible" in caught.value.details
 
 
 def test_perf_fails_after_a_while(fake_perf: Path) -> None:
     body = "import sys\nprint('t 7/7 1.500000:  5 cpu-clock: \\n\\t 12 f+0x1 (/x)\\n')\n"
     write(fake_perf, body + "print('broken', file=sys.stderr)\nsys.exit(1)\n")
-    recording = load(FOLDER / "fp.data")
+    recording = load(FOLDER / "dwarf.data")
     assert profile_of(recording).total() == 1
     assert recording.warnings[0].text == "perf script stopped early (broken)."
 
@@ -219,7 +219,7 @@ def test_a_field_that_perf_refuses_is_left_out(fake_perf: Path, tmp_path: Path) 
         "print('t 7/7 1.500000: cpu-clock: \\n\\t 12 f+0x1 (/x)\\n')\n",
     )
     reader, ended = perf_run.run_script(
-        FOLDER / "fp.data", fields=("comm", "period", "ip"), has_chains=True, watch=lambda _: None
+        FOLDER / "dwarf.data", fields=("comm", "period", "ip"), has_chains=True, watch=lambda _: None
     )
     assert (len(reader), ended.code) == (1, 0)
 
@@ -237,7 +237,7 @@ def test_a_chain_that_perf_discards_keeps_its_top(fake_perf: Path) -> None:
         "    print('t 7/7 1.600000000:  5 cpu-clock: \\n\\t 12 f+0x1 (/x)\\n')\n"
         "    print('t 7/7 1.700000000:  5 cpu-clock: \\n')\n",
     )
-    recording = load(FOLDER / "fp.data")
+    recording = load(FOLDER / "dwarf.data")
     assert any("call chain of 33.3% of the samples is broken" in caution.text for caution in recording.warnings)
     profile = profile_of(recording)
     tops = [profile.frames.name_of(int(profile.stacks.frame[stack])) for stack in profile.samples.stack]
@@ -255,7 +255,7 @@ def test_a_cancel_is_heard_while_perf_is_silent(fake_perf: Path, tmp_path: Path)
 
     began = time.monotonic()
     with pytest.raises(Cancelled):
-        PERF_DATA.load(Source(FOLDER / "fp.data", progress=progress))
+        PERF_DATA.load(Source(FOLDER / "dwarf.data", progress=progress))
     assert time.monotonic() - began < 30  # it would sleep for a minute
     with pytest.raises(ProcessLookupError):
         os.kill(int(note.read_text()), 0)

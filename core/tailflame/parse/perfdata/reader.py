@@ -1,0 +1,252 @@
+"""A perf.data file, from its records to a profile."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tailflame.model import NONE, Event, StackProfile
+from tailflame.model.stacks import Float64, Int64, UInt64, readonly
+from tailflame.parse.perf_file import PerfFile
+from tailflame.parse.perf_header import event_of
+from tailflame.parse.perf_samples import PerfSamples
+from tailflame.parse.perfdata import records as kinds
+from tailflame.parse.perfdata.assemble import Rows, profile_of, samples_of, stacks_of, threads_of
+from tailflame.parse.perfdata.attrs import KNOWN_FIELDS, TYPE_TRACEPOINT, Attr, Field
+from tailflame.parse.perfdata.chains import Chains, distinct
+from tailflame.parse.perfdata.counts import by_counter
+from tailflame.parse.perfdata.naming import Places
+from tailflame.parse.perfdata.packed import unpacked
+from tailflame.parse.perfdata.records import Records, walk
+from tailflame.parse.perfdata.samples import Columns, decode
+from tailflame.parse.perfdata.sideband import Sideband, read_sideband
+from tailflame.parse.perfdata.spaces import Image, Spaces
+from tailflame.parse.perfdata.switches import Switches, off_cpu, switches_of
+from tailflame.parse.perfdata.threads import ThreadNames
+from tailflame.parse.perfdata.tracing import Tracepoint, tracepoints
+from tailflame.parse.symbolize import Symbolizer
+from tailflame.units import Unit
+
+_CALL_STACK = 1 << 11
+_GUEST_MODES = (4, 5)
+OFF_CPU = "off-CPU"
+"""The event whose periods are times that threads spent off the processor."""
+
+
+class Unread(Exception):
+    """Something that perf script has to read; the reason, as the end of a sentence, "" where it is the usual way."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Content:
+    """What a file holds, decoded but not named. columns: of all samples, in the order of time."""
+
+    octets: npt.NDArray[Any]
+    words: UInt64
+    columns: Columns
+    side: Sideband
+    attrs: tuple[Attr, ...]
+    points: dict[int, Tracepoint]
+    whole: bool
+    when: Int64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """A file that was read: first with symbols only, then refined. switches: the scheduler's account."""
+
+    content: Content
+    chains: Chains
+    rows: Rows
+    places: Places
+    spaces: Spaces
+    switches: Switches | None
+    unreturned: bool
+    """Whether threads left their processors, and never came back in the recording: how long is not known."""
+
+    def first(self) -> tuple[PerfSamples, StackProfile]:
+        """With the names that symbols tell."""
+        frames = self.places.physical()
+        stacks, leaf = stacks_of(self.chains, frames)
+        profile = profile_of(self.rows, stacks, leaf, frames, self.places.sites(frames))
+        return samples_of(self.rows, stacks, leaf, frames), profile
+
+    def refined(self, progress: Callable[[float], None]) -> StackProfile:
+        """With inlined functions and source lines as well."""
+        frames = self.places.expanded(progress)
+        stacks, leaf = stacks_of(self.chains, frames)
+        return profile_of(self.rows, stacks, leaf, frames, self.places.sites(frames))
+
+
+def why_not(file: PerfFile) -> None:
+    """Raises Unread for what is not read here."""
+    if file.big_endian:
+        raise Unread("it was written by a big-endian machine")
+    if not file.attrs:
+        raise Unread("it does not tell which events were recorded")
+    for attr in file.attrs:
+        if attr.has(Field.STACK_USER):
+            raise Unread("")
+        if attr.sample_type & ~KNOWN_FIELDS:
+            raise Unread("its samples carry fields of a newer kernel")
+        if attr.has(Field.BRANCH_STACK) and attr.branch_sample_type & _CALL_STACK:
+            raise Unread("its call chains are those of the processor (--call-graph lbr)")
+    if len({_id_place(attr) for attr in file.attrs}) > 1:
+        raise Unread("its events name themselves at different places")
+    if len(file.records.rows(kinds.AUXTRACE)):
+        raise Unread("it holds a hardware trace")
+
+
+def _id_place(attr: Attr) -> tuple[bool, int]:
+    before = Field.IP | Field.TID | Field.TIME | Field.ADDR
+    if attr.has(Field.IDENTIFIER):
+        return True, 0
+    return False, (attr.sample_type & before).bit_count() if attr.has(Field.ID) else NONE
+
+
+def content_of(path: Path, file: PerfFile, watch: Callable[[], None]) -> Content:
+    """Decodes a file. Raises Unread, and TooLarge where compressed records unpack to too much."""
+    why_not(file)
+    data: mmap.mmap | bytearray
+    with path.open("rb") as raw:
+        data = mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ)
+    records, whole = file.records, True
+    if file.tally.compressed:
+        data, whole = unpacked(data, records, name=str(file.path), watch=watch)
+        records = walk(data, "<", 0, len(data), watch=watch)
+    elif (records.at & 7).any():
+        data, records = _aligned(data, records)
+    octets = np.frombuffer(data, np.uint8)
+    words = octets[: len(octets) & ~7].view("<u8")
+    side = read_sideband(data, records, file.attrs)
+    if side.deferred:
+        raise Unread("its call chains came later than their samples")
+    columns = decode(words, records, file.attrs)
+    if np.isin(columns.misc & 7, _GUEST_MODES).any():
+        raise Unread("it holds samples of a virtual machine")
+    watch()
+    place = records.rows(kinds.SAMPLE)
+    when = columns.time_ns if file.attrs[0].has(Field.TIME) else place.astype(np.int64)
+    points = tracepoints(file.tracing) if file.tracing else {}
+    return Content(octets, words, columns, side, file.attrs, points, whole, when)
+
+
+def _aligned(data: mmap.mmap, records: Records) -> tuple[bytearray, Records]:
+    """The kernel's records one after another, without perf's own of odd sizes."""
+    out = bytearray()
+    for at, kind, size in zip(records.at.tolist(), records.kind.tolist(), records.size.tolist(), strict=True):
+        if kind < 64 and not size % 8:
+            out += data[at : at + size]
+    return out, walk(out, "<", 0, len(out))
+
+
+def read(
+    content: Content,
+    *,
+    build_ids: Sequence[tuple[str, str]],
+    symbolizer: Symbolizer,
+    watch: Callable[[], None],
+    progress: Callable[[float], None],
+) -> Reading:
+    """Finds what was where, and names it. progress: of the naming, 0 to 1."""
+    spaces = Spaces(content.side.order)
+    threads = ThreadNames(content.side.order)
+    columns = content.columns
+    comm = threads.of(columns.tid, content.when)
+    watch()
+    chains = distinct(content.words, columns, comm, content.when, spaces)
+    watch()
+    order = _in_order(content.when)
+    if order is not None:
+        columns, comm = columns.at(order), comm[order]
+        chains = replace(chains, chain=chains.chain[order])
+    # A sample may become several, or none, where it reads counters.
+    columns, origin = by_counter(content.words, columns, content.attrs)
+    known = columns.attr >= 0
+    columns, origin = columns.at(np.flatnonzero(known)), origin[known]
+    rows = _rows(columns, chains.chain[origin], comm[origin], threads.names, content)
+    switches = switches_of(content.octets, columns, content.attrs, content.points, content.side.switches)
+    unreturned = False
+    if switches is not None:
+        rows, switches, unreturned = _with_off_cpu(rows, switches)
+    places = Places(chains, _with_build_ids(spaces, build_ids), threads.names, symbolizer, progress)
+    return Reading(content, chains, rows, places, spaces, switches, unreturned)
+
+
+def _in_order(when: Int64) -> Int64 | None:
+    """The rows by time; None where they are in that order already."""
+    return None if not len(when) or (np.diff(when) >= 0).all() else np.argsort(when, kind="stable")
+
+
+def _rows(columns: Columns, chain: Int64, comm: Int64, names: Sequence[str], content: Content) -> Rows:
+    events, number_of = _events(content, columns)
+    period: Float64 = columns.period.astype(np.float64)
+    thread, threads = threads_of(comm, names, columns.pid, columns.tid)
+    event = number_of[columns.attr]
+    return Rows(chain, period, columns.time_ns, thread, columns.cpu, event, threads, tuple(events))
+
+
+def _with_off_cpu(rows: Rows, switches: Switches) -> tuple[Rows, Switches, bool]:
+    """With a row of the event OFF_CPU behind each sample at which a thread left its processor and came back later; and
+    whether threads left, but none came back."""
+    sample, away = off_cpu(switches)
+    if not len(sample):
+        left = (switches.kind == Switches.LEFT) & (switches.sample >= 0) & (switches.tid > 0)
+        return rows, switches, bool(left.any())
+    count = len(rows.chain)
+    order = np.argsort(np.concatenate([np.arange(count), sample]), kind="stable")
+    every = np.concatenate([np.arange(count), sample])[order]
+    is_extra = order >= count
+    period, event = rows.period[every], rows.event[every]
+    period[is_extra] = away[order[is_extra] - count]
+    event[is_extra] = len(rows.events)
+    grown = Rows(
+        chain=rows.chain[every],
+        period=period,
+        time_ns=rows.time_ns[every],
+        thread=rows.thread[every],
+        cpu=rows.cpu[every],
+        event=event,
+        threads=rows.threads,
+        events=(*rows.events, Event(OFF_CPU, Unit.NANOSECONDS, has_period=True)),
+    )
+    moved = np.append(np.flatnonzero(~is_extra), NONE)
+    return grown, replace(switches, sample=readonly(moved[switches.sample], np.int32)), False
+
+
+def _events(content: Content, columns: Columns) -> tuple[list[Event], Int64]:
+    """The events that have samples, in the order in which they were asked for; and of each of the file's its number."""
+    seen = set(np.unique(columns.attr).tolist())
+    names: dict[str, int] = {}
+    number_of = np.zeros(len(content.attrs) + 1, np.int64)
+    for row, attr in enumerate(content.attrs):
+        if row in seen:
+            number_of[row] = names.setdefault(event_name(attr, content.points), len(names))
+    return [event_of(name, has_period=True) for name in names], number_of
+
+
+def event_name(attr: Attr, points: dict[int, Tracepoint]) -> str:
+    if attr.name:
+        return attr.name
+    if attr.type == TYPE_TRACEPOINT and attr.config in points:
+        return points[attr.config].name
+    return attr.default_name or f"event {attr.type}:{attr.config:#x}"
+
+
+def _with_build_ids(spaces: Spaces, pairs: Sequence[tuple[str, str]]) -> list[Image]:
+    """Images with the build ids that the file tells elsewhere; not where it tells several for one path."""
+    told: dict[str, set[str]] = {}
+    for path, build_id in pairs:
+        told.setdefault(path.removesuffix(" (deleted)"), set()).add(build_id)
+    return list(_images(spaces, {path: ids.pop() for path, ids in told.items() if len(ids) == 1}))
+
+
+def _images(spaces: Spaces, ids: dict[str, str]) -> Iterator[Image]:
+    for image in spaces.images:
+        yield image if image.build_id else image._replace(build_id=ids.get(image.path, ""))
