@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from tailflame.model.histogram import Histogram
+from tailflame.model.slices import Sliced
 from tailflame.model.slow_calls import SlowCalls
 
 _NONE: Mapping[str, str] = MappingProxyType({})
@@ -135,4 +136,32 @@ class Artifact:
     opens: bool = False
 
 
-Update: TypeAlias = Armed | LatencySlice | Reading | StageSlice | Cost | Behind | Found | Said | Artifact | SlowCalls
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Captured:
+    """The last seconds before `time_s` were kept in `path`, which opens as a result of its own.
+
+    why: what was crossed. summary: the state of the machine and of the process then. took_s: until the file was there.
+    """
+
+    time_s: float
+    why: str
+    path: Path
+    summary: str = ""
+    took_s: float = 0.0
+    bytes: int = 0
+
+
+Update: TypeAlias = (
+    Armed
+    | LatencySlice
+    | Reading
+    | StageSlice
+    | Cost
+    | Behind
+    | Found
+    | Said
+    | Artifact
+    | SlowCalls
+    | Sliced
+    | Captured
+)

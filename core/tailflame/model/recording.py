@@ -9,9 +9,10 @@ from typing import TypeAlias
 from tailflame.model.counters import CounterSeries
 from tailflame.model.histogram import HistogramSeries
 from tailflame.model.live_record import LiveRecord
+from tailflame.model.slices import SliceSeries
 from tailflame.model.stacks import StackProfile
 
-Result: TypeAlias = StackProfile | HistogramSeries | CounterSeries | LiveRecord
+Result: TypeAlias = StackProfile | HistogramSeries | CounterSeries | LiveRecord | SliceSeries
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,11 @@ class Recording:
     def live(self) -> LiveRecord | None:
         """The rest of a live run; where it is there, all times of the results are CLOCK_MONOTONIC."""
         return next((r for r in self.results if isinstance(r, LiveRecord)), None)
+
+    @property
+    def slices(self) -> SliceSeries | None:
+        """The slices of time that the profile's samples belong to, by their times."""
+        return next((r for r in self.results if isinstance(r, SliceSeries)), None)
 
     def with_warnings(self, *more: Caution) -> Recording:
         """The same recording with further warnings, each once."""

@@ -8,6 +8,7 @@
                                                      5: results may be slices of time
     sources    sources.json             1            none yet
     settings   settings.json            1            none yet
+    slices     slices.json              1            none yet
 
 To change a format: raise `version`, and append one function that turns a document of the version before
 into the next. Never edit a step that has shipped.
@@ -63,4 +64,5 @@ SESSION = Kind("session")
 RECORDING = Kind("recording", (_as_it_is, _as_it_is, _as_it_is, _as_it_is))
 SOURCES = Kind("sources")
 SETTINGS = Kind("settings")
-KINDS = (SESSION, RECORDING, SOURCES, SETTINGS)
+SLICES = Kind("slices")
+KINDS = (SESSION, RECORDING, SOURCES, SETTINGS, SLICES)
