@@ -7,31 +7,25 @@ function keeps perf's name, so that totals by physical function are those of per
 
 from __future__ import annotations
 
-import re
-import shutil
-import subprocess
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Mapping as MappingType
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
 
 from tailflame.model import NONE, FrameKind, StackTable
 from tailflame.model.stacks import Int32, readonly
-from tailflame.parse.debug_info import DebugInfo, Line, State, build_id_of_unchanged, open_debug_info
+from tailflame.parse.debug_info import DebugInfo, Line, open_debug_info
 from tailflame.parse.perf_frames import PerfFrame
 from tailflame.parse.perf_records import Mapping
 from tailflame.parse.perf_samples import PerfSamples
+from tailflame.parse.symbolize import State
+from tailflame.parse.symbolize.demangle import Demangler, is_mangled
 
-_REPORT_EVERY = 1_000
-_DEMANGLE_TIMEOUT_S = 60
-_MANGLED = ("_Z", "_R", "__Z")
-# perf leaves these out of Rust names, and so does what follows it here.
-_CRATE = re.compile(r"(?<=\w)\[[0-9a-f]{12,16}\](?=::|$|>)")
-_HASH = re.compile(r"::h[0-9a-f]{16}$")
+_REPORT_EVERY = 5_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,22 +72,27 @@ def refine(
     done = 0
     for module, numbers in by_module.items():
         build_id = ids.get(module) or ids.get(f"{module} (deleted)", "")
-        if not build_id and module not in told:
-            inodes = {mapping.inode for mapping in places.get(module, ())}
-            if len(inodes) == 1:
-                build_id = build_id_of_unchanged(module, inodes.pop(), recorded_at=recorded_at)
-        watch = partial(progress, done / total)
-        states[module], info = open_debug_info(module, build_id, watch=watch, home=home)
-        for position, number in enumerate(numbers if info is not None else ()):
+        inodes = {mapping.inode for mapping in places.get(module, ())}
+        states[module], info = open_debug_info(
+            module,
+            build_id,
+            watch=partial(progress, done / total),
+            home=home,
+            inode=inodes.pop() if len(inodes) == 1 and module not in told else 0,
+            recorded_at=recorded_at,
+        )
+        for begin in range(0, len(numbers), _REPORT_EVERY) if info is not None else ():
             assert info is not None
-            lines[number] = _lookup(info, samples.frames[number], places.get(module, []))
-            if position % _REPORT_EVERY == 0:
-                progress((done + position) / total)
+            rows = numbers[begin : begin + _REPORT_EVERY]
+            found = _looked_up(info, [samples.frames[row] for row in rows], places.get(module, []))
+            lines.update(zip(rows, found, strict=True))
+            progress((done + begin) / total)
         done += len(numbers)
         progress(done / total)
 
-    names, demangled = _demangled(_mangled(samples.frames, lines))
-    return Refined(_expanded(samples, lines, names), states, demangled)
+    demangler = Demangler()
+    names = demangler.names(_mangled(samples.frames, lines))
+    return Refined(_expanded(samples, lines, names), states, demangler.complete)
 
 
 def _unambiguous(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -104,49 +103,38 @@ def _unambiguous(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     return {path: found.pop() for path, found in ids.items() if len(found) == 1}
 
 
-def _lookup(info: DebugInfo, frame: PerfFrame, mappings: Sequence[Mapping]) -> Sequence[Line]:
-    """The functions at a frame's address, innermost first; none where they would be another function's."""
-    # A caller's address is where the call returns to: the call itself stands before it.
-    back = 0 if frame.exact else 1
-    if back and frame.offset == 0:
-        return ()  # the call never returns: perf took the function that follows for the caller
-    # As it was at run time, where it lies within a mapping; otherwise perf has printed the offset in the file.
-    offsets = [frame.address - m.start + m.offset for m in mappings if m.start <= frame.address < m.start + m.size]
-    first: Sequence[Line] = ()
-    for offset in dict.fromkeys((*offsets, frame.address)):
-        address = info.address(offset)
-        found = info.lookup(address - back) if address != NONE else []
-        # A file of more than 4 MB that is loaded at a fixed place: only the start of the symbol tells.
-        if found and frame.offset != NONE and found[-1].start == address - frame.offset:
-            return found
-        first = first or found
-    return first
+def _looked_up(info: DebugInfo, frames: Sequence[PerfFrame], mappings: Sequence[Mapping]) -> Iterator[Sequence[Line]]:
+    """The functions at each frame's address, innermost first; none where they would be another function's."""
+    asked: list[int] = []
+    counts: list[int] = []
+    for frame in frames:
+        before = len(asked)
+        # A caller's address is where the call returns to: the call itself stands before it.
+        back = 0 if frame.exact else 1
+        # A call that never returns: perf took the function that follows for the caller.
+        if not (back and frame.offset == 0):
+            # As it was at run time, where it lies within a mapping; otherwise perf has printed the offset in the file.
+            within = (m for m in mappings if m.start <= frame.address < m.start + m.size)
+            offsets = dict.fromkeys((*(frame.address - m.start + m.offset for m in within), frame.address))
+            asked.extend(address - back for offset in offsets if (address := info.address(offset)) != NONE)
+        counts.append(len(asked) - before)
+    found = iter(info.lookup_all(asked))
+    at = iter(asked)
+    for frame, count in zip(frames, counts, strict=True):
+        first: Sequence[Line] = ()
+        for lines, address in zip(islice(found, count), islice(at, count), strict=True):
+            # A file of more than 4 MB that is loaded at a fixed place: only the start of the symbol tells.
+            start = address + (0 if frame.exact else 1) - frame.offset
+            if lines and frame.offset != NONE and lines[-1].start == start and first and first[-1].start != start:
+                first = lines
+            first = first or lines
+        yield first
 
 
-def _mangled(frames: Iterable[PerfFrame], lines: MappingType[int, Sequence[Line]]) -> list[str]:
+def _mangled(frames: Iterable[PerfFrame], lines: MappingType[int, Sequence[Line]]) -> set[str]:
     names = {line.symbol for found in lines.values() for line in found[:-1]}
     names.update(frame.name for frame in frames)
-    return sorted(name for name in names if name.startswith(_MANGLED))
-
-
-def _demangled(names: Sequence[str]) -> tuple[dict[str, str], bool]:
-    """Readable names of C++ and Rust symbols (also of Rust's v0 scheme), and whether there was a tool for it."""
-    if not names:
-        return {}, True
-    tool = shutil.which("c++filt")
-    if tool is None:
-        return {}, False
-    try:
-        done = subprocess.run(
-            [tool], input="\n".join(names), capture_output=True, text=True, timeout=_DEMANGLE_TIMEOUT_S, check=True
-        )
-    except (subprocess.SubprocessError, OSError):
-        return {}, False
-    readable = done.stdout.split("\n")
-    if len(readable) < len(names):
-        return {}, False
-    short = (_HASH.sub("", _CRATE.sub("", name)) for name in readable[: len(names)])
-    return dict(zip(names, short, strict=True)), True
+    return {name for name in names if is_mangled(name)}
 
 
 @dataclass(slots=True)

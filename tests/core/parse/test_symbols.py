@@ -16,20 +16,35 @@ from helpers.environment import DATA
 from tailflame.errors import Cancelled
 from tailflame.model import FrameKind, StackTable
 from tailflame.model.stacks import readonly
-from tailflame.parse import debug_info
-from tailflame.parse.debug_info import State, open_debug_info
+from tailflame.parse.debug_info import open_debug_info
 from tailflame.parse.perf_records import Mapping
 from tailflame.parse.perf_samples import PerfSamples
 from tailflame.parse.perf_script import PerfText
-from tailflame.parse.symbols import _demangled, _regrown, refine
+from tailflame.parse.symbolize import State, debug_index, files
+from tailflame.parse.symbolize.index_store import IndexStore
+from tailflame.parse.symbols import _regrown, refine
 
 SPIN = DATA / "perf" / "6.1.187" / "spin"
 BUILD_ID = "9d9ebfec8cc613ccc231a03e13e0f00e75b72fc6"
 CHURN = 0x1220  # where churn() begins; twist() and blend() are inlined into it at +0x2d
 
 
+class Opened:
+    """Opens debug information, each time as if for the first time."""
+
+    def __init__(self, module: Path, home: Path) -> None:
+        store = IndexStore(home / "no-cache", limit=0)
+        self.state, self.info = open_debug_info(str(module), BUILD_ID, watch=nobody, home=home, store=store)
+
+
 def nobody() -> None:
     """Watches, and never cancels."""
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Indexes of debug information are kept from no other test."""
+    monkeypatch.setenv("TAILFLAME_CACHE_DIR", str(tmp_path / "cache"))
 
 
 @pytest.fixture
@@ -184,20 +199,20 @@ def test_separate_debug_information(home: Path, tmp_path: Path, monkeypatch: pyt
     subprocess.run(["objcopy", "--only-keep-debug", str(SPIN), str(debug)], check=True)
     argv = ["objcopy", "--strip-debug", f"--add-gnu-debuglink={debug}", str(SPIN), str(stripped)]
     subprocess.run(argv, check=True)
-    monkeypatch.setattr(debug_info, "DEBUG_ROOT", tmp_path / "usr")
+    monkeypatch.setattr(files, "DEBUG_ROOT", tmp_path / "usr")
     if place == "build id":
         shelf = tmp_path / "usr/.build-id" / BUILD_ID[:2]
         shelf.mkdir(parents=True)
         debug.rename(shelf / f"{BUILD_ID[2:]}.debug")
-    state, info = open_debug_info(str(stripped), BUILD_ID, watch=nobody, home=home)
-    assert state is State.READ and info is not None
-    assert info.lookup(0x124D)[0].line == 13
+    opened = Opened(stripped, home)
+    assert opened.state is State.READ and opened.info is not None
+    assert opened.info.lookup(0x124D)[0].line == 13
     # That of another build has the right name as well.
     found = next(path for path in tmp_path.rglob("*.debug") if path.is_file())
     found.write_bytes(found.read_bytes().replace(bytes.fromhex(BUILD_ID), bytes(20)))
-    assert open_debug_info(str(stripped), BUILD_ID, watch=nobody, home=home) == (State.NO_DEBUG_INFO, None)
+    assert Opened(stripped, home).state is State.NO_DEBUG_INFO
     found.unlink()
-    assert open_debug_info(str(stripped), BUILD_ID, watch=nobody, home=home) == (State.NO_DEBUG_INFO, None)
+    assert Opened(stripped, home).state is State.NO_DEBUG_INFO
 
 
 def test_damaged_and_huge_debug_information(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,14 +227,8 @@ def test_damaged_and_huge_debug_information(home: Path, tmp_path: Path, monkeypa
     assert state in (State.NO_DEBUG_INFO, State.READ)
     if info is not None:
         assert [line.symbol for line in info.lookup(0x124D)] == ["churn"]
-    monkeypatch.setattr(debug_info, "SIZE_LIMIT", 100)
-    assert open_debug_info(str(SPIN), BUILD_ID, watch=nobody, home=home) == (State.TOO_LARGE, None)
-
-
-def test_offsets_in_the_file_are_not_addresses() -> None:
-    """lld links code a page behind its place in the file."""
-    info = debug_info.DebugInfo(_segments=[(0, 0x100, 0), (0x100, 0x300, 0x1000)], _index=None)
-    assert [info.address(offset) for offset in (0x10, 0x150, 0x2FF, 0x300)] == [0x10, 0x1150, 0x12FF, -1]
+    monkeypatch.setattr(debug_index, "SIZE_LIMIT", 100)
+    assert Opened(SPIN, home).state is State.TOO_LARGE
 
 
 def test_it_can_be_cancelled(home: Path) -> None:
@@ -236,31 +245,6 @@ def test_progress_grows_to_the_end(home: Path) -> None:
     text = header("") + f"\t            124d churn+0x2d ({SPIN})\n\t            124e churn+0x2e (/gone)\n\n"
     refine(read(text), build_ids=[(str(SPIN), BUILD_ID)], progress=shares.append, home=home)
     assert shares == sorted(shares) and shares[-1] == 1.0
-
-
-@pytest.mark.tool("c++filt")
-def test_names_are_demangled_as_perf_shows_them() -> None:
-    names, complete = _demangled(
-        [
-            "_ZN4core3ptr5write17h9ef3537667283fd3E",
-            "_ZN5alloc3vec16Vec$LT$T$C$A$GT$14extend_trusted17hbf00ccfbe62a81e9E",
-            "_RNvMsr_NtCs3ssYzQotkvD_3std4pathNtB5_7PathBuf3new",
-            "_ZNSt6vectorIiSaIiEE9push_backERKi",
-        ]
-    )
-    assert complete
-    assert list(names.values()) == [
-        "core::ptr::write",
-        "alloc::vec::Vec<T,A>::extend_trusted",
-        "<std::path::PathBuf>::new",
-        "std::vector<int, std::allocator<int> >::push_back(int const&)",
-    ]
-
-
-def test_without_a_demangler_names_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "/nowhere")
-    assert _demangled(["_ZN4core3ptr5write17h9ef3537667283fd3E"]) == ({}, False)
-    assert _demangled([]) == ({}, True)
 
 
 def test_kernel_and_unknown_modules_are_not_looked_for(home: Path) -> None:

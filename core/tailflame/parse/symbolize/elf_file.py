@@ -124,7 +124,7 @@ class ElfFile:
             inside = left & (addresses >= np.uint64(begin)) & (addresses - np.uint64(begin) < np.uint64(size))
             found[inside] = addresses[inside] - np.uint64((begin - int(row["offset"])) & NOWHERE)
             left &= ~inside
-        return found
+        return np.asarray(found, dtype=np.uint64)
 
 
 def open_elf(path: Path) -> ElfFile:

@@ -93,7 +93,14 @@ class IndexStore:
                 yield status.st_mtime, status.st_size, path
 
 
+def default_store() -> IndexStore:
+    return IndexStore(cache_folder() / "debug-info")
+
+
 def cache_folder() -> Path:
-    """Where what can be made again is kept: `tailflame` in the user's cache folder (XDG_CACHE_HOME)."""
+    """Where what can be made again is kept: TAILFLAME_CACHE_DIR, or `tailflame` in the user's cache folder (XDG)."""
+    own = os.environ.get("TAILFLAME_CACHE_DIR", "")
+    if own.startswith("/"):
+        return Path(own)
     told = os.environ.get("XDG_CACHE_HOME", "")
     return (Path(told) if told.startswith("/") else Path.home() / ".cache") / "tailflame"

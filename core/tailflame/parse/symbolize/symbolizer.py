@@ -17,7 +17,7 @@ from tailflame.parse.symbolize.debug_index import DebugIndexes
 from tailflame.parse.symbolize.demangle import Demangler
 from tailflame.parse.symbolize.elf_file import NOWHERE, ElfFile
 from tailflame.parse.symbolize.files import Fetch, ModuleFiles, fetch_nothing, find_files
-from tailflame.parse.symbolize.index_store import IndexStore, cache_folder
+from tailflame.parse.symbolize.index_store import IndexStore, default_store
 from tailflame.parse.symbolize.jit import MAP_NAME, jit_table
 from tailflame.parse.symbolize.kernel import RecordedKernel, kernel_table, same_as_running
 from tailflame.parse.symbolize.plt import plt_symbols
@@ -73,7 +73,7 @@ class Symbolizer:
         self._fetch = fetch
         self._progress = progress
         self._demangler = Demangler()
-        self._indexes = DebugIndexes(store or IndexStore(cache_folder() / "debug-info"))
+        self._indexes = DebugIndexes(store or default_store())
         self._codes: dict[Module, _Code] = {}
         self._kernel_table: SymbolTable | None = None
         self._kernel_read = False

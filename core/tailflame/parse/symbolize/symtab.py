@@ -164,7 +164,7 @@ def _ends(parts: Sequence[Symbols]) -> UInt64:
         sorted_ends[-1] = (sorted_starts[-1] + _PAGE - np.uint64(1)) // _PAGE * _PAGE + _PAGE
     ends = np.empty_like(sorted_ends)
     ends[order] = sorted_ends
-    return ends
+    return np.asarray(ends, dtype=np.uint64)
 
 
 def elf_symbols(symbols: ElfFile, running: ElfFile) -> tuple[Symbols, ...]:
@@ -229,4 +229,5 @@ def _is_code(rows: Table, elf: ElfFile, text: bytes) -> Bool:
 def has_symtab(elf: ElfFile) -> bool:
     """Whether the file has the symbols that `strip` takes away."""
     section = elf.section(".symtab")
-    return section >= 0 and int(elf.sections["type"][section]) == SHT_SYMTAB and elf.sections["size"][section] > 0
+    row = elf.sections[section] if section >= 0 else None
+    return row is not None and int(row["type"]) == SHT_SYMTAB and int(row["size"]) > 0
