@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 
-.PHONY: help run test check lint screenshots bench sample install uninstall install-helper uninstall-helper wheel clean
+.PHONY: help run test check lint screenshots bench fuzz sample install uninstall install-helper uninstall-helper wheel clean
 
 help: ## Say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -30,6 +30,11 @@ screenshots: ## Every page and state, light and dark, at 1280x800 and at 2x, int
 bench: ## The figures of the README
 	@$(PYTHON) scripts/bootstrap.py test
 	@for b in benchmarks/*.py; do echo "== $$b"; $(VENV)/bin/python $$b || exit 1; done
+
+fuzz: ## Each parser under a fuzzer for ten minutes (FUZZ_ARGS="--seconds 60 --only folded"); figures in fuzz/RESULTS.md
+	@$(PYTHON) scripts/bootstrap.py test
+	@$(VENV)/bin/pip install --quiet --editable '.[fuzz]'
+	@$(VENV)/bin/python fuzz/run.py $(FUZZ_ARGS)
 
 sample: ## Record the sample session that ships in resources/ anew
 	@$(PYTHON) scripts/bootstrap.py run

@@ -22,7 +22,7 @@ _MISC = r"(?:[A-Za-z]{1,5}\s+)?"
 _TIME = r"(?P<time>\d+\.\d{3,9}):"
 _PERIOD = r"(?:\s+(?P<period>\d+)(?=\s))?"
 # Without a time, only its width tells a period (`%10u`) from a thread id.
-_WIDE_PERIOD = r"(?P<period>[ \d]{9}\d+)(?=\s)"
+_WIDE_PERIOD = "(?P<period>" + "|".join(rf" {{{n}}}\d{{{10 - n},20}}" for n in range(10)) + r")(?=\s)"
 _EVENT = r"(?:\s*(?P<event>(?![\d.]+:)\S+):(?=\s|$))"
 _REST = r"\s*(?P<rest>.*)"
 

@@ -123,3 +123,9 @@ def test_mappings_and_losses() -> None:
     assert records.mappings[2].build_id == "47e289cfbc2b"
     assert len(records.mappings) == 4
     assert not records.read("t  7942  1006.298100: cpu-clock: ")
+
+
+@pytest.mark.parametrize("line", ["3    5025125 cpu-clock: ", "t 16460 3    5025125 cpu-clock: ", "t   1 2 3 4 5  6 e: "])
+def test_numbers_apart_are_no_period(line: str) -> None:
+    header = header_of(line, frames_follow=True)
+    assert header is None or header.period is None
