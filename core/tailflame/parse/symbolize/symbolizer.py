@@ -22,10 +22,12 @@ from tailflame.parse.symbolize.jit import MAP_NAME, jit_table
 from tailflame.parse.symbolize.kernel import RecordedKernel, kernel_table, same_as_running
 from tailflame.parse.symbolize.plt import plt_symbols
 from tailflame.parse.symbolize.state import State
+from tailflame.parse.symbolize.symcache import numbered
 from tailflame.parse.symbolize.symtab import SymbolTable, elf_symbols, table_of
 from tailflame.parse.symbolize.vdso import vdso
 
 _ONE = np.uint64(1)
+_UNREAD = -2
 
 
 def _ignored(share: float) -> None:
@@ -78,6 +80,7 @@ class Symbolizer:
         self._kernel_table: SymbolTable | None = None
         self._kernel_read = False
         self._states: dict[str, State] = {}
+        self._read_texts: dict[tuple[str, str], Int32] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -118,7 +121,7 @@ class Symbolizer:
             return Named(unknown.name, unknown.start, address)
         places = code.table.find(offsets, self._demangler.names)
         known = places >= 0
-        distinct, inverse = np.unique(places[known], return_inverse=True)
+        distinct, inverse = numbered(places[known], len(code.table))
         numbers = np.array([self._number(code.table.name(place)) for place in distinct.tolist()], dtype=np.int32)
         name = np.full(len(offsets), NONE, dtype=np.int32)
         start = np.zeros(len(offsets), dtype=np.uint64)
@@ -142,33 +145,49 @@ class Symbolizer:
         # A call that never returns has no code of its caller behind it: perf takes what follows for the caller.
         follows = ~exact & ((offsets == 0) | ((named.name >= 0) & (named.start == offsets)))
         before = offsets - np.where(exact | follows, np.uint64(0), _ONE)
-        address = code.running.linked(before) - np.uint64(index.base)
-        address[follows | (code.running.linked(before) == np.uint64(NOWHERE))] = NOWHERE
+        address = code.running.linked(before)
+        nowhere = follows | (address == np.uint64(NOWHERE)) | (address < np.uint64(index.base))
+        address = np.where(nowhere, np.uint64(NOWHERE), address - np.uint64(index.base))
         self._progress(0.5)
         found = index.cache.lookup(address)
         # From innermost first to outermost first.
         row = np.repeat(np.arange(len(offsets)), np.diff(found.first))
         turned = found.first[row] + found.first[row + 1] - 1 - np.arange(len(row))
         function, file, line = found.function[turned], found.file[turned], found.line[turned]
-        name = self._texts(function, index.cache.function, demangle=True)
+        name = self._texts(
+            self._seen((code.files.key, "function"), index.cache.functions),
+            function,
+            index.cache.function,
+            demangle=True,
+        )
         outermost = found.first[:-1][np.diff(found.first) > 0]
         physical = named.name[row[outermost]]
         name[outermost] = np.where(physical >= 0, physical, name[outermost])
+        file = self._texts(self._seen((code.files.key, "file"), index.cache.files), file, index.cache.path)
         self._progress(1.0)
         return Inlined(
             first=readonly(found.first, np.int32),
             name=readonly(name, np.int32),
-            file=readonly(self._texts(file, index.cache.path), np.int32),
+            file=readonly(file, np.int32),
             line=readonly(np.where(line > 0, line, NONE), np.int32),
         )
 
-    def _texts(self, numbers: Int64, text: Callable[[int], str], *, demangle: bool = False) -> Int32:
-        """Indices into `strings` of an index's own numbers."""
-        distinct, inverse = np.unique(numbers, return_inverse=True)
-        texts = [text(number) if number >= 0 else "" for number in distinct.tolist()]
+    def _texts(self, known: Int32, numbers: Int64, text: Callable[[int], str], *, demangle: bool = False) -> Int32:
+        """Indices into `strings` of an index's own numbers. known: those that were asked before, by number."""
+        distinct, _ = numbered(numbers, len(known) - 1)
+        wanted = distinct[(distinct >= 0) & (known[distinct] == _UNREAD)].tolist()
+        texts = [text(number) for number in wanted]
         readable = self._demangler.names(texts) if demangle else {}
-        known = [self._number(readable.get(text, text)) if text else NONE for text in texts]
-        return np.array(known, dtype=np.int32)[inverse]
+        for number, found in zip(wanted, texts, strict=True):
+            known[number] = self._number(readable.get(found, found)) if found else NONE
+        return np.asarray(known[numbers], dtype=np.int32)
+
+    def _seen(self, key: tuple[str, str], size: int) -> Int32:
+        """By number the index into `strings`; the last entry is that of -1."""
+        if key not in self._read_texts:
+            self._read_texts[key] = np.full(size + 1, _UNREAD, dtype=np.int32)
+            self._read_texts[key][-1] = NONE
+        return self._read_texts[key]
 
     def _linked(self, code: _Code, offsets: UInt64) -> UInt64:
         if not code.by_file:

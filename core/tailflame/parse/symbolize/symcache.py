@@ -53,14 +53,12 @@ class SymCache:
         at = np.searchsorted(self._ranges, np.minimum(addresses, np.uint64(_NOTHING)), side="right") - 1
         location = np.where(at >= 0, at + len(self._locations) - len(self._ranges), -1)
         location[addresses >= np.uint64(_NOTHING)] = -1
-        location[location >= 0] = np.where(
-            (self._locations[location[location >= 0]] == _NOTHING).all(axis=1), -1, location[location >= 0]
-        )
-        distinct, inverse = np.unique(location, return_inverse=True)
+        distinct, inverse = numbered(location, len(self._locations))
         rows: list[Int64] = []
         owners: list[Int64] = []
         owner = np.flatnonzero(distinct >= 0)
-        current = distinct[owner].astype(np.int64)
+        owner = owner[~(self._locations[distinct[owner]] == _NOTHING).all(axis=1)]
+        current = distinct[owner]
         for _ in range(DEPTH_LIMIT):
             if not len(current):
                 break
@@ -86,6 +84,14 @@ class SymCache:
             file=np.where(file < len(self._files), file, -1),
             line=np.where(found[:, 1] == _NOTHING, 0, found[:, 1]),
         )
+
+    @property
+    def functions(self) -> int:
+        return len(self._functions)
+
+    @property
+    def files(self) -> int:
+        return len(self._files)
 
     def function(self, number: int) -> str:
         """A function's name as the linker knows it; "" where it is unknown."""
@@ -115,6 +121,16 @@ class SymCache:
                 begin = position + 1
                 return self._text[begin : begin + min(length, _STRING_LIMIT)].decode("utf-8", "replace")
         return ""
+
+
+def numbered(values: Int64, end: int) -> tuple[Int64, Int64]:
+    """The distinct values, ascending, and which of them each one is: np.unique, for numbers from -1 to below `end`."""
+    seen = np.zeros(end + 1, dtype=bool)
+    seen[values + 1] = True
+    distinct = np.flatnonzero(seen)
+    places = np.empty(end + 1, dtype=np.int64)
+    places[distinct] = np.arange(len(distinct))
+    return distinct - 1, places[values + 1]
 
 
 def parse_symcache(data: bytes) -> SymCache | None:
