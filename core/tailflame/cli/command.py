@@ -14,8 +14,8 @@ from tailflame.model import Event, Recording, StackProfile, Weight
 from tailflame.parse.source import Progress
 from tailflame.store import Library, Opened, Settings, open_result
 
-_LIVE_LOG = "live.jsonl"
-"""run.live_session.LOG, without all that recording takes."""
+_LIVE_FILES = ("live.jsonl", "slices.json")
+"""run.live_session.LOG and store.slice_store.INDEX, without all that recording takes."""
 
 
 def draw_flame_graph(profile: StackProfile, path: Path) -> None:
@@ -50,7 +50,7 @@ class Context:
         """The recording that `name` stands for, with progress. An interrupted session is finished on the way."""
 
         def read(path: Path) -> Recording:
-            load = _load_live if path.name == _LIVE_LOG else parse.load
+            load = _load_live if path.name in _LIVE_FILES else parse.load
             with self.terminal.progress(f"reading {path.name}") as report:
                 return load(path, format=format, progress=report)
 

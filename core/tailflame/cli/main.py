@@ -40,6 +40,7 @@ COMMANDS = (
     Entry("record", "record", "RecordCommand", "Record a CPU profile of a program and keep it as a session."),
     Entry("live", "live", "LiveCommand", "Watch a program's latency percentiles and counters while it runs."),
     Entry("attach", "live", "AttachCommand", "Watch a program that runs already."),
+    Entry("watch", "watch", "WatchCommand", "Profile a running program for hours, or follow a folder of profiles."),
     Entry("show", "show", "ShowCommand", "Show a result: the facts of the run and where its time went."),
     Entry(
         "annotate",

@@ -25,6 +25,7 @@ import psutil
 from tailflame import units
 from tailflame.analyse.slices import Slice, within
 from tailflame.errors import ParseError, StoreError, TailflameError, ToolFailed
+from tailflame.host.system import Host
 from tailflame.live.launcher import Launcher, Running, start
 from tailflame.model import Meta, StackBuilder
 from tailflame.model.live import Armed, Artifact, Said, Update
@@ -61,6 +62,26 @@ class ContinuousOptions:
     disk_bytes: int = 1 << 30
     most_slices: int = 720
     """Half a day of minutes; what is older is coarser."""
+
+
+def recording_options(
+    host: Host,
+    *,
+    slice_s: float = 60.0,
+    frequency: int = 99,
+    call_graph: str = "fp",
+    cpu_share: float = 0.01,
+    disk_bytes: int = 1 << 30,
+) -> ContinuousOptions:
+    """As this machine can do it: cycles where it counts them, the clock of the CPU elsewhere."""
+    return ContinuousOptions(
+        slice_s=slice_s,
+        frequency=frequency,
+        event=host.default_event,
+        call_graph=CallGraph(call_graph),
+        cpu_share=cpu_share,
+        disk_bytes=disk_bytes,
+    )
 
 
 def own_thread_cpu_s() -> float:

@@ -23,11 +23,13 @@ from tailflame.parse import Early, live_lines, load
 from tailflame.parse.source import Progress
 from tailflame.report.hlog import HlogWriter, safe_tag
 from tailflame.report.live_log import LiveLogWriter
+from tailflame.run.continuous_session import load_slices
 from tailflame.run.live_events import LiveEvent, LiveFinished, LiveStarted, SourceChanged, SourceState, SourceTold
 from tailflame.run.live_run import LiveRun, Sink
 from tailflame.store import SessionFolder
 from tailflame.store.library import LIVE
 from tailflame.store.session import MANIFEST, Draw
+from tailflame.store.slice_store import INDEX
 
 TOOL = LIVE
 LOG = "live.jsonl"
@@ -201,6 +203,8 @@ def load_raw(
     path: Path, *, format: str | None = None, progress: Progress | None = None, early: Early | None = None
 ) -> Recording:
     """`parse.load`; the log of a live session that nobody has finished, with the CPU profile beside it."""
+    if path.name == INDEX and path.with_name(MANIFEST).is_file():
+        return load_slices(path, progress=progress)
     recording = load(path, format=format, progress=progress, early=early)
     profile = path.with_name(PROFILE)
     if path.name != LOG or not path.with_name(MANIFEST).is_file() or not profile.is_file():
