@@ -21,7 +21,7 @@ from tailflame.parse.perf_run import Ended, fields_for
 from tailflame.parse.perf_script import PerfText
 from tailflame.parse.perf_unwind import Reading, unwind
 from tailflame.parse.perfdata.packed import TooLarge
-from tailflame.parse.perfdata.reader import Unread, content_of, read
+from tailflame.parse.perfdata.reader import Content, Unread, content_of, kernel_of, read
 from tailflame.parse.registry import NO
 from tailflame.parse.source import Source
 from tailflame.parse.symbolize import Symbolizer
@@ -76,7 +76,12 @@ def _native(source: Source, path: Path, file: PerfFile) -> Recording:
     content = content_of(path, file, lambda: source.report(_WALKED_SHARE))
     if not file.whole and not len(content.columns):
         raise _cut_too_early(source)
-    symbolizer = Symbolizer(recorded_at=source.path.stat().st_mtime)
+    kernel = kernel_of(content, file.header.kernel, dict(file.header.build_ids))
+    with Symbolizer(kernel=kernel, recorded_at=source.path.stat().st_mtime) as symbolizer:
+        return _named(source, file, content, symbolizer)
+
+
+def _named(source: Source, file: PerfFile, content: Content, symbolizer: Symbolizer) -> Recording:
     reading = read(
         content,
         build_ids=file.header.build_ids,

@@ -9,13 +9,14 @@ import numpy as np
 
 from tailflame.model import NONE, FrameKind, FrameTable, SiteTable
 from tailflame.model.stacks import Int32, Int64, readonly
-from tailflame.parse.perf_frames import UNKNOWN, PerfFrame
+from tailflame.parse.perf_frames import KERNEL_HALF, UNKNOWN, VSYSCALL, PerfFrame
 from tailflame.parse.perfdata.chains import Chains
 from tailflame.parse.perfdata.hashing import factorize, gathered, mixed
 from tailflame.parse.perfdata.spaces import Image
 from tailflame.parse.symbolize import NOWHERE, Module, Symbolizer
 
 _JIT_SUFFIX = ".so"
+_PAGE = np.uint64(0xFFF)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,8 +63,11 @@ class Places:
         modules = [self._string(_shown(image)) if _shown(image) else NONE for image in images]
         self._module = np.array([*modules, NONE], np.int64)[chains.image]
         kinds = [_kind(image) for image in images]
-        plain = np.where(chains.kernel, int(FrameKind.KERNEL), int(FrameKind.USER))
+        high = (chains.offset >= np.uint64(KERNEL_HALF)) & (chains.offset & ~_PAGE != np.uint64(VSYSCALL))
+        plain = np.where(chains.kernel | high, int(FrameKind.KERNEL), int(FrameKind.USER))
         self._kind = np.where(chains.image < 0, plain, np.array([*kinds, 0], np.int64)[chains.image])
+        asked = [_module(images[number]) for number in self._rows]
+        symbolizer.expect(module for module in asked if module is not None)
         done = 0
         for number, rows in self._rows.items():
             progress(done / max(count, 1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,12 @@ from tailflame.parse.perfdata.naming import Places
 from tailflame.parse.perfdata.packed import unpacked
 from tailflame.parse.perfdata.records import Records, walk
 from tailflame.parse.perfdata.samples import Columns, decode
-from tailflame.parse.perfdata.sideband import Sideband, read_sideband
-from tailflame.parse.perfdata.spaces import Image, Spaces
+from tailflame.parse.perfdata.sideband import KERNEL_PID, Mapped, Sideband, read_sideband
+from tailflame.parse.perfdata.spaces import KERNEL, Image, Spaces
 from tailflame.parse.perfdata.switches import Switches, off_cpu, switches_of
 from tailflame.parse.perfdata.threads import ThreadNames
 from tailflame.parse.perfdata.tracing import Tracepoint, tracepoints
-from tailflame.parse.symbolize import Symbolizer
+from tailflame.parse.symbolize import RecordedKernel, Symbolizer
 from tailflame.units import Unit
 
 _CALL_STACK = 1 << 11
@@ -175,8 +175,20 @@ def read(
     unreturned = False
     if switches is not None:
         rows, switches, unreturned = _with_off_cpu(rows, switches)
+    watch()
     places = Places(chains, _with_build_ids(spaces, build_ids), threads.names, symbolizer, progress)
     return Reading(content, chains, rows, places, spaces, switches, unreturned)
+
+
+def kernel_of(content: Content, release: str, build_ids: Mapping[str, str]) -> RecordedKernel:
+    """What the file tells of the kernel it was recorded on."""
+    anchor, address = "", 0
+    for event in content.side.order:
+        # `[kernel.kallsyms]_text`: the symbol that stands at the offset.
+        if isinstance(event, Mapped) and event.pid == KERNEL_PID and event.path.startswith(KERNEL):
+            anchor, address = event.path.removeprefix(KERNEL), event.offset
+            break
+    return RecordedKernel(build_ids.get(KERNEL, ""), release, anchor, address)
 
 
 def _in_order(when: Int64) -> Int64 | None:

@@ -1,7 +1,8 @@
 """What lay at an address of a process at a time.
 
 A process has one space for as long as nothing at an address was replaced by something else; files that are only added
-change nothing for what was sampled before. So most processes have two: before and after they began their program.
+change nothing for what was sampled before. As for perf, what was mapped stays until something takes its place: a process
+that begins another program has still the callers of the one before on its stack until it is there.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from tailflame.parse.perfdata.sideband import KERNEL_PID, Forked, Mapped, Named,
 PIECES_LIMIT = 8_000_000
 """Mapped pieces that all spaces have together at most; about 100 bytes each."""
 _WHOLE = (1 << 64) - 1
+KERNEL = "[kernel.kallsyms]"
 
 _KO = re.compile(r"([^/]*)\.ko(?:\.(?:xz|gz|zst))?$")
 _JITTED = re.compile(r"(?:^|/)jitted-[^/]*\.so$")
@@ -107,9 +109,6 @@ class Spaces:
             match event:
                 case Mapped():
                     self._map(event)
-                case Named(is_exec=True):
-                    if event.pid in self._of_pid:
-                        self._begin(event.pid, _Space(event.when))
                 case Forked():
                     if event.pid != event.parent:
                         self._fork(event)
@@ -176,7 +175,12 @@ class Spaces:
         number = self._numbers.setdefault(image, len(self._numbers))
         if number == len(self.images):
             self.images.append(image)
-        self._put(event.pid, event.when, (event.start, event.end, number, bias))
+        end = event.end
+        if image.kind is FrameKind.KERNEL and image.path == KERNEL:
+            # perf tells where the kernel's text ends, but not what it runs from elsewhere; modules come behind it.
+            above = [start for space in self._of_pid.get(KERNEL_PID, [])[-1:] for start in space.starts]
+            end = min((start for start in above if start >= end), default=_WHOLE)
+        self._put(event.pid, event.when, (event.start, end, number, bias))
 
     def _put(self, pid: int, when: int, piece: tuple[int, int, int, int]) -> None:
         spaces = self._of_pid.setdefault(pid, [_Space(0)])
