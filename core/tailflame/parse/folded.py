@@ -11,6 +11,7 @@ import re
 from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -23,10 +24,12 @@ from tailflame.model import (
     SampleTable,
     StackProfile,
 )
-from tailflame.model.stacks import Int32, readonly
-from tailflame.parse.frames import Numbers, doubted_counts, frame_table
+from tailflame.model.stacks import Bool, Float64, Int32, Int64, readonly
+from tailflame.parse.folded_lines import Lines, read_block
+from tailflame.parse.frames import doubted_counts, frame_table
 from tailflame.parse.registry import NO
 from tailflame.parse.source import HEAD, Source, decode_head
+from tailflame.parse.token_table import TokenTable
 from tailflame.parse.trie import Trie
 
 _COUNT = re.compile(r"\d+(?:\.\d*)?", re.ASCII)
@@ -34,9 +37,9 @@ _SUFFIXES = (".folded", ".collapsed", ".stacks", ".stackcollapse")
 _LONG_NAME = 512
 """Characters: more than frames have on average."""
 _BATCH = 32_000_000
-"""Frames held as plain numbers before they are merged into the trie."""
-_CACHE = 32 * 1024 * 1024
-"""Characters of stack texts remembered, for files whose lines repeat."""
+"""Frames and stacks held as plain numbers before they are merged into the trie."""
+_LOOSE = 200_000
+"""Frames of stacks that came one by one."""
 
 
 class Folded:
@@ -78,8 +81,7 @@ class Folded:
             return _recording(source, after, reader, baseline=before.profile())
         stacks = _Stacks()
         reader = _Reader(source)
-        for stack, count in reader.singles():
-            stacks.add(stack, count)
+        reader.singles(stacks)
         return _recording(source, stacks, reader)
 
 
@@ -150,32 +152,23 @@ class _Reader:
     ignored: int = 0
     first_ignored: tuple[int, str] = (0, "")
 
-    def singles(self) -> Iterable[tuple[str, float]]:
-        number = 0
-        for block in self.source.line_blocks():
-            for line in block:
-                number += 1
-                if not line:
-                    continue
-                # The usual line, without the calls of the general case.
-                stack, _, text = line.rpartition(" ")
-                if (
-                    text.isdecimal()
-                    and text.isascii()
-                    and len(text) < 300
-                    and stack
-                    and stack[-1] > " "
-                    and line[0] != "#"
-                ):
-                    self.good += 1
-                    yield stack, float(text)
-                elif not _is_comment(line):
+    def singles(self, stacks: _Stacks) -> None:
+        number = 1
+        for block in self.source.byte_blocks():
+            lines = read_block(block, stacks.table)
+            self.good += lines.usual
+            odd: dict[int, tuple[str, float]] = {}
+            for at in lines.odd.tolist():
+                line = lines.text(at)
+                if not _is_comment(line):
                     split = _split(line)
                     if split is None:
-                        self._ignore(number, line)
+                        self._ignore(number + at, line)
                     else:
                         self.good += 1
-                        yield split
+                        odd[at] = split
+            stacks.add_lines(lines, odd)
+            number += len(lines.length)
 
     def pairs(self) -> Iterable[tuple[str, float, float]]:
         for number, line in enumerate(self.source.lines(), 1):
@@ -212,56 +205,106 @@ class _Reader:
 
 @dataclass(slots=True)
 class _Stacks:
-    """Collects stacks in flat arrays: 4 bytes per frame until a batch is merged, 8 bytes per stack.
+    """Collects stacks in flat arrays: 4 bytes per frame until a batch is merged, 12 bytes per distinct stack.
 
-    A stack that comes again soon adds to its count: a file that repeats a few stacks for ever takes no memory.
+    A stack that comes again adds to its count: a file that repeats a few stacks for ever takes no memory.
     """
 
-    names: Numbers = field(default_factory=Numbers)
+    table: TokenTable = field(default_factory=TokenTable)
     trie: Trie = field(default_factory=Trie)
-    _frames: array[int] = field(default_factory=lambda: array("i"))
-    _lengths: array[int] = field(default_factory=lambda: array("i"))
-    _leaves: list[Int32] = field(default_factory=list)
-    _stacks: int = 0
-    _counts: array[float] = field(default_factory=lambda: array("d"))
-    _recent: dict[str, int] = field(default_factory=dict)
-    _remembered: int = 0
+    _frames: list[Int32] = field(default_factory=list)
+    _lengths: list[Int64] = field(default_factory=list)
+    _counts: list[Float64] = field(default_factory=list)
+    _held: int = 0
+    _loose_frames: array[int] = field(default_factory=lambda: array("i"))
+    _loose_lengths: array[int] = field(default_factory=lambda: array("i"))
+    _loose_counts: array[float] = field(default_factory=lambda: array("d"))
+    _seen: list[Int64] = field(default_factory=list)
+    """Rows of the trie, counted from 1 (0: no frames), in the order in which they first ended a stack."""
+    _total: Float64 = field(default_factory=lambda: np.zeros(1))
+    """Per row of the trie, with one more in front."""
+    _is_seen: Bool = field(default_factory=lambda: np.zeros(1, np.bool_))
 
     def add(self, stack: str, count: float) -> None:
         if not count:
             return
-        number = self._recent.get(stack)
-        if number is not None:
-            self._counts[number] += count
-            return
-        self._counts.append(count)
-        self._remembered += len(stack)
-        if self._remembered > _CACHE:
-            self._recent.clear()
-            self._remembered = 0
-        self._recent[stack] = self._stacks
-        self._stacks += 1
+        frames = self._numbers(stack)
+        self._loose_frames.extend(frames)
+        self._loose_lengths.append(len(frames))
+        self._loose_counts.append(count)
+        if len(self._loose_frames) > _LOOSE:
+            self._gather()
+
+    def add_lines(self, lines: Lines, odd: dict[int, tuple[str, float]]) -> None:
+        """odd: lines that are not usual, as stack and count."""
+        frames, length, count, stands = lines.frames, lines.length, lines.count, lines.counted
+        if odd:
+            stands = stands.copy()
+            length, count = length.copy(), count.copy()
+            numbers = {at: self._numbers(stack) if weight else [] for at, (stack, weight) in odd.items()}
+            for at, (_, weight) in odd.items():
+                stands[at], length[at], count[at] = weight > 0, len(numbers[at]), weight
+            whole = np.empty(int(length.sum()), np.int32)
+            whole[np.repeat(lines.counted, length)] = frames
+            begin = np.cumsum(length) - length
+            for at, own in numbers.items():
+                whole[begin[at] : begin[at] + len(own)] = own
+            frames = whole
+        if not stands.all():
+            length, count = length[stands], count[stands]
+        self._take(frames, length, count)
+
+    def _numbers(self, stack: str) -> list[int]:
         names = stack.split(";")
         if not names[-1]:
             names.pop()  # "a;b;" and "": flamegraph.pl drops an empty last frame too
-        self._frames.extend(map(self.names.__getitem__, names))
-        self._lengths.append(len(names))
-        if len(self._frames) > _BATCH:
+        return [self.table.names[name] for name in names]
+
+    def _take(self, frames: Int32, length: Int64, count: Float64) -> None:
+        self._frames.append(frames)
+        self._lengths.append(length)
+        self._counts.append(count)
+        self._held += len(frames) + len(length)
+        if self._held > _BATCH:
             self._merge()
 
+    def _gather(self) -> None:
+        """Adds what came stack by stack."""
+        frames, lengths, counts = self._loose_frames, self._loose_lengths, self._loose_counts
+        if lengths:
+            self._loose_frames, self._loose_lengths, self._loose_counts = array("i"), array("i"), array("d")
+            self._take(np.array(frames, np.int32), np.array(lengths, np.int64), np.array(counts, np.float64))
+
+    def _merge(self) -> None:
+        if not self._lengths:
+            return
+        frames = _joined(self._frames)
+        leaf = self.trie.add(frames, _joined(self._lengths)).astype(np.int64) + 1
+        count = _joined(self._counts)
+        self._held = 0
+        size = len(self.trie) + 1
+        more = size - len(self._total)
+        self._total = np.append(self._total, np.zeros(more)) + np.bincount(leaf, weights=count, minlength=size)
+        self._is_seen = np.append(self._is_seen, np.zeros(more, np.bool_))
+        first = np.empty(size, np.int64)
+        first[leaf[::-1]] = np.arange(len(leaf) - 1, -1, -1)  # the last one written stands
+        fresh = leaf[(first[leaf] == np.arange(len(leaf))) & ~self._is_seen[leaf]]
+        self._is_seen[fresh] = True
+        self._seen.append(fresh)
+
     def profile(self) -> StackProfile:
+        self._gather()
         self._merge()
-        rows = len(self._counts)
         stacks, place = self.trie.ordered()
-        place = np.append(place, np.int32(NONE))  # which -1 reads: a stack without frames
-        leaves = place[np.concatenate([np.empty(0, np.int32), *self._leaves])]
-        counts = readonly(np.frombuffer(self._counts, np.float64), np.float64)
+        seen = np.concatenate([np.empty(0, np.int64), *self._seen])
+        rows = len(seen)
+        counts = readonly(self._total[seen], np.float64)
         none = readonly(np.full(rows, NONE, np.int32), np.int32)
         return StackProfile(
-            frames=frame_table(self.names),
+            frames=frame_table(self.table.names),
             stacks=stacks,
             samples=SampleTable(
-                stack=readonly(leaves, np.int32),
+                stack=readonly(np.append(np.int32(NONE), place)[seen], np.int32),
                 count=counts,
                 period=counts,
                 time_ns=readonly(np.full(rows, NONE, np.int64), np.int64),
@@ -273,7 +316,9 @@ class _Stacks:
             events=(Event("samples"),),
         )
 
-    def _merge(self) -> None:
-        self._leaves.append(self.trie.add(np.frombuffer(self._frames, np.int32), self._lengths))
-        self._frames = array("i")
-        self._lengths = array("i")
+
+def _joined(parts: list[Any]) -> Any:
+    """The parts in one array; the list is emptied, so that they are not held twice for long."""
+    whole = np.concatenate(parts)
+    parts.clear()
+    return whole

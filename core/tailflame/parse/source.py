@@ -112,15 +112,41 @@ class Source:
             pending.append(text[end + 1 :])
             held += len(pending[-1])
             if held > LINE_LIMIT:
-                raise ParseError(
-                    f"Line {number + 1} of {self.name} is longer than {size_text(LINE_LIMIT)}.",
-                    source=self.name,
-                    line=number + 1,
-                    advice="This is hardly a text of stacks: check that it is the file you mean.",
-                )
+                raise self._endless(number)
         rest = "".join(pending) + decoder.decode(b"", final=True)
         if rest:
             yield [rest.removesuffix("\r")]
+
+    def byte_blocks(self) -> Iterator[bytes]:
+        """Whole lines in blocks of UTF-8, each with its end (LF): for readers that work on bytes."""
+        encoding = encoding_of(self.head)
+        decoder = None if encoding == "utf-8-sig" else codecs.getincrementaldecoder(encoding)(errors="backslashreplace")
+        pieces: list[bytes] = []  # of a line whose end is not yet read
+        held = number = 0
+        first = True
+        for chunk in self.chunks():
+            if decoder is not None:
+                chunk = decoder.decode(chunk).encode()
+            elif first:
+                chunk = chunk.removeprefix(codecs.BOM_UTF8)
+            first = False
+            end = chunk.rfind(b"\n") + 1
+            if end:
+                block = b"".join((*pieces, chunk[:end]))
+                if b"\r" in block:
+                    block = block.replace(b"\r\n", b"\n")
+                yield block
+                number += block.count(b"\n")
+                pieces, held = [], 0
+            pieces.append(chunk[end:])
+            held += len(pieces[-1])
+            if held > LINE_LIMIT:
+                raise self._endless(number)
+        if decoder is not None:
+            pieces.append(decoder.decode(b"", final=True).encode())
+        rest = b"".join(pieces).removesuffix(b"\r")
+        if rest:
+            yield rest + b"\n"
 
     def lines(self) -> Iterator[str]:
         """Lines without their ends. Undecodable bytes become \\xNN, so that distinct names stay distinct."""
@@ -152,6 +178,14 @@ class Source:
                 raise ParseError(f"{self.name} holds more than {size_text(limit)}.", source=self.name)
             parts.append(chunk)
         return b"".join(parts).decode(encoding_of(self.head), errors="backslashreplace").replace("\r\n", "\n")
+
+    def _endless(self, lines: int) -> ParseError:
+        return ParseError(
+            f"Line {lines + 1} of {self.name} is longer than {size_text(LINE_LIMIT)}.",
+            source=self.name,
+            line=lines + 1,
+            advice="This is hardly a text of stacks: check that it is the file you mean.",
+        )
 
     def _read_head(self) -> bytes:
         head = b""

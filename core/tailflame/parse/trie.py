@@ -205,7 +205,7 @@ class Trie:
             self._new(self._level(depth), parent[begin : begin + size], frame[begin : begin + size])
             begin += size
             depth += 1
-        return number[before + length - 1]
+        return np.asarray(number[before + length - 1])
 
     def _level(self, depth: int) -> _Level:
         if depth == len(self._levels):

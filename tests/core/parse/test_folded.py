@@ -220,7 +220,6 @@ def test_batches_make_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     text = "".join(f"main;f{i % 7};g{i % 11};h{i % 3} {i + 1}\n" for i in range(500))
     whole = counts(tmp_path, text)
     monkeypatch.setattr(folded, "_BATCH", 5)
-    monkeypatch.setattr(folded, "_CACHE", 40)
     profile = profile_of(read(tmp_path, text))
     assert stack_counts(profile) == whole == folded_counts(text)
     pairs = set(zip(profile.stacks.parent.tolist(), profile.stacks.frame.tolist(), strict=True))
