@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import stat
 import struct
 import tempfile
 import zlib
@@ -63,7 +64,7 @@ class IndexStore:
             return
         with contextlib.suppress(OSError):
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._make_room(size)
+            make_room(self.folder, size, self.limit)
             with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".new-", delete=False) as new:
                 try:
                     new.write(_HEADER.pack(_MAGIC, base, len(payload), zlib.crc32(payload)))
@@ -77,19 +78,23 @@ class IndexStore:
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.symcache"
 
-    def _make_room(self, size: int) -> None:
-        held = sorted(self._held())
-        total = sum(size for _, size, _ in held) + size
-        for _, freed, path in held:
-            if total <= self.limit:
-                return
-            path.unlink(missing_ok=True)
-            total -= freed
 
-    def _held(self) -> Iterator[tuple[float, int, Path]]:
-        for path in self.folder.iterdir():
-            with contextlib.suppress(OSError):
-                status = path.stat()
+def make_room(folder: Path, size: int, limit: int) -> None:
+    """Removes those files of a folder that were not used for longest, until `size` bytes fit into its limit."""
+    held = sorted(_held(folder))
+    total = sum(taken for _, taken, _ in held) + size
+    for _, freed, path in held:
+        if total <= limit:
+            return
+        path.unlink(missing_ok=True)
+        total -= freed
+
+
+def _held(folder: Path) -> Iterator[tuple[float, int, Path]]:
+    for path in folder.iterdir():
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            if stat.S_ISREG(status.st_mode):
                 yield status.st_mtime, status.st_size, path
 
 

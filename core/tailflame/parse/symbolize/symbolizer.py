@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,10 @@ from tailflame.model import NONE, FrameKind
 from tailflame.model.stacks import Bool, Int32, Int64, UInt64, readonly
 from tailflame.parse.symbolize.answers import Inlined, Module, Named, no_lines, no_names
 from tailflame.parse.symbolize.debug_index import DebugIndexes
+from tailflame.parse.symbolize.debuginfod import debuginfod
 from tailflame.parse.symbolize.demangle import Demangler
 from tailflame.parse.symbolize.elf_file import NOWHERE, ElfFile
-from tailflame.parse.symbolize.files import Fetch, ModuleFiles, fetch_nothing, find_files
+from tailflame.parse.symbolize.files import Fetch, ModuleFiles, find_files
 from tailflame.parse.symbolize.index_store import IndexStore, default_store
 from tailflame.parse.symbolize.jit import MAP_NAME, jit_table
 from tailflame.parse.symbolize.kernel import RecordedKernel, kernel_table, same_as_running
@@ -52,8 +54,8 @@ class Symbolizer:
     kernel: what the recording tells of its kernel. recorded_at: when the recording ended (seconds since the epoch): a
     binary that was recorded without a build id is trusted where it is older, and its lines where it is also the same
     file. home: where `.debug`, perf's own cache of binaries, lies. store: where indexes of debug information are kept;
-    the user's cache folder by default. fetch: asks debuginfod; by default nobody is asked. progress: called with 0 to 1
-    of the question at hand; what it raises (Cancelled) ends the work.
+    the user's cache folder by default. fetch: asks debuginfod; by default as the environment says (debuginfod.py), so
+    nobody. progress: called with 0 to 1 of the question at hand; what it raises (Cancelled) ends the work.
     """
 
     def __init__(
@@ -63,7 +65,7 @@ class Symbolizer:
         recorded_at: float = 0.0,
         home: Path | None = None,
         store: IndexStore | None = None,
-        fetch: Fetch = fetch_nothing,
+        fetch: Fetch | None = None,
         progress: Callable[[float], None] = _ignored,
     ) -> None:
         self.strings: list[str] = []
@@ -72,7 +74,7 @@ class Symbolizer:
         self._kernel = kernel or RecordedKernel()
         self._recorded_at = recorded_at
         self._home = home or Path.home()
-        self._fetch = fetch
+        self._fetch = fetch or debuginfod(os.environ, lambda: progress(0.0))
         self._progress = progress
         self._demangler = Demangler()
         self._indexes = DebugIndexes(store or default_store())
