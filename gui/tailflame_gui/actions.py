@@ -23,6 +23,9 @@ class Spec:
     checkable: bool = False
 
 
+EXPORTED = ("svg", "png", "folded", "speedscope", "firefox", "pprof")
+"""What a result is exported as: of each there is an action "export_KIND"."""
+
 SPECS: tuple[Spec, ...] = (
     Spec("start", "Go to", "Start", "house", "Recent sessions and what you can do from here.", ("Alt+1",)),
     Spec("record_page", "Go to", "Record", "circle-dot", "Choose a program and record it.", ("Ctrl+R", "Alt+2")),
@@ -89,6 +92,8 @@ SPECS: tuple[Spec, ...] = (
     Spec("export_png", "Export", "Export as PNG…", "image", "A picture of the flame graph as it is shown."),
     Spec("export_folded", "Export", "Export as folded stacks…", "download", "One line per stack, for other tools."),
     Spec("export_speedscope", "Export", "Export as speedscope JSON…", "download", "For speedscope and what reads it."),
+    Spec("export_firefox", "Export", "Export as Firefox Profiler JSON…", "download", "For profiler.firefox.com."),
+    Spec("export_pprof", "Export", "Export as pprof…", "download", "For go tool pprof and what reads its profiles."),
     Spec("theme_system", "View", "Colours of the system", "monitor", "Follow the desktop's colours.", (), True),
     Spec("theme_light", "View", "Light colours", "sun", "Always light.", (), True),
     Spec("theme_dark", "View", "Dark colours", "moon", "Always dark.", (), True),

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QWidget
 
 from tailflame.errors import StoreError
 from tailflame.model import Caution
-from tailflame.report import folded, speedscope, svg
+from tailflame.report import firefox, folded, pprof, speedscope, svg
 from tailflame_gui import tasks
 from tailflame_gui.controller import Controller
 from tailflame_gui.dialogs.files import choose_target
@@ -28,6 +28,8 @@ FORMS = {
     "png@2x": ("PNG", "@2x.png"),
     "folded": ("folded stacks", ".folded"),
     "speedscope": ("speedscope JSON", ".speedscope.json"),
+    "firefox": ("Firefox Profiler JSON", ".profile.json.gz"),
+    "pprof": ("pprof", ".pb.gz"),
 }
 """(words, suffix) of each kind of file."""
 
@@ -83,7 +85,7 @@ def _work(kind: str, result: OpenResult, view: FlameView, target: Path) -> Work:
     """What a thread is to do. Pictures are painted here: only the window's own thread may."""
     recording = result.recording
     tree, profile = view.tree, recording.profile if recording else None
-    if profile is None or tree is None:
+    if recording is None or profile is None or tree is None:
         raise StoreError("There is no flame graph to export yet.", advice="Wait until it is drawn.")
     options, title, order = view.options, result.title, view.settings.order
     if kind in ("png", "png@2x"):
@@ -93,6 +95,11 @@ def _work(kind: str, result: OpenResult, view: FlameView, target: Path) -> Work:
     if kind == "svg":
         name = profile.events[options.event].name
         return _quiet(partial(svg.write, tree, target, event_name=name, title=title, order=order))
+    if kind == "pprof":
+        return partial(pprof.write, profile, target, meta=recording.meta)
+    if kind == "firefox":
+        chosen = partial(firefox.write, event=options.event, weight=options.weight)
+        return partial(chosen, profile, target, name=title, meta=recording.meta)
     return _quiet(partial(speedscope.write, profile, target, name=title, event=options.event, weight=options.weight))
 
 

@@ -11,7 +11,7 @@ from PySide6.QtCore import QUrl
 from PySide6.QtGui import QActionGroup, QDesktopServices, QGuiApplication
 
 from tailflame_gui import dropping, theme
-from tailflame_gui.actions import Actions
+from tailflame_gui.actions import EXPORTED, Actions
 from tailflame_gui.controller import Controller
 from tailflame_gui.demo import Demo
 from tailflame_gui.dialogs.editor import EditorDialog
@@ -144,7 +144,7 @@ def _connect_actions(parts: Parts) -> None:
     actions["pin"].triggered.connect(partial(_with_result, state, controller.pin))
     actions["unpin"].triggered.connect(partial(_unpin, state, controller))
     actions["compare_baseline"].triggered.connect(partial(_with_result, state, controller.compare_with_baseline))
-    for kind in ("svg", "png", "folded", "speedscope"):
+    for kind in EXPORTED:
         actions[f"export_{kind}"].triggered.connect(partial(_export, parts, kind))
     actions["editor"].triggered.connect(lambda: _ask_editor(parts))
     actions["quit"].triggered.connect(window.close)

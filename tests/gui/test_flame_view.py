@@ -362,7 +362,7 @@ def test_exports_are_asked_for(view: FlameView, qtbot: QtBot) -> None:
     view.export_requested.connect(kinds.append)
     for entry in view.bar.export.menu().actions():
         entry.trigger()
-    assert kinds == ["svg", "png", "png@2x", "folded", "speedscope"]
+    assert kinds == ["svg", "png", "png@2x", "folded", "speedscope", "firefox", "pprof"]
     assert view.image(2).width() == 2 * view.image(1).width()
 
 

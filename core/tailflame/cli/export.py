@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO, cast
 
 from tailflame.analyse.hotspots import hotspots
 from tailflame.analyse.layout import Order
@@ -24,11 +24,19 @@ from tailflame.cli.exit_codes import ExitCode, UsageError
 from tailflame.cli.terminal import finite, set_stdout
 from tailflame.errors import StoreError
 from tailflame.model import Caution, FrameKind, HistogramSeries, StackProfile
-from tailflame.report import folded, speedscope, svg
+from tailflame.report import firefox, folded, pprof, speedscope, svg
 from tailflame.report.output import opened as opened_for_writing
 from tailflame.store import Opened
 
-SUFFIXES = {"svg": ".svg", "folded": ".folded", "speedscope": ".speedscope.json", "json": ".json"}
+SUFFIXES = {
+    "svg": ".svg",
+    "folded": ".folded",
+    "speedscope": ".speedscope.json",
+    "firefox": ".profile.json.gz",
+    "pprof": ".pb.gz",
+    "json": ".json",
+}
+BINARY = ("firefox", "pprof")
 ORDERS = {"name": Order.NAME, "heavy": Order.HEAVY, "time": Order.TIME}
 VERSION = 1
 """Of the JSON that --to json writes."""
@@ -40,6 +48,8 @@ class ExportCommand:
       svg         a flame graph for any browser; Tailflame reads the same tree from it again
       folded      folded stacks, for flamegraph.pl, inferno and most other tools
       speedscope  https://www.speedscope.app
+      firefox     https://profiler.firefox.com (gzipped if its name ends in .gz)
+      pprof       go tool pprof, Grafana and others; all events, unless --event chooses one
       json        call tree and hotspots, for scripts (below)
 
     Without -o a file is made in this folder, named after the result; "-o -" writes to stdout.
@@ -70,12 +80,12 @@ class ExportCommand:
         opened = context.open(args.result)
         if args.output == "-":
             set_stdout(encoding="utf-8", errors="strict")
-            _export(sys.stdout, form, opened, args, context)
+            _export(sys.stdout.buffer if form in BINARY else sys.stdout, form, opened, args, context)
             return ExitCode.OK
         target = Path(args.output) if args.output else _name_for(opened, form, force=args.force)
         if target.exists() and not target.is_file():
             # A device or a pipe is written to as it is; a file is replaced when the new one is whole.
-            with target.open("w", encoding="utf-8") as stream:
+            with _as_it_is(target, form) as stream:
                 notes = _export(stream, form, opened, args, context)
         else:
             notes = _export(target, form, opened, args, context)
@@ -111,10 +121,32 @@ def _name_for(opened: Opened, form: str, *, force: bool) -> Path:
     return path
 
 
+def _as_it_is(target: Path, form: str) -> TextIO | BinaryIO:
+    return target.open("wb") if form in BINARY else target.open("w", encoding="utf-8")
+
+
 def _export(
-    target: Path | TextIO, form: str, opened: Opened, args: argparse.Namespace, context: Context
+    target: Path | TextIO | BinaryIO, form: str, opened: Opened, args: argparse.Namespace, context: Context
 ) -> tuple[Caution, ...]:
     """Writes it; what had to be changed on the way is said on stderr as well."""
+    if form in BINARY:
+        notes = _export_binary(cast("Path | BinaryIO", target), form, opened, args)
+    else:
+        notes = _export_text(cast("Path | TextIO", target), form, opened, args)
+    for note in notes:
+        context.terminal.note(f"{note.text} {note.fix}".rstrip())
+    return notes
+
+
+def _export_binary(target: Path | BinaryIO, form: str, opened: Opened, args: argparse.Namespace) -> tuple[Caution, ...]:
+    profile, meta = profile_of(opened), opened.recording.meta
+    event, weight = chosen_event(args.event, profile), chosen_weight(args)
+    if form == "pprof":
+        return pprof.write(profile, target, event=event if args.event else None, meta=meta)
+    return firefox.write(profile, target, name=_title(opened), event=event, weight=weight, meta=meta)
+
+
+def _export_text(target: Path | TextIO, form: str, opened: Opened, args: argparse.Namespace) -> tuple[Caution, ...]:
     if form == "json":
         with opened_for_writing(target) as stream:
             json.dump(finite(_document(opened, args)), stream, ensure_ascii=False, separators=(",", ":"))
@@ -122,17 +154,14 @@ def _export(
         return ()
     profile = profile_of(opened)
     event, weight = chosen_event(args.event, profile), chosen_weight(args)
-    notes: tuple[Caution, ...] = ()
     if form == "svg":
         order, title = ORDERS[args.order], args.title or _title(opened)
         svg.write(profile, target, event=event, weight=weight, title=title, order=order, icicle=args.icicle)
     elif form == "folded":
-        notes = folded.write(profile, target, event=event, weight=weight)
+        return folded.write(profile, target, event=event, weight=weight)
     else:
         speedscope.write(profile, target, name=_title(opened), event=event, weight=weight)
-    for note in notes:
-        context.terminal.note(f"{note.text} {note.fix}".rstrip())
-    return notes
+    return ()
 
 
 def _title(opened: Opened) -> str:

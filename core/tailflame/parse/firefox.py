@@ -32,6 +32,7 @@ _WEIGHTS = {
     "tracing-ms": (Event("time", Unit.NANOSECONDS, True), 1e6),
     "bytes": (Event("bytes", Unit.BYTES, True), 1.0),
 }
+_NOBODY = Thread("")
 _NUMBER = re.compile(r"\d{1,9}")
 
 
@@ -99,6 +100,7 @@ class _Reader:
                     period = _cpu_times(samples, rows) * cpu_unit
                 elif event is not sampled:
                     spent.add(event.name)
+                who = _thread(thread)
                 kept = (leaves > NONE - 1) & (weight > 0)
                 negative += int((weight < 0).sum())
                 profile.add(
@@ -106,7 +108,7 @@ class _Reader:
                     count=weight[kept],
                     period=period[kept],
                     time_ns=times[kept] if times is not None else NONE,
-                    thread=profile.thread(_thread(thread)),
+                    thread=NONE if who == _NOBODY else profile.thread(who),
                     event=profile.event(event),
                 )
             skipped |= {word for word in ("jsAllocations", "nativeAllocations") if thread.get(word)}

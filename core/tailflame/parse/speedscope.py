@@ -119,7 +119,9 @@ class _Reader:
             raise broken(self._source, _WHAT, f"it counts in the unit “{str(unit)[:40]}”")
         event, factor = _UNITS[unit]
         number = self._tables.event(event)
-        thread = self._tables.thread(_thread(profile.get("name")))
+        # A file of one profile names it as itself: that tells of no thread.
+        alone = len(self._value["profiles"]) == 1 and profile.get("name") == self._value.get("name")
+        thread = NONE if alone or not profile.get("name") else self._tables.thread(_thread(profile["name"]))
         traced = profile.get("type") == "evented"
         if traced:
             stack, weight = self._traced_stacks(profile)

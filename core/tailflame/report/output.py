@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import IO, BinaryIO, TextIO, TypeVar
 
 from tailflame.errors import StoreError
+
+_Opened = TypeVar("_Opened", bound=IO[str] | IO[bytes])
 
 
 @contextmanager
@@ -21,14 +23,30 @@ def opened(target: Path | TextIO) -> Iterator[TextIO]:
     if not isinstance(target, Path):
         yield target
         return
+    with _replacing(target, lambda descriptor: os.fdopen(descriptor, "w", encoding="utf-8", newline="\n")) as stream:
+        yield stream
+
+
+@contextmanager
+def opened_bytes(target: Path | BinaryIO) -> Iterator[BinaryIO]:
+    """The same for bytes."""
+    if not isinstance(target, Path):
+        yield target
+        return
+    with _replacing(target, lambda descriptor: os.fdopen(descriptor, "wb")) as stream:
+        yield stream
+
+
+@contextmanager
+def _replacing(target: Path, opened_as: Callable[[int], _Opened]) -> Iterator[_Opened]:
     try:
         descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     except OSError as error:
         raise _refused(target, error) from error
     unfinished = Path(name)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as stream:
-            yield stream
+        with opened_as(descriptor) as stream:
+            yield stream  # type: ignore[misc]
         # mkstemp's files are for their owner alone; a report is as public as the user's other files.
         mask = os.umask(0)
         os.umask(mask)

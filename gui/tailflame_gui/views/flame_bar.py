@@ -28,6 +28,8 @@ EXPORTS = (
     ("png@2x", "PNG of this view, twice as fine…"),
     ("folded", "Folded stacks…"),
     ("speedscope", "speedscope JSON…"),
+    ("firefox", "Firefox Profiler JSON…"),
+    ("pprof", "pprof…"),
 )
 """(kind, menu text) of what FlameView.export_requested may ask for."""
 

@@ -4,7 +4,7 @@ Model objects in, signals out:
 
     view = FlameView(selection)
     view.set_profile(recording.profile, title="trading-system, 12:04")
-    view.export_requested.connect(...)   # "svg", "png", "png@2x", "folded", "speedscope"; see `tree`, `image`
+    view.export_requested.connect(...)   # a kind of flame_bar.EXPORTS; see `tree`, `image`
 """
 
 from __future__ import annotations

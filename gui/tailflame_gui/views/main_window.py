@@ -20,7 +20,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QLineEdit, QMainWindow, QMenu, QPlainTextEdit, QStackedWidget, QTextEdit, QWidget
 
 from tailflame_gui import warm
-from tailflame_gui.actions import Actions
+from tailflame_gui.actions import EXPORTED, Actions
 from tailflame_gui.dialogs.keys import KeysDialog
 from tailflame_gui.models.session_table import moment
 from tailflame_gui.rows import DropRow, SessionRow
@@ -280,7 +280,7 @@ class MainWindow(QMainWindow):
         actions["pin"].setEnabled(comparable and not pinned)
         actions["unpin"].setEnabled(comparable and pinned)
         actions["compare_baseline"].setEnabled(comparable and not pinned)
-        for name in ("export_svg", "export_png", "export_folded", "export_speedscope"):
+        for name in (f"export_{kind}" for kind in EXPORTED):
             actions[name].setEnabled(bool(profile))
         actions["stop"].setEnabled(state.recording)
         actions["cancel"].setEnabled(state.recording)
@@ -303,8 +303,7 @@ class MainWindow(QMainWindow):
     def _tab_menu(self, tab: Tab, menu: QMenu) -> None:
         names = ["close_tab"]
         if tab in self._state.results.all:
-            names = ["pin", "unpin", "compare_baseline", "", "export_svg", "export_png"]
-            names += ["export_folded", "export_speedscope", "", "close_tab"]
+            names = ["pin", "unpin", "compare_baseline", "", *(f"export_{kind}" for kind in EXPORTED), "", "close_tab"]
         for name in names:
             if not name:
                 menu.addSeparator()

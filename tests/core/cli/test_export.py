@@ -78,7 +78,7 @@ def test_without_a_name_the_file_is_named_after_the_result(
 def test_the_form_is_asked_for_where_nothing_tells_it(tailflame: Run, before: Path) -> None:
     run = tailflame("export", before, "-o", "out.xyz")
     assert run.code == 2
-    assert "svg|folded|speedscope|json" in run.err
+    assert "svg|folded|speedscope|firefox|pprof|json" in run.err
     assert tailflame("export", before).code == 2
 
 
