@@ -8,9 +8,14 @@ from dataclasses import replace
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
+from tailflame.analyse.filter_language import MEANINGS, Range, Term, What
+from tailflame.analyse.hotspots import thread_label
 from tailflame.analyse.names import module_label, short
+from tailflame.analyse.sample_filter import EVERYTHING
 from tailflame.analyse.tree import TreeOptions
+from tailflame.model import StackProfile
 from tailflame_gui import icons, plain
+from tailflame_gui.models.scope import Scope
 
 
 def filters_of(options: TreeOptions) -> Iterator[tuple[str, str, TreeOptions]]:
@@ -44,8 +49,8 @@ def cleared(options: TreeOptions) -> TreeOptions:
     return TreeOptions(event=options.event, weight=options.weight, inverted=options.inverted, grouping=options.grouping)
 
 
-class FilterChips(QWidget):
-    """changed: TreeOptions without what was clicked. Hidden while there is nothing to show."""
+class Chips(QWidget):
+    """changed(value): what was clicked stands for it. Hidden while there is nothing to show."""
 
     changed = Signal(object)
 
@@ -58,19 +63,19 @@ class FilterChips(QWidget):
         self._buttons: list[QPushButton] = []
         self.hide()
 
-    def set_options(self, options: TreeOptions) -> None:
+    def set_chips(self, found: list[tuple[str, str, object]], everything: object) -> None:
+        """`found` are (text, tip, the value without it); `everything`: the value without all of them."""
         while self._line.count():
             self._line.takeAt(0)
         for button in self._buttons:
             button.hide()
             button.deleteLater()
-        found = list(filters_of(options))
         self._buttons = [self._chip(*one) for one in found]
         if len(found) > 1:
             clear = QPushButton("Show everything", self)
             clear.setProperty("rank", "link")
             clear.setToolTip("Take all of these back")
-            clear.clicked.connect(lambda: self.changed.emit(cleared(options)))
+            clear.clicked.connect(lambda: self.changed.emit(everything))
             self._buttons.append(clear)
         for button in self._buttons:
             self._line.addWidget(button)
@@ -84,7 +89,7 @@ class FilterChips(QWidget):
         """Clicks the chip with this text."""
         next(button for button in self._buttons if button.text() == plain.caption(text)).click()
 
-    def _chip(self, text: str, tip: str, without: TreeOptions) -> QPushButton:
+    def _chip(self, text: str, tip: str, without: object) -> QPushButton:
         chip = QPushButton(plain.caption(text), self)
         chip.setIcon(icons.icon("x"))
         chip.setIconSize(QSize(12, 12))
@@ -93,3 +98,48 @@ class FilterChips(QWidget):
         chip.setProperty("rank", "chip")
         chip.clicked.connect(lambda: self.changed.emit(without))
         return chip
+
+
+class FilterChips(Chips):
+    """changed: TreeOptions without what was clicked."""
+
+    def set_options(self, options: TreeOptions) -> None:
+        self.set_chips(list(filters_of(options)), cleared(options))
+
+
+class ScopeChips(Chips):
+    """changed: Scope without what was clicked."""
+
+    def set_scope(self, scope: Scope, profile: StackProfile) -> None:
+        everything = replace(scope, threads=None, samples=EVERYTHING)
+        self.set_chips(list(parts_of(scope, profile)), everything)
+
+
+def parts_of(scope: Scope, profile: StackProfile) -> Iterator[tuple[str, str, Scope]]:
+    """(text, tooltip, the scope without it) of everything that leaves samples out."""
+    if scope.span is not None:
+        start, end = scope.span
+        text = f"{start:.3f} to {end:.3f} s"
+        yield text, f"Only samples from {text} after the first one", scope.with_span(None)
+    for thread in sorted(scope.threads or ()):
+        left = (scope.threads or frozenset()) - {thread}
+        label = thread_label(profile, thread)
+        yield f"Thread {label}", f"Only samples of {label}", replace(scope, threads=left or None)
+    for at, term in enumerate(scope.terms):
+        text = str(replace(term, excluded=False))
+        without = scope.with_terms(scope.terms[:at] + scope.terms[at + 1 :])
+        names = _names_of(term, profile)
+        words = f"{text} ({names})" if names else text
+        if term.excluded:
+            yield f"not {words}", f"Without {MEANINGS[term.what]}: {text}", without
+        else:
+            yield words, f"Only {MEANINGS[term.what]}: {text}", without
+
+
+def _names_of(term: Term, profile: StackProfile) -> str:
+    """Whose numbers a term gives, as far as a chip has room."""
+    if term.what is not What.TID:
+        return ""
+    wanted = {value.low for value in term.values if isinstance(value, Range) and value.low == value.high}
+    names = list(dict.fromkeys(thread.name for thread in profile.threads if thread.tid in wanted))
+    return ", ".join(names[:3]) + ("…" if len(names) > 3 else "")

@@ -29,6 +29,7 @@ from tailflame_gui.views.inspector import Inspector
 from tailflame_gui.views.latency_view import LatencyResultView, has_latencies
 from tailflame_gui.views.sandwich_view import SandwichView
 from tailflame_gui.views.summary_view import SummaryView
+from tailflame_gui.views.timeline_view import StripBelow, TimelineView
 from tailflame_gui.views.tree_view import CallTreeView
 from tailflame_gui.widgets.caution_lines import CautionLines
 from tailflame_gui.widgets.late_place import LatePlace
@@ -103,6 +104,7 @@ class ResultView(QWidget):
         self._make_head(recording)
         self.inspector = Inspector(selection=self.selection, scope=self.scope)
         self.scope_bar = ScopeBar(self.scope)
+        self.timeline = TimelineView(scope=self.scope, busy=self._views_busy)
         self._arrange()
         # Not before: what has no parent yet would be shown as a window of its own.
         self.columns.setVisible(recording.baseline is not None)
@@ -121,6 +123,9 @@ class ResultView(QWidget):
     @property
     def busy(self) -> bool:
         """True while a view in sight computes: what is shown is about to change."""
+        return self._views_busy() or self.timeline.busy
+
+    def _views_busy(self) -> bool:
         coming = any(place.coming for place in self._places.values())
         return coming or self.inspector.busy or any(_is_busy(view) for view in self._made.values())
 
@@ -347,7 +352,8 @@ class ResultView(QWidget):
         self.splitter.setSizes([10_000, INSPECTOR_WIDTH])
         page = column(spacing=0)
         page.addLayout(head)
-        page.addWidget(self.splitter, 1)
+        self.over_time = StripBelow(self.splitter, self.timeline)
+        page.addWidget(self.over_time, 1)
         self.setLayout(page)
         self.setFocusProxy(self.tabs)
 
@@ -356,6 +362,8 @@ class ResultView(QWidget):
             place.turn.connect(partial(self._bring, part))
         self.inspector.show_callers.connect(partial(self._go, Part.CALLERS))
         self.inspector.open_source.connect(self.open_source)
+        self.timeline.failed.connect(self.failed)
+        self.timeline.counted.connect(self._tell_counted)
         self.scope.changed.connect(self._give_scope)
         self.tabs.currentChanged.connect(self._part_changed)
         for at, part in enumerate(self._order):
@@ -367,9 +375,11 @@ class ResultView(QWidget):
             self.inspector.hide()
             self.inspect.hide()
             self.scope_bar.hide()
+            self.timeline.hide()
             return
         self.scope_bar.set_profile(self._trees.profile)
         self.inspector.set_trees(self._trees)
+        self.timeline.set_trees(self._trees)
         self._part_changed()
 
     # parts that answer each other
@@ -382,6 +392,11 @@ class ResultView(QWidget):
         """The flame graph, once it has the recording."""
         view = self._made.get(Part.FLAME)
         return view if isinstance(view, FlameView) and Part.FLAME in self._filled else None
+
+    def _tell_counted(self, samples: float, whole: float) -> None:
+        """The title line says how many samples the views show."""
+        shown = samples if samples != whole and not self.scope.scope.event else None
+        self.facts.set_text(head_of(self.recording, title=self._title, commit=self._commit, shown=shown)[1])
 
     def _take_scope(self) -> None:
         if self._drawn is not None:
@@ -407,7 +422,7 @@ class ResultView(QWidget):
         # Functions, events and threads are none of the latencies' business: they get the room.
         of_stacks = self.part is not Part.LATENCY
         self.inspector.setVisible(of_stacks and self.inspect.isChecked())
-        for widget in (self.scope_bar, self.inspect):
+        for widget in (self.scope_bar, self.inspect, self.timeline):
             widget.setVisible(of_stacks)
         self._place_reading()
 

@@ -20,6 +20,7 @@ _GROUPS = {
     "CallTreeView": "Call tree",
     "TreeTable": "Call tree",
     "SandwichView": "Callers and callees",
+    "TimelineView": "Timeline",
     "CompareView": "Comparison",
     "DeltaView": "Table of changes",
 }

@@ -32,9 +32,16 @@ class TimeAxis(QObject):
     follow_changed = Signal(bool)
 
     def __init__(
-        self, parent: QObject | None = None, *, span_s: float | None = 60.0, least_span_s: float = LEAST_SPAN_S
+        self,
+        parent: QObject | None = None,
+        *,
+        span_s: float | None = 60.0,
+        least_span_s: float = LEAST_SPAN_S,
+        closest_s: float = _CLOSEST_S,
     ) -> None:
+        """closest_s: no shorter time fills the width."""
         super().__init__(parent)
+        self._closest_s = closest_s
         self._least_s = least_span_s
         self.zero_s = 0.0
         self.low_s, self.high_s = 0.0, LEAST_SPAN_S
@@ -111,9 +118,9 @@ class TimeAxis(QObject):
 
     def show_range(self, low_s: float, high_s: float) -> None:
         """Exactly this; no longer follows."""
-        if high_s - low_s < _CLOSEST_S:
+        if high_s - low_s < self._closest_s:
             middle = (low_s + high_s) / 2
-            low_s, high_s = middle - _CLOSEST_S / 2, middle + _CLOSEST_S / 2
+            low_s, high_s = middle - self._closest_s / 2, middle + self._closest_s / 2
         self.follow(False)
         self._set(low_s, high_s)
 
