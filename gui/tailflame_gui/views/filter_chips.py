@@ -121,7 +121,7 @@ def parts_of(scope: Scope, profile: StackProfile) -> Iterator[tuple[str, str, Sc
         start, end = scope.span
         text = f"{start:.3f} to {end:.3f} s"
         yield text, f"Only samples from {text} after the first one", scope.with_span(None)
-    for thread in sorted(scope.threads or ()):
+    for thread in sorted(thread for thread in scope.threads or () if thread < len(profile.threads)):
         left = (scope.threads or frozenset()) - {thread}
         label = thread_label(profile, thread)
         yield f"Thread {label}", f"Only samples of {label}", replace(scope, threads=left or None)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 from typing import TypeVar
+from weakref import WeakMethod
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeySequence, QShortcut
@@ -104,7 +105,7 @@ class ResultView(QWidget):
         self._make_head(recording)
         self.inspector = Inspector(selection=self.selection, scope=self.scope)
         self.scope_bar = ScopeBar(self.scope)
-        self.timeline = TimelineView(scope=self.scope, busy=self._views_busy)
+        self.timeline = TimelineView(scope=self.scope, busy=WeakMethod(self._views_busy))
         self._arrange()
         # Not before: what has no parent yet would be shown as a window of its own.
         self.columns.setVisible(recording.baseline is not None)

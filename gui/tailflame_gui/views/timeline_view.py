@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
+from weakref import WeakMethod
 
 import numpy as np
 from PySide6.QtCore import QPoint, Qt, QTimer, Signal
@@ -52,8 +53,8 @@ from tailflame_gui.widgets.time_ruler import RULER, TimeRuler, precise
 HEAD = 32
 CHIPS = 34
 QWIDGETSIZE_MAX = 16_777_215
-BODY = 104
-"""Pixels that the plot has to begin with."""
+BODY = 84
+"""Pixels that the plot has at most, until it is dragged higher."""
 _FOLLOW_MS = 30
 _CLOSEST_S = 0.0005
 
@@ -85,7 +86,7 @@ class Ruler(TimeRuler):
 
 
 class TimelineView(QWidget):
-    """folded(bool): the plot was hidden or shown, or filters came or went: it has another least height.
+    """folded(bool): the plot was hidden or shown, or what there is wants another height.
     counted(samples, whole): how many samples the scope holds now. failed(TailflameError).
     """
 
@@ -94,9 +95,11 @@ class TimelineView(QWidget):
     failed = Signal(object)
 
     def __init__(
-        self, *, scope: ResultScope, busy: Callable[[], bool] = lambda: False, parent: QWidget | None = None
+        self, *, scope: ResultScope, busy: WeakMethod[Callable[[], bool]] | None = None, parent: QWidget | None = None
     ) -> None:
-        """busy: whether what follows the scope is not done yet; then a drag waits with its next step."""
+        """busy: whether what follows the scope is not done yet; then a drag waits with its next step. It is the method
+        of whoever holds this view, which must not hold it in turn.
+        """
         super().__init__(parent)
         self._scope, self._busy_elsewhere = scope, busy
         self._trees: ProfileTrees | None = None
@@ -216,6 +219,12 @@ class TimelineView(QWidget):
         return HEAD + 3 + (0 if self._taken.isHidden() else CHIPS)
 
     @property
+    def wanted(self) -> int:
+        """The height that shows what there is, up to BODY pixels of it."""
+        body = BODY if self.shown_look is Look.SUBSECOND else min(max(len(self.lanes.lanes), 2) * self.lanes.line, BODY)
+        return self.least + body + RULER
+
+    @property
     def shown_look(self) -> Look:
         return self.look.choice
 
@@ -308,7 +317,8 @@ class TimelineView(QWidget):
 
     def _follow_axis(self) -> None:
         """Every view follows a drag as fast as it can, and no faster."""
-        if self._busy_elsewhere():
+        busy = self._busy_elsewhere() if self._busy_elsewhere is not None else None
+        if busy is not None and busy():
             self._follow.start()
         else:
             self._set_span(self.axis.selection)
@@ -344,6 +354,7 @@ class TimelineView(QWidget):
 
     def _look_changed(self) -> None:
         self._plots.setCurrentIndex(1 if self.shown_look is Look.SUBSECOND else 0)
+        self.folded.emit(self.is_folded)
         self._ask()
 
     def _show(self, scope: Scope) -> None:
@@ -405,7 +416,10 @@ class TimelineView(QWidget):
     def _take(self, drawn: Drawn) -> None:
         self._drawn = drawn
         if drawn.lanes is not None:
+            before = self.wanted
             self.lanes.set_data(drawn.lanes)
+            if self.wanted != before:
+                self.folded.emit(self.is_folded)
         if drawn.map is not None:
             self.map.set_map(drawn.map)
         self._tell()
@@ -493,5 +507,5 @@ class StripBelow(QSplitter):
         timeline.setMaximumHeight(least if folded else QWIDGETSIZE_MAX)
         if not folded and self._by_hand:
             return
-        strip = least if folded else min(least + BODY + RULER, max(self.height() // 3, least))
+        strip = least if folded else min(timeline.wanted, max(self.height() // 3, least))
         self.setSizes([max(self.height() - strip, 0), strip])
