@@ -465,11 +465,11 @@ class Controller(QObject):
 
     def open_source(self, result: OpenResult | None, file: str, line: int) -> None:
         """Opens a source line in the user's editor."""
-        bases = self._source_bases(result)
+        bases = self.source_bases(result)
         settings = self.settings
 
         async def run() -> None:
-            path = await tasks.in_thread(lambda _progress: find_source(file, bases))
+            path = await tasks.in_thread(lambda _progress: find_source(file, bases, settings.source_map))
             open_in_editor(path, line, settings=settings, journal=self.journal, failed=self._editor_failed.emit)
 
         self.spawn(run(), f"opening {file}")
@@ -484,7 +484,7 @@ class Controller(QObject):
             )
         )
 
-    def _source_bases(self, result: OpenResult | None) -> tuple[Path, ...]:
+    def source_bases(self, result: OpenResult | None) -> tuple[Path, ...]:
         """Where relative names of sources may start: the project's root, the binary's folder and those above."""
         if result is None:
             return ()

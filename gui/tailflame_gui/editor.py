@@ -9,7 +9,9 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tailflame.errors import StoreError, ToolFailed, ToolMissing
+from tailflame.errors import ToolFailed, ToolMissing
+from tailflame.host import source_files
+from tailflame.host.source_files import MissingSource, PathMap
 from tailflame.run import Journal, Outcome
 from tailflame.store import Settings, editor_command
 
@@ -30,24 +32,15 @@ _TERMINALS = (
 )
 
 
-def find_source(file: str, bases: Sequence[Path]) -> Path:
-    """The source file on this machine: as it is named, or below one of `bases`.
+def find_source(file: str, bases: Sequence[Path], path_map: PathMap = ()) -> Path:
+    """The source file on this machine: mapped, as it is named, below one of `bases`, or where its toolchain keeps it.
 
     StoreError where it is not here: sources of the standard library, of another machine, or of an older checkout.
     """
-    path = Path(file)
-    candidates = [path] if path.is_absolute() else [base / path for base in bases]
-    for candidate in candidates:
-        if candidate.is_file():
-            return candidate
-    if file.startswith("/rustc/"):
-        raise StoreError(
-            f"{file} belongs to Rust's standard library, whose sources are not where the compiler had them.",
-            advice="`rustup component add rust-src` installs them.",
-        )
-    raise StoreError(
-        f"The source file {file} is not on this machine.", advice="Check out the commit it was built from."
-    )
+    found = source_files.find_source(file, path_map=path_map, roots=bases)
+    if found.path is None:
+        raise MissingSource(found)
+    return found.path
 
 
 def open_in_editor(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tailflame_gui.exporting import Exporter
     from tailflame_gui.views.compare_view import CompareView
     from tailflame_gui.views.main_window import MainWindow
+    from tailflame_gui.views.source_view import SourceView
 
 
 class TabViews:
@@ -57,11 +58,17 @@ class TabViews:
         view.open_requested.connect(actions["open"].trigger)
         view.failed.connect(controller.fail)
         view.flame_range_requested.connect(partial(controller.open_range, tab))
+        view.source_view_made.connect(partial(self._provide, tab))
         self.mark(tab, view)
         before = self.window.results.page_of(tab) if self.window is not None else None
         if isinstance(before, ResultView):
             view.follow(before)
         return view
+
+    def _provide(self, tab: OpenResult, view: SourceView) -> None:
+        from tailflame_gui import code_provider
+
+        code_provider.attach(view, tab, self._controller, self.window)
 
     def mark(self, tab: OpenResult, view: QWidget | None) -> None:
         """Tells the view of a result whether it is the baseline, or has one."""

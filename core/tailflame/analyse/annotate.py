@@ -59,7 +59,8 @@ class LineCosts:
     """Weights of the lines of one file that have any, by line from 1 on.
 
     own: in code written on the line; body: with what is inlined there; total: with what it calls as well.
-    whole_own, whole_total: what 100 % means for own and body, and for total. samples: how many stand behind them.
+    whole: what 100 % means, the total of the function, or of the view; whole_own: what of it is own code.
+    samples: how many stand behind `whole`.
     """
 
     file: str
@@ -68,8 +69,8 @@ class LineCosts:
     body: Float64
     total: Float64
     inlined: InlinedLines
+    whole: float
     whole_own: float
-    whole_total: float
     samples: float
 
     def __len__(self) -> int:
@@ -124,9 +125,42 @@ class InstructionCosts:
         )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class InstructionLines:
+    """Where instructions were written. place: per instruction the row of its innermost place (-1: unknown); of a place:
+    name (function), file, line (-1: unknown), and `into`, the place it was inlined into (-1: it has code of its own).
+    """
+
+    place: Int32
+    name: tuple[str, ...]
+    file: tuple[str, ...]
+    line: Int32
+    into: Int32
+
+    def chain(self, instruction: int) -> list[int]:
+        """Places of an instruction, innermost first."""
+        rows, at = [], int(self.place[instruction])
+        while at >= 0:
+            rows.append(at)
+            at = int(self.into[at])
+        return rows
+
+    def of(self, file: str, line: int) -> Int64:
+        """Instructions of a line: written there, or inlined into it."""
+        holds = np.zeros(len(self.line) + 1, dtype=bool)  # the last one stands for "unknown"
+        for at in range(len(self.line)):  # what holds a place comes before it
+            holds[at] = (self.line[at] == line and self.file[at] == file) or holds[self.into[at]]
+        return np.flatnonzero(holds[self.place])
+
+
+def place_options(options: TreeOptions) -> TreeOptions:
+    """`options` for the tree of places: its nodes are functions at lines, inlined ones as nodes of their own."""
+    return replace(options, grouping=Grouping.LINE, inlines=True, inverted=False)
+
+
 def place_tree(profile: StackProfile, options: TreeOptions) -> CallTree:
-    """The tree whose nodes are functions at lines, inlined ones as nodes of their own, of what `options` choose."""
-    return build_tree(profile, replace(options, grouping=Grouping.LINE, inlines=True, inverted=False))
+    """The tree of places of what `options` choose."""
+    return build_tree(profile, place_options(options))
 
 
 def files_of(tree: CallTree, function: str) -> tuple[str, ...]:
@@ -161,25 +195,25 @@ def line_costs(tree: CallTree, file: str, *, function: str | None = None) -> Lin
     line, group = np.unique(functions.line[tree.function[nodes]], return_inverse=True)
     size = len(line)
     own = np.bincount(group, weights=tree.self_weight[nodes], minlength=size)
-    inlined, within = _unfolded(tree, nodes, group, body)
+    inlined, held, at = _unfolded(tree, nodes, group, body)
     if function is None:
-        whole_own = whole_total = tree.total
+        whole = whole_own = tree.total
         samples = tree.total_samples
     else:
         named = np.flatnonzero(_named(tree, function)[tree.function])
         top = named[_outermost(tree, named, np.zeros(len(named), dtype=np.int64))]
         whole_own = float(tree.self_weight[body].sum())
-        whole_total = float(tree.total_weight[top].sum())
+        whole = float(tree.total_weight[top].sum())
         samples = float(tree.total_samples_of[top].sum())
     return LineCosts(
         file=file,
         line=readonly(line, np.int32),
         own=readonly(own, np.float64),
-        body=readonly(own + np.bincount(inlined.line, weights=within, minlength=size), np.float64),
+        body=readonly(np.bincount(at, weights=tree.self_weight[held], minlength=size), np.float64),
         total=readonly(_totals(tree, nodes, group, size), np.float64),
         inlined=inlined,
+        whole=whole,
         whole_own=whole_own,
-        whole_total=whole_total,
         samples=samples,
     )
 
@@ -296,8 +330,8 @@ def _totals(tree: CallTree, nodes: Int64, group: Int64, size: int) -> Float64:
     return np.bincount(group[top], weights=tree.total_weight[nodes[top]], minlength=size)
 
 
-def _unfolded(tree: CallTree, nodes: Int64, group: Int64, body: Bool) -> tuple[InlinedLines, Float64]:
-    """What is inlined below each group of nodes, level by level, and each entry's own weight.
+def _unfolded(tree: CallTree, nodes: Int64, group: Int64, body: Bool) -> tuple[InlinedLines, Int64, Int64]:
+    """What is inlined below each group of nodes, level by level; and every node that is code of a line, with its line.
 
     At one level every node is below one node of the file alone, so that it is in one group.
     """
@@ -310,6 +344,8 @@ def _unfolded(tree: CallTree, nodes: Int64, group: Int64, body: Bool) -> tuple[I
     span = max(len(tree.functions), 1)
     held = np.flatnonzero(_inlined(tree) & (tree.parent >= 0) & body) if len(tree) else np.zeros(0, dtype=np.int64)
     line_of = np.arange(int(group.max(initial=-1)) + 1)
+    size = max(len(line_of), 1)
+    pairs = [nodes.astype(np.int64) * size + group]  # a line may stand within itself: a node is of it once
     first = True
     for _level in range(_DEEPEST):
         group_of = np.full(len(tree), NONE, dtype=np.int64)
@@ -326,12 +362,13 @@ def _unfolded(tree: CallTree, nodes: Int64, group: Int64, body: Bool) -> tuple[I
         owns.append(np.bincount(group, weights=tree.self_weight[nodes], minlength=len(keys)))
         totals.append(_totals(tree, nodes, group, len(keys)))
         line_of = line_of[above]
+        pairs.append(nodes.astype(np.int64) * size + line_of[group])
         done_before, first = done, False
         done += len(keys)
         if done > _UNFOLDED:
             break
     place = np.concatenate(places)
-    own = np.concatenate(owns)
+    code = np.unique(np.concatenate(pairs))
     functions = tree.functions
     inlined = InlinedLines(
         line=readonly(np.concatenate(lines), np.int32),
@@ -339,7 +376,7 @@ def _unfolded(tree: CallTree, nodes: Int64, group: Int64, body: Bool) -> tuple[I
         names=tuple(functions.names[p] for p in place),
         files=tuple(functions.file[p] for p in place),
         place=readonly(functions.line[place], np.int32),
-        own=readonly(own, np.float64),
+        own=readonly(np.concatenate(owns), np.float64),
         total=readonly(np.concatenate(totals), np.float64),
     )
-    return inlined, own
+    return inlined, code // size, code % size

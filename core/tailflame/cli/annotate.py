@@ -25,9 +25,10 @@ from tailflame.cli.command import Context, add_view_arguments, chosen_event, cho
 from tailflame.cli.exit_codes import ExitCode, UsageError
 from tailflame.cli.terminal import Terminal
 from tailflame.errors import StoreError, TailflameError
+from tailflame.host.disassembly import FunctionCode
 from tailflame.host.source_files import Found, SourceText
 from tailflame.model import StackProfile
-from tailflame.run.machine_code import Code, read_code, read_lines
+from tailflame.run.machine_code import read_code, read_lines
 from tailflame.store import Opened
 
 _AROUND = 2
@@ -39,8 +40,9 @@ class AnnotateCommand:
     """Show what each source line and each instruction of a function costs.
 
     RESULT is a result file, a session's name, its folder, "latest", "latest~1" or "baseline". FUNCTION is its whole
-    name, or its last components where they tell it from the others. Percentages are of the function's own samples, as
-    `perf annotate` counts them; of a source line, "total" adds what the line calls, in shares of the function's total.
+    name, or its last components where they tell it from the others. Instructions are in shares of the function's own
+    samples, as `perf annotate` counts them. Source lines are in shares of the function's total: "self" is code written
+    on the line, "total" adds what it inlines and calls.
 
     JSON: {"function", "event", "weight", "unit", "self", "total",
     "source": {"file", "path", "looked", "caution", "problem", "self", "total", "lines": [{"line", "text", "self",
@@ -117,7 +119,7 @@ def _source(tree: CallTree, function: str, opened: Opened, context: Context, doc
         terminal.line("  Build with debug information: [profile.release] debug = true in Cargo.toml.", style="dim")
         return False
     costs = line_costs(tree, files[0], function=function)
-    document |= {"self": costs.whole_own, "total": costs.whole_total}
+    document |= {"self": costs.whole_own, "total": costs.whole}
     entry: dict[str, Any] = {
         "file": costs.file,
         "path": None,
@@ -125,7 +127,7 @@ def _source(tree: CallTree, function: str, opened: Opened, context: Context, doc
         "caution": "",
         "problem": "",
         "self": float(costs.own.sum()),
-        "total": costs.whole_total,
+        "total": costs.whole,
     }
     document["source"] = entry
     found: Found | None = None
@@ -195,14 +197,14 @@ def _print_lines(
         if not 0 < line <= last:
             continue
         row = row_of.get(line)
-        own = _share(costs.own[row], costs.whole_own) if row is not None else ""
-        total = _share(costs.total[row], costs.whole_total) if row is not None else ""
+        own = _share(costs.own[row], costs.whole) if row is not None else ""
+        total = _share(costs.total[row], costs.whole) if row is not None else ""
         terminal.line(f"{own:>7} {total:>7}  {line:>5}  {_line_text(text, line) or ''}".rstrip())
         for at, depth in costs.inlined.below(row) if row is not None else ():
             place = f"{Path(costs.inlined.files[at]).name}:{costs.inlined.place[at]}"
             terminal.line(
-                f"{_share(costs.inlined.own[at], costs.whole_own):>7} "
-                f"{_share(costs.inlined.total[at], costs.whole_total):>7}  {'':>5}  {'  ' * depth}"
+                f"{_share(costs.inlined.own[at], costs.whole):>7} "
+                f"{_share(costs.inlined.total[at], costs.whole):>7}  {'':>5}  {'  ' * depth}"
                 f"└ {costs.inlined.names[at]}  {place}",
                 style="dim",
             )
@@ -264,15 +266,15 @@ def _code(
     return True
 
 
-def _print_code(terminal: Terminal, place: CodePlace, code: Code, weights: Any, whole: float) -> None:
+def _print_code(terminal: Terminal, place: CodePlace, code: FunctionCode, weights: Any, whole: float) -> None:
     listing = code.disassembly
     terminal.line()
     terminal.line(listing.symbol.name or place.name, style="bold")
     terminal.line(f"{code.binary}  {listing.symbol.start:#x} to {listing.symbol.stop:#x}", style="dim")
     if code.caution:
         terminal.line(Text.assemble(("! ", "yellow"), code.caution))
-    if len(code.others) > 1:
-        names = ", ".join(f"{other.name or 'code'} at {other.start:#x}" for other in code.others[1:4])
+    if len(code.ranges) > 1:
+        names = ", ".join(f"{other.name or 'code'} at {other.start:#x}" for other in code.ranges[1:4])
         terminal.line(f"The function has more code elsewhere: {names}.", style="dim")
     terminal.line("   self  address", style="dim")
     for row in range(len(listing)):

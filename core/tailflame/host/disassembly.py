@@ -100,6 +100,18 @@ class Disassembly:
         return int(np.searchsorted(self.address, np.uint64(address), side="right")) - 1
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class FunctionCode:
+    """The code of a function in its file. ranges: the symbols that its samples lie in, the heaviest first.
+    caution: what makes it doubtful that this code ran, "" where nothing does.
+    """
+
+    binary: Path
+    disassembly: Disassembly
+    ranges: tuple[CodeRange, ...] = ()
+    caution: str = ""
+
+
 class NoCode(StoreError):
     """The machine code cannot be shown; the sentence says why."""
 

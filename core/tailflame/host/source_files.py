@@ -25,7 +25,7 @@ LINE_LIMIT = 4000
 PathMap = Sequence[tuple[str, str]]
 """(how a path begins in the debug information, how it begins here), the first that fits wins."""
 
-_RUSTC = re.compile(r"^/rustc/([0-9a-f]{40})/(.+)$")
+_RUSTC = re.compile(r"^/rustc/([0-9a-f]{8,40})/(.+)$")
 _REGISTRY = re.compile(r"/(?:registry/src/[^/]+|git/checkouts/[^/]+/[^/]+)/(.+)$")
 _TOOLCHAIN = re.compile(r"/lib/rustlib/src/rust/(.+)$")
 _MARKS = (".git", "Cargo.toml", ".hg", "CMakeLists.txt", "meson.build")
@@ -60,8 +60,9 @@ class MissingSource(StoreError):
     def __init__(self, found: Found) -> None:
         self.found = found
         listed = "\n".join(found.looked)
+        of_rust = "belongs to Rust's standard library, whose sources are not on this machine"
         super().__init__(
-            f"The source {found.name} is not on this machine.",
+            f"{found.name} {of_rust}." if _RUSTC.match(found.name) else f"{found.name} is not on this machine.",
             advice=advice_for(found.name),
             details=f"Looked for\n{listed}" if listed else "",
         )

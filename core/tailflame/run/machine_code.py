@@ -9,57 +9,23 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from tailflame.analyse.annotate import CodePlace
+from tailflame.analyse.annotate import CodePlace, InstructionLines
 from tailflame.analyse.names import plain
 from tailflame.host.cargo import project_root
-from tailflame.host.disassembly import CodeRange, Disassembly, NoCode, disassemble, find_binary, ranges_of
+from tailflame.host.disassembly import CodeRange, FunctionCode, NoCode, disassemble, find_binary, ranges_of
 from tailflame.host.elf import Elf
 from tailflame.host.functions import demangled
 from tailflame.host.source_files import Found, MissingSource, PathMap, SourceText, find_source, read_source
 from tailflame.model import FrameKind, Meta
-from tailflame.model.stacks import NONE, Int32, readonly
+from tailflame.model.stacks import NONE, readonly
 from tailflame.parse.debug_info import DebugInfo, Line, State, open_debug_info
 
 Watch = Callable[[], None]
 _BINARIES = 4
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class InstructionLines:
-    """Source places of instructions. place: per instruction the row of the innermost place (-1: unknown); of a place:
-    name (function), file, line (-1: unknown), and `into`, the place it was inlined into (-1: it has code of its own).
-    """
-
-    place: Int32
-    name: tuple[str, ...]
-    file: tuple[str, ...]
-    line: Int32
-    into: Int32
-
-    def chain(self, instruction: int) -> list[int]:
-        """Places of an instruction, innermost first."""
-        rows, at = [], int(self.place[instruction])
-        while at >= 0:
-            rows.append(at)
-            at = int(self.into[at])
-        return rows
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Code:
-    """A function's machine code. others: the symbols that further samples of the function lie in, the heaviest first.
-    caution: what makes it doubtful that this code ran, "" where nothing does.
-    """
-
-    binary: Path
-    disassembly: Disassembly
-    others: tuple[CodeRange, ...] = ()
-    caution: str = ""
 
 
 def build_id_of(meta: Meta, module: str) -> str:
@@ -68,7 +34,9 @@ def build_id_of(meta: Meta, module: str) -> str:
     return found.pop() if len(found) == 1 else ""
 
 
-def read_code(place: CodePlace, meta: Meta, *, watch: Watch = lambda: None, symbol: CodeRange | None = None) -> Code:
+def read_code(
+    place: CodePlace, meta: Meta, *, watch: Watch = lambda: None, symbol: CodeRange | None = None
+) -> FunctionCode:
     """The machine code of `place`: the symbol in it with the most weight, or the one asked for.
 
     Raises:
@@ -96,7 +64,7 @@ def read_code(place: CodePlace, meta: Meta, *, watch: Watch = lambda: None, symb
     caution = ""
     if not build_id:
         caution = f"The recording does not tell which build of {binary.name} ran: the code may be another one's."
-    return Code(binary, disassemble(binary, chosen, watch=watch), tuple(heaviest), caution)
+    return FunctionCode(binary, disassemble(binary, chosen, watch=watch), tuple(heaviest), caution)
 
 
 def _within(place: CodePlace, symbol: CodeRange) -> float:
@@ -105,19 +73,15 @@ def _within(place: CodePlace, symbol: CodeRange) -> float:
 
 
 def instruction_lines(
-    code: Code, module: str, meta: Meta, *, watch: Watch = lambda: None
+    code: FunctionCode, module: str, meta: Meta, *, watch: Watch = lambda: None
 ) -> tuple[InstructionLines | None, State]:
     """Where each instruction was written; None, and why, where the debug information does not tell."""
     build_id = build_id_of(meta, module) or _build_id(code.binary)
     state, info = _debug_info(module, build_id, watch)
     if info is None:
         return None, state
-    addresses = [int(a) for a in code.disassembly.address]
-    chains: list[Sequence[Line]] = []
-    for at, address in enumerate(addresses):
-        if at % 1000 == 0:
-            watch()
-        chains.append(info.lookup(address))
+    chains = info.lookup_all([int(a) for a in code.disassembly.address])
+    watch()
     return _joined(chains), state
 
 

@@ -29,6 +29,7 @@ from tailflame_gui.views.inspector import WIDTH as INSPECTOR_WIDTH
 from tailflame_gui.views.inspector import Inspector
 from tailflame_gui.views.latency_view import LatencyResultView, has_latencies
 from tailflame_gui.views.sandwich_view import SandwichView
+from tailflame_gui.views.source_view import SourceView
 from tailflame_gui.views.summary_view import SummaryView
 from tailflame_gui.views.timeline_view import StripBelow, TimelineView
 from tailflame_gui.views.tree_view import CallTreeView
@@ -49,6 +50,7 @@ class Part(StrEnum):
     TOP_DOWN = "Top-down"
     BOTTOM_UP = "Bottom-up"
     CALLERS = "Callers and callees"
+    SOURCE = "Source"
     LATENCY = "Latency over time"
 
 
@@ -59,6 +61,7 @@ _TIPS = {
     Part.TOP_DOWN: "The call tree from the roots down.",
     Part.BOTTOM_UP: "The call tree from the leaves up.",
     Part.CALLERS: "Who calls the selected function, and what it calls.",
+    Part.SOURCE: "Source lines and instructions of the selected function, each beside what it costs.",
     Part.LATENCY: "Percentiles, distributions and counters as they were while it ran.",
 }
 
@@ -69,7 +72,7 @@ class ResultView(QWidget):
     open_source(file, line: -1 unknown); pin_baseline_requested(); compare_requested(): with the baseline;
     compare_columns_requested(): the two sides that one file holds; export_requested(kind); record_requested();
     open_requested(); failed(TailflameError). flame_range_requested(start, end): the flame graph of that time, in
-    seconds of the recording's clock.
+    seconds of the recording's clock. source_view_made(SourceView): it is going to ask for files and machine code.
     """
 
     open_source = Signal(str, int)
@@ -81,6 +84,7 @@ class ResultView(QWidget):
     open_requested = Signal()
     flame_range_requested = Signal(float, float)
     failed = Signal(object)
+    source_view_made = Signal(object)
 
     def __init__(
         self,
@@ -225,6 +229,10 @@ class ResultView(QWidget):
     def callers(self) -> SandwichView:
         return self._view(Part.CALLERS, SandwichView)
 
+    @property
+    def source(self) -> SourceView:
+        return self._view(Part.SOURCE, SourceView)
+
     def _view(self, part: Part, kind: type[ViewT]) -> ViewT:
         """The view of `part`, with its data."""
         view = self._make(part)
@@ -264,6 +272,13 @@ class ResultView(QWidget):
                 callers.show_flame.connect(partial(self._go, Part.FLAME))
                 callers.open_source.connect(self.open_source)
                 return callers
+            case Part.SOURCE:
+                source = SourceView(selection=self.selection, scope=self.scope)
+                source.show_flame.connect(partial(self._go, Part.FLAME))
+                source.show_callers.connect(partial(self._go, Part.CALLERS))
+                source.open_source.connect(self.open_source)
+                self.source_view_made.emit(source)
+                return source
             case Part.LATENCY:
                 latency = LatencyResultView(self.recording)
                 latency.failed.connect(self.failed)
@@ -318,7 +333,7 @@ class ResultView(QWidget):
             )  # fmt: skip
             self._give_scope(scope)
             self._place_reading()
-        elif isinstance(view, HotspotsView | CallTreeView | SandwichView):
+        elif isinstance(view, HotspotsView | CallTreeView | SandwichView | SourceView):
             view.set_trees(trees)
 
     def _arrange(self) -> None:

@@ -21,6 +21,7 @@ _GROUPS = {
     "TreeTable": "Call tree",
     "SandwichView": "Callers and callees",
     "TimelineView": "Timeline",
+    "SourceView": "Source",
     "CompareView": "Comparison",
     "DeltaView": "Table of changes",
 }
@@ -38,6 +39,10 @@ _WORDS = {
     ("SandwichView", "Alt+Right"): "Forward",
     ("SandwichView", "Ctrl+Return"): "Open the source",
     ("SandwichView", "Ctrl+F"): "Search",
+    ("SourceView", "Alt+Left"): "Back",
+    ("SourceView", "Alt+Right"): "Forward",
+    ("SourceView", "Ctrl+Return"): "Open the source in the editor",
+    ("SourceView", "Ctrl+F"): "Search",
     ("CompareView", "Ctrl+1"): "Show or hide the two graphs",
     ("CompareView", "Ctrl+2"): "Show or hide the difference",
     ("CompareView", "Ctrl+3"): "Show or hide the table of changes",
