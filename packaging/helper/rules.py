@@ -105,7 +105,7 @@ def numbers(lowest, highest):
 
 COMMON = {
     "job": number(0, 1 << 31),
-    "verb": one_of("perf-record", "perf-stat", "strace-summary", "probe"),
+    "verb": one_of("perf-record", "perf-ring", "perf-stat", "strace-summary", "probe"),
     "pid": number(1, 1 << 22),
     "start": number(0, 1 << 63),
 }
@@ -128,6 +128,9 @@ FIELDS = {
         "slow_per_s": number(1, 100_000),
     },
 }
+
+# A ring of its own size, or of perf's; it is read where the client asks for a snapshot.
+FIELDS["perf-ring"] = FIELDS["perf-record"]
 
 
 def checked(request):
@@ -292,8 +295,27 @@ def guarded(path):
         path = os.path.dirname(path)
 
 
+def perf_ring(request, file):
+    """`file` is a path in a folder that is root's alone: perf gives what it dumps names that begin with it."""
+    return [*perf_samples(request), "--overwrite", "--switch-output=signal", "-o", file]
+
+
+def size_of(path):
+    return os.path.getsize(path) if os.path.exists(path) else 0
+
+
+def dumped(folder):
+    """The path of a snapshot that perf has completed: "ring.2026112521355433"; None where there is none."""
+    names = sorted(name for name in os.listdir(folder) if re.fullmatch(r"ring\.[0-9]+", name))
+    return f"{folder}/{names[0]}" if names else None
+
+
 def perf_record(request, file):
     """`file` is the descriptor that the result goes to."""
+    return [*perf_samples(request), "-o", f"/proc/self/fd/{file}"]
+
+
+def perf_samples(request):
     graph = request["call_graph"]
     argv = [tool("perf"), "record", "-N", "-k", "CLOCK_MONOTONIC", "-F", str(request["frequency"])]
     argv += ["-e", ",".join(request["events"])]
@@ -301,7 +323,7 @@ def perf_record(request, file):
         argv += ["--call-graph", f"dwarf,{request['dwarf_stack'] // 8 * 8}" if graph == "dwarf" else graph]
     if request["pages"]:
         argv += ["-m", str(1 << request["pages"].bit_length() - 1)]
-    return [*argv, "-p", str(request["pid"]), "-o", f"/proc/self/fd/{file}"]
+    return [*argv, "-p", str(request["pid"])]
 
 
 def perf_stat(request, pipe):

@@ -23,6 +23,8 @@ from tailflame.host.running import RunningProcess, find
 from tailflame.host.system import probe_host
 from tailflame.live.function_probe import COST_LIMIT
 from tailflame.live.permission import Permission
+from tailflame.live.tail_ring import EVERY_S, MOST
+from tailflame.live.tail_rules import TailRule
 from tailflame.model.slow_calls import SlowAbove
 from tailflame.run import live_sources
 from tailflame.run.live_events import LiveEvent, LiveFinished, SourceWish
@@ -148,6 +150,16 @@ def add_live_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="HZ",
         help=f"samples a second of the CPU profile (1999; {SLOW_RATE_HZ} with --slow-above)",
     )
+    add(
+        "--capture-when",
+        action="append",
+        default=[],
+        metavar="RULE",
+        help="keep the last seconds of CPU samples and the state of the machine when this is crossed (repeatable): "
+        "'p99.9 NAME > 1ms', 'max NAME > 1ms', 'slow NAME', 'CPU > 180'",
+    )
+    add("--capture-every", type=float, default=EVERY_S, metavar="SECONDS", help="at most one capture in this time (10)")
+    add("--capture-most", type=int, default=MOST, metavar="N", help="at most so many captures in a run (5)")
     add("--syscalls", type=float, metavar="SECONDS", help="count system calls for so long (slows the program much)")
     add(
         "--simulated",
@@ -301,6 +313,8 @@ def _wishes(subject: Subject, args: argparse.Namespace, context: Context) -> lis
     if args.cpu or args.slow_above:
         usual = SLOW_RATE_HZ if args.slow_above else None
         wishes.append(live_sources.cpu(_perf_options(subject, args.cpu_rate or usual)))
+    if args.capture_when:
+        wishes.append(_captures(subject, args))
     if args.syscalls is not None:
         if not 0 < args.syscalls < math.inf:
             raise UsageError("--syscalls must be above zero.")
@@ -336,6 +350,19 @@ def _probe(
     except ValueError as problem:
         raise UsageError(f"{problem}.", advice="Write --slow-above 100us, or --slow-above p99.9.") from None
     return live_sources.probe(verdict.probed, cost_limit=limit, interval_s=interval, slow=slow)
+
+
+def _captures(subject: Subject, args: argparse.Namespace) -> SourceWish:
+    try:
+        rules = [TailRule.of(text) for text in args.capture_when]
+    except ValueError as problem:
+        raise UsageError(f"{problem}.") from None
+    if not 1 <= args.capture_every < math.inf or not 1 <= args.capture_most <= 100:
+        raise UsageError("--capture-every is a second or longer, and --capture-most 1 to 100.")
+    if any(rule.slow for rule in rules) and not args.slow_above:
+        raise UsageError("A rule of slow calls needs --slow-above, which tells them.")
+    options = _perf_options(subject, None)
+    return live_sources.tail(rules, options, every_s=args.capture_every, most=args.capture_most)
 
 
 def _share(text: str) -> float | None:

@@ -17,7 +17,8 @@ from tailflame.analyse.timeline import NEEDED
 from tailflame.cli.terminal import Terminal, add_row, finite, plain_table, printable
 from tailflame.model import Histogram, merge_all
 from tailflame.model.histogram import PERCENTILES
-from tailflame.model.live import Behind, Cost, Found, LatencySlice, Reading, Said, StageSlice, Status
+from tailflame.model.live import Behind, Captured, Cost, Found, LatencySlice, Reading, Said, StageSlice, Status
+from tailflame.model.slow_calls import SlowCalls
 from tailflame.run.live_events import (
     LiveContinued,
     LiveEvent,
@@ -126,6 +127,24 @@ class JsonDisplay:
                 }
             case Said():
                 return {"said": update.text, "fix": update.fix}
+            case SlowCalls() if len(update):
+                return {
+                    "slow": update.series,
+                    "above_ns": update.threshold_ns,
+                    **self._interval(update.start_s, update.length_s),
+                    "calls": len(update),
+                    "longest_ns": int((update.end_ns - update.start_ns).max()),
+                    "lost": update.lost,
+                }
+            case Captured():
+                return {
+                    "captured": str(update.path),
+                    "time": update.time_s + self._epoch_s,
+                    "why": update.why,
+                    "state": update.summary,
+                    "took_s": update.took_s,
+                    "bytes": update.bytes,
+                }
             case Behind():
                 return {"behind": told.name, "seconds": update.seconds, "bytes": update.bytes}
             case Found():
@@ -232,6 +251,11 @@ class TextDisplay:
                     recent.popleft()
             case Said() as update:
                 self._terminal.note(f"{update.text} {update.fix}".rstrip())
+            case Captured() as update:
+                self._terminal.note(
+                    f"Captured, as {update.why}: {update.path} ({size(update.bytes)}, after {update.took_s:.1f} s). "
+                    f"{update.summary}"
+                )
 
     def _show(self, elapsed_s: float) -> None:
         if self._live is not None:

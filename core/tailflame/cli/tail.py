@@ -21,7 +21,7 @@ from tailflame.units import percent
 class TailCommand:
     """Compare the slow calls of a live run with its fast ones: what the tail does that the rest does not.
 
-    RESULT is a live run that kept its slow calls and a CPU profile (`tailflame live --function NAME --slow-above TIME`),
+    RESULT is a live run that kept its slow calls and a CPU profile (tailflame live --function NAME --slow-above TIME),
     by default the latest session. Samples that fell into slow calls stand against those in fast calls, each side by
     its own total. Functions that only slow calls are in are named first.
 

@@ -23,6 +23,7 @@ from typing import Any
 from tailflame.errors import TailflameError, ToolDenied, ToolFailed, ToolMissing
 from tailflame.host.running import process_of
 from tailflame.live.helper_requests import HelperRequest, request_of
+from tailflame.live.helper_ring import RingFiles
 from tailflame.live.launcher import Running
 from tailflame.live.probe_program import ProbeRequest
 from tailflame.live.terminal_agent import TerminalAgent
@@ -149,8 +150,12 @@ class HelperClient:
         if process is None:
             raise ToolFailed(f"There is no process {request.pid} any more.", advice="Choose one that runs.")
         number, self._next = self._next, self._next + 1
-        kept = {"out": stdout, "file" if request.verb == "perf-record" else "out": request.out or stdout}
-        files = await asyncio.to_thread(_Files.open, kept)
+        files: _Files | RingFiles
+        if request.verb == "perf-ring" and request.out is not None:
+            files = RingFiles(request.out)
+        else:
+            kept = {"out": stdout, "file" if request.verb == "perf-record" else "out": request.out or stdout}
+            files = await asyncio.to_thread(_Files.open, kept)
         job = self._jobs[number] = _Job(self, number, files, asyncio.get_running_loop())
         message = {
             "job": number,
@@ -225,6 +230,10 @@ class HelperClient:
         elif job is not None:
             if message.get("event") == "ended":
                 job.files.close()
+            elif isinstance(job.files, RingFiles) and message.get("event") == "armed":
+                job.files.armed()
+            elif isinstance(job.files, RingFiles) and message.get("event") == "snapshot":
+                job.files.completed()
             self._post(job.hear, message)
 
     def _post(self, call: Callable[..., None], *arguments: object) -> None:
@@ -299,7 +308,9 @@ class _Files:
 class _Job:
     """A tool that the helper has started: `launcher.Running`."""
 
-    def __init__(self, client: HelperClient, number: int, files: _Files, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, client: HelperClient, number: int, files: _Files | RingFiles, loop: asyncio.AbstractEventLoop
+    ) -> None:
         self._client = client
         self._number = number
         self.files = files
@@ -342,6 +353,12 @@ class _Job:
         if not self._gone.is_set():
             with contextlib.suppress(TailflameError):
                 self._client.tell({"stop": self._number})
+
+    def snapshot(self) -> None:
+        """Refused for any tool but the ring of perf."""
+        if not self._gone.is_set():
+            with contextlib.suppress(TailflameError):
+                self._client.tell({"snapshot": self._number})
 
     async def stop(self, *, grace_s: float = 3.0) -> int:
         """The helper itself kills what does not end; `grace_s` is its own."""

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from tailflame.errors import ToolDenied
 
 _EVENT_OR_GROUP = re.compile(r"\{([^{}]+)\}:W|([^,{}]+)")
+_RING = ("--overwrite", "--switch-output=signal")
 _NONE: Mapping[str, object] = MappingProxyType({})
 
 
@@ -30,7 +31,7 @@ def request_of(argv: Sequence[str]) -> HelperRequest:
     try:
         match words:
             case ["perf", "record", *options]:
-                return _perf_record(_Options(options, flags=("-N",)))
+                return _perf_record(_Options(options, flags=("-N", *_RING)))
             case ["perf", "stat", *options]:
                 return _perf_stat(_Options(options, flags=("-j", "--json", "--per-thread")))
             case ["strace", *options]:
@@ -77,11 +78,14 @@ class _Options:
 
 
 def _perf_record(options: _Options) -> HelperRequest:
+    ring = options.has(*_RING)
+    if ring and not all(options.has(flag) for flag in _RING):
+        raise ValueError("half of what makes a ring")
     if options.take("-k", default="CLOCK_MONOTONIC") != "CLOCK_MONOTONIC":
         raise ValueError("another clock")
     graph, _, stack = options.take("--call-graph", default="none").partition(",")
     request = HelperRequest(
-        "perf-record",
+        "perf-ring" if ring else "perf-record",
         int(options.take("-p")),
         {
             "events": options.take("-e").split(","),

@@ -15,7 +15,7 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Protocol, runtime_checkable
 
 from tailflame.errors import ToolFailed, ToolMissing
 from tailflame.host.guard import guard
@@ -57,6 +57,14 @@ class Running(Protocol):
 
     def stderr_text(self) -> str:
         """What it has written to stderr so far, the last 64 KiB."""
+
+
+@runtime_checkable
+class Snapping(Protocol):
+    """A tool that can be asked to write down what it holds, and to go on: perf with --switch-output=signal."""
+
+    def snapshot(self) -> None:
+        """SIGUSR2. To another tool it would be the end."""
 
 
 @contextlib.asynccontextmanager
@@ -207,6 +215,10 @@ class _Process(asyncio.SubprocessProtocol):
         if not self._interrupted:
             self._interrupted = True
             self._signal(self._stop_signal)
+
+    def snapshot(self) -> None:
+        if not self._interrupted:
+            self._signal(signal.SIGUSR2)
 
     async def stop(self, *, grace_s: float = 3.0) -> int:
         self._discard = True

@@ -40,6 +40,14 @@ class Finishing(Protocol):
 
 
 @runtime_checkable
+class Watching(Protocol):
+    """A source that hears what the others tell."""
+
+    def watch(self, update: Update) -> None:
+        """In the loop, for each update of another source: must return at once."""
+
+
+@runtime_checkable
 class Choosing(Protocol):
     """A source that offers further series by `Found`."""
 

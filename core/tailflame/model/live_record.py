@@ -10,10 +10,14 @@ from tailflame.model.slow_calls import SlowCalls
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A moment that somebody wanted to find again: a note, a deploy, a pause. `time_s` is CLOCK_MONOTONIC."""
+    """A moment that somebody wanted to find again: a note, a deploy, a pause. `time_s` is CLOCK_MONOTONIC.
+
+    opens: the name of a file beside the run's own that holds what was kept of it; "" for none.
+    """
 
     time_s: float
     text: str
+    opens: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

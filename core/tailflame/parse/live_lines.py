@@ -79,7 +79,8 @@ def write(line: Line) -> dict[str, Any]:
                 document["calls"] = np.stack((line.tid, line.start_ns, line.end_ns), axis=1).tolist()
             return document
         case Mark():
-            return {"mark": line.text, "time": line.time_s}
+            opens = {"opens": line.opens} if line.opens else {}
+            return {"mark": line.text, "time": line.time_s, **opens}
 
 
 def read(document: Mapping[str, Any]) -> Line | None:
@@ -154,7 +155,7 @@ def _read(document: Mapping[str, Any]) -> Line | None:
             lost=_whole(document.get("lost", 0)),
         )
     if "mark" in document:
-        return Mark(_finite(document["time"]), _text(document["mark"]))
+        return Mark(_finite(document["time"]), _text(document["mark"]), _file_name(document.get("opens", "")))
     return None
 
 
@@ -169,6 +170,14 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError
     return value
+
+
+def _file_name(value: Any) -> str:
+    """Of a file beside this one: no path leads elsewhere."""
+    name = _text(value)
+    if "/" in name or "\0" in name or name in (".", ".."):
+        raise ValueError("it opens a file that is none of its own")
+    return name
 
 
 def _number(value: Any) -> float:

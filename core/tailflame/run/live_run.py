@@ -24,8 +24,8 @@ from tailflame.errors import TailflameError, TargetError, ToolFailed
 from tailflame.host.binary import check_runnable
 from tailflame.host.processes import end_session
 from tailflame.live.permission import Permission
-from tailflame.live.source import Choosing, Finishing, LiveSource
-from tailflame.model.live import Armed, Artifact
+from tailflame.live.source import Choosing, Finishing, LiveSource, Watching
+from tailflame.model.live import Armed, Artifact, Update
 from tailflame.run import stopped_start
 from tailflame.run.journal import Journal
 from tailflame.run.live_events import (
@@ -364,6 +364,7 @@ class LiveRun:
                     if isinstance(update, Artifact):
                         self._artifacts[update.role] = update.path
                     self._sink(SourceTold(wish.name, update))
+                    self._pass_on(runner, update)
             self._ended(runner, SourceState.OFF if runner.asked_off else SourceState.ENDED)
         except asyncio.CancelledError:
             self._ended(runner, SourceState.OFF)
@@ -380,6 +381,11 @@ class LiveRun:
                     details="".join(traceback.format_exception(error)),
                 ),
             )
+
+    def _pass_on(self, teller: _Runner, update: Update) -> None:
+        for runner in tuple(self._runners.values()):
+            if runner is not teller and isinstance(runner.source, Watching):
+                runner.source.watch(update)
 
     def _ended(self, runner: _Runner, state: SourceState, error: TailflameError | None = None) -> None:
         runner.task = None

@@ -17,14 +17,14 @@ from typing import TextIO
 
 from tailflame.errors import ParseError, StoreError, TailflameError
 from tailflame.model import Caution, Recording
-from tailflame.model.live import LatencySlice, Said
+from tailflame.model.live import Captured, LatencySlice, Said
 from tailflame.model.live_record import Mark
 from tailflame.parse import Early, live_lines, load
 from tailflame.parse.source import Progress
 from tailflame.report.hlog import HlogWriter, safe_tag
 from tailflame.report.live_log import LiveLogWriter
-from tailflame.run.continuous_session import load_slices
 from tailflame.run.live_events import LiveEvent, LiveFinished, LiveStarted, SourceChanged, SourceState, SourceTold
+from tailflame.run.continuous_session import load_slices
 from tailflame.run.live_run import LiveRun, Sink
 from tailflame.store import SessionFolder
 from tailflame.store.library import LIVE
@@ -104,6 +104,10 @@ class LiveSession:
         match event:
             case LiveStarted():
                 self._open(event)
+            case SourceTold(update=Captured() as kept):
+                text = f"captured: {kept.why} ({kept.summary})" if kept.summary else f"captured: {kept.why}"
+                self._pending.append(Mark(kept.time_s, text, kept.path.name))
+                self._seen = True
             case SourceTold():
                 line = live_lines.kept(event.update)
                 if line is not None:

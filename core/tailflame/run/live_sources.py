@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,12 +21,14 @@ from tailflame.live.prometheus_query import PrometheusQuery
 from tailflame.live.simulated import SimulatedCounters
 from tailflame.live.source import LiveSource
 from tailflame.live.syscall_summary import SyscallSummary
+from tailflame.live.tail_ring import EVERY_S, MOST, TailRing, ring_options, ring_pages
+from tailflame.live.tail_rules import TailRule
 from tailflame.model.slow_calls import SlowAbove
 from tailflame.run.live_events import LiveTarget, SourceWish
 from tailflame.run.live_session import PROFILE
 from tailflame.run.perf_file import GrowingPerfFile
 from tailflame.tools.base import Target
-from tailflame.tools.perf_record import PerfOptions, attach_argv, explain_attach
+from tailflame.tools.perf_record import CallGraph, PerfOptions, attach_argv, explain_attach
 
 
 def probe(
@@ -138,6 +141,27 @@ def cpu(options: PerfOptions) -> SourceWish:
         )
 
     return SourceWish("cpu", "CPU recording", make)
+
+
+def tail(rules: Sequence[TailRule], options: PerfOptions, *, every_s: float = EVERY_S, most: int = MOST) -> SourceWish:
+    """The last seconds before a rule is crossed, kept as a CPU profile each time."""
+    stack = options.dwarf_stack if options.call_graph is CallGraph.DWARF else 0
+    pages = ring_pages(options.frequency, stack_bytes=stack, root=os.geteuid() == 0)
+
+    def make(target: LiveTarget) -> LiveSource:
+        ring = replace(options, duration_s=None, large_buffer=False, extra=(*options.extra, *ring_options(pages)))
+        return TailRing(
+            target.pid,
+            target.out,
+            lambda file: attach_argv(ring, target.pid, file),
+            rules,
+            every_s=every_s,
+            most=most,
+            explain=explain_attach,
+            launcher=target.permission.launcher(Need.RECORD, target.pid),
+        )
+
+    return SourceWish("tail", "Tail captures", make)
 
 
 def syscalls(*, seconds: float = 5.0) -> SourceWish:
