@@ -47,6 +47,7 @@ class CodeProvider(QObject):
         self._path_map, self._roots = path_map, roots
         self._source = tasks.Latest(self)
         self._code = tasks.Latest(self)
+        view.answered = True
         view.source_wanted.connect(self._read_source)
         view.code_wanted.connect(self._read_code)
 

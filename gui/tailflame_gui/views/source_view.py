@@ -113,6 +113,8 @@ class SourceView(QWidget):
         self._ahead: list[str] = []
         self._shown = ""
         self._figures: _Figures | None = None
+        self.answered = False
+        """Whether there is somebody who answers what it asks."""
         self._source_question: SourceQuestion | None = None
         self._others: set[SourceQuestion] = set()
         self._code_question: CodeQuestion | None = None
@@ -137,7 +139,8 @@ class SourceView(QWidget):
 
     @property
     def busy(self) -> bool:
-        return self._latest.busy or self._costing.busy or self._source_question is not None or self._asks_code
+        waits = self._source_question is not None or self._asks_code
+        return self._latest.busy or self._costing.busy or (waits and self.answered)
 
     def set_trees(self, trees: ProfileTrees) -> None:
         self._trees = trees
