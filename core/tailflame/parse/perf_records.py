@@ -15,12 +15,12 @@ from tailflame.model import NONE
 
 _COMM = r"(?:(?P<comm>.{0,15}\S)\s+|\s*)"
 _LONG_COMM = r"(?P<comm>\S.*?)\s+"
-_IDS = r"(?:(?P<pid>-?\d+)/\s*)?(?P<tid>-?\d+)\s+"
-_CPU_GIVEN = r"\[(?P<cpu>\d+)\]\s+"
+_IDS = r"(?:(?P<pid>-?\d{1,10})/\s*)?(?P<tid>-?\d{1,10})\s+"
+_CPU_GIVEN = r"\[(?P<cpu>\d{1,9})\]\s+"
 _CPU = f"(?:{_CPU_GIVEN})?"
 _MISC = r"(?:[A-Za-z]{1,5}\s+)?"
-_TIME = r"(?P<time>\d+\.\d{3,9}):"
-_PERIOD = r"(?:\s+(?P<period>\d+)(?=\s))?"
+_TIME = r"(?P<time>\d{1,10}\.\d{3,9}):"
+_PERIOD = r"(?:\s+(?P<period>\d{1,20})(?=\s))?"
 # Without a time, only its width tells a period (`%10u`) from a thread id.
 _WIDE_PERIOD = "(?P<period>" + "|".join(rf" {{{n}}}\d{{{10 - n},20}}" for n in range(10)) + r")(?=\s)"
 _EVENT = r"(?:\s*(?P<event>(?![\d.]+:)\S+):(?=\s|$))"
@@ -173,6 +173,10 @@ def _header(match: re.Match[str]) -> Header:
 
 
 def nanoseconds(time: str) -> int:
-    """`1006.298100` or `1006.298100611` in nanoseconds."""
-    whole, _, fraction = time.partition(".")
-    return int(whole) * 1_000_000_000 + int(fraction.ljust(9, "0")[:9])
+    """`1006.298100` or `1006.298100611` in nanoseconds; -1 where no clock can have counted so far."""
+    if time[-10:-9] == ".":
+        found = int(time.replace(".", "", 1))
+    else:
+        whole, _, fraction = time.partition(".")
+        found = int(whole) * 1_000_000_000 + int(fraction.ljust(9, "0")[:9])
+    return found if found < 1 << 63 else NONE

@@ -131,3 +131,8 @@ def test_mappings_and_losses() -> None:
 def test_numbers_apart_are_not_one_period(line: str) -> None:
     header = header_of(line, frames_follow=True)
     assert header is None or header.period in (None, 5025125)
+
+
+@pytest.mark.parametrize("time", ["9999999999.000000", "9999999999.000000001"])
+def test_a_time_beyond_all_clocks_is_unknown(time: str) -> None:
+    assert read(f"t 12/13 [000] {time}: 5 cycles: ").time_ns == -1
