@@ -18,15 +18,43 @@ from tailflame.parse.perf_frames import KERNEL_HALF, PerfFrame, frames_of
 from tailflame.parse.perf_records import header_of
 from tailflame.parse.trie import Trie
 
-_BATCH = 4_000_000
+_BATCH = 16_000_000
 """Frames held as plain numbers before they are merged into the trie."""
 _CACHE = 48 * 1024 * 1024
-"""Characters of text remembered."""
+"""Characters of chains remembered."""
+_LINES = 64 * 1024 * 1024
+"""Characters of lines remembered: what is forgotten is taken apart again."""
 
 _INLINED = "(inlined)"
 _KERNEL = "\tffff"
 _STRIPPED_FRAME = re.compile(r"[0-9a-f]{6,16} .*\(.*\)$")
 _FRAMEISH = re.compile(r"\s+(?:0x)?[0-9a-f]{1,16}(?:\s|$)")
+
+
+_TRIAL, _WORTH, _PROBES = 1_024, 0.02, 16
+"""Texts after which it is looked whether they ever come again, the share of them that should, and of how many that are
+not kept one is, to notice when they do."""
+
+
+@dataclass(slots=True)
+class Recurrence:
+    """Whether texts come again, so that it pays to keep them: to keep thousands for nothing takes longer than all
+    else."""
+
+    pays: bool = True
+    _hits: int = 0
+    _misses: int = 0
+
+    def hit(self) -> None:
+        self._hits += 1
+
+    def missed(self) -> bool:
+        """Whether to keep the text that was not known."""
+        self._misses += 1
+        if not self._misses % _TRIAL:
+            self.pays = self._hits >= _WORTH * _TRIAL / (1 if self.pays else _PROBES)
+            self._hits = 0
+        return self.pays or not self._misses % _PROBES
 
 
 @dataclass(slots=True)
@@ -49,7 +77,13 @@ class Chains:
     """A line, with its source line and the inlined frames above it: its frames, outermost first."""
     _exact: dict[str, tuple[int, ...]] = field(default_factory=dict)
     """The same for leaves, and for what the kernel interrupted."""
+    _single: dict[str, int] = field(default_factory=dict)
+    """Of `_groups`, the lines that are one frame: nearly all."""
     _remembered: int = 0
+    _lines: int = 0
+    recurring: Recurrence = field(default_factory=Recurrence)
+    """Of whole chains; whoever finds one in `known` says so."""
+    _recurring_callers: Recurrence = field(default_factory=Recurrence)
     _trie: Trie = field(default_factory=Trie)
     _flat: array[int] = field(default_factory=lambda: array("i"))
     _lengths: array[int] = field(default_factory=lambda: array("i"))
@@ -77,12 +111,15 @@ class Chains:
         known = self.known(root)
         number = known.get(chain)
         if number is not None:
+            self.recurring.hit()
             return number
         frames = self.parsed(chain)
         if frames is None:
             return NONE
-        self._remember(len(chain))
-        number = known[chain] = self.add(frames, root)
+        number = self.add(frames, root)
+        if self.recurring.missed():
+            self._remember(len(chain))
+            known[chain] = number
         return number
 
     def add(self, frames: list[int], root: int) -> int:
@@ -103,14 +140,9 @@ class Chains:
         leaf_end = _group_end(chain)
         leaf, rest = chain[:leaf_end], chain[leaf_end + 1 :]
         in_kernel = leaf.startswith(_KERNEL)
-        known = self._interrupted if in_kernel else self._callers
-        callers = known.get(rest)
+        callers = self._known_callers(rest, in_kernel=in_kernel) if rest else []
         if callers is None:
-            callers = self._parse(rest, in_kernel=in_kernel) if rest else []
-            if callers is None:
-                return None
-            self._remember(len(rest))
-            known[rest] = callers
+            return None
         frames = self._exact.get(leaf) or self._group(leaf, exact=True)
         return None if frames is None else [*callers, *frames]
 
@@ -121,8 +153,25 @@ class Chains:
         place = np.append(place, np.int32(NONE))  # which -1 reads: a stack without frames
         return stacks, place[np.concatenate([np.empty(0, np.int32), *self._leaves])]
 
+    def _known_callers(self, rest: str, *, in_kernel: bool) -> list[int] | None:
+        known = self._interrupted if in_kernel else self._callers
+        callers = known.get(rest) if known else None
+        if callers is not None:
+            self._recurring_callers.hit()
+            return callers
+        callers = self._parse(rest, in_kernel=in_kernel)
+        if callers is not None and self._recurring_callers.missed():
+            self._remember(len(rest))
+            known[rest] = callers
+        return callers
+
     def _parse(self, chain: str, *, in_kernel: bool) -> list[int] | None:
         lines = chain.split("\n")
+        if not in_kernel:
+            single = list(map(self._single.get, lines))
+            if None not in single:
+                single.reverse()
+                return single  # type: ignore[return-value]
         if "\n " in chain:
             lines = _with_sources(lines)
         if _INLINED in chain:
@@ -150,6 +199,10 @@ class Chains:
         function they are inlined into, where debug information and symbol table name that differently
         (`__libc_start_main_impl`): what has another address than its caller is not inlined into it.
         """
+        if exact and not self.keep_addresses:  # it is all the same then
+            exact = False
+            if text in self._groups:
+                return self._groups[text]
         numbers: list[int] = []
         module, address = "", NONE
         for line in reversed(_with_sources(text.split("\n"))) if "\n" in text else (text,):
@@ -168,9 +221,15 @@ class Chains:
                     kind = FrameKind.KERNEL if address >= KERNEL_HALF else FrameKind.USER
                     frame = frame._replace(kind=kind)
                 numbers.append(self.frame(frame, exact=exact))
-        self._remember(len(text))
+        self._lines += len(text)
+        if self._lines > _LINES:
+            for memory in (self._groups, self._exact, self._single):
+                memory.clear()
+            self._lines = len(text)
         found = tuple(numbers)
         (self._exact if exact else self._groups)[text] = found
+        if not exact and len(found) == 1 and _INLINED not in text:
+            self._single[text] = found[0]
         return found
 
     def _remember(self, characters: int) -> None:
@@ -178,8 +237,8 @@ class Chains:
         if self._remembered > _CACHE:
             for known in self._known.values():
                 known.clear()
-            for memory in (self._callers, self._interrupted, self._groups, self._exact):
-                memory.clear()
+            self._callers.clear()
+            self._interrupted.clear()
             self._remembered = characters
 
     def _merge(self) -> None:

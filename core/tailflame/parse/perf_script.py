@@ -241,6 +241,8 @@ class PerfText:
         stack = known.get(body)
         if stack is None:
             stack = self._chains.stack(body, root)
+        else:
+            self._chains.recurring.hit()
         if stack < 0 or body.endswith(_COOKIE):
             return False
         try:
