@@ -13,6 +13,7 @@ from tailflame.model.stacks import Bool, Int64, UInt64
 from tailflame.parse.symbolize.elf_file import (
     EM_AARCH64,
     EM_ARM,
+    NOWHERE,
     SHF_ALLOC,
     SHT_DYNSYM,
     SHT_SYMTAB,
@@ -23,11 +24,13 @@ from tailflame.parse.symbolize.elf_file import (
 
 NAME_LIMIT = 32_000
 """Characters of a symbol's name that are kept."""
-_PAGE = np.uint64(4096)
+_PAGE = 4096
 _SHN_UNDEF, _SHN_ABS = 0, 0xFFF1
 _NOTYPE, _OBJECT, _FUNC, _IFUNC = 0, 1, 2, 10
 _GLOBAL, _WEAK = 1, 2
 _HIDDEN = (1, 2)  # STV_INTERNAL, STV_HIDDEN
+_ALIASES, _COMPARED = 1000, 64 * 1024**2
+"""Symbols at one place among which is chosen, and characters of names that are compared: then the first one counts."""
 _STEPS = 64
 """How many functions within one another are looked through."""
 
@@ -102,8 +105,19 @@ class SymbolTable:
     def choose(self, places: Int64, readable: Callable[[Iterable[str]], dict[str, str]]) -> None:
         """Settles the names of places, by perf's last rules: fewer underscores, then the longer name."""
         places = np.array([place for place in places.tolist() if place not in self._names], dtype=np.int64)
-        rows = [self._candidates[self._first[p] : self._stop[p]].tolist() for p in places.tolist()]
-        raw = {row: self._raw(row) for group in rows for row in group}
+        rows = [
+            self._candidates[self._first[p] : min(self._stop[p], self._first[p] + _ALIASES)].tolist()
+            for p in places.tolist()
+        ]
+        raw: dict[int, tuple[str, str]] = {}
+        left = _COMPARED
+        for group in rows:
+            for place, row in enumerate(group):
+                if left < 0 and place:
+                    del group[place:]
+                    break
+                raw[row] = self._raw(row)
+                left -= len(raw[row][0])
         known = readable(name for name, _ in raw.values())
         for place, group in zip(places.tolist(), rows, strict=True):
             names = {row: known.get(raw[row][0], raw[row][0]) + raw[row][1] for row in group}
@@ -156,12 +170,13 @@ def _ends(parts: Sequence[Symbols]) -> UInt64:
     sizes = np.concatenate([part.size for part in parts]) if parts else np.empty(0, np.uint64)
     order = np.argsort(starts, kind="stable")
     sorted_starts = starts[order]
-    sorted_ends = np.maximum(sorted_starts + sizes[order], sorted_starts)  # a size may lead beyond all addresses
+    sorted_ends = sorted_starts + sizes[order]
+    sorted_ends[sorted_ends < sorted_starts] = NOWHERE  # a size that leads beyond all addresses
     open_ended = sorted_ends == sorted_starts
     following = np.append(sorted_starts[1:], np.uint64(0))
     sorted_ends[open_ended] = following[open_ended]
     if len(order) and open_ended[-1]:
-        sorted_ends[-1] = (sorted_starts[-1] + _PAGE - np.uint64(1)) // _PAGE * _PAGE + _PAGE
+        sorted_ends[-1] = min((int(sorted_starts[-1]) + _PAGE - 1) // _PAGE * _PAGE + _PAGE, NOWHERE)
     ends = np.empty_like(sorted_ends)
     ends[order] = sorted_ends
     return np.asarray(ends, dtype=np.uint64)
