@@ -82,7 +82,10 @@ def _widest_node(tree: CallTree, function: str) -> int:
 def _wide_bars(tree: CallTree, physical: _Physical) -> list[Sentence]:
     table = table_of(tree)
     share = table.total_weight / tree.total
-    chosen = np.flatnonzero((share >= _WIDE) & (share <= _WHOLE) & (table.kind != FrameKind.OTHER))
+    tells = (share >= _WIDE) & (share <= _WHOLE) & (table.kind != FrameKind.OTHER)
+    # One that passes nearly everything to one callee says no more than that callee does.
+    of_its_own = tells & ~np.isin(table.key, _passing_on(tree))
+    chosen = np.flatnonzero(of_its_own if of_its_own.any() else tells)
     chosen = chosen[np.argsort(-share[chosen], kind="stable")][:3]
     sentences = []
     for i in map(int, chosen):
@@ -101,6 +104,17 @@ def _wide_bars(tree: CallTree, physical: _Physical) -> list[Sentence]:
             )
         sentences.append(Sentence("Wide bars", text, table.key[i], _widest_node(tree, table.key[i])))
     return sentences
+
+
+def _passing_on(tree: CallTree) -> list[str]:
+    """Functions that hand nearly all of their weight to one callee at a time."""
+    widest = np.zeros(len(tree))
+    inner = np.flatnonzero(tree.parent >= 0)
+    np.maximum.at(widest, tree.parent[inner], tree.total_weight[inner])
+    size = len(tree.functions)
+    whole = np.bincount(tree.function, weights=tree.total_weight, minlength=size)
+    passed = np.bincount(tree.function, weights=widest, minlength=size)
+    return [tree.functions.names[i] for i in np.flatnonzero(passed >= _PASSED_ON * whole)]
 
 
 def _flat_tops(tree: CallTree, physical: _Physical) -> list[Sentence]:

@@ -126,3 +126,12 @@ def test_below_a_thousand_samples_says_so() -> None:
     assert said.text.startswith("Too few samples: 40 samples of cycles"), "40 faults of 40 were counted, one by one"
     other = recording(profile("A 5")).with_warnings(Caution("3 of 100 samples were lost."))
     assert len(cautions(other)) == 2
+
+
+def test_a_wide_bar_that_only_hands_on_is_passed_over_for_its_callee() -> None:
+    data = profile("start;catch_unwind;do_call;run;work 60\nstart;catch_unwind;do_call;run;other 20\nstart;idle 20")
+    wide = [s.function for s in read(build_tree(data)) if s.heading == "Wide bars"]
+    assert wide == ["run", "work", "other"]
+    # Where there is nothing else, it is named all the same.
+    alone = read(build_tree(profile("start;catch_unwind;do_call 60\nstart;idle 60")))
+    assert [s.function for s in alone if s.heading == "Wide bars"][0] in ("do_call", "idle")
