@@ -241,7 +241,7 @@ class Controller(QObject):
             async def run() -> None:
                 tab.ready(await tasks.run_job(job, cut), title=tab.title, session=None)
 
-            self._into_tab(tab, job, run(), "cutting a range of time")
+            self.into_tab(tab, job, run(), "cutting a range of time")
 
         tab.again = fill
         self.state.results.add(tab)
@@ -271,9 +271,9 @@ class Controller(QObject):
         async def run() -> None:
             self._opened(tab, await tasks.run_job(job, read))
 
-        self._into_tab(tab, job, run(), f"reading {tab.path.name}")
+        self.into_tab(tab, job, run(), f"reading {tab.path.name}")
 
-    def _into_tab(self, tab: Tab, job: Job, coroutine: Coroutine[Any, Any, None], name: str) -> None:
+    def into_tab(self, tab: Tab, job: Job, coroutine: Coroutine[Any, Any, None], name: str) -> None:
         """Runs what fills a tab: a failure is shown in it, a cancel closes it."""
         home = self.state.results if isinstance(tab, OpenResult) else self.state.comparisons
 
@@ -421,7 +421,7 @@ class Controller(QObject):
             one, other, made = await tasks.run_job(job, work)
             tab.ready(one, other, made)
 
-        self._into_tab(tab, job, run(), "comparing")
+        self.into_tab(tab, job, run(), "comparing")
 
     def compare_columns(self, result: OpenResult) -> None:
         """The two sides that one file holds."""
@@ -440,7 +440,7 @@ class Controller(QObject):
                 made = await tasks.run_job(job, lambda _progress: opening.compared(baseline, profile))
                 tab.ready(first, recording, made)
 
-            self._into_tab(tab, job, run(), "comparing")
+            self.into_tab(tab, job, run(), "comparing")
 
         tab.again = fill
         self.state.comparisons.add(tab)

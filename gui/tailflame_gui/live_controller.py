@@ -21,13 +21,16 @@ from tailflame.host.privilege import Need, Way, access, means
 from tailflame.host.probe_safety import Probed, judge
 from tailflame.host.system import probe_host
 from tailflame.live.function_probe import series_names
+from tailflame.live.tail_rules import TailRule
 from tailflame.model import Caution
+from tailflame.model.slow_calls import SlowAbove
 from tailflame.run import live_sources
 from tailflame.run.live_events import SourceWish
 from tailflame.run.live_functions import hottest
+from tailflame.run.live_sources import SLOW_RATE_HZ
 from tailflame.store import binary_key
 from tailflame.tools import PERF_RECORD, CallGraph, PerfOptions, Target
-from tailflame_gui import plain
+from tailflame_gui import plain, tail_opening
 from tailflame_gui.actions import Actions
 from tailflame_gui.controller import Controller
 from tailflame_gui.dialogs.files import choose_program
@@ -95,6 +98,7 @@ class LiveController(QObject):
         view.mark_requested.connect(self._runner.mark)
         view.add_source_requested.connect(self._add_source)
         view.record_range_requested.connect(self._record_moment)
+        view.capture_requested.connect(self._open_capture)
         view.failed.connect(self._controller.fail)
         view.set_range_offers(flame="The CPU recording is read when the run is over; its flame graph opens with it.")
 
@@ -263,6 +267,8 @@ class LiveController(QObject):
             return "The chosen functions are being judged."
         if draft.launch and (problem := split(draft.arguments).problem):
             return f"Arguments: {problem}."
+        if problem := _tail_problem(sources):
+            return problem
         if sources.server and not sources.query:
             return "Write the PromQL query."
         if draft.subject and not _wishes(
@@ -285,7 +291,8 @@ class LiveController(QObject):
                 launch = Target(_program(draft.binary), split(draft.arguments).words, cwd=cwd)
                 check_runnable(launch.binary)
             image = launch.binary if launch is not None else draft.process.image if draft.process else None
-            perf = _perf_options(image) if draft.sources.cpu and image is not None else None
+            sampled = draft.sources.cpu or draft.sources.slow_above or draft.sources.capture_when
+            perf = _perf_options(image) if sampled and image is not None else None
             return launch, _wishes(sources_of(draft, probed, perf, launch))
 
         def go(ready: tuple[Target | None, list[SourceWish]]) -> None:
@@ -299,6 +306,11 @@ class LiveController(QObject):
         self._starting.ask(prepare, go, name="getting ready", on_error=self._controller.fail)
 
     # While it runs
+
+    def _open_capture(self, name: str) -> None:
+        folder = self._runner.folder
+        if folder is not None:
+            tail_opening.open_capture(self._controller, folder, name)
 
     def _begun(self) -> None:
         draft = self._setup.draft
@@ -419,10 +431,25 @@ def _needs(sources: SourcesDraft) -> tuple[Need, ...]:
     wanted = {
         Need.PROBE: bool(sources.functions),
         Need.COUNT: sources.counters,
-        Need.RECORD: sources.cpu,
+        Need.RECORD: sources.cpu or bool(sources.slow_above or sources.capture_when),
         Need.TRACE: sources.syscalls,
     }
     return tuple(need for need, wished in wanted.items() if wished)
+
+
+def _tail_problem(sources: SourcesDraft) -> str:
+    """What is wrong with the words about slow calls and captures; "" for nothing."""
+    try:
+        if sources.slow_above:
+            SlowAbove.of(sources.slow_above)
+        rule = TailRule.of(sources.capture_when) if sources.capture_when else None
+    except ValueError as problem:
+        return f"{problem}."
+    if sources.slow_above and not sources.functions:
+        return "Choose the function whose slow calls are to be kept."
+    if rule is not None and rule.slow and not sources.slow_above:
+        return "A rule of slow calls needs “Keep the slow calls”."
+    return ""
 
 
 def log_file(path: Path) -> SourceWish:
@@ -436,8 +463,11 @@ def sources_of(
     """A wish for each source that the form asks for. `perf` is how the CPU is recorded, where that is known."""
     sources = draft.sources
     limit = sources.cost_limit_percent
+    slow = SlowAbove.of(sources.slow_above) if sources.slow_above and not _tail_problem(sources) else None
+    sampled = perf if perf is not None else PerfOptions()
+    captures = [TailRule.of(sources.capture_when)] if sources.capture_when and not _tail_problem(sources) else []
     return {
-        "probe": live_sources.probe(probed, cost_limit=None if limit is None else limit / 100)
+        "probe": live_sources.probe(probed, cost_limit=None if limit is None else limit / 100, slow=slow)
         if sources.functions and probed
         else None,
         "own": live_sources.log_fields() if sources.own_lines else None,
@@ -448,7 +478,10 @@ def sources_of(
         "counters": live_sources.counters() if sources.counters else None,
         "simulated": live_sources.simulated(launch) if sources.simulated and launch is not None else None,
         "process": live_sources.process() if sources.process else None,
-        "cpu": live_sources.cpu(perf if perf is not None else PerfOptions()) if sources.cpu else None,
+        "cpu": live_sources.cpu(replace(sampled, frequency=SLOW_RATE_HZ) if slow is not None else sampled)
+        if sources.cpu or slow is not None
+        else None,
+        "tail": live_sources.tail(captures, sampled) if captures else None,
         "syscalls": live_sources.syscalls() if sources.syscalls else None,
     }
 

@@ -35,6 +35,10 @@ class SourcesDraft:
     accepted_unwinding: bool = False
     cost_limit_percent: float | None = 10.0
     """None: no limit."""
+    slow_above: str = ""
+    """Calls above this are kept one by one, with a CPU recording: "100us", "p99.9"; "" for none."""
+    capture_when: str = ""
+    """A rule; when it is crossed, the last seconds are kept. "" for none."""
     own_lines: bool = True
     """The lines of a launched program."""
     log: str = ""

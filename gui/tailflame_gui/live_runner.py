@@ -67,6 +67,7 @@ class LiveRunner(QObject):
         self._controller = controller
         self._run: LiveRun | None = None
         self._session: LiveSession | None = None
+        self._folder: Path | None = None
         self._task: asyncio.Task[Any] | None = None
         self._wishes: dict[str, SourceWish] = {}
         self._rows: dict[str, SourceRow] = {}
@@ -84,6 +85,11 @@ class LiveRunner(QObject):
     @property
     def running(self) -> bool:
         return self._task is not None
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the look is kept: of the last one when it is over."""
+        return self._folder
 
     @property
     def sources(self) -> tuple[SourceRow, ...]:
@@ -186,7 +192,7 @@ class LiveRunner(QObject):
         name = program.name if program is not None else f"process {attach}"
         job = self._controller.jobs.start(f"live {name}", stop=self.stop, cancellable=False)
         job.on_cancel(self.stop)
-        self._run, self._session = run, live
+        self._run, self._session, self._folder = run, live, session.path
         self._controller.refresh_library()
         try:
             finished = await live.run(self._take)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtWidgets import QWidget
 
 from tailflame.model import Recording
+from tailflame_gui import tail_opening
 from tailflame_gui.actions import Actions
 from tailflame_gui.controller import Controller
 from tailflame_gui.state import OpenComparison, OpenResult, Page, Tab
@@ -58,6 +60,8 @@ class TabViews:
         view.open_requested.connect(actions["open"].trigger)
         view.failed.connect(controller.fail)
         view.flame_range_requested.connect(partial(controller.open_range, tab))
+        view.slow_requested.connect(partial(tail_opening.compare_slow, controller, tab))
+        view.capture_requested.connect(partial(tail_opening.open_capture, controller, _folder(tab)))
         view.source_view_made.connect(partial(self._provide, tab))
         self.mark(tab, view)
         before = self.window.results.page_of(tab) if self.window is not None else None
@@ -116,3 +120,8 @@ class TabViews:
 
         if isinstance(view, ResultView):
             self.exporter.ask(kind, tab, view.flame)
+
+
+def _folder(tab: OpenResult) -> Path:
+    """Where the files of a run are: its session, or beside the file that was opened."""
+    return tab.path if tab.path.is_dir() else tab.path.parent

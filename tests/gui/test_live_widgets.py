@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
 from helpers.live_samples import START_S, latency, live_data, reading
-from tailflame.analyse.live_data import LiveData, Moment
+from tailflame.analyse.live_data import LiveData, Moment, MomentKind
 from tailflame.analyse.series_ring import CounterTimeline
 from tailflame.analyse.timeline import LatencyTimeline, Span
 from tailflame.model.histogram import Histogram
@@ -296,6 +296,26 @@ def test_moments_are_drawn_and_named_once(qtbot: QtBot, axis: TimeAxis) -> None:
     plot.moments = [Moment(START_S + 5, "deploy"), Moment(START_S + 5.1, "pause", length_s=3.0)]
     plot.draw_anew()
     assert colored(plot.grab().toImage(), theme.current().accent) > before + 20
+
+
+def test_a_moment_that_opens_something_is_clicked(qtbot: QtBot, axis: TimeAxis) -> None:
+    plot = percentile_plot(qtbot, axis, live_data().latency["match_order"])
+    capture = Moment(START_S + 5, "captured: late", MomentKind.EVENT, opens="tail-1.data")
+    plot.moments = [Moment(START_S + 9, "deploy"), capture]
+    clicked: list[Moment] = []
+    plot.moment_clicked.connect(clicked.append)
+
+    def place(time_s: float) -> QPoint:
+        return QPoint(round(float(plot.across(np.array([time_s]))[0])), plot.height() // 2)
+
+    axis.select(START_S + 1, START_S + 2)
+    qtbot.mouseClick(plot, Qt.MouseButton.LeftButton, pos=place(START_S + 5) + QPoint(2, 0))
+    assert clicked == [capture] and axis.selection is not None
+    qtbot.mouseClick(plot, Qt.MouseButton.LeftButton, pos=place(START_S + 9))  # a note opens nothing
+    assert clicked == [capture] and axis.selection is None
+    axis.point_at(START_S + 5)
+    qtbot.keyClick(plot, Qt.Key.Key_Return)
+    assert clicked == [capture, capture]
 
 
 # Distributions

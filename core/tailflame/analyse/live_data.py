@@ -13,7 +13,7 @@ from tailflame.analyse.stage_timeline import StageTimeline
 from tailflame.analyse.timeline import LatencyTimeline, Span
 from tailflame.model.counters import STATUSES, CounterSeries
 from tailflame.model.histogram import HistogramSeries
-from tailflame.model.live import Cost, LatencySlice, Reading, StageSlice, Update
+from tailflame.model.live import Captured, Cost, LatencySlice, Reading, StageSlice, Update
 from tailflame.model.live_record import LiveRecord
 from tailflame.model.recording import Recording
 from tailflame.units import seconds
@@ -45,6 +45,8 @@ class Moment:
     text: str
     kind: MomentKind = MomentKind.NOTE
     length_s: float = 0.0
+    opens: str = ""
+    """The name of a file beside the run's own that holds what was kept of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,10 @@ class LiveData:
                     stages.take(update)
             case Cost():
                 self.costs[update.series] = update
+            case Captured():
+                self.add_moment(
+                    Moment(update.time_s, f"captured: {update.why}", MomentKind.EVENT, opens=update.path.name)
+                )
             case _:
                 return False
         self.version += 1
@@ -164,7 +170,8 @@ class LiveData:
         self.take_all(record.stages)
         self.take_all(record.costs)
         for mark in record.marks:
-            self.add_moment(Moment(mark.time_s, mark.text))
+            kind = MomentKind.EVENT if mark.opens else MomentKind.NOTE
+            self.add_moment(Moment(mark.time_s, mark.text, kind, opens=mark.opens))
         self.version += 1
 
     # Asking

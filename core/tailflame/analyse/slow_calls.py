@@ -23,7 +23,7 @@ from tailflame.analyse.names import match_key, short
 from tailflame.analyse.noise import LEVEL
 from tailflame.model.live_record import LiveRecord
 from tailflame.model.slow_calls import SlowCalls
-from tailflame.model.stacks import NONE, Bool, Int32, Int64, SampleTable, StackProfile, Weight, readonly
+from tailflame.model.stacks import NONE, Bool, Float64, Int32, Int64, SampleTable, StackProfile, Weight, readonly
 
 # "name [2f7c1a9d]", "name #2": how a probe tells apart what has one name.
 _TOLD_APART = re.compile(r"( \[[^\]]{1,8}\])?( #\d+)?$")
@@ -31,6 +31,7 @@ _FEW = 100
 """Samples on a side below which hardly anything can be told from noise."""
 _OWN = 10.0
 """A function is the slow calls' own where its share of theirs is so many times that of the fast ones."""
+_MOSTLY, _PARTED = 0.5, 0.5
 _TESTED_SHARE = 0.01
 _WITNESSES = 3.0
 """Slow calls in which it was seen, at least."""
@@ -271,15 +272,28 @@ def own_frames(parts: SlowSplit, comparison: Comparison) -> tuple[OwnFrame, ...]
         level = slice(int(begin), int(end))
         parent = tree.parent[level]
         below[level] = own[parent] | below[parent]
-    top = np.flatnonzero(own & ~below)
     found: dict[int, OwnFrame] = {}
-    for node in top:
+    for top in np.flatnonzero(own & ~below):
+        node = _parting(int(top), tree.parent, slow, others / whole_fast)
         function = int(tree.function[node])
-        before = found.get(function, OwnFrame(tree.name(int(node)), 0.0, 0.0))
+        before = found.get(function, OwnFrame(tree.name(node), 0.0, 0.0))
         found[function] = OwnFrame(
             before.name, before.share_slow + float(slow[node]), before.share_fast + float(fast[node])
         )
     return tuple(sorted(found.values(), key=lambda frame: frame.share_fast - frame.share_slow))
+
+
+def _parting(node: int, parent: Int32, slow: Float64, fast: Float64) -> int:
+    """Further down, where most of a node's slow samples are and few of its fast ones: the paths part there, and what
+    is above is only a way to it."""
+    while True:
+        children = np.flatnonzero(parent == node)
+        if not len(children):
+            return node
+        child = int(children[np.argmax(slow[children])])
+        if slow[child] < _MOSTLY * slow[node] or fast[child] / slow[child] > _PARTED * fast[node] / slow[node]:
+            return node
+        node = child
 
 
 def verdict(parts: SlowSplit, comparison: Comparison) -> tuple[str, ...]:

@@ -31,11 +31,9 @@ from tailflame.run.live_events import LiveEvent, LiveFinished, SourceWish
 from tailflame.run.live_functions import functions_called, hottest, judged
 from tailflame.run.live_run import LiveRun
 from tailflame.run.live_session import TOOL, LiveSession, keep
+from tailflame.run.live_sources import SLOW_RATE_HZ
 from tailflame.store import SessionFolder, SessionInfo
 from tailflame.tools import PERF_RECORD, CallGraph, PerfOptions, Target
-
-SLOW_RATE_HZ = 9999
-"""Slow calls are few: what they do shows in many samples of them alone."""
 
 
 @dataclass(frozen=True, slots=True)

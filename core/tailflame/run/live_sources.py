@@ -30,6 +30,10 @@ from tailflame.run.perf_file import GrowingPerfFile
 from tailflame.tools.base import Target
 from tailflame.tools.perf_record import CallGraph, PerfOptions, attach_argv, explain_attach
 
+SLOW_RATE_HZ = 9999
+"""Of the CPU recording beside slow calls: they are few, and what they do shows only in many samples. In a virtual
+machine such a rate costs some 10 % of a processor: each sample is an interrupt of 10 us."""
+
 
 def probe(
     functions: Sequence[Probed],

@@ -31,9 +31,10 @@ _FIRST = (
 
 
 class PlotStack(QWidget):
-    """plots_changed(): there are others to choose from, or others are shown."""
+    """plots_changed(): there are others to choose from, or others are shown. moment_clicked(Moment): see TimePlot."""
 
     plots_changed = Signal()
+    moment_clicked = Signal(object)
 
     def __init__(self, axis: TimeAxis, *, live: bool) -> None:
         super().__init__()
@@ -41,6 +42,8 @@ class PlotStack(QWidget):
         self._data = LiveData()
         self.percentiles, self.heat, self.stages = PercentilePlot(axis), HeatMap(axis), StagePlot(axis)
         self.strips: dict[str, CounterStrip] = {}
+        for plot in (self.percentiles, self.heat, self.stages):
+            plot.moment_clicked.connect(self.moment_clicked)
         self._off: set[str] = set()
         """Plots that the user has put away."""
         self._on: set[str] = set()
@@ -130,6 +133,7 @@ class PlotStack(QWidget):
         for name in new:
             strip = CounterStrip(self.axis, self._data.counters[name])
             strip.moments = self._data.moments
+            strip.moment_clicked.connect(self.moment_clicked)
             self.strips[name] = strip
         if new:
             order = sorted(self.strips, key=self._place)

@@ -36,7 +36,8 @@ class LiveView(QWidget):
 
     Of a live run: source_toggled(name, on), add_source_requested(), detach_requested(), stop_requested(),
     mark_requested(text), record_range_requested(start, end). Of both: flame_range_requested(start, end),
-    range_selected(start, end), range_cleared(), choices_changed(Choices): what to remember; failed(TailflameError).
+    range_selected(start, end), range_cleared(), choices_changed(Choices): what to remember; failed(TailflameError);
+    capture_requested(name): the file that was kept at a moment.
     Times are the data's.
     """
 
@@ -51,6 +52,7 @@ class LiveView(QWidget):
     range_cleared = Signal()
     choices_changed = Signal(object)
     failed = Signal(object)
+    capture_requested = Signal(str)
 
     def __init__(self, *, live: bool = True, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -239,6 +241,7 @@ class LiveView(QWidget):
         self.bar.follow_requested.connect(self.axis.follow)
         self.bar.plot_toggled.connect(self.plots.choose)
         self.plots.plots_changed.connect(lambda: self.bar.offer_plots(tuple(self.plots.plots), self.plots.shown))
+        self.plots.moment_clicked.connect(lambda moment: self.capture_requested.emit(moment.opens))
         self.panel.part_chosen.connect(self._show_lower)
         self.delta.failed.connect(self.failed)
         self.axis.follow_changed.connect(self.bar.show_follow)

@@ -72,7 +72,8 @@ class ResultView(QWidget):
     open_source(file, line: -1 unknown); pin_baseline_requested(); compare_requested(): with the baseline;
     compare_columns_requested(): the two sides that one file holds; export_requested(kind); record_requested();
     open_requested(); failed(TailflameError). flame_range_requested(start, end): the flame graph of that time, in
-    seconds of the recording's clock. source_view_made(SourceView): it is going to ask for files and machine code.
+    seconds of the recording's clock. slow_requested(): slow calls against fast ones; capture_requested(name): a file
+    that was kept beside the run's. source_view_made(SourceView): it is going to ask for files and machine code.
     """
 
     open_source = Signal(str, int)
@@ -83,6 +84,8 @@ class ResultView(QWidget):
     record_requested = Signal()
     open_requested = Signal()
     flame_range_requested = Signal(float, float)
+    slow_requested = Signal()
+    capture_requested = Signal(str)
     failed = Signal(object)
     source_view_made = Signal(object)
 
@@ -113,6 +116,7 @@ class ResultView(QWidget):
         self._arrange()
         # Not before: what has no parent yet would be shown as a window of its own.
         self.columns.setVisible(recording.baseline is not None)
+        self.slow.setVisible(recording.profile is not None and recording.live is not None and bool(recording.live.slow))
         self.cautions.set_cautions(cautions(recording))
         self.set_baseline(False, has_baseline=False)
         self._connect()
@@ -201,6 +205,13 @@ class ResultView(QWidget):
             icon="columns-2",
             tip="This file holds two recordings side by side: see what changed between them.",
         )
+        self.slow = button(
+            "Slow against fast calls",
+            self.slow_requested.emit,
+            rank="quiet",
+            icon="git-compare",
+            tip="The samples in slow calls against those in fast ones: what the tail does and the rest does not.",
+        )
         self.cautions = CautionLines()
 
     # the views, each made when it is first asked for
@@ -283,6 +294,7 @@ class ResultView(QWidget):
                 latency = LatencyResultView(self.recording)
                 latency.failed.connect(self.failed)
                 latency.view.flame_range_requested.connect(self.flame_range_requested)
+                latency.view.capture_requested.connect(self.capture_requested)
                 latency.view.set_range_offers(flame=_why_no_flame(self.recording))
                 return latency
             case _:
@@ -340,7 +352,7 @@ class ResultView(QWidget):
         line = row(spacing=8)
         line.addWidget(self.title)
         line.addWidget(self.facts, 1)
-        for widget in (self.baseline_mark, self.columns, self.compare, self.pin):
+        for widget in (self.baseline_mark, self.columns, self.slow, self.compare, self.pin):
             line.addWidget(widget)
         head = column(margins=(12, 8, 8, 4), spacing=4)
         head.addLayout(line)

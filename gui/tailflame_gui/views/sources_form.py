@@ -72,6 +72,27 @@ class SourcesForm(QWidget):
             say,
         )
         self.probe.add(self.functions)
+        self.slow = QCheckBox("Keep the slow calls: above")
+        self.slow.setToolTip(
+            "A CPU recording at a high rate goes with it; afterwards, compare slow calls with fast ones."
+        )
+        self.slow_above = QLineEdit()
+        self.slow_above.setProperty("face", "mono")
+        self.slow_above.setPlaceholderText("p99.9")
+        self.slow_above.setAccessibleName("From which duration on a call is slow")
+        self.slow_above.setToolTip("A duration (100us), or a percentile of the first 5 s (p99.9).")
+        self.slow_above.setFixedWidth(96)
+        self.slow_above.setEnabled(False)
+        self.slow.toggled.connect(self.slow_above.setEnabled)
+        self.slow.toggled.connect(lambda _on: say())
+        self.slow_above.textEdited.connect(lambda _text: say())
+        keep = QWidget()
+        beside = row(spacing=8)
+        beside.addWidget(self.slow)
+        beside.addWidget(self.slow_above)
+        beside.addStretch()
+        keep.setLayout(beside)
+        self.probe.add(keep)
         self.own_lines = _Line(
             "Its own lines",
             "Times that the program writes to stdout and stderr: validation_us=12, JSON of tracing. Costs nothing.",
@@ -113,6 +134,14 @@ class SourcesForm(QWidget):
         self.syscalls = _Line(
             "System calls", "strace -c for five seconds. Slows a program with many system calls 50 times.", say
         )
+        self.captures = _Line(
+            "Capture the tail",
+            "When a rule is crossed, the last seconds of CPU samples and the machine's state are kept: at most one in "
+            "10 s, five in a run. Costs 1 to 3 %, and a capture some tenths of a second of a processor.",
+            say,
+        )
+        self.capture_when = self._field(self.captures, "p99.9 process_order > 1ms", "When to capture")
+        self.capture_when.setToolTip("p99.9 NAME > 1ms, max NAME > 1ms, slow NAME, or a counter: CPU > 180")
         layout = column(spacing=8)
         for line in (
             self.probe,
@@ -125,6 +154,7 @@ class SourcesForm(QWidget):
             self.simulated,
             self.process,
             self.cpu,
+            self.captures,
             self.syscalls,
         ):
             layout.addWidget(line)
@@ -182,6 +212,10 @@ class SourcesForm(QWidget):
             functions=functions.chosen if self.probe.on else (),
             accepted_unwinding=functions.accepted,
             cost_limit_percent=functions.limit_percent,
+            slow_above=(self.slow_above.text().strip() or self.slow_above.placeholderText())
+            if self.probe.on and self.slow.isChecked()
+            else "",
+            capture_when=self.capture_when.text().strip() if self.captures.on else "",
             own_lines=self.own_lines.on and shown,
             log=self.log_path.text().strip() if self.log.on else "",
             hlog=self.hlog_path.text().strip() if self.hlog.on else "",

@@ -47,6 +47,8 @@ TICKS = 60
 NAME_END = float(GUTTER - TICKS)
 READOUT = 156
 PAD = 8
+_NEAR = 5
+"""Pixels from a moment that still mean it."""
 _DRAG = 4
 
 
@@ -66,10 +68,11 @@ class Reading:
 class TimePlot(QWidget):
     """Base of all plots over time. A subclass draws its body and says its readings.
 
-    reading_clicked(line): a value at the right end was clicked.
+    reading_clicked(line): a value at the right end was clicked. moment_clicked(Moment): one that opens something.
     """
 
     reading_clicked = Signal(int)
+    moment_clicked = Signal(object)
 
     def __init__(self, axis: TimeAxis, title: str, *, least_height: int = 44) -> None:
         super().__init__()
@@ -115,6 +118,12 @@ class TimePlot(QWidget):
     def tip(self, time_s: float, y: float) -> str:
         """About what is under the pointer; "" for nothing."""
         return ""
+
+    def moment_at(self, time_s: float) -> Moment | None:
+        """The moment near by that opens something."""
+        near = _NEAR * self.axis.pixel_s
+        found = [mark for mark in self.moments if mark.opens and abs(mark.time_s - time_s) <= near]
+        return min(found, key=lambda mark: abs(mark.time_s - time_s), default=None)
 
     # Geometry
 
@@ -345,10 +354,16 @@ class TimePlot(QWidget):
             if self._dragging:
                 self.axis.select(self.time_at(self._pressed), self.time_at(x))
         self.axis.point_at(self.time_at(x) if inside else None)
+        opens = inside and not self._dragging and self.moment_at(self.time_at(x)) is not None
+        self.setCursor(Qt.CursorShape.PointingHandCursor if opens else Qt.CursorShape.ArrowCursor)
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         if event.button() is Qt.MouseButton.LeftButton and self._pressed is not None and not self._dragging:
-            self.axis.clear()
+            moment = self.moment_at(self.time_at(self._pressed))
+            if moment is not None:
+                self.moment_clicked.emit(moment)
+            else:
+                self.axis.clear()
         self._pressed = self._panning = None
         self._dragging = False
 
@@ -400,6 +415,8 @@ class TimePlot(QWidget):
                 axis.show_range(axis.first_s, axis.first_s + span)
             case Qt.Key.Key_End:
                 axis.follow(True)
+            case Qt.Key.Key_Return | Qt.Key.Key_Enter if (moment := self.moment_at(here)) is not None:
+                self.moment_clicked.emit(moment)
             case Qt.Key.Key_Escape if axis.selection is not None or axis.hover_s is not None:
                 axis.point_at(None)
                 axis.clear()
@@ -424,7 +441,9 @@ class TimePlot(QWidget):
         if isinstance(event, QHelpEvent) and event.type() is QEvent.Type.ToolTip:
             x, y = event.pos().x(), event.pos().y()
             if self.body.left() <= x <= self.body.right():
-                text = self.tip(self.time_at(x), y)
+                moment = self.moment_at(self.time_at(x))
+                opens = f"{moment.text}\nClick opens the CPU samples of the seconds before." if moment else ""
+                text = opens or self.tip(self.time_at(x), y)
             else:
                 text = self.toolTip()
             QToolTip.showText(event.globalPos(), plain.tip(text), self) if text else QToolTip.hideText()

@@ -148,3 +148,18 @@ def test_one_slow_call_is_no_witness() -> None:
     parts = split(tail(), record)
     assert parts.samples_per_call == 500
     assert own_frames(parts, parts.compared()) == ()
+
+
+def test_what_is_only_on_the_way_to_the_slow_path_is_not_named() -> None:
+    """Fast calls are in `check` too, a tenth as much; `recheck` is where they part."""
+    rows = [
+        (7, 2 * SECOND + i * 1000, f"main;{FUNCTION};" + ("match" if i % 14 else "check;limits")) for i in range(9000)
+    ]
+    rows += [(7, 5 * SECOND + i * 1000, f"main;{FUNCTION};check;recheck;margin") for i in range(450)]
+    rows += [(7, 6 * SECOND + i * 1000, f"main;{FUNCTION};match") for i in range(50)]
+    spans = [
+        (7, second * SECOND + i * 10_000, second * SECOND + i * 10_000 + 9_999) for second in (5, 6) for i in range(45)
+    ]
+    parts = attribute(profile_of(*rows), [slow_calls(*spans)])
+    (own,) = own_frames(parts, parts.compared())
+    assert own.name == "recheck" and own.share_fast == 0.0
