@@ -89,7 +89,7 @@ def _named(source: Source, file: PerfFile, content: Content, symbolizer: Symboli
         watch=lambda: source.report(_WALKED_SHARE),
         progress=lambda share: source.report(_WALKED_SHARE + (_NAMED_SHARE - _WALKED_SHARE) * share),
     )
-    if not len(reading.rows.chain):
+    if not len(reading.rows.stack):
         raise _without_samples(source, file, Ended(0, ""))
     found, first = reading.first()
     header = file.header

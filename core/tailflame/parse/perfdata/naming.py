@@ -140,14 +140,10 @@ class Places:
             column[at] = values[frames]
         return self._frames(first, *columns)
 
-    def sites(self, frames: Frames) -> tuple[SiteTable, Int32]:
-        """The instructions that were sampled, and of each chain the row of its own."""
-        chains = self._chains
-        begin = np.cumsum(chains.length) - chains.length
-        leaf = np.full(len(chains.length), NONE, np.int64)
-        has = chains.length > 0
-        leaf[has] = chains.frames[begin[has]]
-        known = has & (leaf >= 0)
+    def sites(self) -> tuple[SiteTable, Int32]:
+        """The instructions that were sampled, and of each stack the row of its own."""
+        leaf = self._chains.tops()
+        known = leaf >= 0
         known[known] &= (self._linked[leaf[known]] != np.uint64(NOWHERE)) & (self._module[leaf[known]] >= 0)
         place = leaf[known]
         key = mixed(self._linked[place]) + self._module[place].astype(np.uint64) * np.uint64(0x9E37_79B9_7F4A_7C15)

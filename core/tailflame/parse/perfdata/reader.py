@@ -74,14 +74,14 @@ class Reading:
         """With the names that symbols tell."""
         frames = self.places.physical()
         stacks, leaf = stacks_of(self.chains, frames)
-        profile = profile_of(self.rows, stacks, leaf, frames, self.places.sites(frames))
+        profile = profile_of(self.rows, stacks, leaf, frames, self.places.sites())
         return samples_of(self.rows, stacks, leaf, frames), profile
 
     def refined(self, progress: Callable[[float], None]) -> StackProfile:
         """With inlined functions and source lines as well."""
         frames = self.places.expanded(progress)
         stacks, leaf = stacks_of(self.chains, frames)
-        return profile_of(self.rows, stacks, leaf, frames, self.places.sites(frames))
+        return profile_of(self.rows, stacks, leaf, frames, self.places.sites())
 
 
 def why_not(file: PerfFile) -> None:
@@ -165,12 +165,12 @@ def read(
     order = _in_order(content.when)
     if order is not None:
         columns, comm = columns.at(order), comm[order]
-        chains = replace(chains, chain=chains.chain[order])
+        chains = replace(chains, stack=chains.stack[order])
     # A sample may become several, or none, where it reads counters.
     columns, origin = by_counter(content.words, columns, content.attrs)
     known = columns.attr >= 0
     columns, origin = columns.at(np.flatnonzero(known)), origin[known]
-    rows = _rows(columns, chains.chain[origin], comm[origin], threads.names, content)
+    rows = _rows(columns, chains.stack[origin], comm[origin], threads.names, content)
     switches = switches_of(content.octets, columns, content.attrs, content.points, content.side.switches)
     unreturned = False
     if switches is not None:
@@ -196,12 +196,12 @@ def _in_order(when: Int64) -> Int64 | None:
     return None if not len(when) or (np.diff(when) >= 0).all() else np.argsort(when, kind="stable")
 
 
-def _rows(columns: Columns, chain: Int64, comm: Int64, names: Sequence[str], content: Content) -> Rows:
+def _rows(columns: Columns, stack: Int64, comm: Int64, names: Sequence[str], content: Content) -> Rows:
     events, number_of = _events(content, columns)
     period: Float64 = columns.period.astype(np.float64)
     thread, threads = threads_of(comm, names, columns.pid, columns.tid)
     event = number_of[columns.attr]
-    return Rows(chain, period, columns.time_ns, thread, columns.cpu, event, threads, tuple(events))
+    return Rows(stack, period, columns.time_ns, thread, columns.cpu, event, threads, tuple(events))
 
 
 def _with_off_cpu(rows: Rows, switches: Switches) -> tuple[Rows, Switches, bool]:
@@ -211,7 +211,7 @@ def _with_off_cpu(rows: Rows, switches: Switches) -> tuple[Rows, Switches, bool]
     if not len(sample):
         left = (switches.kind == Switches.LEFT) & (switches.sample >= 0) & (switches.tid > 0)
         return rows, switches, bool(left.any())
-    count = len(rows.chain)
+    count = len(rows.stack)
     order = np.argsort(np.concatenate([np.arange(count), sample]), kind="stable")
     every = np.concatenate([np.arange(count), sample])[order]
     is_extra = order >= count
@@ -219,7 +219,7 @@ def _with_off_cpu(rows: Rows, switches: Switches) -> tuple[Rows, Switches, bool]
     period[is_extra] = away[order[is_extra] - count]
     event[is_extra] = len(rows.events)
     grown = Rows(
-        chain=rows.chain[every],
+        stack=rows.stack[every],
         period=period,
         time_ns=rows.time_ns[every],
         thread=rows.thread[every],

@@ -97,6 +97,7 @@ def decode(words: UInt64, records: Records, attrs: Sequence[Attr]) -> Columns:
     end = start + (records.size[rows] >> 3)
     columns = _empty(len(rows))
     columns.misc = records.misc[rows]
+    columns.chain_at = start.copy()
     columns.attr = _events(words, start, end, attrs)
     for number, attr in enumerate(attrs):
         mine = np.flatnonzero(columns.attr == number)

@@ -1,8 +1,8 @@
 """What lay at an address of a process at a time.
 
 A process has one space for as long as nothing at an address was replaced by something else; files that are only added
-change nothing for what was sampled before. As for perf, what was mapped stays until something takes its place: a process
-that begins another program has still the callers of the one before on its stack until it is there.
+change nothing for what was sampled before. As for perf, what was mapped stays until something takes its place: a
+process that begins another program has the callers of the one before on its stack until that is there.
 """
 
 from __future__ import annotations
