@@ -39,7 +39,7 @@ from tailflame.tools import (
     tool_named,
 )
 from tailflame.tools import Level as Grade
-from tailflame.tools.perf_record import DWARF_STACKS
+from tailflame.tools.perf_record import DWARF_STACKS, OFF_CPU_COST
 from tailflame_gui.record_model import (
     Assessment,
     CargoChoice,
@@ -104,6 +104,7 @@ def tool_choices(host: Host) -> tuple[ToolChoice, ...]:
             version=perf.version,
             call_graphs=_call_graphs(perf),
             events=_events(perf),
+            off_cpu=_off_cpu(perf),
             dwarf_stacks=DWARF_STACKS,
             max_frequency=host.max_sample_rate,
         ),
@@ -123,6 +124,12 @@ def tool_choices(host: Host) -> tuple[ToolChoice, ...]:
             needs_project=True,
         ),
     )
+
+
+def _off_cpu(can: Capabilities) -> Choice:
+    capability = can.option("off-CPU")
+    tip = f"How long threads wait, and in which stacks: shown beside CPU time, never added to it. {OFF_CPU_COST}"
+    return Choice("off-CPU", "Time off the CPU", tip, capability.available, capability.reason)
 
 
 def _call_graphs(can: Capabilities) -> tuple[Choice, ...]:
@@ -284,6 +291,7 @@ def _options(draft: Draft, host: Host, extra: tuple[str, ...]) -> PerfOptions | 
             events=events,
             dwarf_stack=asked.dwarf_stack,
             large_buffer=host.uid == 0,
+            off_cpu=asked.off_cpu,
             duration_s=draft.target.duration_s,
             extra=extra,
         )

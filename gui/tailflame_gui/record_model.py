@@ -55,6 +55,8 @@ class OptionsDraft:
     frequency: int = 1999
     events: tuple[str, ...] = ("cpu-clock",)
     dwarf_stack: int = 8192
+    off_cpu: bool = False
+    """Also how long threads are off the CPU."""
     extra: str = ""
     """Further arguments for the tool, as typed."""
     profile: str = ""
@@ -94,6 +96,7 @@ class Draft:
             "frequency": options.frequency,
             "events": list(options.events),
             "dwarf_stack": options.dwarf_stack,
+            "off_cpu": options.off_cpu,
             "extra": options.extra,
             "profile": options.profile,
             "features": options.features,
@@ -124,6 +127,7 @@ class Draft:
                 frequency=_whole(fields.number("frequency") or plain.frequency, 1, MAX_FREQUENCY),
                 events=fields.texts("events") or plain.events,
                 dwarf_stack=_whole(fields.number("dwarf_stack") or plain.dwarf_stack, 8, MAX_STACK),
+                off_cpu=document.get("off_cpu") is True,
                 extra=fields.text("extra"),
                 profile=fields.text("profile"),
                 features=fields.text("features"),
@@ -239,6 +243,8 @@ class ToolChoice:
     dwarf_stacks: tuple[int, ...] = ()
     max_frequency: int | None = None
     """The kernel's limit; None where it does not tell."""
+    off_cpu: Choice | None = None
+    """How long threads wait, beside its events; None where the tool cannot tell."""
     needs_project: bool = False
     """It builds a target of a cargo project."""
 

@@ -121,6 +121,12 @@ def test_a_draft_becomes_a_target_and_options() -> None:
     assert wish.tool == "perf-record"
 
 
+def test_time_off_the_cpu_becomes_an_option_of_perf() -> None:
+    draft = replace(DRAFT, options=replace(DRAFT.options, off_cpu=True))
+    options = record_facts.wish_of(draft, BARE).options
+    assert isinstance(options, PerfOptions) and options.off_cpu
+
+
 def test_events_say_where_they_see_user_space_alone() -> None:
     draft = replace(DRAFT, options=OptionsDraft(events=("cycles", "cycles:k", "cpu/event=0xc2/")))
     wish = record_facts.wish_of(draft, replace(BARE, user_only=True))

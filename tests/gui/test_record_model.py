@@ -103,6 +103,7 @@ DRAFT = Draft(
         frequency=4999,
         events=("cycles", "cache-misses"),
         dwarf_stack=16384,
+        off_cpu=True,
         extra="--switch-events",
         profile="release-with-debug",
         features="jemalloc",

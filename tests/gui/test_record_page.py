@@ -55,6 +55,7 @@ PERF = ToolChoice(
     version="6.1",
     call_graphs=GRAPHS,
     events=EVENTS,
+    off_cpu=Choice("off-CPU", "Time off the CPU", "How long threads wait."),
     dwarf_stacks=(4096, 8192, 16384),
     max_frequency=100_000,
 )
@@ -64,6 +65,7 @@ CARGO = replace(
     title="cargo flamegraph",
     call_graphs=GRAPHS[:3],
     many_events=False,
+    off_cpu=None,
     needs_project=True,
     available=False,
     reason="cargo-flamegraph is not installed",
@@ -357,6 +359,21 @@ def test_the_stack_size_belongs_to_dwarf_and_says_what_it_costs(page: RecordPage
     page.show_draft(Draft(options=OptionsDraft(call_graph="dwarf", dwarf_stack=65528)))
     assert page.draft.options.dwarf_stack == 65528
     assert page.options.stack.currentText() == "65,528 B stack"
+
+
+def test_time_off_the_cpu_is_an_option_of_perf_and_says_why_it_is_off(page: RecordPage, qtbot: QtBot) -> None:
+    box = page.options.off_cpu
+    assert box.isEnabled() and box.toolTip() == "How long threads wait."
+    with qtbot.waitSignal(page.options_changed) as heard:
+        box.click()
+    assert heard.args[0].off_cpu
+    refused = Choice("off-CPU", "Time off the CPU", "", False, "tracepoints can be read by root alone here")
+    page.options.offer([replace(PERF, off_cpu=refused), CARGO])
+    assert box.isEnabled()  # it was asked for, and can be taken away
+    page.show_draft(Draft())
+    assert not box.isEnabled() and box.toolTip() == "Off: tracepoints can be read by root alone here."
+    page.options.choose_tool(CARGO_FLAMEGRAPH)
+    assert not box.isVisible()
 
 
 def test_the_frequency_shows_the_kernels_limit(page: RecordPage, qtbot: QtBot) -> None:

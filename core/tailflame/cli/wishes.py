@@ -53,6 +53,7 @@ def add_recording_arguments(parser: argparse.ArgumentParser) -> None:
         help="how stacks are walked (fp where the program keeps frame pointers, else dwarf)",
     )
     add("--stack-size", type=int, metavar="BYTES", help="with dwarf: stack copied per sample (8192)")
+    add("--off-cpu", action="store_true", help="also how long threads wait, and where (needs the tracepoints: root)")
     add("-C", "--directory", metavar="DIR", help="the program's working directory; the project's, for cargo flamegraph")
     add("-E", "--env", action="append", default=[], metavar="NAME=VALUE", help="set a variable for the program")
     cargo = parser.add_argument_group("cargo flamegraph", "build a target of a cargo project and record it")
@@ -107,7 +108,7 @@ def _program(word: str) -> Path:
 
 
 def _perf_options(args: argparse.Namespace, target: Target, host: Host) -> PerfOptions:
-    options = PERF_RECORD.defaults(host)
+    options = replace(PERF_RECORD.defaults(host), off_cpu=args.off_cpu)
     if args.frequency is not None:
         options = replace(options, frequency=_positive(args.frequency, "--frequency"))
     if args.event:
@@ -148,6 +149,8 @@ def _cargo(
         profile=args.cargo_profile,
         features=tuple(feature for feature in args.features.split(",") if feature),
     )
+    if args.off_cpu:
+        raise UsageError("cargo flamegraph records no time off the CPU.", advice="Record the binary with perf for it.")
     if args.frequency is not None:
         options = replace(options, frequency=_positive(args.frequency, "--frequency"))
     if args.event:

@@ -22,7 +22,7 @@ from tailflame.host.install import install_command
 from tailflame.host.system import Host, existing_folder
 from tailflame.tools.base import Target
 from tailflame.tools.cargo_flamegraph import CargoOptions
-from tailflame.tools.perf_record import CallGraph, PerfOptions
+from tailflame.tools.perf_record import OFF_CPU_COST, SWITCH, CallGraph, PerfOptions
 
 _BYTES_PER_SAMPLE = 300
 """A sample without a copy of its stack: header, registers and some 25 addresses."""
@@ -208,6 +208,17 @@ def _options(options: PerfOptions | CargoOptions, host: Host) -> Iterator[Findin
             "perf takes the CPU clock in its place without saying so." if replaced else "perf refuses to start.",
             f"Choose {host.default_event}.",
         )
+    if isinstance(options, PerfOptions) and options.off_cpu:
+        switches = host.event(SWITCH)
+        if switches.available:
+            yield Finding(Level.OK, "Switches of threads can be recorded.", OFF_CPU_COST)
+        else:
+            yield Finding(
+                Level.BLOCKER,
+                f"Time off the CPU cannot be recorded: {switches.reason}.",
+                "It takes the scheduler's tracepoint, and perf refuses to start without it.",
+                "Record without it, or as root.",
+            )
     most = host.max_sample_rate
     if most is not None and options.frequency > most:
         yield Finding(

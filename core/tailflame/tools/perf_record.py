@@ -44,6 +44,8 @@ class PerfOptions:
     """Bytes of stack copied with each sample, for `dwarf`."""
     large_buffer: bool = False
     """A larger ring buffer for DWARF stacks, where the kernel allows it (to root)."""
+    off_cpu: bool = False
+    """Also how long threads are off the CPU, and where they leave it: every switch of the program's threads."""
     duration_s: float | None = None
     """None: until the target ends or is stopped."""
     extra: tuple[str, ...] = ()
@@ -55,6 +57,15 @@ MAX_DWARF_STACK = 65528
 DWARF_STACKS = (4096, 8192, 16384, 32768, MAX_DWARF_STACK)
 DWARF_BUFFER_PAGES = 2048
 """8 MiB per CPU hold half a second of 8 KiB stacks at 1999 Hz; perf's own 512 KiB, an ordinary user's share, 30 ms."""
+
+SWITCH = "sched:sched_switch"
+"""Tells where a thread leaves the processor. That it has one again is told by the switch records of --switch-events:
+the tracepoint of its return belongs to the thread before it, which is nobody's here.
+"""
+OFF_CPU_COST = (
+    "Each switch of a thread costs some microseconds and writes about 300 bytes: little for a program that computes,"
+    " much for one that switches a hundred thousand times a second."
+)
 
 # "[ perf record: Woken up 1 times to write data ]", its warnings, and the failures that `explain` knows.
 OWN_LINES = re.compile(
@@ -88,6 +99,8 @@ class PerfRecord:
             for name in EVENTS
             for support in (host.event(name),)
         ]
+        switches = host.event(SWITCH)
+        options.append(Capability("off-CPU", switches.available, switches.reason))
         options.append(Capability("call graph=lbr", host.lbr.available, host.lbr.reason))
         kernel = "the kernel lets this user see user space alone" if host.user_only else ""
         options.append(Capability("kernel frames", not host.user_only, kernel))
@@ -129,7 +142,13 @@ def explain_attach(output: str, data: Path) -> TailflameError | None:
 
 
 def _argv(options: PerfOptions) -> list[str]:
-    argv = ["perf", "record", "-k", "CLOCK_MONOTONIC", "-F", str(options.frequency), "-e", ",".join(options.events)]
+    argv = ["perf", "record", "-k", "CLOCK_MONOTONIC"]
+    if options.off_cpu:
+        # -F would hold for the tracepoint too and thin out the switches: each event says its frequency itself.
+        argv += ["-e", ",".join(_at_frequency(name, options.frequency) for name in options.events)]
+        argv += [*(("-e", SWITCH) if SWITCH not in options.events else ()), "--switch-events"]
+    else:
+        argv += ["-F", str(options.frequency), "-e", ",".join(options.events)]
     match options.call_graph:
         case CallGraph.DWARF:
             argv += ["--call-graph", f"dwarf,{options.dwarf_stack}"]
@@ -141,6 +160,17 @@ def _argv(options: PerfOptions) -> list[str]:
     if options.large_buffer and options.call_graph is CallGraph.DWARF:
         argv += ["-m", str(DWARF_BUFFER_PAGES)]
     return [*argv, *options.extra]
+
+
+def _at_frequency(event: str, frequency: int) -> str:
+    """`event` sampled so often whatever the others are: "cycles:u" is "cycles/freq=1999,name=cycles:u/u"."""
+    if event.endswith("/") or re.search(r"/[a-zA-Z]*$", event):
+        inside, _, modifiers = event.rpartition("/")  # cpu/event=0xc2,umask=1/u
+        return f"{inside},freq={frequency}/{modifiers}"
+    name, _, modifiers = event.partition(":")
+    if len(modifiers) > 4:
+        return event  # another tracepoint: each of its hits, which is perf's own way
+    return f"{name}/freq={frequency},name={event}/{modifiers}"
 
 
 def _expected_rate(options: PerfOptions) -> float:

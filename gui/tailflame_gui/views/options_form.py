@@ -90,9 +90,13 @@ class OptionsForm(QWidget):
         )
         self.others.setAccessibleName("Further events")
         self.others.textEdited.connect(lambda _text: self._edited())
+        self.off_cpu = QCheckBox("Time off the CPU")
+        self.off_cpu.setFixedHeight(20)
+        self.off_cpu.clicked.connect(lambda _on: self._edited())
         self._event_box = QWidget()
         lines = column(spacing=4)
         lines.addLayout(self._event_grid)
+        lines.addWidget(self.off_cpu)
         lines.addWidget(self.event_note)
         self._event_box.setLayout(lines)
         self.extra = QLineEdit()
@@ -118,6 +122,7 @@ class OptionsForm(QWidget):
             frequency=self.frequency.value(),
             events=self._chosen_events(),
             dwarf_stack=int(self.stack.currentData() or OptionsDraft().dwarf_stack),
+            off_cpu=self.off_cpu.isChecked(),
             extra=self.extra.text(),
             profile=profile,
             features=features,
@@ -132,6 +137,7 @@ class OptionsForm(QWidget):
             with QSignalBlocker(self.frequency):
                 self.frequency.setValue(draft.frequency)
             self._choose_stack(draft.dwarf_stack)
+            self.off_cpu.setChecked(draft.off_cpu)
             self.extra.setText(draft.extra)
             self._refresh()
 
@@ -182,6 +188,7 @@ class OptionsForm(QWidget):
                 self.call_graph.choose(self.call_graph.value)
                 self._offer_stacks(tool.dwarf_stacks)
             self._show_events(tool)
+            self._show_off_cpu(tool)
         self._say()
 
     def _offer_stacks(self, sizes: tuple[int, ...]) -> None:
@@ -232,6 +239,15 @@ class OptionsForm(QWidget):
         further = [name for name in self._asked if name not in self._events]
         if ",".join(further) != ",".join(_listed(self.others.text())):
             self.others.setText(",".join(further))
+
+    def _show_off_cpu(self, tool: ToolChoice | None) -> None:
+        choice = tool.off_cpu if tool is not None else None
+        self.off_cpu.setVisible(choice is not None)
+        if choice is not None:
+            # What was asked for can always be taken away again.
+            self.off_cpu.setEnabled(choice.available or self.off_cpu.isChecked())
+            self.off_cpu.setToolTip(plain.tip(choice.tip if choice.available else f"Off: {choice.reason}."))
+            self.off_cpu.setAccessibleDescription(self.off_cpu.toolTip())
 
     def _say(self) -> None:
         tool = self.tool

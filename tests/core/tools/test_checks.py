@@ -15,6 +15,7 @@ from tailflame.host.binary import BinaryFacts, Kind
 from tailflame.host.system import EVENTS, HARDWARE_EVENTS, Host, Support
 from tailflame.tools import CallGraph, CargoOptions, Finding, Level, PerfOptions, Target, doctor, preflight
 from tailflame.tools.checks import paranoid_meaning
+from tailflame.tools.perf_record import SWITCH
 
 HOST = Host(
     perf=Path("/usr/bin/perf"),
@@ -70,6 +71,20 @@ def told(findings: tuple[Finding, ...], words: str) -> Finding:
 
 def bad(findings: tuple[Finding, ...]) -> list[str]:
     return [finding.title for finding in findings if finding.level > Level.OK]
+
+
+def test_time_off_the_cpu_needs_the_schedulers_tracepoint(facts: SimpleNamespace, program: Path) -> None:
+    """Without it perf would refuse to start: said before, with the reason."""
+    wanted = dataclasses.replace(FP, off_cpu=True)
+    for support in (Support(False, "tracepoints can be read by root alone here"), Support(True)):
+        host = dataclasses.replace(HOST, events={**HOST.events, SWITCH: support})
+        found = preflight(Target(program), wanted, host)
+        if support.available:
+            assert told(found, "Switches of threads").level is Level.OK
+        else:
+            title = "Time off the CPU cannot be recorded: tracepoints can be read by root alone here."
+            assert told(found, title).level is Level.BLOCKER
+        assert not any("Switches" in finding.title for finding in preflight(Target(program), FP, host))
 
 
 def test_nothing_to_complain(program: Path, facts: SimpleNamespace) -> None:

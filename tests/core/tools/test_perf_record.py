@@ -192,3 +192,24 @@ def test_perfs_own_lines_are_known(message: str) -> None:
 @pytest.mark.parametrize("line", ["hello", "[ engine ] started", "Error: no market data", "perf record: what?", ""])
 def test_the_targets_lines_stay_its_own(line: str) -> None:
     assert not OWN_LINES.match(line)
+
+
+@pytest.mark.parametrize(
+    ("events", "sampled"),
+    [
+        (("cpu-clock",), "cpu-clock/freq=1999,name=cpu-clock/"),
+        (("cycles:u", "page-faults"), "cycles/freq=1999,name=cycles:u/u,page-faults/freq=1999,name=page-faults/"),
+        (("cpu/event=0xc2,umask=1/u",), "cpu/event=0xc2,umask=1,freq=1999/u"),
+        (("r01c2", "sched:sched_wakeup"), "r01c2/freq=1999,name=r01c2/,sched:sched_wakeup"),
+    ],
+)
+def test_time_off_the_cpu_takes_every_switch_whatever_the_frequency(events: tuple[str, ...], sampled: str) -> None:
+    made = argv(call_graph=CallGraph.FRAME_POINTERS, off_cpu=True, events=events)
+    middle = ["-e", sampled, "-e", "sched:sched_switch", "--switch-events", "--call-graph", "fp"]
+    assert made == [*HEAD, *middle, *TAIL]
+
+
+def test_the_switches_are_asked_for_once() -> None:
+    made = argv(off_cpu=True, events=("cpu-clock", "sched:sched_switch"))
+    assert made.count("sched:sched_switch") == 0
+    assert "cpu-clock/freq=1999,name=cpu-clock/,sched:sched_switch" in made
