@@ -103,6 +103,8 @@ class Debuginfod:
                         return False
                     new.write(chunk)
                 new.flush()
+                if answer.headers.get("Content-Length", str(size)).strip() != str(size):
+                    return False  # it was cut
                 if build_id_of(Path(new.name)) != build_id:
                     return False
                 make_room(self.folder, size, FOLDER_LIMIT)

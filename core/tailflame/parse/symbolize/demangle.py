@@ -6,8 +6,10 @@ asked once for many names (about 2 us each, and 20 ms to start).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import resource
 import select
 import shutil
 import subprocess
@@ -20,6 +22,7 @@ _LENGTH = 32_000  # c++filt parts longer words
 _TIMEOUT_S = 20.0
 _OUTPUT_PER_NAME, _OUTPUT_MIN = 2_000, 4 * 1024**2
 """Bytes of answer that are taken at most: a hostile name of 400 characters can stand for petabytes."""
+_MEMORY_LIMIT = 512 * 1024**2
 _TRIES = 24
 _READABLE_LIMIT = 32_000
 
@@ -91,6 +94,8 @@ def _run(tool: str, names: Sequence[str], deadline: float) -> list[str] | None:
         except OSError:
             return None
     with child:
+        with contextlib.suppress(OSError):
+            resource.prlimit(child.pid, resource.RLIMIT_AS, (_MEMORY_LIMIT, _MEMORY_LIMIT))
         whole = _drained(child, parts, limit, deadline)
         if not whole:
             child.kill()

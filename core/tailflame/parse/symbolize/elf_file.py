@@ -110,7 +110,7 @@ class ElfFile:
         """The address that each byte of the file is linked to; NOWHERE where it is not loaded."""
         found = np.full(len(offsets), NOWHERE, dtype=np.uint64)
         for row in self.segments[::-1]:  # the first that fits counts, as it does for perf
-            begin, size = int(row["offset"]), int(row["filesz"]) or int(row["memsz"])  # none in a file of debug symbols
+            begin, size = int(row["offset"]), int(row["filesz"])
             inside = (offsets >= np.uint64(begin)) & (offsets - np.uint64(begin) < np.uint64(size))
             found[inside] = offsets[inside] + np.uint64((int(row["vaddr"]) - begin) & NOWHERE)
         return found

@@ -31,9 +31,9 @@ def fetch_nothing(build_id: str, kind: str) -> Path | None:
 class ModuleFiles:
     """The files of one module.
 
-    state: what there is to say of the binary; READ where it is there and the right one. running: the binary, or what
-    stands for it (its debug file), None where there is neither. key: its build id, or what else tells that an index of
-    it is still right; "" where inlined functions must not be looked up.
+    state: what there is to say of the binary; READ where it is there and the right one. running: the binary, or a copy
+    of it; None where there is neither. key: its build id, or what else tells that an index of it is still right; ""
+    where inlined functions must not be looked up.
     """
 
     module: Module
@@ -111,21 +111,19 @@ def find_files(module: Module, *, home: Path, recorded_at: float, fetch: Fetch =
     if there is not None and there.build_id() == module.build_id:
         return ModuleFiles(module, State.READ, there, module.build_id, home, fetch)
     build_id = module.build_id
+    # A file of debug symbols alone does not tell where in the binary its code lay.
     elsewhere = (
         _cache(home, build_id) / "elf",
         Path.home() / ".cache/debuginfod_client" / build_id / "executable",
-        _cache(home, build_id) / "debug",
-        DEBUG_ROOT / ".build-id" / build_id[:2] / f"{build_id[2:]}.debug",
     )
     for place in elsewhere:
         elf = _opened(place)
         if elf is not None and elf.build_id() == build_id:
             return ModuleFiles(module, State.READ, elf, build_id, home, fetch)
-    for kind in ("executable", "debuginfo"):
-        fetched = fetch(build_id, kind)
-        elf = _opened(fetched) if fetched is not None else None
-        if elf is not None and elf.build_id() == build_id:
-            return ModuleFiles(module, State.READ, elf, build_id, home, fetch)
+    fetched = fetch(build_id, "executable")
+    elf = _opened(fetched) if fetched is not None else None
+    if elf is not None and elf.build_id() == build_id:
+        return ModuleFiles(module, State.READ, elf, build_id, home, fetch)
     return ModuleFiles(module, State.CHANGED if _exists(path) else State.MISSING, None, "", home)
 
 
