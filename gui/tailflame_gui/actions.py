@@ -98,6 +98,7 @@ SPECS: tuple[Spec, ...] = (
     Spec("theme_light", "View", "Light colours", "sun", "Always light.", (), True),
     Spec("theme_dark", "View", "Dark colours", "moon", "Always dark.", (), True),
     Spec("editor", "View", "Set the editor…", "code", "The command that opens source lines."),
+    Spec("source_map", "View", "Set the path map…", "file-code", "Where sources are that were built in another place."),
     Spec("settings", "View", "Settings", "settings", "Colours, editor, and where sessions are kept.", ("Ctrl+,",)),
     Spec("keys", "Help", "Keys", "keyboard", "Every key of the window.", ("F1",)),
 )

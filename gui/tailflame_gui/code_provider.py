@@ -48,6 +48,8 @@ class CodeProvider(QObject):
         self._source = tasks.Latest(self)
         self._code = tasks.Latest(self)
         view.answered = True
+        for questions in (self._source, self._code):
+            questions.busy_changed.connect(lambda _busy: view.show_busy())
         view.source_wanted.connect(self._read_source)
         view.code_wanted.connect(self._read_code)
 

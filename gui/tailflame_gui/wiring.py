@@ -147,6 +147,7 @@ def _connect_actions(parts: Parts) -> None:
     for kind in EXPORTED:
         actions[f"export_{kind}"].triggered.connect(partial(_export, parts, kind))
     actions["editor"].triggered.connect(lambda: _ask_editor(parts))
+    actions["source_map"].triggered.connect(lambda: _ask_path_map(parts))
     actions["quit"].triggered.connect(window.close)
     actions["stop_live"].setEnabled(False)
     actions["attach"].triggered.connect(lambda: parts.late_live.parts.controller.to_attach())
@@ -188,6 +189,20 @@ def _ask_editor(parts: Parts) -> None:
     dialog.accepted.connect(lambda: parts.controller.change_settings(editor=dialog.command))
     dialog.finished.connect(dialog.deleteLater)
     dialog.open()
+
+
+def _ask_path_map(parts: Parts) -> None:
+    from tailflame_gui.code_provider import ask_path_map
+
+    ask_path_map(parts.controller, parts.window, then=partial(_look_again, parts))
+
+
+def _look_again(parts: Parts) -> None:
+    """Sources that were missing may be found now."""
+    from tailflame_gui.views.source_view import SourceView
+
+    for view in parts.window.findChildren(SourceView):
+        view.ask_again()
 
 
 def _ask_binary(parts: Parts, result: OpenResult) -> None:

@@ -233,22 +233,22 @@ def code_places(profile: StackProfile, tree: CallTree, function: str) -> tuple[C
     if not len(rows):
         return ()
     physical = _physical(tree)[node[rows]]
-    place = tree.function[physical]
-    module = sites.module[site[rows]]
-    pairs = set(zip(place.tolist(), module.tolist(), strict=True))
+    module = sites.module[site[rows]].astype(np.int64)
+    number = {name: at for at, name in enumerate(tree.functions.names)}  # one for all lines of a function
+    named = np.fromiter((number[name] for name in tree.functions.names), dtype=np.int64, count=len(tree.functions))
+    key = named[tree.function[physical]] * (int(module.max()) + 2) + module + 1
     found = []
-    for name, at in {(tree.functions.names[p], m) for p, m in pairs}:
-        same = np.fromiter((n == name for n in tree.functions.names), dtype=bool, count=len(tree.functions))
-        chosen = rows[same[place] & (module == at)]
-        node_of = int(physical[np.searchsorted(rows, chosen[0])])
-        address, inverse = np.unique(sites.address[site[chosen]], return_inverse=True)
+    for group in np.unique(key):
+        chosen = np.flatnonzero(key == group)
+        at = int(module[chosen[0]])
+        address, inverse = np.unique(sites.address[site[rows[chosen]]], return_inverse=True)
         found.append(
             CodePlace(
                 module=profile.frames.strings[at] if at >= 0 else "",
-                name=name,
-                kind=tree.kind(node_of),
+                name=tree.name(int(physical[chosen[0]])),
+                kind=tree.kind(int(physical[chosen[0]])),
                 address=readonly(address, np.uint64),
-                weight=readonly(np.bincount(inverse, weights=tree.sample_weight[chosen]), np.float64),
+                weight=readonly(np.bincount(inverse, weights=tree.sample_weight[rows[chosen]]), np.float64),
             )
         )
     return tuple(sorted(found, key=lambda place: (-place.total, place.module, place.name)))

@@ -21,7 +21,7 @@ import numpy as np
 
 from tailflame.errors import StoreError, ToolFailed, ToolMissing
 from tailflame.host.elf import BrokenElf, Elf
-from tailflame.host.functions import demangled
+from tailflame.host.functions import demangled, stable_name
 from tailflame.host.install import install_command
 from tailflame.host.system import find_tool
 from tailflame.model.stacks import NONE, Int32, Int64, UInt64, readonly
@@ -335,7 +335,7 @@ def parse(text: str, symbol: CodeRange, *, truncated: bool = False) -> Disassemb
         if place is None:
             continue
         at = int(place[1], 16)
-        name = _VERSION.sub("", _OFFSET.sub("", place[2])) if calls or at not in row_of else ""
+        name = stable_name(_VERSION.sub("", _OFFSET.sub("", place[2]))) if calls or at not in row_of else ""
         if jumps and not calls and at in row_of:
             target[row] = row_of[at]
         elif at < 1 << 63:

@@ -144,7 +144,7 @@ class CodeLines(QAbstractTableModel):
 
     def set_query(self, query: str) -> int:
         """Marks the rows whose text holds `query`; how many. PatternError where it cannot be read."""
-        marked = matching([self.text(row) for row in range(self.size())], query) if query else None
+        marked = matching(self.texts(), query) if query else None
         self._query, self._marked = query, marked
         self._repaint()
         return int(marked.sum()) if marked is not None else 0
@@ -152,9 +152,13 @@ class CodeLines(QAbstractTableModel):
     def matches(self) -> Int64:
         return np.flatnonzero(self._marked) if self._marked is not None else np.zeros(0, dtype=np.int64)
 
+    def texts(self) -> list[str]:
+        """What is searched: the text of every row, and the function that it leads to."""
+        return [self.text(row) for row in range(self.size())]
+
     def widest(self) -> int:
         """Characters of the longest text."""
-        return max((len(self.text(row)) for row in range(self.size())), default=0)
+        return max(map(len, self.texts()), default=0)
 
     @abstractmethod
     def widest_number(self) -> int:

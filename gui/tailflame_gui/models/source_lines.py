@@ -28,6 +28,7 @@ _COLUMNS = (
 _UNFOLDED_FROM = 0.005
 """Share of all weight that inlined code of a line has for the line to be shown unfolded at first."""
 _ROWS_AT_FIRST = 400
+_FILES_KEPT = 64
 _TAB = "    "
 _NOTHING = np.zeros(0, dtype=np.int32)
 
@@ -92,17 +93,19 @@ class SourceLines(CodeLines):
 
     def set_other_text(self, file: str, text: SourceText) -> None:
         """The text of another file, from which code was inlined."""
+        if len(self._others) >= _FILES_KEPT:
+            self._others.pop(next(iter(self._others)))
         self._others[file] = text
         self._repaint()
 
     def other_files(self) -> tuple[str, ...]:
-        """Files other than this one that unfolded lines stand in, the heaviest first."""
+        """Other files that inlined code stands in, and whose text is not known yet, the heaviest first."""
         if self._costs is None:
             return ()
         inlined = self._costs.inlined
         weights: dict[str, float] = {}
         for file, own in zip(inlined.files, inlined.own.tolist(), strict=True):
-            if file and file != self._costs.file:
+            if file and file != self._costs.file and file not in self._others:
                 weights[file] = weights.get(file, 0.0) + own
         return tuple(sorted(weights, key=lambda file: -weights[file]))
 
@@ -113,7 +116,7 @@ class SourceLines(CodeLines):
         entries = self._below(row)
         if not entries:
             return False
-        is_open = row + 1 < self.size() and self._inlined[row + 1] >= 0
+        is_open = row + 1 < self.size() and bool(self._inlined[row + 1] >= 0)
         if unfold is is_open:
             return False
         if is_open:
@@ -173,6 +176,15 @@ class SourceLines(CodeLines):
             return ""
         line = int(self._line[row])
         return self._text.lines[line - 1].replace("\t", _TAB).rstrip() if line <= len(self._text.lines) else ""
+
+    def texts(self) -> list[str]:
+        if self._text is None or self._costs is None:
+            return [f"{self.function(row)} {self.text(row)}" for row in range(self.size())]
+        lines, inlined = self._text.lines, self._costs.inlined
+        texts = [lines[line - 1] if line <= len(lines) else "" for line in self._line.tolist()]
+        for row in np.flatnonzero(self._inlined >= 0).tolist():
+            texts[row] = f"{inlined.names[self._inlined[row]]} {self.text(row)}"
+        return texts
 
     def widest(self) -> int:
         lines = self._text.lines if self._text is not None else ()

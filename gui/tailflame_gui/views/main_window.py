@@ -58,6 +58,7 @@ _SETTINGS = (
     "theme_dark",
     "",
     "editor",
+    "source_map",
     "profiles",
     "",
     "demo",

@@ -48,6 +48,8 @@ from tailflame_gui.widgets.segmented import Segmented
 _REMEMBERED = 200
 _OTHER_FILES = 24
 """Files that inlined lines are read from: the rest shows names alone."""
+_PLACES = 50
+"""Places of a function's code that there are to choose, the heaviest."""
 
 
 class Of(StrEnum):
@@ -148,6 +150,10 @@ class SourceView(QWidget):
             self._shown = self._selection.function  # selected before this view was made
         self._ask()
 
+    def show_busy(self) -> None:
+        """The line below the bar moves while anything is missing that is to come."""
+        self._busy_line.set_busy(self.busy)
+
     def ask_again(self) -> None:
         """For the source, after the path map has changed."""
         self.lines.clear()
@@ -235,7 +241,8 @@ class SourceView(QWidget):
         bar.addWidget(self.search)
         bar.addWidget(self.found)
         busy = BusyLine()
-        self._latest.busy_changed.connect(busy.set_busy)
+        self._busy_line = busy
+        self._latest.busy_changed.connect(lambda _busy: self.show_busy())
         self.source_pane = CodePane(self.source, icon="file-code")
         self.assembly_pane = CodePane(self.assembly, icon="binary", beside=self.symbols)
         self.set_map = button(
@@ -399,6 +406,7 @@ class SourceView(QWidget):
             self.assembly_pane.say(*self._why_no_code(figures))
             return
         place = figures.places[at]
+        self.assembly_pane.show_table()
         self.assembly_pane.set_head(f"{place.name}  {module_label(place.module)}", "")
         self._code_question = CodeQuestion(place, symbol)
         self._asks_code = True
@@ -446,9 +454,9 @@ class SourceView(QWidget):
         if figures is None or question is None:
             return
         choices: list[tuple[str, tuple[int, CodeRange | None]]] = []
-        for at, place in enumerate(figures.places):
+        for at, place in enumerate(figures.places[:_PLACES]):
             if place is question.place:
-                names = [(f"{short(r.name or place.name)} at {r.start:x}", (at, r)) for r in code.ranges]
+                names = [(f"{short(r.name or place.name)} at {r.start:x}", (at, r)) for r in code.ranges[:_PLACES]]
                 choices += names
             else:
                 choices.append((f"{short(place.name)} in {module_label(place.module)}", (at, None)))

@@ -59,11 +59,15 @@ def key_lines(page: QWidget) -> list[KeyLine]:
         if words is not None:
             keys = shortcut.key().toString(QKeySequence.SequenceFormat.NativeText)
             lines.append((_GROUPS[type(owner).__name__], words, keys))
-    from tailflame_gui.widgets.flame_graph import KEYS as GRAPH_KEYS  # late: no page at the start has one
+    from tailflame_gui.widgets.code_table import KEYS as CODE_KEYS  # late: no page at the start has one
+    from tailflame_gui.widgets.code_table import CodeTable
+    from tailflame_gui.widgets.flame_graph import KEYS as GRAPH_KEYS
     from tailflame_gui.widgets.flame_graph import FlameGraph
 
     if any(graph.isVisibleTo(page) for graph in page.findChildren(FlameGraph)):
         lines += [("Flame graph", words[:1].upper() + words[1:], keys) for keys, words in GRAPH_KEYS]
+    if any(table.isVisibleTo(page) for table in page.findChildren(CodeTable)):
+        lines += [("Source", words[:1].upper() + words[1:], keys) for keys, words in CODE_KEYS]
     return list(dict.fromkeys(lines))
 
 

@@ -15,6 +15,15 @@ _CODE_NEEDS = 260
 _WIDEST = 4000
 _SHARE, _PLACE = 60, 136
 
+KEYS = (
+    ("N", "next hottest line"),
+    ("P", "hottest line before"),
+    ("Right / Left", "unfold and fold inlined code"),
+    ("F", "follow a jump or a call, or go to what is inlined"),
+    ("Return", "open the line in the editor"),
+    ("/", "search"),
+)
+
 
 class CodeTable(QTableView):
     """row_changed(row): another line is current, by the user; opened(row): Enter or a double click on code;
