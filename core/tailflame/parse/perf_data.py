@@ -10,6 +10,7 @@ import struct
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -77,7 +78,9 @@ def _native(source: Source, path: Path, file: PerfFile) -> Recording:
     if not file.whole and not len(content.columns):
         raise _cut_too_early(source)
     kernel = kernel_of(content, file.header.kernel, dict(file.header.build_ids))
-    with Symbolizer(kernel=kernel, recorded_at=source.path.stat().st_mtime) as symbolizer:
+    recorded_at = source.path.stat().st_mtime
+    watch = partial(source.report, _NAMED_SHARE)
+    with Symbolizer(kernel=kernel, recorded_at=recorded_at, watch=watch) as symbolizer:
         return _named(source, file, content, symbolizer)
 
 

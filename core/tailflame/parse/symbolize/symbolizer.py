@@ -32,8 +32,8 @@ _ONE = np.uint64(1)
 _UNREAD = -2
 
 
-def _ignored(share: float) -> None:
-    """Progress that nobody watches."""
+def _unwatched() -> None:
+    """Goes on."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +55,7 @@ class Symbolizer:
     binary that was recorded without a build id is trusted where it is older, and its lines where it is also the same
     file. home: where `.debug`, perf's own cache of binaries, lies. store: where indexes of debug information are kept;
     the user's cache folder by default. fetch: asks debuginfod; by default as the environment says (debuginfod.py), so
-    nobody. progress: called with 0 to 1 of the question at hand; what it raises (Cancelled) ends the work.
+    nobody. watch: called now and then while something is waited for; what it raises (Cancelled) ends the work.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Symbolizer:
         home: Path | None = None,
         store: IndexStore | None = None,
         fetch: Fetch | None = None,
-        progress: Callable[[float], None] = _ignored,
+        watch: Callable[[], None] = _unwatched,
     ) -> None:
         self.strings: list[str] = []
         """Names and files that the answers' columns point to; grows with each question."""
@@ -74,8 +74,8 @@ class Symbolizer:
         self._kernel = kernel or RecordedKernel()
         self._recorded_at = recorded_at
         self._home = home or Path.home()
-        self._fetch = fetch or debuginfod(os.environ, lambda: progress(0.0))
-        self._progress = progress
+        self._fetch = fetch or debuginfod(os.environ, watch)
+        self._watch = watch
         self._demangler = Demangler()
         self._indexes = DebugIndexes(store or default_store())
         self._codes: dict[Module, _Code] = {}
@@ -138,7 +138,7 @@ class Symbolizer:
         code = self._code(module)
         if code.files is None or code.running is None:
             return no_lines(len(offsets))
-        state, index = self._indexes.of(code.files, lambda: self._progress(0.0))
+        state, index = self._indexes.of(code.files, self._watch)
         self._states[module.path] = state
         if index is None:
             return no_lines(len(offsets))
@@ -150,7 +150,6 @@ class Symbolizer:
         address = code.running.linked(before)
         nowhere = follows | (address == np.uint64(NOWHERE)) | (address < np.uint64(index.base))
         address = np.where(nowhere, np.uint64(NOWHERE), address - np.uint64(index.base))
-        self._progress(0.5)
         found = index.cache.lookup(address)
         # From innermost first to outermost first.
         row = np.repeat(np.arange(len(offsets)), np.diff(found.first))
@@ -166,7 +165,6 @@ class Symbolizer:
         physical = named.name[row[outermost]]
         name[outermost] = np.where(physical >= 0, physical, name[outermost])
         file = self._texts(self._seen((code.files.key, "file"), index.cache.files), file, index.cache.path)
-        self._progress(1.0)
         return Inlined(
             first=readonly(found.first, np.int32),
             name=readonly(name, np.int32),

@@ -195,10 +195,10 @@ def test_it_can_be_cancelled_while_an_index_is_made(
     monkeypatch.setattr(indexing.index_debug_info, "__file__", str(endless))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
-    def cancel(share: float) -> None:
+    def cancel() -> None:
         raise Cancelled
 
-    with Symbolizer(store=store, progress=cancel) as symbolizer, pytest.raises(Cancelled):
+    with Symbolizer(store=store, watch=cancel) as symbolizer, pytest.raises(Cancelled):
         runs(symbolizer, MODULE, [INLINED_AT])
     assert not list(tmp_path.glob("*.symcache"))
 
