@@ -7,11 +7,11 @@ from enum import StrEnum
 
 import numpy as np
 
-from tailflame.analyse.hotspots import HotspotTable, hotspots
+from tailflame.analyse.hotspots import HotspotTable, table_of
 from tailflame.analyse.layout import FlameLayout, lay_out_ranked
 from tailflame.analyse.names import match_key, short
-from tailflame.analyse.noise import LEVEL, MISPLACED, RUN_TO_RUN, Counts, Yardstick, judge, yardstick
-from tailflame.analyse.tree import CallTree, FunctionTable, TreeOptions, add_up, build_tree, merge_rows
+from tailflame.analyse.noise import LEVEL, MISPLACED, RUN_TO_RUN, Counts, Yardstick, judge, large, yardstick
+from tailflame.analyse.tree import CallTree, FunctionTable, TreeOptions, add_up, build_tree, merge_rows, skeleton
 from tailflame.model.stacks import (
     NONE,
     Bool,
@@ -155,32 +155,32 @@ def compare(
     know them; where one side (an SVG, folded stacks) cannot tell, it does what lets more of both sides match.
     """
     if inlines is None:
-        inlines = not (_knows_kinds(before) and _knows_kinds(after)) and _matched(
-            before, after, event_before, event_after, inlines=True
-        ) >= _matched(before, after, event_before, event_after, inlines=False)
-    trees = tuple(
-        build_tree(p, TreeOptions(event=e, weight=weight, inlines=inlines))
-        for p, e in ((before, event_before), (after, event_after))
-    )
-    counts = tuple(Counts.of(p, e, inlines=inlines) for p, e in ((before, event_before), (after, event_after)))
+        inlines = not (_knows_kinds(before) and _knows_kinds(after)) and (
+            not (_has_inlines(before) or _has_inlines(after))
+            or _matched(before, after, event_before, event_after, inlines=True)
+            >= _matched(before, after, event_before, event_after, inlines=False)
+        )
+    trees, counts = [], []
+    for side, event in ((before, event_before), (after, event_after)):
+        bones = skeleton(side, TreeOptions(inlines=inlines))
+        tree = build_tree(side, TreeOptions(event=event, weight=weight, inlines=inlines), bones=bones)
+        seen = tree
+        if weight is not Weight.SAMPLES:
+            seen = build_tree(side, TreeOptions(event=event, inlines=inlines), bones=bones)
+        trees.append(tree)
+        counts.append(Counts.of(side, event, inlines=inlines, tree=seen))
     stick = yardstick(counts[0], counts[1])
-    table = _delta_table(
-        hotspots(before, event=event_before, weight=weight, inlines=inlines),
-        hotspots(after, event=event_after, weight=weight, inlines=inlines),
-        counts[0],
-        counts[1],
-        stick,
-    )  # fmt: skip
-    tree = _union(trees[0], trees[1], counts[0], counts[1], stick)
+    table = _delta_table(table_of(trees[0]), table_of(trees[1]), counts[0], counts[1], stick)
+    union = _union(trees[0], trees[1], counts[0], counts[1], stick)
     return Comparison(
-        tree=tree,
+        tree=union,
         table=table,
         before=trees[0],
         after=trees[1],
         scale=stick.scale,
         test=_test_text(table, stick.scale, before, after)
         + " One side holds periods, from which its samples were told." * any(c.unit_count != 1 for c in counts),
-        verdict=_verdict(table, tree),
+        verdict=_verdict(table, union),
         inlines=inlines,
     )
 
@@ -191,6 +191,10 @@ def _matched(before: StackProfile, after: StackProfile, event_before: int, event
     keys = sorted(left.index.keys() & right.index.keys())
     b, a = left.columns(keys)[0] / (left.total or 1), right.columns(keys)[0] / (right.total or 1)
     return float(np.minimum(a, b).sum())
+
+
+def _has_inlines(profile: StackProfile) -> bool:
+    return bool((profile.frames.kind == FrameKind.INLINED).any())
 
 
 def _knows_kinds(profile: StackProfile) -> bool:
@@ -266,7 +270,8 @@ def _union(left: CallTree, right: CallTree, before: Counts, after: Counts, stick
     offset = len(left)
     parent = np.concatenate([left.parent, np.where(right.parent >= 0, right.parent + offset, NONE)])
     function = np.concatenate([mapped[0][left.function], mapped[1][right.function]])
-    trie = merge_rows(parent.astype(np.int32), function.astype(np.int32))
+    depth = np.concatenate([left.depth, right.depth])
+    trie = merge_rows(parent.astype(np.int32), function.astype(np.int32), depth=depth)
     size = len(trie.parent)
     before_node, after_node = trie.node[:offset], trie.node[offset:]
 
@@ -312,7 +317,7 @@ def _significant_nodes(
     """
     (own_b, dispersion_b, kernel_b), (own_a, dispersion_a, kernel_a) = before.columns(keys), after.columns(keys)
     scale, scale_variance = stick.without(keys, own_b, own_a)
-    narrow = (b < _TRUNK * before.total) & (a < _TRUNK * after.total)
+    narrow = (b < _TRUNK * before.total) & (a < _TRUNK * after.total) & large(b, a, before.total, after.total)
     marked = np.zeros(len(b), dtype=bool)
     at = function[narrow]
     marked[narrow] = judge(

@@ -38,13 +38,13 @@ def group_starts(values: Int64) -> Int64:
     return np.append(0, np.flatnonzero(values[1:] != values[:-1]) + 1)
 
 
-def merge_rows(parent: Int32, function: Int32, keep: Bool | None = None) -> Trie:
-    """The trie of rows with `parent` (another kept row or -1) and `function`."""
+def merge_rows(parent: Int32, function: Int32, keep: Bool | None = None, *, depth: Int32 | None = None) -> Trie:
+    """The trie of rows with `parent` (another kept row or -1) and `function`. depth: of the rows, where it is known."""
     if keep is not None and bool(keep.all()):
         keep = None
     if keep is None and len(parent) and bool((parent[1:] >= parent[:-1]).all()) and not _has_twins(parent, function):
         return _as_it_is(parent, function)
-    depth_of = StackTable(frame=function, parent=parent).depths()
+    depth_of = StackTable(frame=function, parent=parent).depths() if depth is None else depth
     if keep is not None:
         depth_of = np.where(keep, depth_of, NONE).astype(np.int32)
     deepest = int(depth_of.max(initial=NONE))

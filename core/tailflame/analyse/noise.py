@@ -17,7 +17,7 @@ from math import erfc, sqrt
 import numpy as np
 
 from tailflame.analyse.names import match_key
-from tailflame.analyse.tree import TreeOptions, build_tree
+from tailflame.analyse.tree import CallTree, TreeOptions, build_tree
 from tailflame.model.stacks import IMPLAUSIBLE_SAMPLES, Bool, Float64, FrameKind, Int64, StackProfile
 
 LEVEL = 0.05
@@ -54,8 +54,10 @@ class Counts:
     """What one sample counts in the file: folded files may hold periods instead of samples."""
 
     @classmethod
-    def of(cls, profile: StackProfile, event: int, *, inlines: bool) -> Counts:
-        tree = build_tree(profile, TreeOptions(event=event, inlines=inlines))
+    def of(cls, profile: StackProfile, event: int, *, inlines: bool, tree: CallTree | None = None) -> Counts:
+        """tree: as it would be built here, of samples, for those who have it already."""
+        if tree is None:
+            tree = build_tree(profile, TreeOptions(event=event, inlines=inlines))
         keys = [match_key(n) for n in tree.functions.names]
         index: dict[str, int] = {}
         key_of = np.array([index.setdefault(k, len(index)) for k in keys], dtype=np.int64)
@@ -171,7 +173,7 @@ def yardstick(before: Counts, after: Counts) -> Yardstick:
     """
     shared = sorted(before.index.keys() & after.index.keys())
     (b, dispersion_b, kernel), (a, dispersion_a, _) = before.columns(shared), after.columns(shared)
-    usable = _large(b, a, before.total, after.total) & (a > 0) & (b > 0) & ~kernel
+    usable = large(b, a, before.total, after.total) & (a > 0) & (b > 0) & ~kernel
     if usable.sum() < 3:
         scale = after.total / before.total if before.total and after.total else 1.0
         return Yardstick(scale, 0.0, 0.0, frozenset())
@@ -214,7 +216,7 @@ def judge(
         + _variance(equal * scale, dispersion[1], kernel, totals[1])
         + scale_variance
     )
-    tested = _large(b, a, *totals)
+    tested = large(b, a, *totals)
     p = np.full(len(b), np.nan)
     p[tested] = [erfc(z / sqrt(2)) for z in (np.abs(estimate) / null)[tested]]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -231,10 +233,11 @@ def judge(
     )  # fmt: skip
 
 
-def _large(b: Float64, a: Float64, total_before: float, total_after: float) -> Bool:
+def large(b: Float64, a: Float64, total_before: float, total_after: float) -> Bool:
+    """Which counts are large enough to be tested."""
     share = np.maximum(b / (total_before or np.inf), a / (total_after or np.inf))
-    large: Bool = (share >= _TESTED_SHARE) & (np.maximum(a, b) >= _TESTED_SAMPLES)
-    return large
+    enough: Bool = (share >= _TESTED_SHARE) & (np.maximum(a, b) >= _TESTED_SAMPLES)
+    return enough
 
 
 def _variance(count: Float64, dispersion: Float64, kernel: Bool, total: float) -> Float64:

@@ -166,7 +166,7 @@ class CallTree:
     def outermost(self) -> Bool:
         """True for nodes with no ancestor of the same function: those whose totals may be added up."""
         enter, leave = self.preorder()
-        order = np.lexsort((enter, self.function))
+        order = np.argsort(self.function.astype(np.int64) * max(len(self), 1) + enter)
         function, start, end = self.function[order].astype(np.int64), enter[order], leave[order]
         # Running maximum of `end` within each function: the function's own offset keeps groups apart.
         span = int(leave.max(initial=0)) + 1
