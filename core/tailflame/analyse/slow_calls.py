@@ -44,9 +44,10 @@ class SlowSplit:
     """Both sides, as profiles, and what belongs to neither. Counts are rows of the profile's samples.
 
     by_stack: whether stacks told what is in a fast call. calls: slow ones that were kept; lost: that were not.
-    unseen: slow calls in which no sample fell. length_ns: of all slow calls, time that two of a thread share once.
-    outside: samples in no call of the function. unwatched: taken before or after slow calls were kept. unplaced:
-    without a time or a thread. torn: in a slow call, but their stack does not show the function.
+    threadless: slow calls of an unknown thread. unseen: slow calls in which no sample fell. length_ns: of all slow
+    calls, time that two of a thread share once. outside: samples in no call of the function. unwatched: taken before or
+    after slow calls were kept. unplaced: without a time or a thread. torn: in a slow call, but their stack does not
+    show the function.
     """
 
     series: str
@@ -56,6 +57,7 @@ class SlowSplit:
     by_stack: bool
     calls: int
     lost: int
+    threadless: int
     unseen: int
     length_ns: int
     outside: int
@@ -92,6 +94,7 @@ class SlowSplit:
             said.append("No stack shows the function, so all other samples of its threads stand for the fast calls.")
         parts = (
             (self.unseen, "of the slow calls have no sample"),
+            (self.threadless, "of the slow calls name no thread of the program"),
             (self.lost, "slow calls were not kept, as there were too many at a time; their samples count as fast"),
             (self.outside, "samples are in no call of it"),
             (self.torn, "samples in slow calls have a stack that does not show it"),
@@ -155,6 +158,7 @@ def attribute(profile: StackProfile, stretches: Sequence[SlowCalls]) -> SlowSpli
         by_stack=by_stack,
         calls=len(tid),
         lost=sum(calls.lost for calls in stretches),
+        threadless=int((tid < 0).sum()),
         unseen=int(len(tid) - seen.sum()),
         length_ns=_union_ns(tid, start, end),
         outside=int((watched & ~within & ~theirs).sum()),

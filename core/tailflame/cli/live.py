@@ -130,6 +130,12 @@ def add_live_arguments(parser: argparse.ArgumentParser) -> None:
         help="keep the calls of the functions above this, one by one (100us; p99.9: of the first 5 s), and record a "
         "CPU profile with them: `tailflame tail` compares them with the fast ones",
     )
+    add(
+        "--slow-field",
+        metavar="NAME[=UNIT]",
+        default="",
+        help="the slow calls are those that the program's lines tell by this field (no probe: needs no root)",
+    )
     add("--cost-limit", default=f"{COST_LIMIT:.0%}", metavar="PERCENT|none", help="probes may cost this much (10%%)")
     add(
         "--accept-unwinding",
@@ -281,17 +287,21 @@ def _wishes(subject: Subject, args: argparse.Namespace, context: Context) -> lis
     interval, limit = args.interval, _share(args.cost_limit)
     if not 0.1 <= interval <= 60:
         raise UsageError("--interval must be between 0.1 and 60 seconds.")
-    if args.slow_above and not (args.function or args.top_three):
-        raise UsageError("--slow-above keeps calls of a probed function.", advice="Name one with --function.")
+    slow = _slow_above(args)
     if args.function or args.top_three:
-        wishes.append(_probe(subject, args, context, interval, limit))
+        wishes.append(_probe(subject, args, context, interval, limit, None if args.slow_field else slow))
     fields, units = _fields(args.field)
+    logged = None
+    if args.slow_field and slow is not None:
+        named, slow_units = _fields([args.slow_field])
+        units |= slow_units
+        logged = (named[0] if named else "", slow)
     if args.log:
         for number, path in enumerate(args.log):
-            wish = live_sources.log_fields(Path(path).absolute(), fields=fields, units=units)
+            wish = live_sources.log_fields(Path(path).absolute(), fields=fields, units=units, slow=logged)
             wishes.append(SourceWish(f"log-{number}" if number else wish.name, wish.title, wish.make))
     elif subject.launch is not None:
-        wishes.append(live_sources.log_fields(fields=fields, units=units))
+        wishes.append(live_sources.log_fields(fields=fields, units=units, slow=logged))
     if args.hlog:
         wishes.append(live_sources.hdr_log(Path(args.hlog).absolute()))
     if args.prometheus:
@@ -320,8 +330,29 @@ def _wishes(subject: Subject, args: argparse.Namespace, context: Context) -> lis
     return wishes
 
 
+def _slow_above(args: argparse.Namespace) -> SlowAbove | None:
+    if args.slow_field and not args.slow_above:
+        raise UsageError("--slow-field takes --slow-above as well.", advice="Write --slow-above 5ms, or p99.9.")
+    if not args.slow_above:
+        return None
+    if not (args.function or args.top_three or args.slow_field):
+        raise UsageError(
+            "--slow-above keeps calls of a probed function, or events of a log.",
+            advice="Name one with --function, or a field of the program's lines with --slow-field.",
+        )
+    try:
+        return SlowAbove.of(args.slow_above)
+    except ValueError as problem:
+        raise UsageError(f"{problem}.", advice="Write --slow-above 100us, or --slow-above p99.9.") from None
+
+
 def _probe(
-    subject: Subject, args: argparse.Namespace, context: Context, interval: float, limit: float | None
+    subject: Subject,
+    args: argparse.Namespace,
+    context: Context,
+    interval: float,
+    limit: float | None,
+    slow: SlowAbove | None,
 ) -> SourceWish:
     names = list(args.function)
     if args.top_three:
@@ -343,10 +374,6 @@ def _probe(
         raise
     for caution in verdict.cautions:
         context.terminal.note(caution)
-    try:
-        slow = SlowAbove.of(args.slow_above) if args.slow_above else None
-    except ValueError as problem:
-        raise UsageError(f"{problem}.", advice="Write --slow-above 100us, or --slow-above p99.9.") from None
     return live_sources.probe(verdict.probed, cost_limit=limit, interval_s=interval, slow=slow)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from tailflame.errors import StoreError
 from tailflame.live.lifetime import Lifetime
+from tailflame.live.log_slow import SlowLines
 from tailflame.live.stages import Matrix, Stages
 from tailflame.live.tail import CHUNK, Backlog, Beginning, Block, Tail
 from tailflame.model.histogram import HistogramRecorder
@@ -62,6 +63,7 @@ class LogFields:
         from_start: bool = False,
         pid: int | None = None,
         raw: Path | None = None,
+        slow: SlowLines | None = None,
     ) -> None:
         """
         fields: names of the fields to follow; None takes every one that is a time: by its name (`validation_us`) or
@@ -71,6 +73,7 @@ class LogFields:
         from_start: also the lines that the files hold already.
         pid: whose end ends this source, once its last lines are read; None never ends.
         raw: a copy of the lines is kept here (1 GiB at most).
+        slow: tells the slow events of one field one by one.
 
         Raises ValueError for a unit that is none.
         """
@@ -84,6 +87,7 @@ class LogFields:
         self._raw_path = raw
         self._raw: IO[bytes] | None = None
         self._raw_left = RAW_LIMIT
+        self._slow = slow
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._wishes: dict[str, str | None] = {}
@@ -206,6 +210,8 @@ class LogFields:
         if tail.too_long:
             self._say(f"{tail.path.name} has lines of more than 1 MB, which are left out.")
         lines = block.data.decode("utf-8", errors="replace").split("\n")
+        if self._slow is not None:
+            self._slow.take(lines)
         searched = lines[: max(look_at, 0)]
         if sum(self._search(line) for line in searched if line):  # all of them, not up to the first
             self._renew()
@@ -241,6 +247,8 @@ class LogFields:
             LatencySlice(series=name, start_s=start, length_s=length, histogram=recorder.take())
             for name, recorder in self._recorders.items()
         ]
+        if self._slow is not None:
+            told += self._slow.told(start, end)
         for name, (total, count) in self._numbers.items():
             mean = total / count if count else None
             status = Status.COUNTED if count else Status.EMPTY

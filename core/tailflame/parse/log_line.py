@@ -79,7 +79,7 @@ def numeric_fields(line: str) -> dict[str, tuple[float, str]]:
 
     The unit is "ns" where the value itself carries one, otherwise that of the name.
     """
-    event = _json(line)
+    event = json_object(line)
     if event is not None:
         return _numbers(_flat(event))
     text = plain(line)
@@ -115,7 +115,7 @@ class LineReader:
                 try:
                     event = loads(line)
                 except ValueError:
-                    event = _json(line)
+                    event = json_object(line)
                 if type(event) is dict:
                     inner = event.get("fields")
                     if type(inner) is dict:
@@ -129,7 +129,7 @@ class LineReader:
                     if row != nothing:
                         rows.append(row)
                     continue
-            elif '{"' in line and (event := _json(line)) is not None:
+            elif '{"' in line and (event := json_object(line)) is not None:
                 row = tuple(map(_flat(event).get, names))
                 if row != nothing:
                     rows.append(row)
@@ -181,7 +181,7 @@ def _number(cell: Any) -> tuple[float, bool]:
     return math.nan, False
 
 
-def _json(line: str) -> dict[str, Any] | None:
+def json_object(line: str) -> dict[str, Any] | None:
     """The object in the line; a service manager may have put its own words before it."""
     at = 0 if line[:1] == "{" else line.find('{"')
     if at < 0 or "=" in line[:at]:  # text that ends with some object: 'validation_us=12 body={"x":1}'

@@ -15,6 +15,7 @@ from tailflame.live.cpu_recording import CpuRecording
 from tailflame.live.function_probe import COST_LIMIT, FunctionProbe
 from tailflame.live.hdr_log import HdrLogTail
 from tailflame.live.log_fields import LogFields
+from tailflame.live.log_slow import SlowLines
 from tailflame.live.process import ProcessWatch
 from tailflame.live.prometheus import PrometheusScrape
 from tailflame.live.prometheus_query import PrometheusQuery
@@ -24,8 +25,9 @@ from tailflame.live.syscall_summary import SyscallSummary
 from tailflame.live.tail_ring import EVERY_S, MOST, TailRing, ring_options, ring_pages
 from tailflame.live.tail_rules import TailRule
 from tailflame.model.slow_calls import SlowAbove
+from tailflame.run.continuous import Continuous, ContinuousOptions
 from tailflame.run.live_events import LiveTarget, SourceWish
-from tailflame.run.live_session import PROFILE
+from tailflame.run.live_session import CONTINUOUS, PROFILE
 from tailflame.run.perf_file import GrowingPerfFile
 from tailflame.tools.base import Target
 from tailflame.tools.perf_record import CallGraph, PerfOptions, attach_argv, explain_attach
@@ -62,18 +64,31 @@ def probe(
 
 
 def log_fields(
-    path: Path | None = None, *, fields: Sequence[str] | None = None, units: Mapping[str, str] | None = None
+    path: Path | None = None,
+    *,
+    fields: Sequence[str] | None = None,
+    units: Mapping[str, str] | None = None,
+    slow: tuple[str, SlowAbove] | None = None,
 ) -> SourceWish:
-    """Numeric fields of the program's lines: of `path`, else of its own stdout and stderr, which takes a launch."""
+    """Numeric fields of the program's lines: of `path`, else of its own stdout and stderr, which takes a launch. slow:
+    the field whose slow events are told one by one, and from which duration on."""
 
     def make(target: LiveTarget) -> LiveSource:
+        lines = None
+        if slow is not None:
+            try:
+                lines = SlowLines(slow[0], slow[1], target.pid, unit=(units or {}).get(slow[0], ""))
+            except ValueError as problem:
+                raise TargetError(f"{problem}.", advice="Give it with the field: NAME=us.") from None
         if path is not None:
-            return LogFields(path, fields=fields, units=units, pid=target.pid)
+            return LogFields(path, fields=fields, units=units, pid=target.pid, slow=lines)
         if target.stdout is None or target.stderr is None:
             raise TargetError(
                 "The lines of a program that was started elsewhere cannot be read.", advice="Name its log file."
             )
-        return LogFields((target.stdout, target.stderr), fields=fields, units=units, pid=target.pid, from_start=True)
+        return LogFields(
+            (target.stdout, target.stderr), fields=fields, units=units, pid=target.pid, from_start=True, slow=lines
+        )
 
     return SourceWish("log", "Log fields", make)
 
@@ -166,6 +181,27 @@ def tail(rules: Sequence[TailRule], options: PerfOptions, *, every_s: float = EV
         )
 
     return SourceWish("tail", "Tail captures", make)
+
+
+def continuous(options: ContinuousOptions) -> SourceWish:
+    """A profile in slices of time, for hours, beside the rest."""
+
+    def make(target: LiveTarget) -> LiveSource:
+        folder = target.out / CONTINUOUS
+        # Switched on anew: what was recorded before stays, and is no part of this run's strip.
+        number = 2
+        while folder.exists():
+            folder = target.out / f"{CONTINUOUS}-{number}"
+            number += 1
+        return Continuous(
+            folder,
+            target.pid,
+            program=target.binary.name if target.binary is not None else "",
+            options=options,
+            launcher=target.permission.launcher(Need.RECORD, target.pid),
+        )
+
+    return SourceWish("slices", "Continuous profile", make)
 
 
 def syscalls(*, seconds: float = 5.0) -> SourceWish:
