@@ -15,6 +15,8 @@ from tailflame.parse.symbolize.indexing import SIZE_LIMIT, Indexing
 from tailflame.parse.symbolize.state import State
 from tailflame.parse.symbolize.symcache import parse_symcache
 
+_PROCESSORS = os.cpu_count() or 1
+
 
 @dataclass(slots=True)
 class DebugIndexes:
@@ -33,7 +35,7 @@ class DebugIndexes:
             if source is not None and source.size <= SIZE_LIMIT:
                 self._bases[files.key] = _base(source)
                 self._waiting.append((files.key, source.path))
-                self._go_on()
+                self._go_on(_PROCESSORS - 1)  # the first picture is being made meanwhile
 
     def of(self, files: ModuleFiles, watch: Callable[[], None]) -> tuple[State, Index | None]:
         """The index of a module, and what became of it. watch: called now and then; what it raises ends the work."""
@@ -76,19 +78,18 @@ class DebugIndexes:
                 self._working[key] = Indexing(path)
             except OSError:
                 return State.NO_DEBUG_INFO, None
-        self._go_on()
+        self._go_on(_PROCESSORS)
         payload = self._working[key].wait(watch)
         del self._working[key]
-        self._go_on()
+        self._go_on(_PROCESSORS)
         cache = parse_symcache(payload)
         if cache is None:
             return State.NO_DEBUG_INFO, None
         self.store.put(key, self._bases[key], payload)
         return State.READ, Index(self._bases[key], cache)
 
-    def _go_on(self) -> None:
-        """As many at once as there are processors."""
-        while self._waiting and sum(i.works for i in self._working.values()) < (os.cpu_count() or 1):
+    def _go_on(self, at_once: int) -> None:
+        while self._waiting and sum(indexing.works for indexing in self._working.values()) < max(at_once, 1):
             key, path = self._waiting.popleft()
             try:
                 self._working[key] = Indexing(path)

@@ -4,6 +4,7 @@ Debug information is other people's data and its reader native code: here, nesti
 end this process, which the caller can also kill at once.
 """
 
+import os
 import resource
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ def main(source: str, target: str, memory: str, seconds: str) -> int:
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(limit, (value, hard))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.nice(5)  # what the user looks at comes first
 
     from symbolic.debuginfo import Archive
     from symbolic.exceptions import SymbolicError
