@@ -163,6 +163,11 @@ def place_tree(profile: StackProfile, options: TreeOptions) -> CallTree:
     return build_tree(profile, place_options(options))
 
 
+def occurs(tree: CallTree, function: str) -> bool:
+    """Whether `function` is in any sample of the view."""
+    return bool(_named(tree, function)[tree.function].any())
+
+
 def files_of(tree: CallTree, function: str) -> tuple[str, ...]:
     """The source files that hold `function`, the heaviest first; empty where the profile does not tell."""
     weights: dict[str, float] = {}

@@ -21,6 +21,7 @@ from tailflame.analyse.annotate import (
     instruction_costs,
     line_costs,
     lines_of,
+    occurs,
     place_options,
 )
 from tailflame.analyse.names import module_label, short
@@ -50,6 +51,10 @@ _OTHER_FILES = 24
 """Files that inlined lines are read from: the rest shows names alone."""
 _PLACES = 50
 """Places of a function's code that there are to choose, the heaviest."""
+_NO_LINES = (
+    "The result tells no source lines of this function. Build it with debug information: [profile.release] debug = true"
+    " in Cargo.toml, or -g."
+)
 
 
 class Of(StrEnum):
@@ -82,6 +87,7 @@ class _Figures:
     """What is computed of a function: its lines, and where its code is."""
 
     function: str
+    occurs: bool
     files: tuple[str, ...]
     costs: LineCosts | None
     seen: tuple[int, int]
@@ -121,6 +127,7 @@ class SourceView(QWidget):
         self._others: set[SourceQuestion] = set()
         self._code_question: CodeQuestion | None = None
         self._code: FunctionCode | None = None
+        self._places: tuple[InstructionLines | None, str] | None = None
         self.lines = SourceLines(self)
         self.source = CodeTable(self.lines)
         self.source.setAccessibleName("Source")
@@ -199,8 +206,16 @@ class SourceView(QWidget):
 
     def take_lines(self, question: CodeQuestion, lines: InstructionLines | None, why: str) -> None:
         """Where the instructions of the last code were written; None, and why, where nobody knows."""
-        if question is not self._code_question:
+        if question is self._code_question:
+            self._places = lines, why
+            self._link()
+
+    def _link(self) -> None:
+        """Both sides know each other once the instructions stand and their lines are known."""
+        shown = self._code is not None and self.instructions.code is self._code.disassembly
+        if not shown or self._places is None:
             return
+        lines, why = self._places
         self.instructions.set_lines(lines)
         self.assembly_pane.set_note(why)
         self._follow_source(self.source.row)
@@ -356,6 +371,10 @@ class SourceView(QWidget):
         before = self._figures
         self._figures = figures
         self._tell_figures(figures)
+        if not figures.occurs:
+            self._empty.say("Not in this view", f"{figures.function} is in no sample of the chosen scope.")
+            self._body.setCurrentIndex(1)
+            return
         self._body.setCurrentIndex(0)
         self._ask_source(figures, before)
         self._ask_code(figures)
@@ -377,7 +396,7 @@ class SourceView(QWidget):
         if figures.costs is None:
             self._source_question = None
             self.lines.clear()
-            self.source_pane.say(*_why_no_lines(figures))
+            self.source_pane.say("No source lines", _NO_LINES)
             return
         if before is not None and before.costs is not None and before.costs.file == figures.costs.file:
             held = self.lines.source_text
@@ -398,7 +417,7 @@ class SourceView(QWidget):
 
     def _ask_code(self, figures: _Figures, at: int = 0, symbol: CodeRange | None = None) -> None:
         self._code_question = None
-        self._code = None
+        self._code = self._places = None
         self.instructions.clear()
         self.symbols.setVisible(False)
         if not figures.places:
@@ -445,6 +464,7 @@ class SourceView(QWidget):
             self.assembly_pane.set_head(f"{symbol.name or place.name}  {module_label(place.module)}", caution)
             self.assembly_pane.show_table()
             self.assembly.show_row(self.instructions.hottest())
+            self._link()
 
         self._costing.ask(work, weighed, name="count instructions", on_error=self._failed)
 
@@ -596,20 +616,11 @@ def _figures(trees: ProfileTrees, scope: Scope, function: str, of: Of) -> _Figur
     module = next((m for name, m in zip(names, modules, strict=True) if name == function and m), "")
     return _Figures(
         function=function,
+        occurs=occurs(tree, function),
         files=files,
         costs=costs,
         seen=lines_of(tree, function) if files else (NONE, NONE),
         places=code_places(trees.profile, tree, function),
         module=module,
         tree=tree,
-    )
-
-
-def _why_no_lines(figures: _Figures) -> tuple[str, str]:
-    if figures.function not in figures.tree.functions.names:
-        return "Not in this view", f"{figures.function} does not occur in the samples of the chosen scope."
-    return (
-        "No source lines",
-        "The result tells no source lines of this function. Build it with debug information:"
-        " [profile.release] debug = true in Cargo.toml, or -g.",
     )
