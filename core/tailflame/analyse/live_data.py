@@ -16,6 +16,7 @@ from tailflame.model.histogram import HistogramSeries
 from tailflame.model.live import Captured, Cost, LatencySlice, Reading, StageSlice, Update
 from tailflame.model.live_record import LiveRecord
 from tailflame.model.recording import Recording
+from tailflame.model.slices import Sliced, SliceFigures, SliceSeries
 from tailflame.units import seconds
 
 MOST_LATENCIES = 32
@@ -72,6 +73,10 @@ class LiveData:
         self.costs: dict[str, Cost] = {}
         self.moments: list[Moment] = []
         """In order of their time."""
+        self.slices: tuple[SliceFigures, ...] = ()
+        """Of a continuous profile, in the order of time."""
+        self.slices_epoch_s = 0.0
+        """Seconds since the epoch at the zero of their clock; 0 where it is not known."""
         self.version = 0
         self.left_out: set[str] = set()
         """Names of series that were one too many."""
@@ -91,6 +96,8 @@ class LiveData:
                 data.add_counters(result)
             elif isinstance(result, LiveRecord):
                 data.add_record(result)
+            elif isinstance(result, SliceSeries):
+                data.add_slices(result)
         return data
 
     # Feeding
@@ -117,6 +124,8 @@ class LiveData:
                 self.add_moment(
                     Moment(update.time_s, f"captured: {update.why}", MomentKind.EVENT, opens=update.path.name)
                 )
+            case Sliced():
+                self.slices = update.rows
             case _:
                 return False
         self.version += 1
@@ -174,11 +183,15 @@ class LiveData:
             self.add_moment(Moment(mark.time_s, mark.text, kind, opens=mark.opens))
         self.version += 1
 
+    def add_slices(self, series: SliceSeries) -> None:
+        self.slices, self.slices_epoch_s = series.rows, series.epoch_s
+        self.version += 1
+
     # Asking
 
     @property
     def empty(self) -> bool:
-        return not (self.latency or self.counters or self.stages)
+        return not (self.latency or self.counters or self.stages or self.slices)
 
     @property
     def extent(self) -> tuple[float, float] | None:
@@ -186,12 +199,15 @@ class LiveData:
         parts = self._parts()
         firsts = [part.first_s for part in parts if part.first_s is not None]
         lasts = [part.last_s for part in parts if part.last_s is not None]
+        if self.slices:
+            firsts.append(self.slices[0].start_s)
+            lasts.append(self.slices[-1].end_s)
         return (min(firsts), max(lasts)) if firsts and lasts else None
 
     @property
     def timed(self) -> bool:
         """Whether anything was told more than once: else there is nothing to draw over time."""
-        return any(len(part) > 1 for part in self._parts())
+        return bool(self.slices) or any(len(part) > 1 for part in self._parts())
 
     def zero_s(self) -> float:
         extent = self.extent

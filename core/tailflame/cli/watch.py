@@ -58,7 +58,7 @@ class WatchCommand:
         add = parser.add_argument
         add("--pid", metavar="PID|NAME", default="", help="the running program")
         add("--folder", metavar="DIR", default="", help="a folder that profiles are written into")
-        add("--slice", type=float, default=60.0, metavar="SECONDS", help="length of a slice (60)")
+        add("--slice", type=int, default=60, metavar="SECONDS", help="length of a slice, in whole seconds (60)")
         add("--frequency", type=int, default=99, metavar="HZ", help="samples a second and processor (99)")
         add("--budget-cpu", type=float, default=1.0, metavar="PERCENT", help="of one core, perf and reading (1)")
         add("--budget-disk", default="1G", metavar="SIZE", help="for everything kept: 500M, 2G (1G)")
@@ -124,8 +124,8 @@ def _watch_process(args: argparse.Namespace, context: Context) -> int:
 
 
 def options_of(args: argparse.Namespace) -> ContinuousOptions:
-    if not 0.2 <= args.slice <= 86_400:
-        raise UsageError("--slice must be between 0.2 and 86,400 seconds.")
+    if not 1 <= args.slice <= 86_400:
+        raise UsageError("--slice must be between 1 and 86,400 seconds.")
     if not 1 <= args.frequency <= 10_000:
         raise UsageError("--frequency must be between 1 and 10,000.", advice="99 is usual for hours.")
     if not 0 < args.budget_cpu < math.inf:

@@ -96,6 +96,12 @@ class Recording:
         """The slices of time that the profile's samples belong to, by their times."""
         return next((r for r in self.results if isinstance(r, SliceSeries)), None)
 
+    @property
+    def slice_profile(self) -> StackProfile | None:
+        """The profile of the slices: the last one, where a CPU recording stands beside them."""
+        profiles = [r for r in self.results if isinstance(r, StackProfile)]
+        return profiles[-1] if profiles and self.slices is not None else None
+
     def with_warnings(self, *more: Caution) -> Recording:
         """The same recording with further warnings, each once."""
         fresh = tuple(w for w in more if w not in self.warnings)

@@ -16,11 +16,9 @@ import os
 import resource
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import psutil
 
 from tailflame import units
 from tailflame.analyse.slices import Slice, within
@@ -32,9 +30,12 @@ from tailflame.model.live import Armed, Artifact, Said, Update
 from tailflame.model.slices import Overhead, Sliced, SliceFigures
 from tailflame.parse import load
 from tailflame.run.perf_file import GrowingPerfFile, is_finished, mend
+from tailflame.store.owner import start_ticks
 from tailflame.store.slice_store import INDEX, RAW, SlicesHead, SliceStore
 from tailflame.tools.perf_record import CallGraph, PerfOptions, attach_argv, explain_attach
 
+LEFT = "9" * 16
+"""In place of a time: what perf could not close."""
 ROLE = "slices"
 """Of the artifact that a live run keeps."""
 LEAST_FREQUENCY = 11
@@ -42,8 +43,6 @@ _LOWER = (99, 49, 23, LEAST_FREQUENCY)
 _ARMING_TICK_S = 0.02
 _TICK_S = 0.25
 _STOP_GRACE_S = 60.0
-_CREDIT_S = 4.0
-"""CPU seconds that may be spent before any were earned: the first reading looks up every symbol."""
 _MOST_CREDIT_S = 60.0
 _JUDGED = 4
 """Slices after which perf's own cost is known."""
@@ -53,7 +52,8 @@ _JUDGED = 4
 class ContinuousOptions:
     """What is recorded, and what it may cost."""
 
-    slice_s: float = 60.0
+    slice_s: int = 60
+    """Whole seconds: perf takes no others."""
     frequency: int = 99
     event: str = "cpu-clock"
     call_graph: CallGraph = CallGraph.FRAME_POINTERS
@@ -62,12 +62,14 @@ class ContinuousOptions:
     disk_bytes: int = 1 << 30
     most_slices: int = 720
     """Half a day of minutes; what is older is coarser."""
+    credit_s: float = 4.0
+    """CPU seconds that may be spent before any were earned: the first reading looks up every symbol."""
 
 
 def recording_options(
     host: Host,
     *,
-    slice_s: float = 60.0,
+    slice_s: int = 60,
     frequency: int = 99,
     call_graph: str = "fp",
     cpu_share: float = 0.01,
@@ -117,7 +119,6 @@ class Continuous:
         options: ContinuousOptions | None = None,
         launcher: Launcher = start,
         own_process: bool = False,
-        alive: Callable[[int], bool] = psutil.pid_exists,
     ) -> None:
         self.folder = folder
         self.pid = pid
@@ -130,7 +131,7 @@ class Continuous:
         """Why it ended before anybody asked for it."""
         self._launcher = launcher
         self._own_process = own_process
-        self._alive = alive
+        self._started = start_ticks(pid)
         self._frequency = self.options.frequency
         self._running: Running | None = None
         self._finishing = False
@@ -147,7 +148,7 @@ class Continuous:
         self._own_s = 0.0
         self._process_then = own_process_cpu_s()
         self._perf_marks: deque[tuple[float, float]] = deque(maxlen=_JUDGED + 1)
-        self._deferred = self._slow = False
+        self._deferred = self._at_floor = False
         self._meta = Meta()
 
     def finish(self) -> None:
@@ -165,7 +166,7 @@ class Continuous:
             frequency=self._frequency,
             events=(self.options.event,),
             # No copy of every binary into ~/.debug; names are looked up when a slice is read, which is soon.
-            extra=("--no-buildid-cache", f"--switch-output={self.options.slice_s:g}s"),
+            extra=("--no-buildid-cache", f"--switch-output={self.options.slice_s}s"),
         )
         return attach_argv(options, self.pid, self.folder / RAW)
 
@@ -193,9 +194,14 @@ class Continuous:
         await asyncio.to_thread(self.store.begin, head)
         try:
             await self._start()
-            yield Armed(detail=f"perf record at {self._frequency} Hz, a slice each {self.options.slice_s:g} s")
-            async for update in self._record():
-                yield update
+            yield Armed(detail=f"perf record at {self._frequency} Hz, a slice each {self.options.slice_s} s")
+            try:
+                async for update in self._record():
+                    yield update
+            except StoreError as problem:
+                # The disk takes no more: what was recorded stays as perf's own files.
+                self.error = problem
+                self.outcome = problem.sentence
         finally:
             await self._let_go()
         async for update in self._last_words():
@@ -245,26 +251,25 @@ class Continuous:
                 return
             async for update in self._read_within_means():
                 yield update
-            lower = self._too_dear()
-            if lower is not None:
-                share = self._perf_share()
-                yield Said(
-                    text=f"perf takes {units.percent(share)} of a core, above the budget of "
-                    f"{units.percent(self.options.cpu_share)}: the frequency goes down from {self._frequency} to "
-                    f"{lower} Hz. Counts before and after are not of one scale; weights by CPU time are.",
-                    fix="Longer slices cost less: perf writes down the kernel's symbols at the start of each.",
-                )
-                await self._start_anew(lower)
-                for row in await asyncio.to_thread(self._closed):
-                    yield self._told(row)
+            if self._too_dear():
+                lower, said = self._judgement()
+                yield said
+                if lower is not None:
+                    await self._start_anew(lower)
+                    for row in await asyncio.to_thread(self._closed):
+                        yield self._told(row)
 
     async def _start_anew(self, frequency: int) -> None:
         assert self._running is not None
         await self._running.stop(grace_s=_STOP_GRACE_S)
         self._closed_since_end()
         self._frequency = frequency
-        if not self._finishing and self._alive(self.pid):
+        if not self._finishing and self._alive():
             await self._start()
+
+    def _alive(self) -> bool:
+        """Whether the program still runs: not as a zombie that nobody has taken note of, nor as another one."""
+        return start_ticks(self.pid) == self._started and not has_ended(self.pid)
 
     def _closed_since_end(self) -> None:
         self._perf_before += self._perf_now or 0.0
@@ -280,17 +285,25 @@ class Continuous:
         (then, used), (now, used_now) = self._perf_marks[0], self._perf_marks[-1]
         return (used_now - used) / max(now - then, 1e-3)
 
-    def _too_dear(self) -> int | None:
-        """The next lower frequency, where perf alone does not keep the budget."""
-        if len(self._perf_marks) <= _JUDGED or self._finishing or self._perf_now is None:
-            return None
-        if self._perf_share() <= self.options.cpu_share:
-            return None
+    def _too_dear(self) -> bool:
+        """Whether perf alone does not keep the budget, and nothing has been said of it."""
+        known = len(self._perf_marks) > _JUDGED and self._perf_now is not None
+        return known and not self._finishing and not self._at_floor and self._perf_share() > self.options.cpu_share
+
+    def _judgement(self) -> tuple[int | None, Said]:
+        """The next lower frequency, None where there is none, and what to say of it."""
         lower = next((one for one in _LOWER if one < self._frequency), None)
-        if lower is None and not self._slow:
-            self._slow = True
-            self._perf_marks.clear()
-        return lower
+        takes = f"perf takes {units.percent(self._perf_share())} of a core, above the budget of "
+        takes += units.percent(self.options.cpu_share)
+        cheaper = "Longer slices cost less: perf writes down the kernel's symbols at the start of each."
+        if lower is None:
+            self._at_floor = True
+            return None, Said(text=f"{takes}, even at {self._frequency} Hz.", fix=cheaper)
+        return lower, Said(
+            text=f"{takes}: the frequency goes down from {self._frequency} to {lower} Hz. Counts before and after are "
+            "not of one scale; weights by CPU time are.",
+            fix=cheaper,
+        )
 
     # Slices.
 
@@ -330,7 +343,7 @@ class Continuous:
         """CPU seconds that may be spent now."""
         overhead = self.overhead()
         earned = min(self.options.cpu_share * overhead.wall_s, _MOST_CREDIT_S + overhead.share * overhead.wall_s)
-        return _CREDIT_S + earned - (overhead.perf_s or 0.0) - overhead.own_s
+        return self.options.credit_s + earned - (overhead.perf_s or 0.0) - overhead.own_s
 
     async def _read_within_means(self) -> AsyncGenerator[Update, None]:
         while self._waiting and not self._finishing:
@@ -391,12 +404,13 @@ class Continuous:
         self._closed_since_end()
         left = self.folder / RAW
         if await asyncio.to_thread(_mended, left):
-            await asyncio.to_thread(left.rename, left.with_name(f"{RAW}.{time.strftime('%Y%m%d%H%M%S')}00"))
+            await asyncio.to_thread(left.rename, left.with_name(f"{RAW}.{LEFT}"))
         for row in await asyncio.to_thread(self._closed):
             yield self._told(row)
-        self._say_why(running)
+        if self.error is None:
+            self._say_why(running)
         try:
-            while self._waiting:
+            while self._waiting and not isinstance(self.error, StoreError):
                 for update in await self._read_next():
                     yield update
         except StoreError as problem:
@@ -411,7 +425,7 @@ class Continuous:
         if self._finishing:
             self.outcome = "The recording was stopped; the program runs on."
             return
-        if not self._alive(self.pid):
+        if not self._alive():
             self.outcome = f"{self.program} has ended, and with it the recording."
             return
         said = running.stderr_text()
@@ -436,6 +450,15 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except FileNotFoundError:
         return 0
+
+
+def has_ended(pid: int) -> bool:
+    """Whether a process is gone, or a zombie."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return True
+    return stat[stat.rindex(")") + 2] in "ZX"
 
 
 def _cpu_of(pid: int) -> float | None:

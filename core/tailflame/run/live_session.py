@@ -19,12 +19,14 @@ from tailflame.errors import ParseError, StoreError, TailflameError
 from tailflame.model import Caution, Recording
 from tailflame.model.live import Captured, LatencySlice, Said
 from tailflame.model.live_record import Mark
+from tailflame.model.slices import Sliced
 from tailflame.parse import Early, live_lines, load
 from tailflame.parse.source import Progress
 from tailflame.report.hlog import HlogWriter, safe_tag
 from tailflame.report.live_log import LiveLogWriter
-from tailflame.run.live_events import LiveEvent, LiveFinished, LiveStarted, SourceChanged, SourceState, SourceTold
+from tailflame.run.continuous import ROLE as SLICES
 from tailflame.run.continuous_session import load_slices
+from tailflame.run.live_events import LiveEvent, LiveFinished, LiveStarted, SourceChanged, SourceState, SourceTold
 from tailflame.run.live_run import LiveRun, Sink
 from tailflame.store import SessionFolder
 from tailflame.store.library import LIVE
@@ -35,6 +37,8 @@ TOOL = LIVE
 LOG = "live.jsonl"
 HLOG = "latency.hlog"
 PROFILE = "perf.data"
+CONTINUOUS = "continuous"
+"""The folder of a continuous profile beside the rest."""
 _FLUSH_S = 0.5
 
 
@@ -108,6 +112,8 @@ class LiveSession:
                 text = f"captured: {kept.why} ({kept.summary})" if kept.summary else f"captured: {kept.why}"
                 self._pending.append(Mark(kept.time_s, text, kept.path.name))
                 self._seen = True
+            case SourceTold(update=Sliced()):
+                self._seen = True  # kept by their source
             case SourceTold():
                 line = live_lines.kept(event.update)
                 if line is not None:
@@ -189,17 +195,22 @@ def keep(
         duration_s=finished.seconds,
         artifacts=finished.artifacts,
     )
+    slices = finished.artifacts.get(SLICES)
     try:
         recording = load(session.path / LOG, progress=progress)
     except ParseError as problem:
-        session.failed(problem.sentence)
-        raise
+        if slices is None:
+            session.failed(problem.sentence)
+            raise
+        recording, slices = load_slices(slices), None  # nothing but a continuous profile was asked for
     recording = replace(recording, meta=replace(recording.meta, duration_s=finished.seconds))
     if outcome is not None and not outcome.ok:
         recording = recording.with_warnings(Caution(f"{outcome.what}: {outcome.sentence}."))
     profile = finished.artifacts.get(PROFILE)
     if profile is not None:
         recording = _with_profile(recording, profile, progress)
+    if slices is not None:
+        recording = _with_slices(recording, slices)
     return session.complete(recording, draw=draw)
 
 
@@ -211,9 +222,21 @@ def load_raw(
         return load_slices(path, progress=progress)
     recording = load(path, format=format, progress=progress, early=early)
     profile = path.with_name(PROFILE)
-    if path.name != LOG or not path.with_name(MANIFEST).is_file() or not profile.is_file():
+    if path.name != LOG or not path.with_name(MANIFEST).is_file():
         return recording
-    return _with_profile(recording, profile, progress)
+    if profile.is_file():
+        recording = _with_profile(recording, profile, progress)
+    slices = path.parent / CONTINUOUS / INDEX
+    return _with_slices(recording, slices) if slices.is_file() else recording
+
+
+def _with_slices(recording: Recording, index: Path) -> Recording:
+    """What was profiled continuously beside the rest, on the same clock."""
+    try:
+        slices = load_slices(index)
+    except (ParseError, StoreError) as problem:
+        return recording.with_warnings(Caution(problem.sentence, problem.advice))
+    return replace(recording, results=(*recording.results, *slices.results)).with_warnings(*slices.warnings)
 
 
 def _with_profile(recording: Recording, file: Path, progress: Progress | None) -> Recording:
