@@ -71,6 +71,8 @@ class LiveRunner(QObject):
         self._task: asyncio.Task[Any] | None = None
         self._wishes: dict[str, SourceWish] = {}
         self._rows: dict[str, SourceRow] = {}
+        self._shares: dict[str, dict[str, Cost]] = {}
+        """By source and series: what it costs. Each function has its own, and so have its slow calls."""
         self.offered: dict[str, dict[str, str]] = {}
         """By source: series that it could tell and does not, with their units where they are known."""
         self.data = LiveData()
@@ -111,7 +113,7 @@ class LiveRunner(QObject):
             )
             return
         self.data = LiveData()
-        self.offered = {}
+        self.offered, self._shares = {}, {}
         self._wishes = {wish.name: wish for wish in wishes}
         self._rows = {wish.name: SourceRow(wish.name, wish.title, "waiting", level=Level.NOTE) for wish in wishes}
         self.began_s = time.monotonic()
@@ -290,8 +292,11 @@ class LiveRunner(QObject):
     def _costs(self, name: str, cost: Cost) -> None:
         row = self._rows.get(name)
         if row is not None and row.level is Level.OK:
-            lost = f", lost {units.count(cost.lost)}" if cost.lost else ""
-            share = units.percent(cost.share) if cost.share == cost.share else "an unknown share"
+            self._shares.setdefault(name, {})[cost.series] = cost
+            costs = self._shares[name].values()
+            missing, whole = max(cost.lost for cost in costs), sum(cost.share for cost in costs)
+            lost = f", lost {units.count(missing)}" if missing else ""
+            share = units.percent(whole) if whole == whole else "an unknown share"
             self._show(replace(row, state=f"on, costs {share} of the program's time{lost}"))
 
     def _show(self, row: SourceRow) -> None:

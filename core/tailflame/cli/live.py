@@ -23,7 +23,7 @@ from tailflame.host.running import RunningProcess, find
 from tailflame.host.system import probe_host
 from tailflame.live.function_probe import COST_LIMIT
 from tailflame.live.permission import Permission
-from tailflame.live.tail_ring import EVERY_S, MOST
+from tailflame.live.tail_ring import EVERY_S, MOST, limits
 from tailflame.live.tail_rules import TailRule
 from tailflame.model.slow_calls import SlowAbove
 from tailflame.run import live_sources
@@ -322,7 +322,7 @@ def _wishes(subject: Subject, args: argparse.Namespace, context: Context) -> lis
         usual = SLOW_RATE_HZ if args.slow_above else None
         wishes.append(live_sources.cpu(_perf_options(subject, args.cpu_rate or usual)))
     if args.capture_when:
-        wishes.append(_captures(subject, args))
+        wishes.append(_captures(subject, args, context))
     if args.syscalls is not None:
         if not 0 < args.syscalls < math.inf:
             raise UsageError("--syscalls must be above zero.")
@@ -377,7 +377,7 @@ def _probe(
     return live_sources.probe(verdict.probed, cost_limit=limit, interval_s=interval, slow=slow)
 
 
-def _captures(subject: Subject, args: argparse.Namespace) -> SourceWish:
+def _captures(subject: Subject, args: argparse.Namespace, context: Context) -> SourceWish:
     try:
         rules = [TailRule.of(text) for text in args.capture_when]
     except ValueError as problem:
@@ -387,6 +387,7 @@ def _captures(subject: Subject, args: argparse.Namespace) -> SourceWish:
     if any(rule.slow for rule in rules) and not args.slow_above:
         raise UsageError("A rule of slow calls needs --slow-above, which tells them.")
     options = _perf_options(subject, None)
+    context.terminal.note(limits(args.capture_every, args.capture_most))
     return live_sources.tail(rules, options, every_s=args.capture_every, most=args.capture_most)
 
 

@@ -52,6 +52,11 @@ def ring_options(pages: int) -> tuple[str, ...]:
     return ("-N", "--overwrite", "--switch-output=signal", "-m", str(pages))
 
 
+def limits(every_s: float, most: int) -> str:
+    """For people."""
+    return f"At most one capture in {units.seconds(every_s)} is made, and {most} in a run."
+
+
 class TailRing:
     """A live source that hears what the others tell (`watch`), and yields `Captured` for each capture.
 
@@ -128,8 +133,7 @@ class TailRing:
         try:
             await self._wait_until_armed(running, ring)
             self._armed_s = time.monotonic()
-            yield Armed(detail="; ".join(map(str, self.rules)))
-            yield Said(text=self._limits())
+            yield Armed(detail=f"{'; '.join(map(str, self.rules))}. {limits(self._every_s, self._most)}")
             sums = await asyncio.to_thread(moment.sums, self._pid, time.monotonic())
             while running.returncode is None and not (self._finishing and self._asked is None):
                 await self._wait(_SUMS_EVERY_S)
@@ -145,7 +149,7 @@ class TailRing:
             if self._refused:
                 yield Said(
                     text=f"In {units.count(self._refused)} more intervals a rule was crossed without a capture: "
-                    f"{self._limits().lower()}"
+                    f"{limits(self._every_s, self._most)[0].lower()}{limits(self._every_s, self._most)[1:]}"
                 )
         finally:
             self._armed_s = None
@@ -211,9 +215,6 @@ class TailRing:
 
     def _lives(self) -> bool:
         return Path(f"/proc/{self._pid}").exists()
-
-    def _limits(self) -> str:
-        return f"At most one capture in {units.seconds(self._every_s)} is made, and {self._most} in a run."
 
     def _failure(self, running: Running, ring: Path) -> TailflameError:
         said = running.stderr_text()
