@@ -22,6 +22,7 @@ from tailflame_gui.state import OpenComparison, OpenResult
 from tailflame_gui.views.compare_view import CompareView
 from tailflame_gui.views.result_view import ResultView
 from tailflame_gui.views.sources_form import SourcesForm
+from tailflame_gui.widgets.verdict_lines import verdicts_of
 from tailflame_gui.wiring import Parts
 
 SECOND = 10**9
@@ -60,6 +61,8 @@ def test_slow_calls_are_compared_in_a_tab_of_their_own(parts: Parts, qtbot: QtBo
     qtbot.waitUntil(lambda: made.comparison is not None and tasks.at_rest())
     assert made.comparison is not None and made.after is not None
     assert made.comparison.verdict[0].startswith("recheck is the slow calls' own: 100.0% of their samples")
+    line = verdicts_of(made.comparison)[0]
+    assert (line.function, line.sign) == ("recheck", 1)
     assert "50 calls of engine::process_order took 100 µs or longer" in made.after.warnings[0].text
     assert isinstance(parts.window.comparisons.page, CompareView)
 

@@ -10,7 +10,7 @@ for the fast ones. What cannot be told is counted, never guessed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from statistics import NormalDist
 from typing import Any
@@ -27,8 +27,14 @@ from tailflame.model.stacks import NONE, Bool, Float64, Int32, Int64, SampleTabl
 
 # "name [2f7c1a9d]", "name #2": how a probe tells apart what has one name.
 _TOLD_APART = re.compile(r"( \[[^\]]{1,8}\])?( #\d+)?$")
+_PROBES = frozenset(
+    ("asm_exc_int3", "exc_int3", "handle_swbp", "uprobe_notify_resume", "uprobe_dispatcher", "uretprobe_dispatcher")
+)
+"""What the kernel does for a probe: its breakpoint, and what runs there. It would be the largest part of fast calls."""
 _FEW = 100
 """Samples on a side below which hardly anything can be told from noise."""
+OWN_WORDS = "is the slow calls' own"
+"""Follows the function's name in a sentence of the verdict."""
 _OWN = 10.0
 """A function is the slow calls' own where its share of theirs is so many times that of the fast ones."""
 _MOSTLY, _PARTED = 0.5, 0.5
@@ -47,7 +53,7 @@ class SlowSplit:
     threadless: slow calls of an unknown thread. unseen: slow calls in which no sample fell. length_ns: of all slow
     calls, time that two of a thread share once. outside: samples in no call of the function. unwatched: taken before or
     after slow calls were kept. unplaced: without a time or a thread. torn: in a slow call, but their stack does not
-    show the function.
+    show the function. probing: of the probe itself, at the start and the end of each call.
     """
 
     series: str
@@ -64,6 +70,7 @@ class SlowSplit:
     unwatched: int
     unplaced: int
     torn: int
+    probing: int
 
     @property
     def samples_per_call(self) -> float:
@@ -96,6 +103,7 @@ class SlowSplit:
             (self.unseen, "of the slow calls have no sample"),
             (self.threadless, "of the slow calls name no thread of the program"),
             (self.lost, "slow calls were not kept, as there were too many at a time; their samples count as fast"),
+            (self.probing, "samples are of the probe itself, and not of the program"),
             (self.outside, "samples are in no call of it"),
             (self.torn, "samples in slow calls have a stack that does not show it"),
             (self.unwatched, "samples were taken while slow calls were not kept"),
@@ -146,9 +154,14 @@ def attribute(profile: StackProfile, stretches: Sequence[SlowCalls]) -> SlowSpli
     # A call that began before its thread was watched is known as a whole when it ends.
     watched = (watched | within) & placed
     within &= placed
-    in_function = _shows(profile, stretches[0].series)
+    series = stretches[0].series
+    in_function = _shows(profile, {match_key(name) for name in (series, _TOLD_APART.sub("", series))})
     by_stack = bool((in_function & watched).any())
     theirs = in_function if by_stack else np.isin(sample_tid, tid)
+    probing = watched & theirs & _shows(profile, _PROBES)
+    theirs &= ~probing
+    watched &= ~probing
+    within &= ~probing
     slow, fast = within & theirs, watched & ~within & theirs
     return SlowSplit(
         series=stretches[0].series,
@@ -161,8 +174,9 @@ def attribute(profile: StackProfile, stretches: Sequence[SlowCalls]) -> SlowSpli
         threadless=int((tid < 0).sum()),
         unseen=int(len(tid) - seen.sum()),
         length_ns=_union_ns(tid, start, end),
+        probing=int(probing.sum()),
         outside=int((watched & ~within & ~theirs).sum()),
-        unwatched=int((placed & ~watched).sum()),
+        unwatched=int((placed & ~watched & ~probing).sum()),
         unplaced=int((~placed).sum()),
         torn=int((within & ~theirs).sum()),
     )
@@ -209,10 +223,9 @@ def _union_ns(tid: Int32, start: Int64, end: Int64) -> int:
     return total
 
 
-def _shows(profile: StackProfile, series: str) -> Bool:
-    """By sample: whether its stack holds the function."""
+def _shows(profile: StackProfile, wanted: Collection[str]) -> Bool:
+    """By sample: whether its stack holds a function of these match keys."""
     frames, stacks = profile.frames, profile.stacks
-    wanted = {match_key(name) for name in (series, _TOLD_APART.sub("", series))}
     keys = np.array([match_key(text) in wanted for text in frames.strings] or [False], dtype=bool)
     if not len(stacks):
         return np.zeros(len(profile.samples), dtype=bool)
@@ -246,7 +259,7 @@ class OwnFrame:
     @property
     def sentence(self) -> str:
         fast = f"{units.percent(self.share_fast)} of the fast ones'" if self.share_fast else "none of the fast ones'"
-        return f"{short(self.name)} is the slow calls' own: {units.percent(self.share_slow)} of their samples, {fast}."
+        return f"{short(self.name)} {OWN_WORDS}: {units.percent(self.share_slow)} of their samples, {fast}."
 
 
 def own_frames(parts: SlowSplit, comparison: Comparison) -> tuple[OwnFrame, ...]:

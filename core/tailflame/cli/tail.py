@@ -27,7 +27,7 @@ class TailCommand:
 
     JSON: {"result": (as in show), "function", "threshold_ns", "slow_calls", "lost", "slow_samples", "fast_samples",
     "facts": [sentence], "verdict": [sentence], "own": [{"name", "slow_share", "fast_share"}], "regressions": [name],
-    "left_out": {"outside", "unwatched", "unplaced", "torn", "calls_without_samples"}}.
+    "left_out": {"outside", "unwatched", "unplaced", "torn", "probing", "calls_without_samples"}}.
     """
 
     name = "tail"
@@ -122,6 +122,7 @@ def _document(parts: SlowSplit) -> dict[str, object]:
             "unwatched": parts.unwatched,
             "unplaced": parts.unplaced,
             "torn": parts.torn,
+            "probing": parts.probing,
             "calls_without_samples": parts.unseen,
         },
     }

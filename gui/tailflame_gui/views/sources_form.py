@@ -90,6 +90,7 @@ class SourcesForm(QWidget):
         beside = row(spacing=8)
         beside.addWidget(self.slow)
         beside.addWidget(self.slow_above)
+        beside.addWidget(label("of the first 5 s, or a time", "second"))
         beside.addStretch()
         keep.setLayout(beside)
         self.probe.add(keep)

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QAbstractButton, QSizePolicy, QVBoxLayout, QWidget
 
 from tailflame.analyse.diff import Comparison
 from tailflame.analyse.names import short
+from tailflame.analyse.slow_calls import OWN_WORDS
 from tailflame_gui import icons, plain, theme
 from tailflame_gui.widgets.parts import button
 
@@ -31,8 +32,13 @@ def verdicts_of(comparison: Comparison) -> tuple[Verdict, ...]:
     """The comparison's sentences with the functions of the delta table that they begin with."""
     table = comparison.table
     marked = {short(table.names[row]): row for row in range(len(table)) if table.significant[row]}
+    any_of = {short(name): name for name in table.names}
     found = []
     for sentence in comparison.verdict:
+        name, own, _rest = sentence.partition(f" {OWN_WORDS}")
+        if own and name in any_of:
+            found.append(Verdict(sentence, any_of[name], 1))
+            continue
         fitting = [name for name in marked if sentence.startswith(f"{name} ")]
         if not fitting:
             found.append(Verdict(sentence))

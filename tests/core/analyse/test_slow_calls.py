@@ -163,3 +163,16 @@ def test_what_is_only_on_the_way_to_the_slow_path_is_not_named() -> None:
     parts = attribute(profile_of(*rows), [slow_calls(*spans)])
     (own,) = own_frames(parts, parts.compared())
     assert own.name == "recheck" and own.share_fast == 0.0
+
+
+def test_samples_of_the_probe_itself_are_on_no_side() -> None:
+    probe = f"main;{FUNCTION};asm_exc_int3;uprobe_notify_resume"
+    rows = [
+        (7, 2 * SECOND, probe),
+        (7, 2 * SECOND, f"main;{FUNCTION}"),
+        (7, 3 * SECOND, probe),
+        (8, 3 * SECOND, "asm_exc_int3"),
+    ]
+    parts = attribute(profile_of(*rows), [slow_calls((7, 2 * SECOND - 5, 2 * SECOND + 5))])
+    assert (len(parts.slow.samples), len(parts.fast.samples), parts.probing, parts.outside) == (1, 0, 2, 1)
+    assert parts.unwatched == parts.torn == 0
