@@ -11,7 +11,7 @@ from tailflame.model import NONE, Event, SampleTable, SiteTable, StackProfile, S
 from tailflame.model.stacks import Float64, Int32, Int64, readonly
 from tailflame.parse.perf_samples import PerfSamples
 from tailflame.parse.perfdata.chains import Chains
-from tailflame.parse.perfdata.hashing import factorize, gathered, mixed, run_hashes
+from tailflame.parse.perfdata.hashing import factorize, gathered, run_hashes
 from tailflame.parse.perfdata.naming import Frames
 from tailflame.parse.perfdata.prefixes import merged
 
@@ -101,9 +101,10 @@ def profile_of(
     )
 
 
-def threads_of(comm: Int64, names: Sequence[str], pid: Int64, tid: Int64) -> tuple[Int32, tuple[Thread, ...]]:
-    """(the thread of each sample, threads): one for each name that it had."""
-    key = (pid.astype(np.uint64) << np.uint64(32)) ^ (tid.astype(np.uint64) & np.uint64(0xFFFF_FFFF))
-    number, first = factorize(mixed(key) + comm.astype(np.uint64))
-    columns = (comm[first].tolist(), pid[first].tolist(), tid[first].tolist())
-    return number.astype(np.int32), tuple(Thread(names[c], p, t) for c, p, t in zip(*columns, strict=True))
+def threads_of(
+    comm: Int64, names: Sequence[str], who: Int64, ids: Sequence[tuple[int, int]]
+) -> tuple[Int32, tuple[Thread, ...]]:
+    """(the thread of each sample, threads): one for each name that it had. ids: (process, thread) of each `who`."""
+    number, first = factorize((who * len(names) + comm).astype(np.uint64))
+    columns = (comm[first].tolist(), who[first].tolist())
+    return number.astype(np.int32), tuple(Thread(names[c], *ids[w]) for c, w in zip(*columns, strict=True))

@@ -15,7 +15,6 @@ from tailflame.model import NONE
 from tailflame.model.stacks import Bool, Int64, UInt64
 from tailflame.parse.perfdata.hashing import factorize, gathered, mixed, run_hashes
 from tailflame.parse.perfdata.samples import Columns
-from tailflame.parse.perfdata.sideband import KERNEL_PID
 from tailflame.parse.perfdata.spaces import Spaces
 
 _FIRST_MARKER = np.uint64((1 << 64) - 4095)
@@ -73,10 +72,9 @@ class _Parts:
     size: Int64
 
 
-def distinct(words: UInt64, columns: Columns, comm: Int64, when: Int64, spaces: Spaces) -> Chains:
-    """words: of the file; comm: number of each sample's thread name; when: its time, or place in the file."""
-    space = spaces.of(columns.pid, when)
-    kernel_space = spaces.of(np.full(len(when), KERNEL_PID, np.int64), when)
+def distinct(words: UInt64, columns: Columns, comm: Int64, space: Int64, kernel_space: Int64, spaces: Spaces) -> Chains:
+    """words: of the file; comm: number of each sample's thread name; space, kernel_space: those of its process and of
+    the kernel, at its time."""
     parts = _parts(words, columns)
     key = run_hashes(words, parts.start, parts.start + parts.size)
     where = (space + 1).astype(np.uint64) * _KEY + (kernel_space + 1).astype(np.uint64) * _KEY * _KEY

@@ -6,6 +6,8 @@ library is needed for it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 
 from tailflame.model.stacks import Bool, Int64, UInt64
@@ -122,3 +124,17 @@ def gathered(start: Int64, length: Int64) -> Int64:
     step[0] = start[0]
     step[ends[:-1]] = start[1:] - (start[:-1] + length[:-1] - 1)
     return np.cumsum(step)
+
+
+def rows_of(codes: Int64, wanted: Sequence[int]) -> Iterator[tuple[int, Int64]]:
+    """Each of the wanted codes with its rows, ascending."""
+    if not wanted:
+        return
+    if len(wanted) == 1:
+        yield wanted[0], np.flatnonzero(codes == wanted[0])
+        return
+    order = np.argsort(codes, kind="stable")
+    ordered = codes[order]
+    for code in wanted:
+        low, high = np.searchsorted(ordered, (code, code + 1))
+        yield code, order[low:high]

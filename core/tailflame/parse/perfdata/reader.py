@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tailflame.model import NONE, Event, StackProfile
-from tailflame.model.stacks import Float64, Int64, UInt64, readonly
+from tailflame.model.stacks import Int64, UInt64, readonly
 from tailflame.parse.perf_file import PerfFile
 from tailflame.parse.perf_header import event_of
 from tailflame.parse.perf_samples import PerfSamples
@@ -21,6 +21,7 @@ from tailflame.parse.perfdata.assemble import Rows, profile_of, samples_of, stac
 from tailflame.parse.perfdata.attrs import KNOWN_FIELDS, TYPE_TRACEPOINT, Attr, Field
 from tailflame.parse.perfdata.chains import Chains, distinct
 from tailflame.parse.perfdata.counts import by_counter
+from tailflame.parse.perfdata.hashing import factorize
 from tailflame.parse.perfdata.naming import Places
 from tailflame.parse.perfdata.packed import unpacked
 from tailflame.parse.perfdata.records import Records, walk
@@ -157,20 +158,35 @@ def read(
     """Finds what was where, and names it. progress: of the naming, 0 to 1."""
     spaces = Spaces(content.side.order)
     threads = ThreadNames(content.side.order)
-    columns = content.columns
-    comm = threads.of(columns.tid, content.when)
+    columns, when = content.columns, content.when
+    who, ids = _who(columns)
+    comm = threads.of([tid for _, tid in ids], who, when)
     watch()
-    chains = distinct(content.words, columns, comm, content.when, spaces)
+    space, kernel_space = spaces.of([pid for pid, _ in ids], who, when), spaces.of_kernel(when)
+    chains = distinct(content.words, columns, comm, space, kernel_space, spaces)
     watch()
-    order = _in_order(content.when)
+    stack = chains.stack
+    order = _in_order(when)
     if order is not None:
-        columns, comm = columns.at(order), comm[order]
-        chains = replace(chains, stack=chains.stack[order])
+        columns, comm, who, stack = columns.at(order), comm[order], who[order], stack[order]
     # A sample may become several, or none, where it reads counters.
     columns, origin = by_counter(content.words, columns, content.attrs)
-    known = columns.attr >= 0
-    columns, origin = columns.at(np.flatnonzero(known)), origin[known]
-    rows = _rows(columns, chains.stack[origin], comm[origin], threads.names, content)
+    if (columns.attr < 0).any() or len(origin) != len(stack):
+        known = columns.attr >= 0
+        columns, origin = columns.at(np.flatnonzero(known)), origin[known]
+        comm, who, stack = comm[origin], who[origin], stack[origin]
+    thread, named = threads_of(comm, threads.names, who, ids)
+    events, number_of = _events(content, columns)
+    rows = Rows(
+        stack=stack,
+        period=columns.period.astype(np.float64),
+        time_ns=columns.time_ns,
+        thread=thread,
+        cpu=columns.cpu,
+        event=number_of[columns.attr],
+        threads=named,
+        events=tuple(events),
+    )
     switches = switches_of(content.octets, columns, content.attrs, content.points, content.side.switches)
     unreturned = False
     if switches is not None:
@@ -196,12 +212,11 @@ def _in_order(when: Int64) -> Int64 | None:
     return None if not len(when) or (np.diff(when) >= 0).all() else np.argsort(when, kind="stable")
 
 
-def _rows(columns: Columns, stack: Int64, comm: Int64, names: Sequence[str], content: Content) -> Rows:
-    events, number_of = _events(content, columns)
-    period: Float64 = columns.period.astype(np.float64)
-    thread, threads = threads_of(comm, names, columns.pid, columns.tid)
-    event = number_of[columns.attr]
-    return Rows(stack, period, columns.time_ns, thread, columns.cpu, event, threads, tuple(events))
+def _who(columns: Columns) -> tuple[Int64, list[tuple[int, int]]]:
+    """(the thread of each sample, (process, thread) of each thread)."""
+    key = (columns.pid.astype(np.uint64) << np.uint64(32)) ^ (columns.tid.astype(np.uint64) & np.uint64(0xFFFF_FFFF))
+    who, first = factorize(key)
+    return who, list(zip(columns.pid[first].tolist(), columns.tid[first].tolist(), strict=True))
 
 
 def _with_off_cpu(rows: Rows, switches: Switches) -> tuple[Rows, Switches, bool]:

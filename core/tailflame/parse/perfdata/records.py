@@ -23,12 +23,12 @@ AUX_OUTPUT_HW_ID, CALLCHAIN_DEFERRED = 21, 22
 ATTR, EVENT_TYPE, TRACING_DATA, BUILD_ID, FINISHED_ROUND = range(64, 69)
 AUXTRACE, FEATURE, COMPRESSED, COMPRESSED2 = 71, 80, 81, 83
 
-_OWN = 0xFFFF_FFC0
-"""Bits of the first word that are set where perf itself wrote the record (types from 64 on)."""
-_ODD_SIZE = 7 << 48
-_SPECIAL = _OWN | _ODD_SIZE
-_PIECE = 1 << 22
-"""Words between two looks at whether to go on."""
+_NO_HEADER = np.uint64(7 << 48 | 0xFFFF_FF80)
+"""Bits that are not set in the first word of a record: of a size that is no multiple of eight, of a type above 127."""
+_SIZE = np.uint64(51)
+"""Above this bit stands the size in words."""
+_PIECE = 1 << 20
+"""Words that are looked at at a time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,46 +64,53 @@ def walk(
     if order == "<" and not begin % 8:
         at, stop = _fast(whole, begin, end, watch)
     else:
-        at, stop = array("q"), begin
+        at, stop = np.empty(0, np.int64), begin
     more, stop = _slow(whole, order, stop, end, watch)
-    starts = np.concatenate([np.frombuffer(at, np.int64), np.frombuffer(more, np.int64)])
+    starts = np.concatenate([at, np.frombuffer(more, np.int64)]) if more else at
     kind, misc, size = _headers(whole, order, starts)
     return Records(starts, kind, misc, size, stop)
 
 
-def _fast(whole: memoryview, begin: int, end: int, watch: Callable[[], None]) -> tuple[array[int], int]:
-    """As far as all sizes are multiples of eight, as those of the kernel are."""
-    words = whole[: end & ~7].cast("Q")
-    found = array("q")
-    at, last = begin >> 3, len(words)
-    while at < last:
+def _fast(whole: memoryview, begin: int, end: int, watch: Callable[[], None]) -> tuple[Int64, int]:
+    """As far as all sizes are multiples of eight, as those of the kernel are.
+
+    Words that can begin a record are found first; nearly all of them do, and then each record ends where the next of
+    them stands. Only where that is not so is a step taken by itself.
+    """
+    words = np.frombuffer(whole[: end & ~7], "<u8")
+    first, last = begin >> 3, len(words)
+    found: list[Int64] = []
+    for low in range(first, last, _PIECE):
         watch()
-        starts: list[int] = []
-        append = starts.append
-        pause = min(at + _PIECE, last)
-        special = False
-        while at < pause:
-            word = words[at]
-            if word & _SPECIAL or not word >> 51:
-                special = True
-                break
-            append(at)
-            at += word >> 51
-        found.extend(starts)
-        if at > last:
-            at = found.pop()
+        piece = words[low : low + _PIECE]
+        found.append(np.flatnonzero(((piece & _NO_HEADER) == 0) & (piece >> _SIZE != 0)) + low)
+    likely = np.concatenate(found) if found else np.empty(0, np.int64)
+    after = likely + (words[likely] >> _SIZE).astype(np.int64)
+    special = np.isin(words[likely] & np.uint64(0xFFFF_FFFF), (AUXTRACE, TRACING_DATA))
+    goes_on = np.zeros(len(likely), np.bool_)
+    goes_on[:-1] = (after[:-1] == likely[1:]) & ~special[:-1] & ~special[1:]
+    stops = np.flatnonzero(~goes_on)
+    kept: list[Int64] = []
+    at, steps = first, 0
+    while at < last:
+        row = int(np.searchsorted(likely, at))
+        if row == len(likely) or likely[row] != at:
+            break  # no header, or of an odd size
+        to = int(stops[np.searchsorted(stops, row)])
+        beyond = int(after[to])
+        if special[to]:
+            word = int(words[at])
+            beyond += _beyond(whole, "<", at << 3, word & 0xFFFF_FFFF, word >> 48, end) >> 3
+        if beyond > last:
+            kept.append(likely[row:to])
+            at = int(likely[to])
             break
-        if special:
-            size = words[at] >> 48
-            if size < 8 or size % 8:
-                break
-            after = at + (size + _beyond(whole, "<", at << 3, words[at] & 0xFFFF_FFFF, size, end) >> 3)
-            if after > last:
-                break
-            found.append(at)
-            at = after
-    words.release()
-    return array("q", np.frombuffer(found, np.int64) << 3) if found else found, at << 3
+        kept.append(likely[row : to + 1])
+        at = beyond
+        steps += 1
+        if not steps & 0xFFF:
+            watch()
+    return (np.concatenate(kept) << 3 if kept else likely[:0]), at << 3
 
 
 def _slow(whole: memoryview, order: str, begin: int, end: int, watch: Callable[[], None]) -> tuple[array[int], int]:

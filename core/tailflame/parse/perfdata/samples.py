@@ -66,27 +66,30 @@ class Columns:
 
 
 def _empty(count: int) -> Columns:
-    def filled(value: int) -> Int64:
-        return np.full(count, value, np.int64)
+    """Columns of one value each, which takes no memory; see _Cursor.put."""
 
+    def all_of(value: int) -> Int64:
+        return np.broadcast_to(np.int64(value), count)
+
+    nothing = np.broadcast_to(np.uint64(0), count)
     return Columns(
-        attr=filled(NONE),
-        ip=np.zeros(count, np.uint64),
-        pid=filled(NONE),
-        tid=filled(NONE),
-        time_ns=filled(NONE),
-        cpu=filled(NONE),
-        period=np.ones(count, np.uint64),
-        misc=filled(0),
-        chain_at=filled(0),
-        chain_size=filled(0),
-        raw_at=filled(0),
-        raw_size=filled(0),
-        read_at=filled(0),
-        read_size=filled(0),
-        branch_at=filled(0),
-        branch_size=filled(0),
-        damaged=np.zeros(count, np.bool_),
+        attr=all_of(NONE),
+        ip=nothing,
+        pid=all_of(NONE),
+        tid=all_of(NONE),
+        time_ns=all_of(NONE),
+        cpu=all_of(NONE),
+        period=np.broadcast_to(np.uint64(1), count),
+        misc=all_of(0),
+        chain_at=all_of(0),
+        chain_size=all_of(0),
+        raw_at=all_of(0),
+        raw_size=all_of(0),
+        read_at=all_of(0),
+        read_size=all_of(0),
+        branch_at=all_of(0),
+        branch_size=all_of(0),
+        damaged=np.broadcast_to(np.bool_(False), count),
     )
 
 
@@ -102,7 +105,7 @@ def decode(words: UInt64, records: Records, attrs: Sequence[Attr]) -> Columns:
     for number, attr in enumerate(attrs):
         mine = np.flatnonzero(columns.attr == number)
         if len(mine) == len(rows):
-            _Cursor(words, start + 1, end, columns, slice(None)).read(attr)
+            _Cursor(words, start + 1, end, columns, None).read(attr)
         elif len(mine):
             _Cursor(words, start[mine] + 1, end[mine], columns, mine).read(attr)
     return columns
@@ -138,7 +141,7 @@ def _events(words: UInt64, start: Int64, end: Int64, attrs: Sequence[Attr]) -> I
 class _Cursor:
     """A place in each of the samples of one event."""
 
-    def __init__(self, words: UInt64, at: Int64, end: Int64, columns: Columns, rows: Int64 | slice) -> None:
+    def __init__(self, words: UInt64, at: Int64, end: Int64, columns: Columns, rows: Int64 | None) -> None:
         self.words = words
         self.at = at
         self.end = end
@@ -146,40 +149,52 @@ class _Cursor:
         self.rows = rows
         self.bad = np.zeros(len(at), np.bool_)
 
+    def put(self, name: str, values: UInt64 | Int64) -> None:
+        """Fills the column `name` of the samples that are read."""
+        if self.rows is None:
+            setattr(self.columns, name, values)
+            return
+        column = getattr(self.columns, name)
+        if not column.flags.writeable:
+            column = column.copy()
+            setattr(self.columns, name, column)
+        column[self.rows] = values
+
     def read(self, attr: Attr) -> None:
-        columns, rows = self.columns, self.rows
         if attr.has(Field.IDENTIFIER):
             self.at = self.at + 1
         if attr.has(Field.IP):
-            columns.ip[rows] = self.word()
+            self.put("ip", self.word())
         if attr.has(Field.TID):
             both = self.word()
-            columns.pid[rows] = (both & _WORD).astype(np.int32)
-            columns.tid[rows] = (both >> _HALF).astype(np.int32)
+            self.put("pid", (both & _WORD).astype(np.int32))
+            self.put("tid", (both >> _HALF).astype(np.int32))
         if attr.has(Field.TIME):
-            columns.time_ns[rows] = np.minimum(self.word(), _TIME_LIMIT).astype(np.int64)
+            self.put("time_ns", np.minimum(self.word(), _TIME_LIMIT).astype(np.int64))
         for kind in (Field.ADDR, Field.ID, Field.STREAM_ID):
             self.keep(attr, kind)
         if attr.has(Field.CPU):
-            columns.cpu[rows] = (self.word() & _WORD).astype(np.int32)
-        columns.period[rows] = self.word() if attr.has(Field.PERIOD) else attr.rate
+            self.put("cpu", (self.word() & _WORD).astype(np.int32))
+        self.put("period", self.word() if attr.has(Field.PERIOD) else np.full(len(self.at), attr.rate, np.uint64))
         if attr.has(Field.READ):
             self.read_values(attr)
         if attr.has(Field.CALLCHAIN):
             size = self.count(1)
-            columns.chain_at[rows], columns.chain_size[rows] = self.at, size
+            self.put("chain_at", self.at)
+            self.put("chain_size", size)
             self.skip(size)
         if attr.has(Field.RAW):
-            columns.raw_at[rows] = self.at * 8 + 4
+            self.put("raw_at", self.at * 8 + 4)
             size = (self.word() & _WORD).astype(np.int64)
             self.skip((size + 4 + 7 >> 3) - 1)
-            columns.raw_size[rows] = np.where(self.bad, 0, size)
+            self.put("raw_size", np.where(self.bad, 0, size))
         if attr.has(Field.BRANCH_STACK):
             entry = 4 if attr.branch_sample_type & _BRANCH_COUNTERS else 3
             size = self.count(3)
             if attr.branch_sample_type & _BRANCH_HW_INDEX:
                 self.skip(np.ones(len(size), np.int64))
-            columns.branch_at[rows], columns.branch_size[rows] = self.at, size
+            self.put("branch_at", self.at)
+            self.put("branch_size", size)
             self.skip(size * entry)
         if attr.has(Field.REGS_USER):
             self.registers(attr.regs_user)
@@ -197,10 +212,11 @@ class _Cursor:
         if attr.has(Field.AUX):
             self.skip(self.bytes())
         self.bad |= self.at > self.end
-        columns.damaged[rows] = self.bad
         if self.bad.any():
-            for column in (columns.chain_size, columns.read_size, columns.branch_size, columns.raw_size):
-                column[rows] = np.where(self.bad, 0, column[rows])
+            self.put("damaged", self.bad)
+            for name in ("chain_size", "read_size", "branch_size", "raw_size"):
+                column = getattr(self.columns, name)
+                self.put(name, np.where(self.bad, 0, column if self.rows is None else column[self.rows]))
 
     def word(self) -> UInt64:
         """The word at the place, 0 where the sample has ended; the place moves on."""
@@ -216,7 +232,7 @@ class _Cursor:
     def keep(self, attr: Attr, kind: Field) -> None:
         if attr.has(kind):
             column = self.columns.more.setdefault(kind, np.zeros(len(self.columns), np.uint64))
-            column[self.rows] = self.word()
+            column[slice(None) if self.rows is None else self.rows] = self.word()
 
     def count(self, words_each: int) -> Int64:
         """A number of entries; 0, and the sample damaged, where they cannot all be there."""
@@ -254,5 +270,5 @@ class _Cursor:
             self.skip(np.full(len(begin), times + each, np.int64))
         beyond = self.at > self.end
         self.bad |= beyond
-        self.columns.read_at[self.rows] = begin
-        self.columns.read_size[self.rows] = np.where(beyond, 0, self.at - begin)
+        self.put("read_at", begin)
+        self.put("read_size", np.where(beyond, 0, self.at - begin))

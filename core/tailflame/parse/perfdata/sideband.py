@@ -112,7 +112,11 @@ class _Trailer(NamedTuple):
 def read_sideband(data: mmap.mmap | bytes | bytearray, records: Records, attrs: Sequence[Attr]) -> Sideband:
     """Everything but the samples. A record that does not make sense is counted, and left out."""
     found = Sideband()
-    trailer = _trailer(attrs[0]) if attrs and attrs[0].identifies_all else _Trailer(0, 0, 0, 0)
+    trailers = [_trailer(attr) if attr.identifies_all else _Trailer(0, 0, 0, 0) for attr in attrs]
+    trailer = trailers[0] if trailers else _Trailer(0, 0, 0, 0)
+    # Where events carry different fields, the last word tells which of them the record belongs to.
+    differ = len(set(trailers)) > 1 and all(attr.has(Field.IDENTIFIER) for attr in attrs)
+    of_id = {number: trailers[row] for row, attr in enumerate(attrs) for number in attr.ids} if differ else {}
     has_times = bool(attrs) and attrs[0].has(Field.TIME)
     rows = ((records.kind != kinds.SAMPLE) & (records.kind < 64)).nonzero()[0]
     columns = (rows, records.at[rows], records.kind[rows], records.misc[rows], records.size[rows])
@@ -121,6 +125,8 @@ def read_sideband(data: mmap.mmap | bytes | bytearray, records: Records, attrs: 
         if read is None:
             continue
         raw = bytes(data[at : at + size])
+        if of_id:
+            trailer = of_id.get(_word(raw, size - 8), trailers[0])
         when = _word(raw, size - 8 * trailer.time) if trailer.time and size >= 8 + 8 * trailer.words else 0
         if when >= 1 << 63:
             when = 0  # perf takes -1 for no time as well

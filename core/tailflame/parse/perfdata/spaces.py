@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from tailflame.model import NONE, FrameKind
 from tailflame.model.stacks import Int64, UInt64
-from tailflame.parse.perfdata.hashing import factorize
+from tailflame.parse.perfdata.hashing import rows_of
 from tailflame.parse.perfdata.sideband import KERNEL_PID, Forked, Mapped, Named, Unmapped
 
 PIECES_LIMIT = 8_000_000
@@ -119,13 +119,8 @@ class Spaces:
                 self._index[id(space)] = len(self._all)
                 self._all.append(space)
 
-    def of(self, pid: Int64, when: Int64) -> Int64:
-        """The number of the space that each (process, time) is in; -1 where nothing is known of the process."""
-        found = np.full(len(pid), NONE, np.int64)
-        if not len(pid):
-            return found
-        codes, firsts = factorize(pid.astype(np.uint64))
-        pids = pid[firsts].tolist()
+    def of(self, pids: Sequence[int], who: Int64, when: Int64) -> Int64:
+        """The number of the space of process pids[who] at a time, of each sample; -1: nothing is known of it."""
         single = np.full(len(pids), NONE, np.int64)
         several: list[int] = []
         for code, number in enumerate(pids):
@@ -134,15 +129,22 @@ class Spaces:
                 single[code] = self._index[id(spaces[0])]
                 if len(spaces) > 1:
                     several.append(code)
-        found = single[codes]
-        if several:
-            order = np.argsort(codes, kind="stable")
-            edges = np.searchsorted(codes[order], np.arange(len(pids) + 1))
-            for code in several:
-                rows = order[edges[code] : edges[code + 1]]
-                since = np.array([space.since for space in self._of_pid[pids[code]]], np.int64)
-                found[rows] += np.maximum(np.searchsorted(since, when[rows], side="right") - 1, 0)
+        found = single[who]
+        for code, rows in rows_of(who, several):
+            since = np.array([space.since for space in self._of_pid[pids[code]]], np.int64)
+            found[rows] += np.maximum(np.searchsorted(since, when[rows], side="right") - 1, 0)
         return found
+
+    def of_kernel(self, when: Int64) -> Int64:
+        """The same of the kernel."""
+        spaces = self._of_pid.get(KERNEL_PID, [])
+        if not spaces:
+            return np.full(len(when), NONE, np.int64)
+        since = np.array([space.since for space in spaces], np.int64)
+        later = (
+            np.maximum(np.searchsorted(since, when, side="right") - 1, 0) if len(spaces) > 1 else np.zeros_like(when)
+        )
+        return later + self._index[id(spaces[0])]
 
     def lookup(self, space: Int64, address: UInt64) -> tuple[Int64, UInt64]:
         """(image, place in it) of each address in a space; image -1 where nothing is mapped."""

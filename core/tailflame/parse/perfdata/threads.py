@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from tailflame.model import NONE
 from tailflame.model.stacks import Int64
-from tailflame.parse.perfdata.hashing import factorize
+from tailflame.parse.perfdata.hashing import rows_of
 from tailflame.parse.perfdata.sideband import Forked, Mapped, Named, Unmapped
 
 
@@ -28,10 +28,8 @@ class ThreadNames:
                     if parent and event.tid != event.parent_tid:
                         self._of_tid.setdefault(event.tid, []).append((event.when, parent[-1][1]))
 
-    def of(self, tid: Int64, when: Int64) -> Int64:
-        """The number of the name that each thread had at a time."""
-        codes, firsts = factorize(tid.astype(np.uint64))
-        tids = tid[firsts].tolist()
+    def of(self, tids: Sequence[int], who: Int64, when: Int64) -> Int64:
+        """The number of the name that thread tids[who] had at a time, of each sample."""
         first = np.zeros(len(tids), np.int64)
         several: list[int] = []
         for code, number in enumerate(tids):
@@ -39,16 +37,12 @@ class ThreadNames:
             first[code] = known[0][1] if known else self._number(f":{number}")
             if known and (len(known) > 1 or known[0][0] > 0):
                 several.append(code)
-        found = first[codes]
-        if several:
-            order = np.argsort(codes, kind="stable")
-            edges = np.searchsorted(codes[order], np.arange(len(tids) + 1))
-            for code in several:
-                rows = order[edges[code] : edges[code + 1]]
-                known = self._of_tid[tids[code]]
-                since = np.array([when for when, _ in known], np.int64)
-                names = np.array([self._number(f":{tids[code]}"), *(name for _, name in known)], np.int64)
-                found[rows] = names[np.searchsorted(since, when[rows], side="right")]
+        found = first[who]
+        for code, rows in rows_of(who, several):
+            known = self._of_tid[tids[code]]
+            since = np.array([when for when, _ in known], np.int64)
+            names = np.array([self._number(f":{tids[code]}"), *(name for _, name in known)], np.int64)
+            found[rows] = names[np.searchsorted(since, when[rows], side="right")]
         return found
 
     def _number(self, name: str) -> int:
