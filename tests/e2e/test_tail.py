@@ -64,6 +64,14 @@ def test_slow_against_fast_names_the_slow_path_and_captures_open(demo_binary: Pa
     counted = sum(line["count"] for line in lines if line.get("series") == ORDERS)
     told = sum(line["calls"] for line in slow)
     assert 0.005 * counted < told < 0.2 * counted
+    session = Path(environ["TAILFLAME_PROFILES"]) / lines[-1]["session"]
+    kept = load(session / "live.jsonl")
+    assert kept.histograms is not None and kept.live is not None
+    # As many as the histogram has, which the kernel counts of the same calls: to the bucket that the threshold is in.
+    whole, missing = kept.histograms.whole(ORDERS), sum(calls.lost for calls in kept.live.slow)
+    edges = [round(threshold * 1000 * (1 + doubt)) for doubt in (0.01, -0.01)]
+    assert whole.count_between(edges[0], 1 << 41) <= told + missing
+    assert told <= whole.count_between(edges[1], 1 << 41)
     assert all(line["longest_ns"] >= threshold * 1000 - 1 for line in slow)
     costs = [line for line in lines if line.get("cost") == f"{ORDERS}, each slow call"]
     assert costs and costs[-1]["per_call_ns"] > 0 and costs[-1]["calls_per_s"] > 0
@@ -80,10 +88,7 @@ def test_slow_against_fast_names_the_slow_path_and_captures_open(demo_binary: Pa
     # What led to a slow call was kept, is marked, and opens.
     captured = [line for line in lines if "captured" in line]
     assert captured and all(line["why"].startswith("a call of Engine::process_order took") for line in captured)
-    session = Path(environ["TAILFLAME_PROFILES"]) / lines[-1]["session"]
-    live = load(session / "live.jsonl").live
-    assert live is not None
-    assert [mark.opens for mark in live.marks] == [Path(line["captured"]).name for line in captured]
+    assert [mark.opens for mark in kept.live.marks] == [Path(line["captured"]).name for line in captured]
     shown = json.loads(run(environ, "show", "--json", captured[0]["captured"]))
     assert any(row["name"].startswith("trading_system::") for row in shown["hotspots"])
 

@@ -53,7 +53,8 @@ class SlowSplit:
     threadless: slow calls of an unknown thread. unseen: slow calls in which no sample fell. length_ns: of all slow
     calls, time that two of a thread share once. outside: samples in no call of the function. unwatched: taken before or
     after slow calls were kept. unplaced: without a time or a thread. torn: in a slow call, but their stack does not
-    show the function. probing: of the probe itself, at the start and the end of each call.
+    show the function. probing: of the probe itself, at the start and the end of each call. in_slow: all samples that
+    fell into slow calls.
     """
 
     series: str
@@ -71,6 +72,7 @@ class SlowSplit:
     unplaced: int
     torn: int
     probing: int
+    in_slow: int
 
     @property
     def samples_per_call(self) -> float:
@@ -90,7 +92,7 @@ class SlowSplit:
             f"{many(len(self.fast.samples))} in faster calls."
         ]
         if rate_hz and self.length_ns:
-            share = min(len(self.slow.samples) / rate_hz / (self.length_ns / 1e9), 1.0)
+            share = min(self.in_slow / rate_hz / (self.length_ns / 1e9), 1.0)
             said.append(
                 f"On a processor they were {units.percent(share, digits=0)} of that time; "
                 "in the rest they waited, and samples of CPU time do not show what for."
@@ -154,6 +156,7 @@ def attribute(profile: StackProfile, stretches: Sequence[SlowCalls]) -> SlowSpli
     # A call that began before its thread was watched is known as a whole when it ends.
     watched = (watched | within) & placed
     within &= placed
+    in_slow = int(within.sum())
     series = stretches[0].series
     in_function = _shows(profile, {match_key(name) for name in (series, _TOLD_APART.sub("", series))})
     by_stack = bool((in_function & watched).any())
@@ -175,6 +178,7 @@ def attribute(profile: StackProfile, stretches: Sequence[SlowCalls]) -> SlowSpli
         unseen=int(len(tid) - seen.sum()),
         length_ns=_union_ns(tid, start, end),
         probing=int(probing.sum()),
+        in_slow=in_slow,
         outside=int((watched & ~within & ~theirs).sum()),
         unwatched=int((placed & ~watched & ~probing).sum()),
         unplaced=int((~placed).sum()),

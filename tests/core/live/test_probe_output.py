@@ -130,3 +130,18 @@ def test_slow_calls_belong_to_the_interval_in_which_they_ended() -> None:
     assert output.unread == 0
     feed(output, *({"type": "value", "data": data} for data in ([9, 1, 2, 3], [0, 1, 3, 2], [0, 1], [-1, 1, 2, 3])))
     assert output.unread == 4
+
+
+def test_a_recorded_run_tells_as_many_slow_calls_as_its_histogram_has() -> None:
+    output = ProbeOutput((False,))
+    told = [output.feed(line) for line in (RECORDED.parent / "slow-calls.jsonl").read_bytes().splitlines()]
+    intervals = [message for message in told if isinstance(message, Interval)]
+    assert len(intervals) > 10 and output.unread == 0
+    whole = Histogram.empty(1, 2)
+    for interval in intervals:
+        whole = whole.merged(interval.histograms[0])
+    slow = [call for interval in intervals for call in interval.slow[0]]
+    assert sum(sum(interval.dropped) + interval.lost for interval in intervals) == 0
+    # The bucket that 60 us lies in holds shorter calls as well: 256 ns wide.
+    assert whole.count_between(60_160, 1 << 40) <= len(slow) <= whole.count_between(59_904, 1 << 40)
+    assert len(slow) > 50 and all(end - start >= 60_000 for _, start, end in slow)
