@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import numpy as np
 from rich.text import Text
@@ -15,6 +16,7 @@ from tailflame.cli.documents import result_document
 from tailflame.cli.exit_codes import ExitCode, UsageError
 from tailflame.cli.terminal import add_row, plain_table
 from tailflame.model import FrameKind
+from tailflame.report import folded
 from tailflame.units import percent
 
 
@@ -36,6 +38,12 @@ class TailCommand:
         parser.add_argument("result", metavar="RESULT", nargs="?", default="latest", help="latest")
         parser.add_argument(
             "-f", "--function", default="", metavar="NAME", help="whose calls; the one with the most slow ones"
+        )
+        parser.add_argument(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="write both sides as folded stacks of two columns, for flamegraph.pl, inferno and the window",
         )
         parser.add_argument("-n", "--number", type=int, default=20, metavar="N", help="rows to print (20)")
         add_view_arguments(parser)
@@ -93,6 +101,10 @@ class TailCommand:
             ]
             add_row(printed, [*cells, table.names[row], module_label(table.module[row])])
         terminal.table(printed)
+        if args.output:
+            for caution in folded.write_difference(tree, Path(args.output)):
+                terminal.caution(caution)
+            terminal.note(f"written: {args.output}")
         terminal.document(
             {
                 "result": result_document(opened, cautions(recording)),

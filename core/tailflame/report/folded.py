@@ -11,6 +11,7 @@ from typing import TextIO
 
 import numpy as np
 
+from tailflame.analyse.diff import DiffTree
 from tailflame.analyse.tree import CallTree, merge_rows
 from tailflame.model import NONE, Caution, FrameKind, StackProfile, Weight
 from tailflame.model.stacks import Float64, Int32
@@ -57,9 +58,26 @@ def write(
     with opened(target) as stream:
         if loose > 1e-9 * max(float(own.sum()), 1.0):
             stream.write(f"{NO_STACK} {_figure(loose)}\n")
-        for path, figure in rows.walk(labels, own):
+        for path, row in rows.walk(labels, own):
             path[-1] = names.leaf(path[-1])
-            stream.write(f"{';'.join(path)} {_figure(figure)}\n")
+            stream.write(f"{';'.join(path)} {_figure(float(own[row]))}\n")
+    return names.told()
+
+
+def write_difference(tree: DiffTree, target: Path | TextIO) -> tuple[Caution, ...]:
+    """Both sides of a comparison, as difffolded.pl writes them: "stack before after", own weights as recorded.
+
+    flamegraph.pl and inferno draw it as a differential flame graph, and Tailflame opens it as a comparison.
+    """
+    names = _Names()
+    labels = [names.label(n, k) for n, k in zip(tree.functions.names, tree.functions.kind.tolist(), strict=True)]
+    rows = _Rows(tree.parent, tree.function)
+    _, _, before = rows.merged(labels, tree.self_before)
+    rows, labels, after = rows.merged(labels, tree.self_after)
+    with opened(target) as stream:
+        for path, row in rows.walk(labels, before + after):
+            path[-1] = names.leaf(path[-1])
+            stream.write(f"{';'.join(path)} {_figure(float(before[row]))} {_figure(float(after[row]))}\n")
     return names.told()
 
 
@@ -114,8 +132,8 @@ class _Rows:
         merged = np.bincount(trie.node, weights=own, minlength=len(trie.parent))
         return _Rows(trie.parent, trie.function), list(distinct), merged
 
-    def walk(self, labels: list[str], own: Float64) -> Iterator[tuple[list[str], float]]:
-        """(path, weight) of every row that has one, depth first, siblings by name."""
+    def walk(self, labels: list[str], own: Float64) -> Iterator[tuple[list[str], int]]:
+        """(path, row) of every row that has a weight, depth first, siblings by name."""
         rank = np.empty(len(labels), dtype=np.int64)
         rank[sorted(range(len(labels)), key=labels.__getitem__)] = np.arange(len(labels))
         by_parent = np.lexsort((rank[self.label], self.parent))
@@ -128,6 +146,6 @@ class _Rows:
             del path[depth:]
             path.append(labels[self.label[row]])
             if own[row] > 0:
-                yield path.copy(), float(own[row])
+                yield path.copy(), row
             first, last = bounds[row + 1], bounds[row + 2]
             todo += [(depth + 1, child) for child in order[first:last][::-1]]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from helpers.stack_counts import DATA, stack_counts
 from helpers.stacks import profile
+from tailflame.analyse.diff import compare
 from tailflame.analyse.tree import TreeOptions, build_tree
 from tailflame.model import Caution, Event, FrameKind, StackBuilder, StackProfile, Weight
 from tailflame.parse import load
@@ -158,3 +159,20 @@ def test_any_profile_comes_back(tmp_path: Path, stacks: dict[tuple[str, ...], fl
     after = load(path, format="folded").profile
     assert after is not None
     assert stack_counts(after) == stack_counts(before)
+
+
+def test_a_difference_is_two_columns_that_open_as_a_comparison(tmp_path: Path) -> None:
+    before = profile("main;a 3\nmain;b 5\nmain;gone 2")
+    after = profile("main;a 30\nmain;b 5\nmain;new;ends 12 4")
+    path = tmp_path / "both.folded"
+    told = folded.write_difference(compare(before, after).tree, path)
+    recording = load(path)
+    assert recording.baseline is not None and recording.profile is not None
+    assert (recording.baseline.total(), recording.profile.total()) == (10, 39)
+    assert sorted(path.read_text().splitlines()) == [
+        "main;a 3 30",
+        "main;b 5 5",
+        "main;gone 2 0",
+        "main;new;ends_12 0 4",
+    ]
+    assert "ends 12" in told[0].text
