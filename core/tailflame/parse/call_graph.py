@@ -17,9 +17,9 @@ import numpy as np
 from tailflame.model import NONE
 from tailflame.model.stacks import Float64, Int64
 
-THIN = 1e-4
+THIN = 1e-6
 """Ways to a function that carry less than this share of every event's total are told together."""
-MOST_NODES = 2_000_000
+MOST_NODES = 1_000_000
 """Nodes from which on all further ways are told together."""
 
 
@@ -139,7 +139,7 @@ def _apart(ways: list[_Ways], weight: Float64, members: int, *, full: bool) -> t
     least = THIN * max(1.0, members / 4)
     fat: list[_Ways] = []
     thin: dict[int, Float64] = {}
-    for way in ways:
+    for way in _by_entry(ways):
         carried = (way.shares * weight).max(axis=1)
         kept = (carried >= least) & (not full or (way.parents < 0))
         # A root stays one however little it spends: nobody called it.
@@ -149,6 +149,17 @@ def _apart(ways: list[_Ways], weight: Float64, members: int, *, full: bool) -> t
         if not kept.all() and carried.any():
             thin[way.entry] = thin.get(way.entry, 0.0) + way.shares[~kept].sum(axis=0)
     return fat, [_Ways(entry, np.zeros(1, np.int64), shares[None, :]) for entry, shares in thin.items()]
+
+
+def _by_entry(ways: list[_Ways]) -> list[_Ways]:
+    """One for each entry: they are many nodes, and few arrays."""
+    grouped: dict[int, list[_Ways]] = defaultdict(list)
+    for way in ways:
+        grouped[way.entry].append(way)
+    return [
+        _Ways(entry, np.concatenate([way.parents for way in same]), np.concatenate([way.shares for way in same]))
+        for entry, same in grouped.items()
+    ]
 
 
 def _shortest_ways(entry: int, callees: list[list[int]], circle_of: list[int]) -> list[tuple[int, int]]:

@@ -77,6 +77,7 @@ class _Graph:
     _positions: int = 1
     _object: str = ""
     _file: str = ""
+    _here: str = ""
     _at: int = NONE
     _called_object: str | None = None
     _called_file: str | None = None
@@ -104,7 +105,7 @@ class _Graph:
                 )
             self._columns = [self.events[name] for name in names]
             self.parts += 1
-            self._object = self._file = ""
+            self._object = self._file = self._here = ""
             self._at = NONE
             self._forget_call()
         elif key == "positions":
@@ -121,18 +122,22 @@ class _Graph:
                 self._forget_call()
             case "cfn":
                 target = self._object if self._called_object is None else self._called_object
-                file = self._file if self._called_file is None else self._called_file
+                file = self._here if self._called_file is None else self._called_file
                 self._called = self._function(target, file, self._name("fn", value))
             case "fl":
-                self._file = self._name("fl", value)
+                self._file = self._here = self._name("fl", value)
             case "ob":
                 self._object = self._name("ob", value)
             case "cob":
                 self._called_object = self._name("ob", value)
             case "cfi" | "cfl":
                 self._called_file = self._name("fl", value)
-            case "fi" | "fe" | "jfi":
-                self._name("fl", value)  # inlined code: it counts for the function; the name may be needed later
+            case "fi" | "fe":
+                # Code inlined from another file: it counts for the function. A call from it is told by that file:
+                # callgrind leaves cfi= out where it would say the file it wrote last (dump.c, fprint_jcc).
+                self._here = self._name("fl", value)
+            case "jfi":
+                self._name("fl", value)  # the name may be needed later
             case "jfn":
                 self._name("fn", value)
             case "calls":

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from tailflame.errors import ParseError
-from tailflame.model import NONE, Event, FrameKind, Recording, Thread
+from tailflame.model import NONE, Caution, Event, FrameKind, Recording, Thread
 from tailflame.model.stacks import Float64
-from tailflame.parse.json_file import broken, parsed, whole
+from tailflame.parse.json_file import broken, listed, parsed, whole
 from tailflame.parse.profile_tables import EndlessTree, ProfileTables
 from tailflame.parse.registry import NO
 from tailflame.parse.source import Source, decode_head
@@ -24,6 +24,7 @@ from tailflame.units import Unit
 
 _WHAT = "a CPU profile of V8"
 _TIME = Event("time", Unit.NANOSECONDS, True)
+_TWICE = Caution("It holds several profiles of one thread at a time: the one with the most samples is shown.")
 _LATEST = 2**62 / 1e3
 """Microseconds: later times do not fit."""
 
@@ -51,13 +52,17 @@ class CpuProfile:
         value = parsed(source, data)
         source.report(0.5)
         tables = ProfileTables()
+        left_out = 0
         if isinstance(value, dict) and isinstance(value.get("nodes"), list):
             _Profile(source).of_file(value).add_to(tables, NONE)
         else:
             events = value.get("traceEvents") if isinstance(value, dict) else value
             if not isinstance(events, list):
                 raise broken(source, _WHAT, "it has no nodes")
-            for thread, profile in _profiles_of(source, events):
+            profiles = list(_profiles_of(source, events))
+            kept = _once(profiles)
+            left_out = len(profiles) - len(kept)
+            for thread, profile in kept:
                 profile.add_to(tables, tables.thread(thread))
         if not len(tables):
             raise ParseError(
@@ -70,6 +75,7 @@ class CpuProfile:
             format=CPUPROFILE.name,
             source=source.name,
             results=(tables.profile(by_time=True),),
+            warnings=(_TWICE,) if left_out else (),
         )
 
 
@@ -109,6 +115,17 @@ def _profiles_of(source: Source, events: list[Any]) -> Iterable[tuple[Thread, _P
         yield Thread(name, _whole(pid), _whole(tid)), profile
 
 
+def _once(profiles: list[tuple[Thread, _Profile]]) -> list[tuple[Thread, _Profile]]:
+    """Without profiles that were taken of a thread while another one was: those with the most samples stay."""
+    kept: list[tuple[Thread, _Profile]] = []
+    for thread, profile in sorted(profiles, key=lambda pair: -len(pair[1].samples)):
+        first, last = profile.span()
+        others = [other.span() for known, other in kept if known == thread]
+        if profile.samples and all(last <= begin or end <= first for begin, end in others):
+            kept.append((thread, profile))
+    return kept or profiles[:1]
+
+
 def _whole(value: Any) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31 else NONE
 
@@ -129,30 +146,35 @@ class _Profile:
     samples: list[Any] = field(default_factory=list)
     deltas: list[Any] = field(default_factory=list)
 
+    def span(self) -> tuple[float, float]:
+        """From when to when, in microseconds."""
+        spent = sum(delta for delta in self.deltas if isinstance(delta, int | float) and abs(delta) < 1e18)
+        return self.start, max(self.end, self.start + spent)
+
     def of_file(self, value: dict[str, Any]) -> _Profile:
         self._take(value.get("nodes"))
         self.start, self.end = _figure(value.get("startTime")), _figure(value.get("endTime"))
-        self.samples += _listed(value.get("samples"))
-        self.deltas += _listed(value.get("timeDeltas"))
+        self.samples += listed(value.get("samples"))
+        self.deltas += listed(value.get("timeDeltas"))
         return self
 
     def of_chunk(self, data: dict[str, Any]) -> None:
         part = data.get("cpuProfile")
         if isinstance(part, dict):
             self._take(part.get("nodes"))
-            self.samples += _listed(part.get("samples"))
-        self.deltas += _listed(data.get("timeDeltas"))
+            self.samples += listed(part.get("samples"))
+        self.deltas += listed(data.get("timeDeltas"))
         self.end = max(self.end, _figure(data.get("endTime")))
 
     def _take(self, nodes: Any) -> None:
-        for node in _listed(nodes):
+        for node in listed(nodes):
             number = node.get("id") if isinstance(node, dict) else None
             if not isinstance(number, int) or number in self.nodes:
                 raise broken(self.source, _WHAT, "its nodes have no numbers of their own")
             self.nodes[number] = node
             if isinstance(node.get("parent"), int):
                 self.parents[number] = node["parent"]
-            for child in _listed(node.get("children")):
+            for child in listed(node.get("children")):
                 if not isinstance(child, int) or child in self.parents:
                     raise broken(self.source, _WHAT, "a node in it has two callers")
                 self.parents[child] = number
@@ -175,9 +197,10 @@ class _Profile:
             self._add_hits(tables, rows, thread)
             return
         times = self._times(len(seen))
-        spent = np.maximum(np.diff(np.append(times, max(self.end, float(times[-1])))), 0.0)
-        if not (times >= 0).all() or not (times < _LATEST).all():
+        end = max(self.end, float(times[-1]))
+        if not ((times >= 0) & (times < _LATEST)).all() or not end < _LATEST:
             raise broken(self.source, _WHAT, "its times are out of all bounds")
+        spent = np.diff(np.append(times, end))
         time_ns = np.round(times * 1e3).astype(np.int64)
         tables.add(rows[seen], period=spent * 1e3, time_ns=time_ns, thread=thread, event=tables.event(_TIME))
 
@@ -189,7 +212,8 @@ class _Profile:
             raise broken(self.source, _WHAT, "a time in it is no number") from None
         if len(deltas) < samples or not np.isfinite(deltas).all():
             raise broken(self.source, _WHAT, "it has fewer times than samples")
-        return np.maximum.accumulate(self.start + np.cumsum(deltas))
+        with np.errstate(over="ignore", invalid="ignore"):  # what is beyond all bounds is refused
+            return np.maximum.accumulate(self.start + np.cumsum(deltas))
 
     def _add_hits(self, tables: ProfileTables, rows: np.ndarray[tuple[int], np.dtype[np.int32]], thread: int) -> None:
         """Without samples, how often each node was seen is all there is."""
@@ -212,7 +236,3 @@ class _Profile:
             line=line + 1 if isinstance(line, int) else NONE,
             kind=FrameKind.OTHER if name in ("(program)", "(idle)", "(garbage collector)") else FrameKind.JIT,
         )
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []

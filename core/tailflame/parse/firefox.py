@@ -24,14 +24,15 @@ from tailflame.parse.registry import NO
 from tailflame.parse.source import Source, decode_head
 from tailflame.units import Unit
 
-NEWEST = 70
-"""The newest version of processed profiles that this was written for; a newer one is tried."""
+OLDEST, NEWEST = 24, 70
+"""The versions of processed profiles that this was written for; a newer one is tried."""
 
 _CPU_UNITS = {"ns": 1.0, "\u00b5s": 1e3, "us": 1e3, "ms": 1e6}
 _WEIGHTS = {
     "tracing-ms": (Event("time", Unit.NANOSECONDS, True), 1e6),
     "bytes": (Event("bytes", Unit.BYTES, True), 1.0),
 }
+_MOST = 1e30
 _NOBODY = Thread("")
 _NUMBER = re.compile(r"\d{1,9}")
 
@@ -71,6 +72,13 @@ class _Reader:
         meta = value.get("meta")
         if not isinstance(meta, dict):
             raise broken(source, WHAT, "it says nothing of itself (“meta”)")
+        version = meta.get("preprocessedProfileVersion")
+        if isinstance(version, int) and version < OLDEST:
+            raise ParseError(
+                f"{source.name} is of version {version} of the Firefox Profiler's files, older than {OLDEST}.",
+                source=source.name,
+                advice="Open it at profiler.firefox.com and save it again.",
+            )
         threads = flattened(source, value)
         if not threads:
             raise broken(source, WHAT, "it has no threads")
@@ -81,7 +89,8 @@ class _Reader:
         skipped: set[str] = set()
         # A column of times that one thread has is the weight of all.
         cpu_unit = _cpu_factor(meta)
-        has_cpu = cpu_unit > 0 and any("threadCPUDelta" in (t.get("samples") or {}) for t in threads)
+        tables = [t["samples"] for t in threads if isinstance(t.get("samples"), dict)]
+        has_cpu = cpu_unit > 0 and any("threadCPUDelta" in samples for samples in tables)
         sampled = Event("samples", Unit.NANOSECONDS, True) if has_cpu else Event("samples")
         timed = True
         for number, thread in enumerate(threads):
@@ -94,14 +103,16 @@ class _Reader:
                 kind = samples.table.get("weightType") or thread.get("weightType") or "samples"
                 weight = samples.numbers("weight", rows) if "weight" in samples else np.ones(rows)
                 weight = np.nan_to_num(weight)
-                event, factor = _WEIGHTS.get(kind, (sampled, 1.0))
+                if (np.abs(weight) > _MOST).any():
+                    raise broken(source, WHAT, "a weight in it is beyond all bounds")
+                event, factor = _WEIGHTS.get(str(kind), (sampled, 1.0))
                 period = weight = weight * factor
                 if event is sampled and has_cpu:
                     period = _cpu_times(samples, rows) * cpu_unit
                 elif event is not sampled:
                     spent.add(event.name)
                 who = _thread(thread)
-                kept = (leaves > NONE - 1) & (weight > 0)
+                kept = weight > 0
                 negative += int((weight < 0).sum())
                 profile.add(
                     leaves[kept],
@@ -119,6 +130,8 @@ class _Reader:
         if skipped:
             cautions.append(Caution("Its samples of memory allocations are not shown."))
         cautions += stacks.told()
+        if isinstance(version, int) and version > NEWEST:
+            cautions.append(Caution(f"It is of version {version}, newer than {NEWEST}: a part may be missing."))
         if not len(profile):
             raise ParseError(
                 f"{source.name} holds no samples.",
@@ -146,7 +159,7 @@ def _cpu_times(samples: Columns, rows: int) -> Float64:
         return np.zeros(rows)
     spent = np.nan_to_num(samples.numbers("threadCPUDelta", rows))
     spent[:1] = 0.0  # counted from a sample before that is not there
-    counted: Float64 = np.maximum(spent, 0.0)
+    counted: Float64 = np.clip(spent, 0.0, _MOST)
     return counted
 
 
@@ -155,7 +168,8 @@ def _times(samples: Columns, rows: int) -> Int64 | None:
     if "time" in samples:
         times = samples.numbers("time", rows)
     elif "timeDeltas" in samples:
-        times = np.cumsum(samples.numbers("timeDeltas", rows))
+        with np.errstate(over="ignore", invalid="ignore"):  # what is beyond all bounds is left out below
+            times = np.cumsum(samples.numbers("timeDeltas", rows))
     else:
         return None
     known = np.isfinite(times) & (times >= 0) & (times < 2**62 / 1e6)

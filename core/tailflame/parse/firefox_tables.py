@@ -9,7 +9,7 @@ import numpy as np
 
 from tailflame.model import NONE, Caution, FrameKind
 from tailflame.model.stacks import Int64
-from tailflame.parse.json_file import Columns, broken
+from tailflame.parse.json_file import Columns, broken, listed
 from tailflame.parse.profile_tables import EndlessTree, ProfileTables, kind_of_module
 from tailflame.parse.source import Source
 
@@ -31,10 +31,10 @@ def flattened(source: Source, value: dict[str, Any]) -> list[dict[str, Any]]:
         seen += 1
         if seen > _PROCESSES or not isinstance(process, dict):
             raise broken(source, WHAT, "its list of processes is damaged")
-        for thread in process.get("threads") or ():
+        for thread in listed(process.get("threads")):
             if isinstance(thread, dict):
                 threads.append(_unpacked(source, thread, process.get("libs")))
-        todo += process.get("processes") or ()
+        todo += listed(process.get("processes"))
     return threads
 
 
@@ -67,7 +67,7 @@ class StackTables:
         self._libs = value.get("libs")
         meta = value.get("meta")
         categories = meta.get("categories") if isinstance(meta, dict) else None
-        self._categories = [_word(c, "name") for c in categories] if isinstance(categories, list) else []
+        self._categories = [_word(category, "name") for category in listed(categories)]
         self._profile = profile
         self._rows: dict[int, Int64] = {}
         self._seen_libs: dict[tuple[str, str], None] = {}
@@ -179,12 +179,8 @@ class StackTables:
         if "resource" in table:
             resources = Columns(self._source, WHAT, "resourceTable", self._resources(thread))
             if "lib" in resources:
-                of = resources.integers("lib").tolist()
-                limit = len(self._libraries(thread))
-                libs = [
-                    of[at] if at >= 0 and 0 <= of[at] < limit else NONE
-                    for at in table.indices("resource", len(of), size).tolist()
-                ]
+                of = resources.indices("lib", len(self._libraries(thread))).tolist()
+                libs = [of[at] if at >= 0 else NONE for at in table.indices("resource", len(of), size).tolist()]
         scripts = table.list("isJS") if "isJS" in table else [False] * size
         if len(scripts) != size:
             raise broken(self._source, WHAT, "funcTable.isJS has another length than its table")
@@ -198,9 +194,9 @@ class StackTables:
 
     def _libraries(self, thread: dict[str, Any]) -> list[str]:
         """The path of each library; a kernel's is its name."""
-        libs = self._libs if isinstance(self._libs, list) and self._libs else thread.get("libs")
+        libs = listed(self._libs) or thread.get("libs")
         found = []
-        for lib in libs if isinstance(libs, list) else ():
+        for lib in listed(libs):
             path = _word(lib, "path") or _word(lib, "debugPath") or _word(lib, "name")
             found.append(path)
             self._seen_libs[path, _word(lib, "codeId").lower()] = None

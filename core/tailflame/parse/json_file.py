@@ -74,6 +74,11 @@ def broken(source: Source, what: str, why: str) -> ParseError:
     )
 
 
+def listed(value: Any) -> list[Any]:
+    """The value where it is a list, otherwise an empty one."""
+    return value if isinstance(value, list) else []
+
+
 class Columns:
     """A table of a document: an object whose members are columns, or arrays of it. Every look is checked."""
 

@@ -115,13 +115,13 @@ class _Reader:
     def _profile(self, profile: dict[str, Any]) -> bool:
         """Reads one profile; whether its samples have times."""
         unit = profile.get("unit")
-        if unit not in _UNITS:
+        if not isinstance(unit, str) or unit not in _UNITS:
             raise broken(self._source, _WHAT, f"it counts in the unit “{str(unit)[:40]}”")
         event, factor = _UNITS[unit]
         number = self._tables.event(event)
-        # A file of one profile names it as itself: that tells of no thread.
-        alone = len(self._value["profiles"]) == 1 and profile.get("name") == self._value.get("name")
-        thread = NONE if alone or not profile.get("name") else self._tables.thread(_thread(profile["name"]))
+        # A profile that is called as the file is tells of no thread.
+        name = profile.get("name")
+        thread = NONE if not name or name == self._value.get("name") else self._tables.thread(_thread(name))
         traced = profile.get("type") == "evented"
         if traced:
             stack, weight = self._traced_stacks(profile)

@@ -86,7 +86,7 @@ class _Writer:
             chosen = samples.event == number
             event: Event = events[number]
             if event.has_period:
-                count = "samples" if len(numbers) == 1 else f"{name}_samples"
+                count = "samples" if len(numbers) == 1 and name != "samples" else f"{name}_samples"
                 columns.append(_Column(count, "count", np.where(chosen, samples.count, 0.0)))
             if number == numbers[0]:
                 self._preferred = len(columns)

@@ -42,7 +42,7 @@ def write(
         for number, (thread, rows) in enumerate(_threads(profile, weights)):
             label = _thread_name(profile, thread) or name
             stack, share = _samples(profile, rows, weights)
-            stream.write(f'{"," if number else ""}{{"type":"sampled","name":{json.dumps(label)},')
+            stream.write(f'{"," if number else ""}{{"type":"sampled","name":{json.dumps(_plain(label))},')
             total = float(share.sum())
             stream.write(f'"unit":"{unit}","startValue":0,"endValue":{_figure(total)},"samples":[')
             _write_list(stream, _stacks(profile, stack))
@@ -56,9 +56,9 @@ def _frames(profile: StackProfile) -> list[dict[str, str | int]]:
     table = profile.frames
     frames: list[dict[str, str | int]] = []
     for index, name in enumerate(table.names()):
-        frame: dict[str, str | int] = {"name": name}
+        frame: dict[str, str | int] = {"name": _plain(name)}
         if file := table.file_of(index):
-            frame["file"] = file
+            frame["file"] = _plain(file)
             if table.line[index] > 0:
                 frame["line"] = int(table.line[index])
         frames.append(frame)
@@ -114,6 +114,11 @@ def _write_list(stream: TextIO, items: Iterator[str]) -> None:
         if number:
             stream.write(",\n" if number % _BATCH == 0 else ",")
         stream.write(item)
+
+
+def _plain(text: str) -> str:
+    """Without halves of characters, which strict readers refuse."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _figure(weight: float) -> str:
