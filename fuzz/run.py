@@ -20,6 +20,8 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from symbol_targets import TARGETS, seeds
+
 from tailflame.errors import TailflameError
 from tailflame.parse.formats import FORMATS
 from tailflame.parse.source import Source
@@ -57,7 +59,8 @@ def main() -> int:
     options.add_argument("--only", nargs="*", default=[], metavar="FORMAT")
     options.add_argument("--jobs", type=int, default=1, help="parsers at the same time (1)")
     asked = options.parse_args()
-    names = [known.name for known in FORMATS if not asked.only or known.name in asked.only]
+    every = (*(known.name for known in FORMATS), *TARGETS)
+    names = [name for name in every if not asked.only or name in asked.only]
     FINDS.mkdir(exist_ok=True)
     with ThreadPoolExecutor(asked.jobs) as pool:
         done = list(pool.map(partial(fuzz, seconds=asked.seconds), names))
@@ -101,6 +104,11 @@ def fuzz(name: str, *, seconds: int) -> Figures:
 def plant(name: str, corpus: Path) -> int:
     """Copies what the format takes for its own; the number of files."""
     planted = 0
+    if name in TARGETS:
+        for seed in seeds(name):
+            (corpus / f"{planted}").write_bytes(seed)
+            planted += 1
+        return planted
     known = next(f for f in FORMATS if f.name == name)
     files = sorted((path for path in DATA.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
     for path in files:
