@@ -144,6 +144,8 @@ class Studio:
             ("top-down", part(Part.TOP_DOWN, hot)),
             ("bottom-up", part(Part.BOTTOM_UP, hot)),
             ("callers", part(Part.CALLERS, hot)),
+            ("source", part(Part.SOURCE, hot)),
+            ("source-inlined", part(Part.SOURCE, "trading_system::engine::Engine::run")),
             ("compare", self.compare),
             ("failed", self.failed),
             ("console", page(Page.CONSOLE)),

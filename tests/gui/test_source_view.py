@@ -157,7 +157,7 @@ def test_a_call_leads_to_the_function_and_a_jump_to_its_target(qtbot: QtBot) -> 
 def test_a_click_on_a_jumps_target_goes_there_and_on_the_triangle_folds(qtbot: QtBot) -> None:
     view, _answers = view_of(qtbot)
     at = view.assembly.visualRect(view.instructions.index(3, 3))
-    left = at.left() + PADDING + int(9.5 * view.assembly._cells.advance)
+    left = at.left() + PADDING + int(9.5 * view.assembly._painter.advance)
     qtbot.mouseClick(view.assembly.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(left, at.center().y()))
     assert view.assembly.row == 1
     rows = view.lines.rowCount()

@@ -11,7 +11,7 @@ from tailflame.analyse.annotate import InstructionLines
 from tailflame.host.disassembly import Disassembly
 from tailflame.model.stacks import NONE, Float64, Int64
 from tailflame.units import count, percent
-from tailflame_gui.models.code_lines import CodeColumn, CodeLines, CodeRole, Face, RowKind, share_of
+from tailflame_gui.models.code_lines import CodeColumn, CodeLines, CodeRole, Face, RowKind, share_of, shown_place
 
 SELF, JUMPS, ADDRESS, TEXT, PLACE = range(5)
 _COLUMNS = (
@@ -39,11 +39,10 @@ class AssemblyLines(CodeLines):
         self._code: Disassembly | None = None
         self._weight: Float64 = np.zeros(0)
         self._samples: Float64 = np.zeros(0)
-        self._whole = 0.0
+        self._whole = self._sampled = 0.0
+        self._largest = 1.0
         self._lines: InstructionLines | None = None
-        self._lanes: list[tuple[int, int, int, bool]] = []
         self._on_row: dict[int, list[tuple[int, int, bool]]] = {}
-        self._current = NONE
 
     @property
     def columns(self) -> tuple[CodeColumn, ...]:
@@ -71,6 +70,8 @@ class AssemblyLines(CodeLines):
         self._code, self._weight, self._samples, self._whole = code, weight, samples, whole
         self._lines = None
         self._on_row = _lanes(code)
+        self._largest = float(weight.max(initial=0)) or 1.0
+        self._sampled = float(samples.sum())
         self._renewed()
         self.endResetModel()
         self._remark()
@@ -117,7 +118,7 @@ class AssemblyLines(CodeLines):
     def cell(self, column: int, row: int) -> str:
         match column:
             case 0:
-                return share_of(float(self._weight[row]), self._whole, float(self._samples.sum()))
+                return share_of(float(self._weight[row]), self._whole, self._sampled)
             case 1:
                 return ""
             case 2:
@@ -125,21 +126,18 @@ class AssemblyLines(CodeLines):
             case 3:
                 return self.text(row)
             case _:
-                file, line = self.place(row)
-                name = file.rsplit("/", 1)[-1]
-                return f"{name}:{line}" if line > 0 else name
+                return shown_place(*self.place(row))
 
     def code_role(self, role: CodeRole, column: int, row: int) -> Any:
-        largest = float(self._weight.max(initial=0)) or 1.0
         match role:
             case CodeRole.RANK:
                 return int(RowKind.INSTRUCTION)
             case CodeRole.DEPTH:
                 return 0
             case CodeRole.SHARE:
-                return float(self._weight[row]) / largest if column == SELF else None
+                return float(self._weight[row]) / self._largest if column == SELF else None
             case CodeRole.HEAT:
-                return float(self._weight[row]) / largest
+                return float(self._weight[row]) / self._largest
             case CodeRole.LANES:
                 return tuple(self._on_row.get(row, ()))
             case CodeRole.LINK:

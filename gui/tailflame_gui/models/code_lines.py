@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt
@@ -64,6 +64,24 @@ class CodeColumn:
     face: Face
 
 
+class Look(NamedTuple):
+    """All that is painted of a row. cells, shares: by column; the rest as the roles of these names say. where: the
+    place, as it stands beside an inlined line."""
+
+    kind: RowKind
+    cells: tuple[str, ...]
+    shares: tuple[float | None, ...]
+    heat: float
+    depth: int
+    fold: bool | None
+    name: str
+    where: str
+    link: int
+    lanes: tuple[tuple[int, int, bool], ...]
+    linked: bool
+    marked: bool
+
+
 class CodeLines(QAbstractTableModel):
     """Rows of text with a heat each. A subclass says what stands in a row."""
 
@@ -109,6 +127,26 @@ class CodeLines(QAbstractTableModel):
     def tip(self, row: int) -> str: ...
 
     # What views ask.
+
+    def look(self, row: int) -> Look:
+        """What is painted of a row, in one question: a view of thirty rows asks it thirty times a frame."""
+        role, columns = self.code_role, range(len(self.columns))
+        kind = RowKind(role(CodeRole.RANK, 0, row))
+        inlined = kind is RowKind.INLINED
+        return Look(
+            kind=kind,
+            cells=tuple(self.cell(at, row) for at in columns),
+            shares=tuple(role(CodeRole.SHARE, at, row) for at in columns),
+            heat=role(CodeRole.HEAT, 0, row),
+            depth=role(CodeRole.DEPTH, 0, row),
+            fold=role(CodeRole.FOLD, 0, row),
+            name=role(CodeRole.NAME, 0, row) if inlined else "",
+            where=shown_place(*self.place(row)) if inlined else "",
+            link=role(CodeRole.LINK, 0, row) if kind is RowKind.INSTRUCTION else NONE,
+            lanes=role(CodeRole.LANES, 0, row) or (),
+            linked=row in self._linked,
+            marked=bool(self._marked[row]) if self._marked is not None and row < len(self._marked) else False,
+        )
 
     def hottest(self) -> int:
         """The row with the most weight of its own, -1 where none has any."""
@@ -220,6 +258,12 @@ class CodeLines(QAbstractTableModel):
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return _RIGHT if column.face in (Face.SHARE, Face.NUMBER) else _LEFT
         return None
+
+
+def shown_place(file: str, line: int) -> str:
+    """ "cmp.rs:1037", or the file's own name alone."""
+    name = file.rsplit("/", 1)[-1]
+    return f"{name}:{line}" if line > 0 else name
 
 
 def share_of(weight: float, whole: float, samples: float) -> str:

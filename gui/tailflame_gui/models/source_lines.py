@@ -9,7 +9,7 @@ from PySide6.QtCore import QModelIndex, QObject
 
 from tailflame.analyse.annotate import LineCosts
 from tailflame.host.source_files import SourceText
-from tailflame.model.stacks import NONE, Float64, Int32
+from tailflame.model.stacks import NONE, Bool, Float64, Int32
 from tailflame.units import percent
 from tailflame_gui.models.code_lines import CodeColumn, CodeLines, CodeRole, Face, RowKind, share_of
 
@@ -45,6 +45,7 @@ class SourceLines(CodeLines):
         self._inlined: Int32 = _NOTHING
         self._depth: Int32 = _NOTHING
         self._cost_of: Int32 = _NOTHING
+        self._unfolds: Bool = np.zeros(0, dtype=bool)
         self._largest = (1.0, 1.0, 1.0)
 
     @property
@@ -81,6 +82,7 @@ class SourceLines(CodeLines):
         self._line = lines
         self._inlined = np.full(len(lines), NONE, dtype=np.int32)
         self._depth = np.zeros(len(lines), dtype=np.int32)
+        self._unfolds = np.bincount(costs.inlined.line, minlength=len(costs)) > 0
         self._unfold_at_first(costs)
         self._largest = (
             float(max(costs.own.max(initial=0), costs.inlined.own.max(initial=0))) or 1.0,
@@ -133,6 +135,10 @@ class SourceLines(CodeLines):
             self.endInsertRows()
         self._remark()
         return True
+
+    def line_at(self, row: int) -> int:
+        """The line of the file that a row stands for or below, -1 for no row."""
+        return int(self._line[row]) if 0 <= row < self.size() else NONE
 
     def row_of(self, line: int) -> int:
         """The row of a line of the file, -1 where it is not shown."""
@@ -221,7 +227,8 @@ class SourceLines(CodeLines):
                     return float(costs.inlined.own[at]) / self._largest[2]
                 return float(costs.body[cost]) / self._largest[2] if cost >= 0 else 0.0
             case CodeRole.FOLD:
-                if at >= 0 or not self._below(row):
+                cost = int(self._cost_of[self._line[row]])
+                if at >= 0 or cost < 0 or not self._unfolds[cost]:
                     return None
                 return row + 1 < self.size() and bool(self._inlined[row + 1] >= 0)
             case CodeRole.NAME:

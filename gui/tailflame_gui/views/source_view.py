@@ -175,6 +175,8 @@ class SourceView(QWidget):
             self._others.discard(question)
             if text is not None:
                 self.lines.set_other_text(question.name, text)
+            elif problem is not None and not self.source_pane.note.isVisible():
+                self.source_pane.set_note(f"Some inlined lines have no text: {problem.advice}", tip=problem.details)
             return
         figures = self._figures
         if question is not self._source_question or figures is None or figures.costs is None:
@@ -401,8 +403,10 @@ class SourceView(QWidget):
         if before is not None and before.costs is not None and before.costs.file == figures.costs.file:
             held = self.lines.source_text
             if held is not None:  # the same file, counted anew
+                line = self.lines.line_at(self.source.row) if before.function == figures.function else NONE
                 self.lines.set_lines(figures.costs, held)
-                self._show_hottest(keep=before.function == figures.function)
+                self._show_hottest(line)
+                self._ask_others(figures)
                 return
         self.lines.clear()
         self._source_question = SourceQuestion(figures.costs.file, figures.module)
@@ -500,12 +504,13 @@ class SourceView(QWidget):
 
     # both sides follow each other
 
-    def _show_hottest(self, *, keep: bool = False) -> None:
+    def _show_hottest(self, line: int = NONE) -> None:
+        """Goes to the hottest line, or to `line` where the user was there already."""
         figures = self._figures
-        if figures is None or figures.costs is None or (keep and self.source.row >= 0):
+        if figures is None or figures.costs is None:
             return
-        at = self.lines.hottest()
-        if self.of.choice is Of.EVERYTHING or at < 0:
+        at = self.lines.row_of(line) if line >= 0 else self.lines.hottest()
+        if line < 0 and (at < 0 or self.of.choice is Of.EVERYTHING):
             at = self.lines.row_of(figures.seen[0])
         self.source.show_row(at)
         self._follow_source(at)

@@ -19,7 +19,7 @@ class CodePane(QWidget):
         super().__init__()
         self._table = table
         self.head = ElidedLabel("", "second", mono=True, mode=Qt.TextElideMode.ElideMiddle)
-        self.note = ElidedLabel("", "faint")
+        self.note = _Line("info", "second")
         self.caution = _Line("triangle-alert", "warn")
         self._missing = QWidget()
         self.missing_title = label("", "heading", wrap=True)
@@ -62,10 +62,10 @@ class CodePane(QWidget):
         self.caution.set_text(caution)
         self.note.hide()
 
-    def set_note(self, text: str) -> None:
+    def set_note(self, text: str, *, tip: str = "") -> None:
         """A line below the code."""
         self.note.set_text(text)
-        self.note.setVisible(bool(text))
+        self.note.setToolTip(plain.tip(tip))
 
     def set_missing(self, problem: TailflameError | None, *, places: tuple[str, ...] = ()) -> None:
         """Above the code: what could not be had, and where it was looked for."""
@@ -97,7 +97,7 @@ class _Line(QWidget):
     def __init__(self, icon: str, rank: str) -> None:
         super().__init__()
         self._text = ElidedLabel("", rank)
-        line = row(margins=(12, 0, 8, 4), spacing=6)
+        line = row(margins=(12, 2, 8, 4), spacing=6)
         line.addWidget(Icon(icon, rank))
         line.addWidget(self._text, 1)
         self.setLayout(line)

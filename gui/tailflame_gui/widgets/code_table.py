@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QItemSelectionModel, QModelIndex, QPoint, Qt, Signal
-from PySide6.QtGui import QGuiApplication, QKeyEvent, QKeySequence, QMouseEvent, QResizeEvent
+from PySide6.QtGui import (
+    QGuiApplication,
+    QKeyEvent,
+    QKeySequence,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QResizeEvent,
+)
 from PySide6.QtWidgets import QAbstractItemView, QFrame, QHeaderView, QTableView, QWidget
 
 from tailflame_gui import theme
 from tailflame_gui.models.code_lines import CodeLines, CodeRole, Face, RowKind
-from tailflame_gui.widgets.code_paint import FOLD_ROOM, PADDING, ROW, CodeDelegate, jumps_width
+from tailflame_gui.widgets.code_paint import FOLD_ROOM, PADDING, ROW, Cell, CodePainter, jumps_width
 from tailflame_gui.widgets.header import Header
 
 _CODE_NEEDS = 260
@@ -43,8 +51,8 @@ class CodeTable(QTableView):
         super().__init__(parent)
         self._lines = model
         self._quiet = False
-        self._cells = CodeDelegate(self)
-        self.setItemDelegate(self._cells)
+        self._painter = CodePainter()
+        self._hovered_row = -1
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setShowGrid(False)
         self.setWordWrap(False)
@@ -116,6 +124,37 @@ class CodeTable(QTableView):
     def copy(self) -> None:
         rows = sorted({index.row() for index in self.selectionModel().selectedRows()})
         QGuiApplication.clipboard().setText(self._lines.as_text(rows))
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Rows whole, without a delegate: the lines of code are most of what this table is."""
+        painter = QPainter(self.viewport())
+        first = self.rowAt(event.rect().top())
+        last = self._lines.rowCount() - 1
+        if 0 <= first <= last:
+            columns = self._lines.columns
+            cells = [
+                None
+                if self.isColumnHidden(at)
+                else Cell(column.face, self.columnViewportPosition(at), self.columnWidth(at))
+                for at, column in enumerate(columns)
+            ]
+            selected = {index.row() for index in self.selectionModel().selectedRows()}
+            current = self.row if self.hasFocus() else -1
+            top = self.rowViewportPosition(first)
+            for row in range(first, last + 1):
+                if top > event.rect().bottom():
+                    break
+                self._painter.row(
+                    painter,
+                    self._lines.look(row),
+                    top,
+                    cells,
+                    selected=row in selected,
+                    hovered=row == self._hovered_row,
+                    current=row == current,
+                )
+                top += ROW
+        painter.end()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         key, plain = event.key(), not event.modifiers() & ~Qt.KeyboardModifier.ShiftModifier
@@ -191,7 +230,7 @@ class CodeTable(QTableView):
             return False
         left = self.columnViewportPosition(index.column()) + PADDING
         text = str(index.data())
-        return left + begins * self._cells.advance <= x <= left + len(text) * self._cells.advance
+        return left + begins * self._painter.advance <= x <= left + len(text) * self._painter.advance
 
     def _in_sight(self, row: int) -> bool:
         first, last = self.rowAt(0), self.rowAt(self.viewport().height() - ROW)
@@ -216,8 +255,8 @@ class CodeTable(QTableView):
             self.row_changed.emit(index.row() if index.isValid() else -1)
 
     def _hover(self, row: int) -> None:
-        if row != self._cells.hovered_row:
-            self._cells.hovered_row = row
+        if row != self._hovered_row:
+            self._hovered_row = row
             self.viewport().update()
             self.hovered.emit(row)
 
@@ -227,7 +266,7 @@ class CodeTable(QTableView):
 
     def _fit(self) -> None:
         """Figures as wide as they need, the code what is left; the place only where it costs nothing."""
-        advance, header = self._cells.advance, self.horizontalHeader()
+        advance, header = self._painter.advance, self.horizontalHeader()
         assert isinstance(header, Header)
         room = self.viewport().width()
         columns = self._lines.columns
