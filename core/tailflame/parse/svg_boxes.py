@@ -14,6 +14,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from tailflame.errors import ParseError
 from tailflame.model import FrameKind
@@ -62,6 +63,18 @@ _ENTITY = re.compile(r"&(#\d{1,7}|#x[0-9A-Fa-f]{1,6}|lt|gt|amp|quot|apos);")
 _NAMED = {"lt": "<", "gt": ">", "amp": "&", "quot": '"', "apos": "'"}
 _OPENING_GROUPS = ("g ", "g\n", "g\t", "a ", "a\n", "a\t", "a>")
 _KNOWN_TAGS = ("g", "/g", "a ", "/a", "rect", "text", "/text", "title", "/title", "svg", "/svg")
+
+# The usual group of either, whole and in its parts: name, count, unit, x, y, width, fg:x, fg:w.
+_TITLED = r"(<g ?>\n?<title>([^<]*) \(([\d,]{1,15}) (\w+), \d\d?\.\d\d%\)</title><rect"
+_PLAIN_GROUP = re.compile(
+    rf'{_TITLED} x="(\d{{1,9}}\.\d)" y="(\d{{1,9}}(?:\.\d{{1,9}})?)" width="(\d{{1,9}}\.\d)" height="[\d.]+"'
+    r' fill="[^"<>]*" r()x="[\d.]+" r()y="[\d.]+" />\n<text  x="[^"<>]*" y="[^"<>]*" >[^<]*</text>\n</g>\n?)'
+)
+_FLUID_GROUP = re.compile(
+    rf'{_TITLED} x="(\d{{1,9}}\.\d{{4}})%" y="(\d{{1,9}})" width="(\d{{1,9}}\.\d{{4}})%" height="\d+"'
+    r' fill="[^"<>]*" fg:x="(\d{1,16})" fg:w="(\d{1,16})"/><text x="[^"<>]*" y="[^"<>]*">[^<]*</text></g>\n?)'
+)
+_GROUP_PARTS = 9
 
 
 @dataclass(slots=True)
@@ -120,8 +133,16 @@ class Boxes:
 def scan(source: Source) -> Boxes:
     """Reads every box. ParseError for entity definitions and for a tag without end."""
     scanner = _Scanner(source.name)
-    for parts in _tags(source):
-        scanner.feed(parts)
+    decoder = codecs.getincrementaldecoder(encoding_of(source.head))(errors="backslashreplace")
+    pending = ""  # a tag whose end is not yet read
+    for chunk in source.chunks():
+        pending = scanner.take(pending + decoder.decode(chunk))
+        if len(pending) > _TAG_LIMIT:
+            raise ParseError(
+                f"{source.name} has a tag of more than {size_text(_TAG_LIMIT)}: it is not a flame graph.",
+                source=source.name,
+            )
+    scanner.feed((pending + decoder.decode(b"", final=True)).split("<")[1:])
     return scanner.boxes
 
 
@@ -138,26 +159,6 @@ def _character(match: re.Match[str]) -> str:
     return chr(code) if 0 < code < 0xD800 or 0xDFFF < code < 0x110000 else match[0]
 
 
-def _tags(source: Source) -> Iterator[list[str]]:
-    """The text cut at each "<": tag with attributes, ">", and the text after it."""
-    decoder = codecs.getincrementaldecoder(encoding_of(source.head))(errors="backslashreplace")
-    pending = ""
-    first = True
-    for chunk in source.chunks():
-        parts = (pending + decoder.decode(chunk)).split("<")
-        pending = parts.pop()
-        if len(pending) > _TAG_LIMIT:
-            raise ParseError(
-                f"{source.name} has a tag of more than {size_text(_TAG_LIMIT)}: it is not a flame graph.",
-                source=source.name,
-            )
-        if first and parts:
-            del parts[0]  # what stands before the first tag
-            first = False
-        yield parts
-    yield [pending + decoder.decode(b"", final=True)]
-
-
 class _Scanner:
     def __init__(self, source_name: str) -> None:
         self.boxes = Boxes()
@@ -169,7 +170,31 @@ class _Scanner:
         self._attributes: dict[str, str | None] = {}  # of the group, in our own files
         self._half = ""  # a tag cut at a bare "<" inside an attribute
 
+    def take(self, text: str) -> str:
+        """Reads all whole tags, and gives back what is left: text begins with a tag, or with what is no matter."""
+        fluid = " fg:w=" in text
+        # What stands before, between and after usual groups, and between these the groups: nearly all of a large file.
+        pieces = (_FLUID_GROUP if fluid else _PLAIN_GROUP).split(text) if self.boxes.own is None else [text]
+        step = _GROUP_PARTS + 1
+        between = pieces[::step]
+        edges = [0, *(i for i, gap in enumerate(between[:-1]) if gap and i), len(between) - 1]
+        for begin, end in pairwise(edges):
+            if begin == end:
+                continue  # there are none
+            self.feed(between[begin].split("<")[1:])
+            if self._until or self._in_title or self._half:  # they stand in a comment, or in a name
+                return self._tags("".join(pieces[i] for i in range(begin * step + 1, len(pieces)) if i % step < 2))
+            self._groups([pieces[begin * step + part : end * step : step] for part in range(2, step)], fluid=fluid)
+        return self._tags(between[-1])
+
+    def _tags(self, text: str) -> str:
+        parts = text.split("<")
+        left = f"<{parts.pop()}" if len(parts) > 1 else ""
+        self.feed(parts[1:])
+        return left
+
     def feed(self, parts: list[str]) -> None:
+        """Tags with attributes, each with its ">" and the text after it."""
         for part in parts:
             if self._until:
                 self._skip(part)
@@ -312,6 +337,27 @@ class _Scanner:
         if boxes.own is not None:
             self._own(boxes.own)
         self._named(unescape(title))
+
+    def _groups(self, columns: list[list[str]], *, fluid: bool) -> None:
+        """Usual groups, by their parts."""
+        name, count, unit, x, y, width, start, weight = columns
+        boxes = self.boxes
+        boxes.name.extend([boxes.names[unescape(title)] for title in name])
+        boxes.count.extend([float(figure.replace(",", "")) for figure in count])
+        boxes.units.update(unit)
+        if fluid:
+            boxes.percent = True
+            boxes.start.extend(list(map(int, start)))
+            boxes.weight.extend(list(map(int, weight)))
+        else:
+            none = array("q", [-1]) * len(name)
+            boxes.start.extend(none)
+            boxes.weight.extend(none)
+        boxes.decimals = max(boxes.decimals, 4 if fluid else 1)
+        boxes.x.extend(list(map(float, x)))
+        boxes.y.extend(list(map(float, y)))
+        boxes.width.extend(list(map(float, width)))
+        self._title, self._hover = None, ""
 
     def _named(self, title: str) -> None:
         boxes = self.boxes
