@@ -121,10 +121,10 @@ def test_the_whole_way_from_a_recording_to_a_named_regression(
     folder = Path(first["session"]["path"])
     (drawing,) = folder.glob("cpu_flamegraph_*.svg")
     assert re.fullmatch(r"cpu_flamegraph_\d{8}_\d{6}\.svg", drawing.name)
-    for form in ("svg", "folded", "speedscope", "json"):
+    for form in ("svg", "folded", "speedscope", "firefox", "pprof", "json"):
         written = run("export", "baseline", "--to", form, "-o", tmp_path / f"out.{form}")
         assert written["bytes"] > 1000
-    for again in (drawing, tmp_path / "out.svg", tmp_path / "out.folded"):
+    for again in (drawing, *(tmp_path / f"out.{form}" for form in ("svg", "folded", "speedscope", "firefox", "pprof"))):
         back = run("show", again, "--inlines", "-n", "5")
         kept = run("show", "baseline", "--inlines", "-n", "5")
         assert [(r["name"], r["self"]) for r in back["hotspots"]] == [(r["name"], r["self"]) for r in kept["hotspots"]]

@@ -81,7 +81,7 @@ def test_a_recursion_ten_thousand_deep_is_shown_kept_compared_and_exported(tailf
     assert tailflame("show", path).code == 0
     assert tailflame("baseline", "set", path, "--binary", "/opt/deep").code == 0
     assert "No function moved" in tailflame("diff", "latest", path).out
-    for form in ("svg", "folded", "speedscope", "json"):
+    for form in ("svg", "folded", "speedscope", "firefox", "pprof", "json"):
         target = tmp_path / f"deep.{form}"
         assert tailflame("export", "latest", "--to", form, "-o", target).code == 0
     row = tailflame("show", tmp_path / "deep.svg", "--json").document["hotspots"][0]

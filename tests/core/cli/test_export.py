@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,14 +13,16 @@ from typing import Any
 import pytest
 
 from helpers.recordings import as_results, histograms, recording
+from helpers.stack_counts import DATA
+from tailflame.parse import load
 from tailflame.store import Library
 
 Run = Callable[..., Any]
 
 
-@pytest.mark.parametrize("form", ["svg", "folded"])
-def test_what_is_exported_reads_back_the_same(tailflame: Run, before: Path, tmp_path: Path, form: str) -> None:
-    target = tmp_path / f"out.{form}"
+@pytest.mark.parametrize("suffix", ["svg", "folded", "speedscope.json", "profile.json.gz", "pb.gz"])
+def test_what_is_exported_reads_back_the_same(tailflame: Run, before: Path, tmp_path: Path, suffix: str) -> None:
+    target = tmp_path / f"out.{suffix}"
     run = tailflame("export", before, "-o", target)
     assert (run.code, run.out) == (0, f"{target}\n")
     kept = tailflame("show", before, "--json").document["hotspots"]
@@ -57,7 +61,28 @@ def test_stdout_is_a_target(tailflame: Run, before: Path) -> None:
     assert json.loads(tailflame("export", before, "--to", "json", "-o", "-").out)["version"] == 1
     run = tailflame("export", before, "--to", "folded", "-o", "-", "--json")
     assert run.code == 2
-    assert tailflame("export", before, "--to", "folded", "-o", "/dev/null").code == 0
+    for form in ("folded", "pprof", "firefox"):
+        assert tailflame("export", before, "--to", form, "-o", "/dev/null").code == 0
+
+
+def test_bytes_go_to_stdout_as_they_are(tmp_path: Path, before: Path) -> None:
+    for form, begins in (("pprof", b"\x1f\x8b"), ("firefox", b'{"meta":')):
+        words = [sys.executable, "-m", "tailflame.cli.main", "export", str(before), "--to", form, "-o", "-"]
+        done = subprocess.run(words, capture_output=True, timeout=60, check=True)
+        assert done.stdout.startswith(begins)
+        path = tmp_path / form
+        path.write_bytes(done.stdout)
+        profile = load(path).profile
+        assert profile is not None and profile.total() == 11500
+
+
+def test_one_event_of_several(tailflame: Run, tmp_path: Path) -> None:
+    heap = DATA / "pprof" / "go-1.26.8" / "heap.pb.gz"
+    assert tailflame("export", heap, "--to", "pprof", "-o", tmp_path / "all.pb.gz").code == 0
+    assert tailflame("export", heap, "--event", "alloc_space", "-o", tmp_path / "one.pb.gz").code == 0
+    for name, events in (("all", ["inuse_space", "alloc_space"]), ("one", ["alloc_space"])):
+        profile = load(tmp_path / f"{name}.pb.gz").profile
+        assert profile is not None and [event.name for event in profile.events] == events
 
 
 def test_without_a_name_the_file_is_named_after_the_result(

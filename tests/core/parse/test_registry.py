@@ -22,6 +22,17 @@ SAMPLES = {
     "flamegraph/flamegraph.pl/2024-10/stacks.svg": "flamegraph-svg",
     "flamegraph/flamegraph.pl/2011-12/stacks.svg.gz": "flamegraph-svg",
     "hlog/trading-system/demo.hlog": "hlog",
+    "pprof/go-1.26.8/cpu.pb.gz": "pprof",
+    "pprof/go-1.26.8/heap.pb.gz": "pprof",
+    "pprof/pprof-rs-0.15/pprof-rs.pb": "pprof",
+    "speedscope/py-spy-0.4.3/pyspy.speedscope.json": "speedscope",
+    "firefox/samply-0.13.1/trading.json.gz": "firefox",
+    "firefox/profiler-70/trading.json.gz": "firefox",
+    "firefox/profiler-70/gecko-13.json": "firefox",
+    "callgrind/3.19.0/trading.out.gz": "callgrind",
+    "callgrind/3.19.0/recursive.out.gz": "callgrind",
+    "cpuprofile/node-20.20.2/fib.cpuprofile": "cpuprofile",
+    "cpuprofile/node-20.20.2/fib.trace.json": "cpuprofile",
 }
 
 
