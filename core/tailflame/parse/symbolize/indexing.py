@@ -12,8 +12,10 @@ from pathlib import Path
 from tailflame.parse.symbolize import index_debug_info
 
 SIZE_LIMIT = 1024**3
-"""Bytes of a file with debug information that is indexed at most: about half a minute, and some gigabytes of memory."""
-MEMORY_LIMIT, CPU_LIMIT_S = 8 * 1024**3, 300
+"""Bytes of a file with debug information that is indexed at most: about a minute, and some gigabytes of memory."""
+_MEMORY, _MEMORY_PER_BYTE = 1024**3, 8
+_CPU_S, _CPU_BYTES_PER_S = 30, 8 * 1024**2
+"""What indexing may take, ten times what it does take: a file of 28 MB needs 100 MB and a second."""
 RESULT_LIMIT = 1024**3
 _POLL_S = 0.05
 
@@ -23,13 +25,14 @@ class Indexing:
 
     def __init__(self, source: Path) -> None:
         """Raises OSError where the process cannot be started."""
+        size = source.stat().st_size
         descriptor, name = tempfile.mkstemp(prefix="tailflame-", suffix=".symcache")
         os.close(descriptor)
         self._target = Path(name)
         argv = [sys.executable, "-I", index_debug_info.__file__, str(source), name]
         try:
             self._process = subprocess.Popen(
-                [*argv, str(MEMORY_LIMIT), str(CPU_LIMIT_S)],
+                [*argv, str(_MEMORY + _MEMORY_PER_BYTE * size), str(_CPU_S + size // _CPU_BYTES_PER_S)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
