@@ -394,11 +394,13 @@ class TimelineView(QWidget):
     def _work(self, trees: ProfileTrees, scope: Scope, look: Look | None) -> Drawn:
         """In a thread."""
         profile = trees.profile
-        rows = trees.samples.rows(scope.filter) if scope.filter else None
         event = on_cpu_event(profile, scope.event)
         weights = profile.weights(event=scope.event)
-        samples = float(weights[rows].sum() if rows is not None else weights.sum())
+        samples = float(weights[trees.samples.rows(scope.filter)].sum() if scope.filter else weights.sum())
         whole = float(weights.sum())
+        # Lanes show CPU and waiting beside each other, whichever of them the views are asked for.
+        others = scope.with_terms(tuple(term for term in scope.terms if term.what is not What.EVENT)).filter
+        rows = trees.samples.rows(others) if others else None
         if look is None:
             return Drawn(None, None, samples, whole)
         if look is Look.SUBSECOND:
@@ -410,7 +412,8 @@ class TimelineView(QWidget):
         every = made.sums(profile)
         waited = waits(profile, rows) if by is By.THREAD and off_cpu_event(profile) >= 0 else None
         chosen = made.sums(profile, rows) if rows is not None else every
-        data = LaneData(made, every, chosen, waited, profile.events[event].name, event)
+        of_waits = event != scope.event and waited is not None
+        data = LaneData(made, every, chosen, waited, profile.events[event].name, event, of_waits)
         return Drawn(data, None, samples, whole)
 
     def _take(self, drawn: Drawn) -> None:

@@ -57,6 +57,8 @@ class LaneData:
     event: str = "samples"
     color: int = 0
     """Number of the event's colour."""
+    of_waits: bool = False
+    """The figures beside the lanes are those of waiting."""
 
 
 def event_color(number: int) -> QColor:
@@ -237,7 +239,7 @@ class LanePlot(QAbstractScrollArea):
 
     def _paint_words(self, painter: QPainter, data: LaneData, at: int) -> None:
         tokens, lane, rect = theme.current(), self.lanes[at], self.rect_of(at)
-        chosen = self.samples_of(at)
+        chosen, whole = self.figure_of(at), self.figure_of(None)
         if at in self.marked:
             painter.fillRect(QRectF(0, rect.top(), GUTTER - 4, rect.height()), tokens.selection)
         if at == self.current and self.hasFocus():
@@ -258,9 +260,9 @@ class LanePlot(QAbstractScrollArea):
         )  # fmt: skip
         painter.setFont(value_font())
         right = QRectF(self.body.right() + 8, rect.top(), 64, rect.height())
-        painter.drawText(right, int(middle | Qt.AlignmentFlag.AlignRight), count(chosen))
+        text = nanoseconds(chosen) if data.of_waits else count(chosen)
+        painter.drawText(right, int(middle | Qt.AlignmentFlag.AlignRight), text)
         painter.setFont(small_font())
-        whole = self.samples_of(None)
         share = percent(chosen / whole) if whole else ""
         right = QRectF(self.body.right() + 76, rect.top(), READOUT - 80, rect.height())
         painter.drawText(right, int(middle | Qt.AlignmentFlag.AlignLeft), share)
@@ -298,6 +300,16 @@ class LanePlot(QAbstractScrollArea):
             )
         span = self.axis.selection or (-math.inf, math.inf)
         return float(data.tracks.counts(data.chosen, lane, np.array(span))[0])
+
+    def figure_of(self, lane: int | None) -> float:
+        """What stands beside a lane: its samples, or the nanoseconds it waited; None: of all lanes."""
+        data = self.data
+        if data is None or data.waits is None or not data.of_waits:
+            return self.samples_of(lane)
+        span = self.axis.selection or (self.axis.first_s - 1.0, self.axis.last_s + 1e6)
+        lanes = self.lanes if lane is None else self.lanes[lane : lane + 1]
+        threads = tuple(dict.fromkeys(thread for one in lanes for thread in one.threads))
+        return float(data.waits.time_ns(threads, np.array(span))[0])
 
     def tip(self, at: QPoint) -> str:
         """About what is under the pointer."""
