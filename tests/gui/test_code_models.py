@@ -113,7 +113,7 @@ def test_an_instruction_says_what_it_costs_and_where_it_leads() -> None:
     model = assembly()
     assert column(model, assembly_lines.SELF) == ["", "20.0", "", "80.0", "", "", ""]
     assert column(model, assembly_lines.ADDRESS)[0] == "1000"
-    assert column(model, assembly_lines.TEXT)[3:5] == ["je      1001", "call    2000 <engine::cold>"]
+    assert column(model, assembly_lines.TEXT)[3:5] == ["je      1001", "call    engine::cold"]
     assert (model.target(3), model.function(4)) == (1, code.COLD)
     assert "80.0%" in model.tip(3) and "200 samples" in model.tip(3)
     model.set_lines(code.lines())

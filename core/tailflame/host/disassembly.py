@@ -34,6 +34,8 @@ TIMEOUT_S = 30.0
 _POLL_S = 0.05
 _UNKNOWN_SIZE = 4096
 """Bytes of code shown of a function whose end nobody tells."""
+_NESTED = 64
+"""Symbols before an address that are asked whether they reach as far: one may lie within another."""
 _CODE_TYPES = (2, 10)  # STT_FUNC, STT_GNU_IFUNC
 _UNTYPED = 0  # STT_NOTYPE: written in assembly
 
@@ -207,7 +209,8 @@ def _covering(
     at = int(np.searchsorted(starts, np.uint64(address), side="right")) - 1
     best: tuple[str, int, int] | None = None
     begin = int(starts[at]) if at >= 0 else 0
-    while at >= 0 and (int(starts[at]) == begin or (best is None and begin - int(starts[at]) < RANGE_LIMIT)):
+    back = at - _NESTED
+    while at >= 0 and (int(starts[at]) == begin or (best is None and at > back)):
         start, size = int(starts[at]), int(code["size"][at])
         stop = start + size
         if not size:
@@ -290,6 +293,8 @@ def _run(argv: Sequence[str], watch: Callable[[], None], timeout_s: float) -> tu
                         size += len(data)
                 whole = size <= OUTPUT_LIMIT
         code = child.wait(timeout=5) if whole else 0
+    except subprocess.TimeoutExpired as problem:
+        raise ToolFailed("objdump does not end.", advice="The file may be damaged.") from problem
     finally:
         if child.poll() is None:
             child.kill()

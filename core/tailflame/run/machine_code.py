@@ -30,7 +30,8 @@ _BINARIES = 4
 
 def build_id_of(meta: Meta, module: str) -> str:
     """The build id that was recorded of a module; "" where none was, or several were: it was replaced meanwhile."""
-    found = {build_id for path, build_id in meta.build_ids if path.removesuffix(" (deleted)") == module}
+    name = module.removesuffix(" (deleted)")
+    found = {build_id for path, build_id in meta.build_ids if path.removesuffix(" (deleted)") == name}
     return found.pop() if len(found) == 1 else ""
 
 

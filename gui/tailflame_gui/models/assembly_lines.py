@@ -8,6 +8,7 @@ import numpy as np
 from PySide6.QtCore import QObject
 
 from tailflame.analyse.annotate import InstructionLines
+from tailflame.analyse.names import short
 from tailflame.host.disassembly import Disassembly
 from tailflame.model.stacks import NONE, Float64, Int64
 from tailflame.units import count, percent
@@ -106,11 +107,14 @@ class AssemblyLines(CodeLines):
         code = self._held()
         text, callee = code.text[row], code.callee[row]
         mnemonic, _, rest = text.partition(" ")
-        if callee and callee not in rest:
-            rest = f"{rest.partition(' ')[0]} → {callee}"
+        if callee:  # whole names, with their generics, are in the tip
+            rest = short(callee)
         elif code.target[row] >= 0:
             rest = f"{int(code.address[code.target[row]]):x}"
         return f"{mnemonic:<7} {rest}".rstrip()
+
+    def widest(self) -> int:
+        return max(map(len, self._code.text), default=0) if self._code is not None else 0
 
     def widest_number(self) -> int:
         return len(f"{int(self._code.address[-1]):x}") if self.size() and self._code is not None else 4
@@ -157,7 +161,7 @@ class AssemblyLines(CodeLines):
 
     def tip(self, row: int) -> str:
         code = self._held()
-        lines = [code.text[row], f"bytes {code.code[row]}"]
+        lines = [code.text[row], *([code.callee[row]] if code.callee[row] else []), f"bytes {code.code[row]}"]
         if self._weight[row]:
             share = float(self._weight[row]) / (self._whole or 1.0)
             lines.append(f"{percent(share)}, {count(float(self._samples[row]))} samples")
