@@ -121,9 +121,7 @@ class LiveData:
             case Cost():
                 self.costs[update.series] = update
             case Captured():
-                self.add_moment(
-                    Moment(update.time_s, f"captured: {update.why}", MomentKind.EVENT, opens=update.path.name)
-                )
+                self.add_moment(Moment(update.time_s, update.words, MomentKind.EVENT, opens=update.path.name))
             case Sliced():
                 self.slices = update.rows
             case _:

@@ -200,6 +200,7 @@ class TextDisplay:
         self._costs: dict[str, Cost] = {}
         self._behind: dict[str, Behind] = {}
         self._stages: dict[str, deque[StageSlice]] = {}
+        self._slow = 0
         self._began_s = 0.0
         self._shown_s = 0.0
 
@@ -233,6 +234,9 @@ class TextDisplay:
                 self._terminal.line(f"its {role} is in {finished.artifacts[role]}")
         if kept is not None:
             self._terminal.line(f"kept in {kept.path}")
+        if kept is not None and self._slow:
+            calls = "slow call" if self._slow == 1 else "slow calls"
+            self._terminal.line(f"{count(self._slow)} {calls} kept: `tailflame tail` compares them with the fast ones")
 
     def _told(self, told: SourceTold) -> None:
         match told.update:
@@ -251,11 +255,10 @@ class TextDisplay:
                     recent.popleft()
             case Said() as update:
                 self._terminal.note(f"{update.text} {update.fix}".rstrip())
+            case SlowCalls() as update:
+                self._slow += len(update)
             case Captured() as update:
-                self._terminal.note(
-                    f"Captured, as {update.why}: {update.path} ({size(update.bytes)}, after {update.took_s:.1f} s). "
-                    f"{update.summary}"
-                )
+                self._terminal.note(f"{update.words}: {update.path}")
 
     def _show(self, elapsed_s: float) -> None:
         if self._live is not None:

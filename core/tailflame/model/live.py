@@ -16,6 +16,7 @@ from typing import TypeAlias
 from tailflame.model.histogram import Histogram
 from tailflame.model.slices import Sliced
 from tailflame.model.slow_calls import SlowCalls
+from tailflame.units import seconds, size
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 
@@ -149,6 +150,12 @@ class Captured:
     summary: str = ""
     took_s: float = 0.0
     bytes: int = 0
+
+    @property
+    def words(self) -> str:
+        """For a mark: why, what it cost, and what stood out."""
+        about = "; ".join(part for part in (f"{size(self.bytes)} in {seconds(self.took_s)}", self.summary) if part)
+        return f"captured: {self.why} ({about})"
 
 
 Update: TypeAlias = (

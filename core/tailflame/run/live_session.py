@@ -109,8 +109,7 @@ class LiveSession:
             case LiveStarted():
                 self._open(event)
             case SourceTold(update=Captured() as kept):
-                text = f"captured: {kept.why} ({kept.summary})" if kept.summary else f"captured: {kept.why}"
-                self._pending.append(Mark(kept.time_s, text, kept.path.name))
+                self._pending.append(Mark(kept.time_s, kept.words, kept.path.name))
                 self._seen = True
             case SourceTold(update=Sliced()):
                 self._seen = True  # kept by their source

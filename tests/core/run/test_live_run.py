@@ -369,3 +369,33 @@ time.sleep(600)
         wait_until(lambda: state_of(pid) == "T")
         starter.kill()
     wait_until(lambda: not Path("/proc", str(pid)).exists() or state_of(pid) == "Z")
+
+
+class Hearing(Watching):
+    """Hears what the others tell."""
+
+    heard: list[Update]
+
+    def watch(self, update: Update) -> None:
+        self.heard.append(update)
+
+
+def test_a_source_that_watches_hears_the_others_and_not_itself(tmp_path: Path) -> None:
+    heard: list[Update] = []
+
+    def hearing(target: LiveTarget) -> Hearing:
+        made = Hearing(target, [])
+        made.heard = heard
+        return made
+
+    target = Target(PYTHON, ("-c", "import time; time.sleep(600)"))
+    wishes = [SourceWish("hearing", "Hearing", hearing), SourceWish("completing", "Completing", Completing)]
+    live = LiveRun(tmp_path, wishes, launch=target, patience=QUICK)
+
+    def react(event: LiveEvent) -> None:
+        if isinstance(event, LiveContinued):
+            live.stop()
+
+    run(live, react)
+    told = {update for update in heard if isinstance(update, Said)}
+    assert told == {Said(text="recording")}

@@ -12,7 +12,8 @@ import pytest
 
 from tailflame.errors import ParseError, StoreError
 from tailflame.model import Histogram
-from tailflame.model.live import Armed, Behind, LatencySlice, Reading, Said, Update
+from tailflame.model.live import Armed, Behind, Captured, LatencySlice, Reading, Said, Update
+from tailflame.model.slow_calls import SlowCalls
 from tailflame.parse import load
 from tailflame.run.live_events import LiveContinued, LiveEvent, LiveFinished, LiveTarget, SourceTold, SourceWish
 from tailflame.run.live_run import LivePatience, LiveRun
@@ -163,3 +164,20 @@ def test_a_disk_that_takes_no_more_is_told_once_and_the_run_goes_on(tmp_path: Pa
     assert finished.target is not None and finished.target.ok
     assert len(failures) == 1 and "No space left" in failures[0].sentence
     assert any(isinstance(event, SourceTold) and isinstance(event.update, LatencySlice) for event in seen)
+
+
+def test_captures_are_marked_with_the_file_they_open_and_slow_calls_are_kept(tmp_path: Path) -> None:
+    kept = tmp_path / "tail-1.data"
+    slow = SlowCalls.of("match_order", 1000, 10.0, 0.2, [(7, 5, 5000)], lost=1)
+    captured = Captured(
+        time_s=10.1, why="p99 of match_order was 2 ms", path=kept, summary="load 4.2", took_s=0.3, bytes=2000
+    )
+    session, live, finished, failures = run(tmp_path, latency(10.0, 2000), slow, captured)
+    assert live.saw_anything and failures == []
+    keep(session, finished)
+    record = session.load().live
+    assert record is not None
+    mark = next(mark for mark in record.marks if mark.opens)
+    assert (mark.time_s, mark.opens) == (10.1, "tail-1.data")
+    assert mark.text == "captured: p99 of match_order was 2 ms (2.0 kB in 0.3 s; load 4.2)"
+    assert [(calls.series, len(calls), calls.lost) for calls in record.slow] == [("match_order", 1, 1)]
