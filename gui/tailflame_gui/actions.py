@@ -51,6 +51,27 @@ SPECS: tuple[Spec, ...] = (
     Spec("cancel", "Record", "Cancel recording", "ban", "Stop the recording and throw it away.", ("Ctrl+Shift+.",)),
     Spec("attach", "Live", "Attach…", "activity", "Choose a running program and look at it.", ("Ctrl+Shift+A",)),
     Spec(
+        "continuous",
+        "Live",
+        "Profile continuously…",
+        "activity",
+        "Choose a running program, and record where its time goes for hours, at low cost.",
+    ),
+    Spec(
+        "watch_folder",
+        "File",
+        "Watch a folder…",
+        "folder-open",
+        "Each profile that a program writes into the folder becomes a slice of one strip.",
+    ),
+    Spec(
+        "snapshots",
+        "Result",
+        "Snapshots: cumulative or each by itself",
+        "rotate-ccw",
+        "Whether each file of the watched folder counts from the program's start, and is shown less the one before it.",
+    ),
+    Spec(
         "stop_live",
         "Live",
         "Stop or detach",

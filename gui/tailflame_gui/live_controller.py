@@ -25,12 +25,14 @@ from tailflame.live.tail_rules import TailRule
 from tailflame.model import Caution
 from tailflame.model.slow_calls import SlowAbove
 from tailflame.run import live_sources
+from tailflame.run.continuous import ContinuousOptions, recording_options
 from tailflame.run.live_events import SourceWish
 from tailflame.run.live_functions import hottest
+from tailflame.run.live_session import CONTINUOUS
 from tailflame.run.live_sources import SLOW_RATE_HZ
 from tailflame.store import binary_key
 from tailflame.tools import PERF_RECORD, CallGraph, PerfOptions, Target
-from tailflame_gui import plain, tail_opening
+from tailflame_gui import plain, slices_opening, tail_opening
 from tailflame_gui.actions import Actions
 from tailflame_gui.controller import Controller
 from tailflame_gui.dialogs.files import choose_program
@@ -99,6 +101,8 @@ class LiveController(QObject):
         view.add_source_requested.connect(self._add_source)
         view.record_range_requested.connect(self._record_moment)
         view.capture_requested.connect(self._open_capture)
+        view.flame_range_requested.connect(self._open_range)
+        view.compare_ranges_requested.connect(self._compare_ranges)
         view.failed.connect(self._controller.fail)
         view.set_range_offers(flame="The CPU recording is read when the run is over; its flame graph opens with it.")
 
@@ -106,6 +110,7 @@ class LiveController(QObject):
         runner = self._runner
         runner.begun.connect(self._begun)
         runner.moved.connect(self._view.refresh)
+        runner.moved.connect(self._offer_flame)
         runner.sources_changed.connect(self._view.set_sources)
         runner.ended.connect(self._ended)
 
@@ -117,6 +122,15 @@ class LiveController(QObject):
             self._page.show_side(Side.SETUP)
             self._setup.show_attach()
         self._controller.state.set_page(Page.LIVE)
+
+    def to_continuous(self) -> None:
+        """The running processes, with the continuous profile asked for; of a run that goes on it is added."""
+        if self._runner.running:
+            self._profile_continuously()
+            self._controller.state.set_page(Page.LIVE)
+            return
+        self.to_attach()
+        self._setup.sources.continuous.box.setChecked(True)
 
     def offer(self, binary: str, *, arguments: str = "", directory: str = "") -> None:
         """A program to launch, from elsewhere in the window."""
@@ -383,6 +397,7 @@ class LiveController(QObject):
             ("counters", "Counters", lambda: self._runner.add(live_sources.counters())),
             ("process", "Process and threads", lambda: self._runner.add(live_sources.process())),
             ("cpu", "CPU recording", self._record_cpu),
+            ("slices", "Continuous profile", self._profile_continuously),
             ("syscalls", "System calls for 5 s", lambda: self._runner.add(live_sources.syscalls())),
         ):
             if name not in running:
@@ -405,6 +420,36 @@ class LiveController(QObject):
                 self._controller.say(f"The CPU is recorded for {seconds:.0f} s.")
 
         self._starting.ask(prepare, go, name="getting ready", on_error=self._controller.fail)
+
+    def _profile_continuously(self) -> None:
+        """From now on, beside the rest."""
+
+        def prepare(_progress: Progress) -> SourceWish:
+            return live_sources.continuous(recording_options(probe_host()))
+
+        self._starting.ask(prepare, self._runner.add, name="getting ready", on_error=self._controller.fail)
+
+    def _running_strip(self) -> slices_opening.Strip | None:
+        """The slices of the run that goes on, or has just ended."""
+        folder, data = self._runner.folder, self._runner.data
+        if folder is None or not data.slices:
+            return None
+        return slices_opening.of_folder(folder / CONTINUOUS, self._setup.draft.subject, data.zero_s())
+
+    def _open_range(self, start_s: float, end_s: float) -> None:
+        strip = self._running_strip()
+        if strip is not None:
+            slices_opening.open_range(self._controller, strip, start_s, end_s)
+
+    def _compare_ranges(self, before: tuple[float, float], after: tuple[float, float]) -> None:
+        strip = self._running_strip()
+        if strip is not None:
+            slices_opening.compare_ranges(self._controller, strip, before, after)
+
+    def _offer_flame(self) -> None:
+        """Slices are read while the run goes on; a CPU recording is not."""
+        if any(not row.waiting for row in self._runner.data.slices):
+            self._view.set_range_offers(record=self._view.range_line.reasons["record"], flame="")
 
     def _record_moment(self, start_s: float, end_s: float) -> None:
         """Records CPU for as long as what was selected."""
@@ -431,7 +476,7 @@ def _needs(sources: SourcesDraft) -> tuple[Need, ...]:
     wanted = {
         Need.PROBE: bool(sources.functions),
         Need.COUNT: sources.counters,
-        Need.RECORD: sources.cpu or bool(sources.slow_above or sources.capture_when),
+        Need.RECORD: sources.cpu or bool(sources.slow_above or sources.capture_when or sources.continuous_s),
         Need.TRACE: sources.syscalls,
     }
     return tuple(need for need, wished in wanted.items() if wished)
@@ -482,8 +527,14 @@ def sources_of(
         if sources.cpu or slow is not None
         else None,
         "tail": live_sources.tail(captures, sampled) if captures else None,
+        "slices": live_sources.continuous(continuous_options(draft)) if sources.continuous_s else None,
         "syscalls": live_sources.syscalls() if sources.syscalls else None,
     }
+
+
+def continuous_options(draft: LiveDraft) -> ContinuousOptions:
+    """As the form has it. The machine has been looked at when the window was made."""
+    return recording_options(probe_host(), slice_s=draft.sources.continuous_s)
 
 
 def _wishes(sources: dict[str, SourceWish | None]) -> list[SourceWish]:

@@ -50,6 +50,8 @@ class SourcesDraft:
     simulated: bool = False
     process: bool = True
     cpu: bool = False
+    continuous_s: int = 0
+    """Length of a slice of a continuous profile; 0 for none."""
     syscalls: bool = False
 
 

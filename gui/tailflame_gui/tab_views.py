@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtWidgets import QWidget
 
 from tailflame.model import Recording
-from tailflame_gui import tail_opening
+from tailflame_gui import slices_opening, tail_opening
 from tailflame_gui.actions import Actions
 from tailflame_gui.controller import Controller
 from tailflame_gui.state import OpenComparison, OpenResult, Page, Tab
@@ -59,7 +59,8 @@ class TabViews:
         view.record_requested.connect(actions["record_page"].trigger)
         view.open_requested.connect(actions["open"].trigger)
         view.failed.connect(controller.fail)
-        view.flame_range_requested.connect(partial(controller.open_range, tab))
+        view.flame_range_requested.connect(partial(slices_opening.open_range_of, controller, tab))
+        view.compare_ranges_requested.connect(partial(slices_opening.compare_ranges_of, controller, tab))
         view.slow_requested.connect(partial(tail_opening.compare_slow, controller, tab))
         view.capture_requested.connect(partial(tail_opening.open_capture, controller, _folder(tab)))
         view.source_view_made.connect(partial(self._provide, tab))

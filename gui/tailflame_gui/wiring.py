@@ -16,6 +16,7 @@ from tailflame_gui.controller import Controller
 from tailflame_gui.demo import Demo
 from tailflame_gui.dialogs.editor import EditorDialog
 from tailflame_gui.dialogs.files import choose_files, choose_folder, choose_program
+from tailflame_gui.folder_watch import FolderWatches
 from tailflame_gui.machine import Machine
 from tailflame_gui.recording import RecordController
 from tailflame_gui.recording_controller import RecordingController
@@ -71,6 +72,7 @@ class Parts:
     window: MainWindow
     views: TabViews
     demo: Demo
+    watches: FolderWatches
 
     @property
     def live(self) -> LiveRunner:
@@ -99,7 +101,8 @@ def build() -> Parts:
     )
     views.window = window
     demo = Demo(controller, recorder)
-    parts = Parts(state, jobs, actions, controller, recorder, live, machine, window, views, demo)
+    watches = FolderWatches(controller)
+    parts = Parts(state, jobs, actions, controller, recorder, live, machine, window, views, demo, watches)
     window.library_page.show_folder(state.profiles)
     window.restore_geometry(controller.settings.window)
     _connect_pages(parts)
@@ -151,6 +154,11 @@ def _connect_actions(parts: Parts) -> None:
     actions["quit"].triggered.connect(window.close)
     actions["stop_live"].setEnabled(False)
     actions["attach"].triggered.connect(lambda: parts.late_live.parts.controller.to_attach())
+    actions["continuous"].triggered.connect(lambda: parts.late_live.parts.controller.to_continuous())
+    actions["watch_folder"].triggered.connect(
+        lambda: choose_folder(window, "The folder that profiles are written into", state.profiles, parts.watches.watch)
+    )
+    actions["snapshots"].triggered.connect(parts.watches.switch)
 
 
 def _with_result(state: AppState, act: Callable[[OpenResult], None]) -> None:

@@ -42,7 +42,8 @@ LEAST_FREQUENCY = 11
 _LOWER = (99, 49, 23, LEAST_FREQUENCY)
 _ARMING_TICK_S = 0.02
 _TICK_S = 0.25
-_STOP_GRACE_S = 60.0
+_STOP_GRACE_S = 20.0
+"""perf closes its file in some hundredths of a second; of one that was killed the file is mended."""
 _MOST_CREDIT_S = 60.0
 _JUDGED = 4
 """Slices after which perf's own cost is known."""

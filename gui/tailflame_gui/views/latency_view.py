@@ -15,7 +15,9 @@ from tailflame_gui.widgets.parts import column
 
 def has_latencies(recording: Recording) -> bool:
     """Whether there is anything for `LatencyResultView` to show."""
-    return any(part is not None for part in (recording.histograms, recording.counters, recording.live))
+    return any(
+        part is not None for part in (recording.histograms, recording.counters, recording.live, recording.slices)
+    )
 
 
 class LatencyResultView(QWidget):

@@ -38,11 +38,12 @@ class Window:
 class RangeLine(QWidget):
     """What is selected, in a line, and what can be done with it; without a selection how to make one.
 
-    record_requested(), flame_requested(), clear_requested().
+    record_requested(), flame_requested(), compare_requested(), clear_requested().
     """
 
     record_requested = Signal()
     flame_requested = Signal()
+    compare_requested = Signal()
     clear_requested = Signal()
 
     def __init__(self, *, live: bool) -> None:
@@ -50,12 +51,19 @@ class RangeLine(QWidget):
         self._text = ElidedLabel("", "small")
         self.record = button("Record CPU for this moment", self.record_requested.emit, icon="cpu")
         self.flame = button("Show the flame graph of this range", self.flame_requested.emit, icon="flame")
+        self.compare = button(
+            "Compare both ranges",
+            self.compare_requested.emit,
+            icon="git-compare",
+            tip="What changed from the range to compare with to the selected one.  C",
+        )
         self.clear = button("Clear", self.clear_requested.emit, rank="quiet", tip="Select nothing  Esc")
         self._live = live
+        self._two = False
         self.reasons = {"record": "", "flame": "There is no CPU recording of this time."}
         line = row(margins=(16, 2, 12, 2), spacing=8)
         line.addWidget(self._text, 1)
-        for widget in (self.record, self.flame, self.clear):
+        for widget in (self.record, self.flame, self.compare, self.clear):
             line.addWidget(widget)
         self.setLayout(line)
         self.setFixedHeight(34)
@@ -73,6 +81,11 @@ class RangeLine(QWidget):
         self.flame.setEnabled(not flame)
         self.flame.setToolTip(flame or "What ran in exactly this time, from the CPU recording of it.")
 
+    def offer_comparison(self, two: bool) -> None:
+        """Whether there are two ranges to compare."""
+        self._two = two
+        self.compare.setVisible(two and not self.clear.isHidden())
+
     def show_range(self, span: tuple[float, float] | None, words: str) -> None:
         chosen = span is not None
         self._text.set_text(
@@ -83,6 +96,7 @@ class RangeLine(QWidget):
         self.record.setVisible(chosen and self._live)
         self.flame.setVisible(chosen)
         self.clear.setVisible(chosen)
+        self.compare.setVisible(chosen and self._two)
         self.set_offers(**self.reasons)
 
 

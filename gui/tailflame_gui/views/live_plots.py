@@ -16,12 +16,13 @@ from tailflame_gui.widgets.heat_map import HeatMap
 from tailflame_gui.widgets.parts import column
 from tailflame_gui.widgets.percentile_plot import PercentilePlot
 from tailflame_gui.widgets.plot_choices import Choices
+from tailflame_gui.widgets.slice_strip import SliceStrip
 from tailflame_gui.widgets.stage_plot import StagePlot
 from tailflame_gui.widgets.time_axis import TimeAxis
 from tailflame_gui.widgets.time_plot import TimePlot
 from tailflame_gui.widgets.time_ruler import TimeRuler
 
-PERCENTILES, HEAT, STAGES = "Percentiles", "Heat map", "Stages"
+PERCENTILES, SLICES, HEAT, STAGES = "Percentiles", "Slices", "Heat map", "Stages"
 _MOST_AT_FIRST = 12
 """Strips that are shown without being asked for."""
 _FIRST = (
@@ -41,8 +42,9 @@ class PlotStack(QWidget):
         self.axis, self._live = axis, live
         self._data = LiveData()
         self.percentiles, self.heat, self.stages = PercentilePlot(axis), HeatMap(axis), StagePlot(axis)
+        self.slices = SliceStrip(axis)
         self.strips: dict[str, CounterStrip] = {}
-        for plot in (self.percentiles, self.heat, self.stages):
+        for plot in (self.percentiles, self.slices, self.heat, self.stages):
             plot.moment_clicked.connect(self.moment_clicked)
         self._off: set[str] = set()
         """Plots that the user has put away."""
@@ -54,6 +56,7 @@ class PlotStack(QWidget):
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.setSpacing(0)
         self._column.addWidget(self.percentiles, 40)
+        self._column.addWidget(self.slices, 16)
         self._column.addWidget(self.heat, 26)
         self._strips = QVBoxLayout()
         self._strips.setSpacing(0)
@@ -76,7 +79,7 @@ class PlotStack(QWidget):
     @property
     def plots(self) -> dict[str, TimePlot]:
         """Every plot that there is, by its name, in order."""
-        return {PERCENTILES: self.percentiles, HEAT: self.heat, **self.strips, STAGES: self.stages}
+        return {PERCENTILES: self.percentiles, SLICES: self.slices, HEAT: self.heat, **self.strips, STAGES: self.stages}
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -109,7 +112,8 @@ class PlotStack(QWidget):
         changed = anew or (stages is not self.stages.timeline)
         if stages is not self.stages.timeline or anew:
             self.stages.show_series(stages)
-        changed |= self._add_strips()
+        changed |= self._add_strips() | (bool(data.slices) != bool(self.slices.rows))
+        self.slices.show_rows(data.slices)
         if changed:
             self._arrange()
         extent = data.extent
@@ -155,6 +159,7 @@ class PlotStack(QWidget):
         timed = any(len(timeline) > 1 for timeline in data.latency.values()) or (self._live and bool(data.latency))
         wanted = {PERCENTILES: timed or data.empty, HEAT: timed}
         wanted[STAGES] = self.stages.timeline is not None
+        wanted[SLICES] = bool(data.slices)
         computed = {name for name in self.strips if not _is_input(name)}
         few = list(computed or self.strips)
         few.sort(key=list(self.strips).index)
@@ -162,7 +167,7 @@ class PlotStack(QWidget):
         for name, plot in self.plots.items():
             plot.setVisible((wanted[name] or name in self._on) and name not in self._off)
         strips = sum(not strip.isHidden() for strip in self.strips.values())
-        self._column.setStretch(2, 0 if not strips else 12 * strips)
+        self._column.setStretch(3, 0 if not strips else 12 * strips)
         self.setMinimumHeight(160 + HEIGHT)
         self.plots_changed.emit()
 

@@ -48,6 +48,7 @@ class LiveView(QWidget):
     mark_requested = Signal(str)
     record_range_requested = Signal(float, float)
     flame_range_requested = Signal(float, float)
+    compare_ranges_requested = Signal(object, object)
     range_selected = Signal(float, float)
     range_cleared = Signal()
     choices_changed = Signal(object)
@@ -251,6 +252,10 @@ class LiveView(QWidget):
         self.range_line.clear_requested.connect(self.axis.clear)
         self.range_line.record_requested.connect(self._record)
         self.range_line.flame_requested.connect(self._flame)
+        self.range_line.compare_requested.connect(self._compare)
+        self.plots.slices.opened.connect(self._flame)
+        self.plots.slices.compared.connect(self._compare)
+        self.plots.slices.ranges_changed.connect(self._slices_chosen)
 
     # What is shown
 
@@ -350,7 +355,7 @@ class LiveView(QWidget):
         chosen, selection = self._chosen(), self.axis.selection
         if selection is not None:
             words = range_words(self.data, chosen[0] if chosen else "", selection, self.choices)
-            self.range_line.show_range(selection, words)
+            self.range_line.show_range(selection, "; ".join(filter(None, (words, self.plots.slices.words))))
 
     def _record(self) -> None:
         if self.axis.selection is not None:
@@ -359,6 +364,16 @@ class LiveView(QWidget):
     def _flame(self) -> None:
         if self.axis.selection is not None:
             self.flame_range_requested.emit(*self.axis.selection)
+
+    def _compare(self) -> None:
+        first, second = self.plots.slices.first, self.plots.slices.second
+        if first is not None and second is not None:
+            self.compare_ranges_requested.emit(second, first)
+
+    def _slices_chosen(self) -> None:
+        slices = self.plots.slices
+        self.range_line.offer_comparison(slices.first is not None and slices.second is not None)
+        self._tell_range()
 
     def _catch_up(self) -> None:
         self._show_lower()

@@ -72,8 +72,9 @@ class ResultView(QWidget):
     open_source(file, line: -1 unknown); pin_baseline_requested(); compare_requested(): with the baseline;
     compare_columns_requested(): the two sides that one file holds; export_requested(kind); record_requested();
     open_requested(); failed(TailflameError). flame_range_requested(start, end): the flame graph of that time, in
-    seconds of the recording's clock. slow_requested(): slow calls against fast ones; capture_requested(name): a file
-    that was kept beside the run's. source_view_made(SourceView): it is going to ask for files and machine code.
+    seconds of the recording's clock; compare_ranges_requested(before, after): two ranges of slices.
+    slow_requested(): slow calls against fast ones; capture_requested(name): a file that was kept beside the run's.
+    source_view_made(SourceView): it is going to ask for files and machine code.
     """
 
     open_source = Signal(str, int)
@@ -84,6 +85,7 @@ class ResultView(QWidget):
     record_requested = Signal()
     open_requested = Signal()
     flame_range_requested = Signal(float, float)
+    compare_ranges_requested = Signal(object, object)
     slow_requested = Signal()
     capture_requested = Signal(str)
     failed = Signal(object)
@@ -294,6 +296,7 @@ class ResultView(QWidget):
                 latency = LatencyResultView(self.recording)
                 latency.failed.connect(self.failed)
                 latency.view.flame_range_requested.connect(self.flame_range_requested)
+                latency.view.compare_ranges_requested.connect(self.compare_ranges_requested)
                 latency.view.capture_requested.connect(self.capture_requested)
                 latency.view.set_range_offers(flame=_why_no_flame(self.recording))
                 return latency
@@ -486,7 +489,7 @@ def _parts_of(recording: Recording) -> tuple[Part, ...]:
         return (Part.FLAME, Part.SUMMARY, *stacks[1:]) if recording.profile is not None else (Part.SUMMARY,)
     if recording.profile is None:
         return (Part.LATENCY, Part.SUMMARY)
-    if recording.live is not None:
+    if recording.live is not None or recording.slices is not None:
         return (Part.LATENCY, Part.SUMMARY, *stacks)
     return (Part.FLAME, Part.SUMMARY, *stacks[1:], Part.LATENCY)
 
@@ -495,6 +498,8 @@ def _why_no_flame(recording: Recording) -> str:
     """Why a range of time has no flame graph; "" where it has one."""
     if recording.profile is None:
         return "This result holds no CPU profile."
+    if recording.slices is not None:
+        return ""
     if recording.live is None or not has_times(recording.profile):
         return "The CPU profile does not tell the times of its samples on this clock."
     return ""

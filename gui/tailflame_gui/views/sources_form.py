@@ -132,6 +132,13 @@ class SourcesForm(QWidget):
         self.cpu = _Line(
             "CPU recording", "perf record beside the rest: the flame graph of any moment. Costs 1 to 3 %.", say
         )
+        self.continuous = _Line(
+            "Continuous profile",
+            "perf at 99 Hz for hours, in slices that are read as they close: where the time goes, and how that "
+            "changes. At most 1 % of a core and 1 GB; old slices grow coarser.",
+            say,
+        )
+        self.slice_length = self._field(self.continuous, "60", "Seconds of a slice")
         self.syscalls = _Line(
             "System calls", "strace -c for five seconds. Slows a program with many system calls 50 times.", say
         )
@@ -155,6 +162,7 @@ class SourcesForm(QWidget):
             self.simulated,
             self.process,
             self.cpu,
+            self.continuous,
             self.captures,
             self.syscalls,
         ):
@@ -227,5 +235,14 @@ class SourcesForm(QWidget):
             simulated=self.simulated.on and shown,
             process=self.process.on,
             cpu=self.cpu.on,
+            continuous_s=_whole_seconds(self.slice_length) if self.continuous.on else 0,
             syscalls=self.syscalls.on,
         )
+
+
+def _whole_seconds(field: QLineEdit) -> int:
+    """What stands in a field, or what is offered where that is no whole number of seconds."""
+    text = field.text().strip()
+    return (
+        int(text) if text.isascii() and text.isdecimal() and 0 < int(text) <= 86_400 else int(field.placeholderText())
+    )

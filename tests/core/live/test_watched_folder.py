@@ -37,6 +37,12 @@ def watched(folder: Path) -> WatchedFolder:
     return WatchedFolder(folder, patience=QUICK)
 
 
+def settled(folder: Path) -> None:
+    """All files of a folder were complete long ago."""
+    for path in folder.iterdir():
+        os.utime(path, (1795643000, 1795643000))
+
+
 async def until_caught_up(source: WatchedFolder) -> list[FolderUpdate]:
     """What comes until everything that is there has been read."""
     found: list[FolderUpdate] = []
@@ -63,8 +69,7 @@ async def test_profiles_of_all_kinds_come_in_the_order_of_their_time(tmp_path: P
     (tmp_path / "notes.md").write_text("not looked at")
     (tmp_path / ".profile_1.svg").write_text("hidden")
     (tmp_path / "profile_2.svg.tmp").write_text("unfinished")
-    for path in tmp_path.iterdir():
-        os.utime(path, (1795643000, 1795643000))  # long complete
+    settled(tmp_path)
     came = await until_caught_up(watched(tmp_path))
     assert all(isinstance(one, Arrived) for one in came), came
     names = [one.snapshot.source for one in came if isinstance(one, Arrived)]
