@@ -98,6 +98,14 @@ def test_the_hottest_lines_are_walked_by_heat() -> None:
     assert model.next_hot(-1, 1) == model.row_of(3)
 
 
+def test_where_a_function_only_calls_its_hottest_line_is_the_one_that_calls_most() -> None:
+    model = SourceLines()
+    tree = place_tree(profile("run!run.rs:5 1\nrun!run.rs:6;f 30\nrun!run.rs:7;g 10"), TreeOptions())
+    model.set_lines(line_costs(tree, "run.rs", function="run"), None)
+    assert model.by_heat().tolist() == [1, 2, 0]
+    assert model.index(1, 0).data(CodeRole.HEAT) == 1.0
+
+
 def test_both_sides_know_the_lines_of_the_other() -> None:
     lines, instructions = source(), assembly()
     assert instructions.rows_of(code.HOT_RS, 3).tolist() == []

@@ -173,7 +173,8 @@ def test_an_inlined_line_leads_to_its_function(qtbot: QtBot) -> None:
     settle(qtbot, view)
     assert view.function == MAX
     assert answers.sources[-1].name == code.LIB_RS
-    assert answers.codes[-1].place.name == HOT  # inlined: it has no code of its own
+    assert answers.codes[-1].place.name == HOT  # it has no code of its own
+    assert view.assembly_pane.head.whole.startswith(f"inlined into {HOT}")
 
 
 def test_everything_shows_the_whole_file_in_shares_of_all(qtbot: QtBot) -> None:

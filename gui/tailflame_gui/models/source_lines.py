@@ -27,6 +27,8 @@ _COLUMNS = (
 )  # fmt: skip
 _UNFOLDED_FROM = 0.005
 """Share of all weight that inlined code of a line has for the line to be shown unfolded at first."""
+_OWN_COUNTS_FROM = 0.1
+"""Share of own code in a function's total, from which on a line's heat is its own code's, and not what it calls."""
 _ROWS_AT_FIRST = 400
 _FILES_KEPT = 64
 _TAB = "    "
@@ -45,6 +47,7 @@ class SourceLines(CodeLines):
         self._inlined: Int32 = _NOTHING
         self._depth: Int32 = _NOTHING
         self._cost_of: Int32 = _NOTHING
+        self._calls = False
         self._unfolds: Bool = np.zeros(0, dtype=bool)
         self._largest = (1.0, 1.0, 1.0)
 
@@ -84,10 +87,12 @@ class SourceLines(CodeLines):
         self._depth = np.zeros(len(lines), dtype=np.int32)
         self._unfolds = np.bincount(costs.inlined.line, minlength=len(costs)) > 0
         self._unfold_at_first(costs)
+        # Where a function does little itself, what its lines call is what one looks for.
+        self._calls = costs.whole_own < _OWN_COUNTS_FROM * costs.whole
         self._largest = (
             float(max(costs.own.max(initial=0), costs.inlined.own.max(initial=0))) or 1.0,
             float(costs.total.max(initial=0)) or 1.0,
-            float(costs.body.max(initial=0)) or 1.0,
+            float((costs.total if self._calls else costs.body).max(initial=0)) or 1.0,
         )
         self._renewed()
         self.endResetModel()
@@ -170,8 +175,8 @@ class SourceLines(CodeLines):
         if self._costs is None or not self.size():
             return np.zeros(0)
         at = self._cost_of[self._line]
-        body = np.append(self._costs.body, 0.0)[at]
-        return np.where(self._inlined < 0, body, 0.0)
+        weight = np.append(self._costs.total if self._calls else self._costs.body, 0.0)[at]
+        return np.where(self._inlined < 0, weight, 0.0)
 
     def text(self, row: int) -> str:
         costs = self._costs
@@ -224,8 +229,10 @@ class SourceLines(CodeLines):
             case CodeRole.HEAT:
                 cost = int(self._cost_of[self._line[row]])
                 if at >= 0:
-                    return float(costs.inlined.own[at]) / self._largest[2]
-                return float(costs.body[cost]) / self._largest[2] if cost >= 0 else 0.0
+                    weights = costs.inlined.total if self._calls else costs.inlined.own
+                    return float(weights[at]) / self._largest[2]
+                weights = costs.total if self._calls else costs.body
+                return float(weights[cost]) / self._largest[2] if cost >= 0 else 0.0
             case CodeRole.FOLD:
                 cost = int(self._cost_of[self._line[row]])
                 if at >= 0 or cost < 0 or not self._unfolds[cost]:

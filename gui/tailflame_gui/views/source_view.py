@@ -430,7 +430,7 @@ class SourceView(QWidget):
             return
         place = figures.places[at]
         self.assembly_pane.show_table()
-        self.assembly_pane.set_head(f"{place.name}  {module_label(place.module)}", "")
+        self.assembly_pane.set_head(self._head_of(place, place.name), "")
         self._code_question = CodeQuestion(place, symbol)
         self._asks_code = True
         self.code_wanted.emit(self._code_question)
@@ -465,12 +465,17 @@ class SourceView(QWidget):
             self.instructions.set_code(listing, weight, samples, whole=whole)
             note = "The end is cut off." if listing.truncated else ""
             caution = " ".join(part for part in (code.caution, note) if part)
-            self.assembly_pane.set_head(f"{symbol.name or place.name}  {module_label(place.module)}", caution)
+            self.assembly_pane.set_head(self._head_of(place, symbol.name or place.name), caution)
             self.assembly_pane.show_table()
             self.assembly.show_row(self.instructions.hottest())
             self._link()
 
         self._costing.ask(work, weighed, name="count instructions", on_error=self._failed)
+
+    def _head_of(self, place: CodePlace, name: str) -> str:
+        """Whose machine code it is: an inlined function has none of its own."""
+        word = "inlined into " if place.name != self._shown else ""
+        return f"{word}{name}  {module_label(place.module)}"
 
     def _fill_symbols(self, code: FunctionCode) -> None:
         """What else of the function's code there is to choose."""
