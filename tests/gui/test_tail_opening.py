@@ -8,12 +8,10 @@ from pathlib import Path
 import pytest
 from pytestqt.qtbot import QtBot
 
+from helpers.slow_runs import slow_run
 from tailflame.errors import TargetError
 from tailflame.host.functions import Function
 from tailflame.host.probe_safety import FirstInstruction, Probed
-from tailflame.model import Event, Recording, StackBuilder, Thread
-from tailflame.model.live_record import LiveRecord
-from tailflame.model.slow_calls import SlowCalls
 from tailflame.report import folded
 from tailflame_gui import tail_opening, tasks
 from tailflame_gui.live_controller import sources_of
@@ -25,7 +23,6 @@ from tailflame_gui.views.sources_form import SourcesForm
 from tailflame_gui.widgets.verdict_lines import verdicts_of
 from tailflame_gui.wiring import Parts
 
-SECOND = 10**9
 ORDERS = FunctionRow("engine::process_order", "process_order", 100)
 PROBED = Probed(
     function=Function(name="engine::process_order", symbol="process_order", address=1, size=32, head=b"\x55"),
@@ -34,23 +31,9 @@ PROBED = Probed(
 )
 
 
-def recording(*, slow: bool = True, profile: bool = True) -> Recording:
-    builder = StackBuilder(events=[Event("cpu-clock")])
-    thread = builder.thread(Thread("engine", 1, 7))
-    for i in range(3000):
-        late = i >= 2500
-        names = ("main", "engine::process_order", "recheck" if late else "match" if i % 2 else "book")
-        leaf = builder.stack([builder.frame(name) for name in names])
-        builder.sample(leaf, time_ns=(5 if late else 2) * SECOND + i * 1000, thread=thread)
-    spans = [(7, 5 * SECOND + i * 10_000, 5 * SECOND + i * 10_000 + 9_999) for i in range(250, 300)]
-    calls = SlowCalls.of("engine::process_order", 100_000, 1.0, 9.0, spans)
-    live = LiveRecord(0.0, 1.0, 10.0, slow=(calls,) if slow else ())
-    return Recording("live", "live", "live.jsonl", ((builder.build(),) if profile else ()) + (live,))
-
-
 def test_slow_calls_are_compared_in_a_tab_of_their_own(parts: Parts, qtbot: QtBot, tmp_path: Path) -> None:
     tab = OpenResult("run", path=tmp_path / "live.jsonl", session=None)
-    tab.ready(recording(), title="run", session=None)
+    tab.ready(slow_run(), title="run", session=None)
     parts.state.results.add(tab)
     qtbot.waitUntil(lambda: isinstance(parts.window.results.page_of(tab), ResultView))
     view = parts.window.results.page_of(tab)
@@ -68,17 +51,17 @@ def test_slow_calls_are_compared_in_a_tab_of_their_own(parts: Parts, qtbot: QtBo
 
 
 def test_without_slow_calls_there_is_no_button_and_a_sentence(parts: Parts, qtbot: QtBot) -> None:
-    view = ResultView(recording(slow=False))
+    view = ResultView(slow_run(slow=False))
     qtbot.addWidget(view)
     assert view.slow.isHidden()
     with pytest.raises(TargetError, match="No slow calls were kept"):
-        tail_opening.slow_against_fast(recording(slow=False))
+        tail_opening.slow_against_fast(slow_run(slow=False))
     with pytest.raises(TargetError, match="no CPU profile"):
-        tail_opening.slow_against_fast(recording(profile=False))
+        tail_opening.slow_against_fast(slow_run(profile=False))
 
 
 def test_a_capture_opens_from_beside_the_run(parts: Parts, qtbot: QtBot, tmp_path: Path) -> None:
-    profile = recording().profile
+    profile = slow_run().profile
     assert profile is not None
     folded.write(profile, tmp_path / "tail-1.data")
     tail_opening.open_capture(parts.controller, tmp_path, "tail-1.data")
