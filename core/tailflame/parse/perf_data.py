@@ -8,7 +8,7 @@ import pwd
 import shutil
 import struct
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,10 +21,10 @@ from tailflame.parse.perf_file import PerfFile, is_perf_data, read_perf_file
 from tailflame.parse.perf_run import Ended, fields_for
 from tailflame.parse.perf_script import PerfText
 from tailflame.parse.perf_unwind import Reading, unwind
-from tailflame.parse.perfdata.packed import TooLarge
+from tailflame.parse.perfdata.many import joined
 from tailflame.parse.perfdata.reader import Content, Unread, content_of, kernel_of, read
 from tailflame.parse.registry import NO
-from tailflame.parse.source import Source
+from tailflame.parse.source import Progress, Source
 from tailflame.parse.symbolize import Symbolizer
 from tailflame.parse.symbols import refine
 
@@ -52,8 +52,6 @@ class PerfData:
                 return _native(source, path, file)
             except Unread as unread:
                 why = str(unread)
-            except TooLarge:
-                why = "its compressed records unpack to more than is held in memory"
             with _whole(file, path, source) as readable:
                 carried = file.header.fields
                 reader, ended = unwind(
@@ -72,8 +70,49 @@ class PerfData:
 PERF_DATA = PerfData()
 
 
+def load_many(paths: Sequence[Path], *, progress: Progress | None = None) -> Recording:
+    """Several recordings as one: those of `perf record --switch-output`, in any order, or a folder that holds them.
+
+    What of them cannot be read is left out, and told. Raises ParseError where that is all, and what `load` raises.
+    """
+    files = [file for path in paths for file in (sorted(path.iterdir()) if path.is_dir() else [path]) if file.is_file()]
+    read: list[Recording] = []
+    failed: list[Caution] = []
+    for number, file in enumerate(files):
+        watch = None if progress is None else partial(_share_of, progress, number, len(files))
+        try:
+            source = Source(file, progress=watch)
+            if not is_perf_data(source.head):
+                continue
+            read.append(PERF_DATA.load(source))
+        except ParseError as error:
+            failed.append(Caution(error.sentence, error.advice))
+    if not read:
+        said = failed[0].text if failed else "There is no perf.data file in what was chosen."
+        raise ParseError(said, source=str(paths[0]) if paths else "")
+    if len(read) == 1:
+        return read[0].with_warnings(*failed)
+    profile = joined([recording.profile for recording in read if recording.profile is not None])
+    times = profile.samples.time_ns[profile.samples.time_ns >= 0]
+    first = read[0]
+    meta = replace(
+        first.meta,
+        lost=sum(recording.meta.lost or 0 for recording in read),
+        duration_s=float(times.max() - times.min()) / 1e9 if len(times) else None,
+        started_at=min((r.meta.started_at for r in read if r.meta.started_at), default=None),
+        build_ids=tuple(dict.fromkeys(pair for recording in read for pair in recording.meta.build_ids)),
+    )
+    warnings = [caution for recording in read for caution in recording.warnings]
+    whole = replace(first, results=(profile,), meta=meta, warnings=())
+    return whole.with_warnings(*dict.fromkeys((*failed, *warnings)))
+
+
+def _share_of(progress: Progress, number: int, count: int, share: float) -> None:
+    progress((number + share) / count)
+
+
 def _native(source: Source, path: Path, file: PerfFile) -> Recording:
-    """Reads it here. Raises Unread where perf script has to, and TooLarge."""
+    """Reads it here. Raises Unread where perf script has to."""
     content = content_of(path, file, lambda: source.report(_WALKED_SHARE))
     if not file.whole and not len(content.columns):
         raise _cut_too_early(source)

@@ -54,6 +54,7 @@ _BUILD_ID_HAS_SIZE = 1 << 15
 _TRACING_LIMIT = 64 * 1024 * 1024
 _STRING_LIMIT = 1024 * 1024
 _IDS_LIMIT = 8 * 1024 * 1024
+_SMALLEST_ATTR = 64 + 16
 _ARGUMENTS_LIMIT, _EVENTS_LIMIT = 100_000, 10_000
 
 
@@ -192,11 +193,7 @@ def _read_file(path: Path, data: mmap.mmap, order: str, watch: Callable[[], None
         raise _cut(path)
     try:
         # Some perf versions wrote the bits of the features as 32-bit words; the low ones are where they should be.
-        attrs = tuple(
-            _attr(data, order, _Section(at, attr_size))
-            for at in range(described_by.offset, min(described_by.end, len(data)), attr_size)
-            if attr_size >= 64 + 16 and at + attr_size <= len(data)
-        )
+        attrs = tuple(_attrs(data, order, described_by, attr_size))
         header = PerfHeader(events=tuple(map(_event, attrs)))
         tracing = b""
         if closed:
@@ -238,7 +235,7 @@ def _read_pipe(path: Path, data: mmap.mmap, order: str, watch: Callable[[], None
         for row in found.rows(kinds.ATTR, kinds.FEATURE, kinds.BUILD_ID, kinds.TRACING_DATA).tolist():
             kind, misc = int(found.kind[row]), int(found.misc[row])
             section = _Section(int(found.at[row]), int(found.size[row]))
-            if kind == kinds.ATTR:
+            if kind == kinds.ATTR and len(attrs) < _EVENTS_LIMIT:
                 attrs = (*attrs, _attr_of_record(data, order, section))
                 header = replace(header, events=tuple(map(_event, attrs)))
             elif kind == kinds.FEATURE and section.size > 16:
@@ -286,13 +283,23 @@ def _tally(data: mmap.mmap, order: str, found: Records) -> Tally:
     )
 
 
-def _attr(data: mmap.mmap, order: str, section: _Section) -> Attr:
+def _attrs(data: mmap.mmap, order: str, section: _Section, size: int) -> Iterator[Attr]:
+    left = _IDS_LIMIT
+    if size < _SMALLEST_ATTR:
+        return
+    for at in range(section.offset, min(section.end, len(data)) - size + 1, size)[:_EVENTS_LIMIT]:
+        attr = _attr(data, order, _Section(at, size), left)
+        left -= 8 * len(attr.ids)
+        yield attr
+
+
+def _attr(data: mmap.mmap, order: str, section: _Section, limit: int) -> Attr:
     """An entry of the file's attributes: the event, then where its ids stand."""
     attr = attr_of(bytes(data[section.offset : section.end - 16]), order)
     ids = _Section(*struct.unpack_from(f"{order}2Q", data, section.end - 16))
     if not ids.size or ids.end > len(data):
         return attr
-    return replace(attr, ids=ids_of(bytes(data[ids.offset : ids.offset + min(ids.size, _IDS_LIMIT)]), order))
+    return replace(attr, ids=ids_of(bytes(data[ids.offset : ids.offset + min(ids.size, limit)]), order))
 
 
 def _attr_of_record(data: mmap.mmap, order: str, section: _Section) -> Attr:

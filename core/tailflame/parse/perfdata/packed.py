@@ -17,10 +17,11 @@ OUTPUT_LIMIT = 4 * 1024**3
 """Bytes that are unpacked at most, in memory: perf's own recordings of an hour are smaller."""
 _BOMB_SIZE, _BOMB_RATIO = 256 * 1024 * 1024, 400
 _HEADER, _HEADER2 = 8, 16
+_STEP = 512
 
 
-class TooLarge(ParseError):
-    """More would come out than may be held in memory."""
+class TooLarge(Exception):
+    """More comes out than is held in memory."""
 
 
 def unpacked(
@@ -28,7 +29,7 @@ def unpacked(
 ) -> tuple[bytearray, bool]:
     """All records of the kernel one after another, and whether the stream was whole.
 
-    Raises TooLarge.
+    Raises TooLarge, and ParseError where it grows beyond anything that perf packs.
     """
     out = bytearray()
     rest = bytearray()
@@ -48,9 +49,8 @@ def unpacked(
         else:
             piece = data[at + _HEADER : at + size]
         taken += len(piece)
-        limit = min(OUTPUT_LIMIT, max(_BOMB_SIZE, _BOMB_RATIO * taken))
+        limit = max(_BOMB_SIZE, _BOMB_RATIO * taken)
         try:
-            # A record holds 64 KiB at most, and zstd makes at most some 128 KiB of four bytes: 2 GiB of one record.
             _feed(unpack, piece, rest, limit - len(out), name)
         except zstandard.ZstdError:
             whole = False
@@ -58,19 +58,21 @@ def unpacked(
         end = _whole_records(rest)
         out += rest[:end]
         del rest[:end]
+        if len(out) > OUTPUT_LIMIT:
+            raise TooLarge
     return out, whole and not rest
 
 
 def _feed(unpack: zstandard.ZstdDecompressionObj, piece: bytes, rest: bytearray, limit: int, name: str) -> None:
-    """In small steps, so that a stream of zeros is seen before it fills the memory."""
-    step = 1024
-    for at in range(0, len(piece), step):
-        rest += unpack.decompress(piece[at : at + step])
+    """In small steps: zstd makes 128 KiB of four bytes, and zeros shall be seen before they fill the memory."""
+    for at in range(0, len(piece), _STEP):
+        rest += unpack.decompress(piece[at : at + _STEP])
         if len(rest) > limit:
-            raise TooLarge(
-                f"{name} unpacks to more than can be read at once.",
+            raise ParseError(
+                f"The compressed records of {name} unpack to more than {_BOMB_RATIO} times their size: perf makes no"
+                " such file.",
                 source=name,
-                advice="Record for less long, or without -z.",
+                advice="Record again; do not open files of strangers.",
             )
 
 

@@ -23,7 +23,7 @@ from tailflame.parse.perfdata.chains import Chains, distinct
 from tailflame.parse.perfdata.counts import by_counter
 from tailflame.parse.perfdata.hashing import factorize
 from tailflame.parse.perfdata.naming import Places
-from tailflame.parse.perfdata.packed import unpacked
+from tailflame.parse.perfdata.packed import TooLarge, unpacked
 from tailflame.parse.perfdata.records import Records, walk
 from tailflame.parse.perfdata.samples import Columns, decode
 from tailflame.parse.perfdata.sideband import KERNEL_PID, Mapped, Sideband, read_sideband
@@ -112,20 +112,23 @@ def _id_place(attr: Attr) -> tuple[bool, int]:
 
 
 def content_of(path: Path, file: PerfFile, watch: Callable[[], None]) -> Content:
-    """Decodes a file. Raises Unread, and TooLarge where compressed records unpack to too much."""
+    """Decodes a file. Raises Unread, and ParseError where it is made to fill the memory."""
     why_not(file)
     data: mmap.mmap | bytearray
     with path.open("rb") as raw:
         data = mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ)
     records, whole = file.records, True
     if file.tally.compressed:
-        data, whole = unpacked(data, records, name=str(file.path), watch=watch)
+        try:
+            data, whole = unpacked(data, records, name=str(file.path), watch=watch)
+        except TooLarge:
+            raise Unread("its compressed records unpack to more than is held in memory") from None
         records = walk(data, "<", 0, len(data), watch=watch)
     elif (records.at & 7).any():
         data, records = _aligned(data, records)
     octets = np.frombuffer(data, np.uint8)
     words = octets[: len(octets) & ~7].view("<u8")
-    side = read_sideband(data, records, file.attrs)
+    side = read_sideband(data, records, file.attrs, watch=watch)
     if side.deferred:
         raise Unread("its call chains came later than their samples")
     columns = decode(words, records, file.attrs)
@@ -156,7 +159,7 @@ def read(
     progress: Callable[[float], None],
 ) -> Reading:
     """Finds what was where, and names it. progress: of the naming, 0 to 1."""
-    spaces = Spaces(content.side.order)
+    spaces = Spaces(content.side.order, watch=watch)
     threads = ThreadNames(content.side.order)
     columns, when = content.columns, content.when
     who, ids = _who(columns)

@@ -18,7 +18,8 @@ from tailflame.parse.perfdata.records import SAMPLE, Records
 
 FORMAT_ENABLED, FORMAT_RUNNING, FORMAT_ID, FORMAT_GROUP, FORMAT_LOST = 1, 2, 4, 8, 16
 _BRANCH_HW_INDEX, _BRANCH_COUNTERS = 1 << 17, 1 << 19
-_TIME_LIMIT = np.uint64((1 << 63) - 1)
+_TIME_LIMIT = np.uint64(1 << 62)
+"""Nanoseconds: 146 years. What lies behind it is no time; perf itself takes all ones for none."""
 _WORD = np.uint64(0xFFFF_FFFF)
 _HALF = np.uint64(32)
 
@@ -102,8 +103,8 @@ def decode(words: UInt64, records: Records, attrs: Sequence[Attr]) -> Columns:
     columns.misc = records.misc[rows]
     columns.chain_at = start.copy()
     columns.attr = _events(words, start, end, attrs)
-    for number, attr in enumerate(attrs):
-        mine = np.flatnonzero(columns.attr == number)
+    for number in np.unique(columns.attr[columns.attr >= 0]).tolist():
+        attr, mine = attrs[number], np.flatnonzero(columns.attr == number)
         if len(mine) == len(rows):
             _Cursor(words, start + 1, end, columns, None).read(attr)
         elif len(mine):
@@ -170,7 +171,8 @@ class _Cursor:
             self.put("pid", (both & _WORD).astype(np.int32))
             self.put("tid", (both >> _HALF).astype(np.int32))
         if attr.has(Field.TIME):
-            self.put("time_ns", np.minimum(self.word(), _TIME_LIMIT).astype(np.int64))
+            time = self.word()
+            self.put("time_ns", np.where(time < _TIME_LIMIT, time, np.uint64((1 << 64) - 1)).astype(np.int64))
         for kind in (Field.ADDR, Field.ID, Field.STREAM_ID):
             self.keep(attr, kind)
         if attr.has(Field.CPU):

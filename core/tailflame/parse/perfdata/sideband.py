@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -109,7 +109,13 @@ class _Trailer(NamedTuple):
     cpu: int
 
 
-def read_sideband(data: mmap.mmap | bytes | bytearray, records: Records, attrs: Sequence[Attr]) -> Sideband:
+def read_sideband(
+    data: mmap.mmap | bytes | bytearray,
+    records: Records,
+    attrs: Sequence[Attr],
+    *,
+    watch: Callable[[], None] = lambda: None,
+) -> Sideband:
     """Everything but the samples. A record that does not make sense is counted, and left out."""
     found = Sideband()
     trailers = [_trailer(attr) if attr.identifies_all else _Trailer(0, 0, 0, 0) for attr in attrs]
@@ -120,7 +126,9 @@ def read_sideband(data: mmap.mmap | bytes | bytearray, records: Records, attrs: 
     has_times = bool(attrs) and attrs[0].has(Field.TIME)
     rows = ((records.kind != kinds.SAMPLE) & (records.kind < 64)).nonzero()[0]
     columns = (rows, records.at[rows], records.kind[rows], records.misc[rows], records.size[rows])
-    for row, at, kind, misc, size in zip(*(column.tolist() for column in columns), strict=True):
+    for number, (row, at, kind, misc, size) in enumerate(zip(*(c.tolist() for c in columns), strict=True)):
+        if not number & 0xFFFF:
+            watch()
         read = _READERS.get(kind)
         if read is None:
             continue
@@ -128,8 +136,8 @@ def read_sideband(data: mmap.mmap | bytes | bytearray, records: Records, attrs: 
         if of_id:
             trailer = of_id.get(_word(raw, size - 8), trailers[0])
         when = _word(raw, size - 8 * trailer.time) if trailer.time and size >= 8 + 8 * trailer.words else 0
-        if when >= 1 << 63:
-            when = 0  # perf takes -1 for no time as well
+        if when >= 1 << 62:
+            when = 0  # perf takes all ones for no time as well
         try:
             read(found, raw, misc, when if has_times else row, size - 8 * trailer.words, trailer)
         except (struct.error, IndexError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -95,7 +95,9 @@ class _Space:
 class Spaces:
     """All address spaces of a recording. `images` are numbered."""
 
-    def __init__(self, happened: Iterable[Mapped | Named | Forked | Unmapped]) -> None:
+    def __init__(
+        self, happened: Iterable[Mapped | Named | Forked | Unmapped], *, watch: Callable[[], None] = lambda: None
+    ) -> None:
         self.images: list[Image] = []
         self.simplified = False
         """Whether there was too much to keep: then some addresses are those of a later moment."""
@@ -105,7 +107,9 @@ class Spaces:
         self._all: list[_Space] = []
         self._index: dict[int, int] = {}
         self._pieces = 0
-        for event in happened:
+        for number, event in enumerate(happened):
+            if not number & 0xFFF:
+                watch()
             match event:
                 case Mapped():
                     self._map(event)
@@ -205,6 +209,9 @@ class Spaces:
     def _fork(self, event: Forked) -> None:
         parent = self._of_pid.get(event.parent)
         if not event.copies:
+            return
+        if self._pieces > PIECES_LIMIT:
+            self.simplified = True
             return
         if parent is None:
             if event.pid in self._of_pid:

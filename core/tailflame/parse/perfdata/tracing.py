@@ -9,6 +9,7 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,7 +45,7 @@ def tracepoints(data: bytes) -> dict[int, Tracepoint]:
     """By number; those that stand before the first thing that does not make sense."""
     found: dict[int, Tracepoint] = {}
     try:
-        for system, text in _formats(data):
+        for system, text in islice(_formats(data), _EVENTS_LIMIT):
             name, number = _NAME.search(text), _ID.search(text)
             if name and number:
                 fields = {m[2]: Place(int(m[3]), int(m[4]), m[5] == "1") for m in _FIELD.finditer(text)}
