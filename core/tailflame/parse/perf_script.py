@@ -228,8 +228,8 @@ class PerfText:
         if place is None or colon < 0:
             return False
         words = header[colon + 2 :].split(None, 2)
-        period = words.pop(0) if words[0].isdecimal() else ""
-        event = self._events.get(words[0][:-1])
+        period = words.pop(0) if words and words[0].isdecimal() and len(words[0]) <= 20 else ""
+        event = self._events.get(words[0][:-1]) if words else None
         if event is None or words[0][-1] != ":":
             return False
         thread, cpu, root, known = place

@@ -269,3 +269,12 @@ def test_recorded_texts_are_recognised_whatever_their_name(name: str, tmp_path: 
 )
 def test_other_files_are_not_taken(text: str) -> None:
     assert PERF_SCRIPT.sniff(text.encode("latin-1"), "perf.txt") < 0
+
+
+@pytest.mark.parametrize("rest", ["", "5", "5 ", "99999999999999999999999 cycles:"])
+def test_a_header_that_breaks_off_behind_a_known_beginning(rest: str) -> None:
+    frames = "\n\t    1278 leaf+0x18 (/usr/bin/t)\n\n"
+    whole = f"t 12/13 [000] 1.000000: 5 cycles: {frames}"
+    profile = read(f"{whole}t 12/13 [000] 2.000000: {rest}{frames}{whole}")
+    assert profile.samples.period.max() == 5
+    assert stacks(profile)[-1].endswith(";leaf") or stacks(profile)[-1] == "leaf"
