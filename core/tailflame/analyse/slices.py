@@ -89,6 +89,8 @@ def _cpu_s(profile: StackProfile) -> float | None:
 
 def merge(profiles: Sequence[StackProfile]) -> StackProfile:
     """All samples of `profiles` over one table of stacks: per stack, event and thread the weights add up exactly."""
+    # One without a sample has no event to tell of: it would stand first, and be what is shown.
+    profiles = [profile for profile in profiles if len(profile.samples)] or profiles[:1]
     if len(profiles) == 1:
         return profiles[0]
     strings: dict[str, int] = {}

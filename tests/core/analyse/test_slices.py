@@ -86,6 +86,16 @@ def test_merging_keeps_modules_lines_events_threads_and_times() -> None:
     assert both.frames.place_of(0) == "f.rs:3"
 
 
+def test_an_idle_slice_puts_no_event_before_the_others() -> None:
+    b = StackBuilder()
+    b.event(Event("cpu-clock", Unit.NANOSECONDS, has_period=True))
+    b.sample(b.stack([b.frame("f")]), count=2, period=7.0)
+    both = merge([StackBuilder().build(), b.build()])
+    assert [event.name for event in both.events] == ["cpu-clock"]
+    assert both.total() == 2
+    assert merge([StackBuilder().build(), StackBuilder().build()]).total() == 0
+
+
 def test_what_is_gathered_weighs_the_same_in_fewer_rows() -> None:
     both = merge([profile(BEFORE), profile(BEFORE), profile(AFTER)])
     few = gathered(both, 9)
