@@ -279,8 +279,10 @@ def _print_code(terminal: Terminal, place: CodePlace, code: FunctionCode, weight
     terminal.line("   self  address", style="dim")
     for row in range(len(listing)):
         callee = listing.callee[row]
+        # Within the function the address tells all; in a stripped file objdump would name another function.
+        text = listing.text[row].partition(" <")[0] if listing.target[row] >= 0 else listing.text[row]
         beside = f"   -> {callee}" if callee and callee not in listing.text[row] else ""
-        terminal.line(f"{_share(weights[row], whole):>7}  {int(listing.address[row]):x}: {listing.text[row]}{beside}")
+        terminal.line(f"{_share(weights[row], whole):>7}  {int(listing.address[row]):x}: {text}{beside}")
 
 
 def _roots(opened: Opened) -> tuple[Path, ...]:

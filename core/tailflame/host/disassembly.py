@@ -26,6 +26,7 @@ from tailflame.host.install import install_command
 from tailflame.host.system import find_tool
 from tailflame.model.stacks import NONE, Int32, Int64, UInt64, readonly
 
+DEBUG_ROOT = Path("/usr/lib/debug")
 OUTPUT_LIMIT = 32 << 20
 """Bytes of objdump's text that are read: some 600,000 instructions."""
 RANGE_LIMIT = 4 << 20
@@ -136,7 +137,8 @@ def find_binary(module: str, build_id: str, *, home: Path | None = None) -> Path
         found, known = _build_of(place)
         if not found:
             continue
-        if known == build_id or not build_id:
+        # The vdso keeps its build id in another note; of a kept copy the folder's name tells it.
+        if known == build_id or not build_id or (place != path and not known):
             return place
         changed = changed or place == path
     what = "is another build than the recorded one" if changed else "is not on this machine"
@@ -175,7 +177,7 @@ def ranges_of(binary: Path, addresses: Iterable[int]) -> tuple[CodeRange, ...]:
     wanted = sorted(set(addresses))
     try:
         with Elf(binary) as elf:
-            tables = [elf.symbols(".symtab"), elf.symbols(".dynsym")]
+            tables = [elf.symbols(".symtab"), *_separate_symbols(elf), elf.symbols(".dynsym")]
             loaded = sorted((begin, begin + size) for begin, _offset, size in elf.loaded)
     except (OSError, ValueError) as problem:
         raise NoCode(f"{binary} cannot be read.", details=str(problem)) from problem
@@ -200,6 +202,19 @@ def ranges_of(binary: Path, addresses: Iterable[int]) -> tuple[CodeRange, ...]:
     readable, _worked = demangled(symbols)
     pairs = sorted(zip(found.items(), readable, strict=True), key=lambda pair: pair[0][0])
     return tuple(CodeRange(name, start, stop) for (start, (_symbol, stop)), name in pairs)
+
+
+def _separate_symbols(elf: Elf) -> list[tuple[np.ndarray, bytes]]:
+    """Symbols that a distribution has taken out of a file, where its package of debug symbols is installed."""
+    build_id = elf.build_id
+    if len(elf.symbols(".symtab")[0]) or not build_id:
+        return []
+    path = DEBUG_ROOT / ".build-id" / build_id[:2] / f"{build_id[2:]}.debug"
+    try:
+        with Elf(path) as separate:
+            return [separate.symbols(".symtab")] if separate.build_id == build_id else []
+    except (OSError, ValueError, BrokenElf):
+        return []
 
 
 def _covering(

@@ -185,6 +185,32 @@ def test_the_recorded_build_is_found_where_it_was_or_in_perfs_cache(
     assert find_binary("/opt/spin/spin", BUILD_ID) == kept
 
 
+def test_the_copy_of_a_vdso_has_its_build_id_in_its_folders_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf = tmp_path / ".debug/.build-id/ab" / ("ab" * 19)
+    shelf.mkdir(parents=True)
+    image = bytearray(SPIN.read_bytes())
+    at = image.index(b".note.gnu.build-id")
+    image[at : at + 18] = b".note.something.el"
+    (shelf / "vdso").write_bytes(image)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert find_binary("[vdso]", "ab" * 20) == shelf / "vdso"
+
+
+def test_symbols_that_were_taken_out_are_found_by_build_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stripped = tmp_path / "spin"
+    image = SPIN.read_bytes().replace(b"\0.symtab\0", b"\0.notsym\0")
+    stripped.write_bytes(image)
+    (nameless,) = ranges_of(stripped, [0x1233])
+    assert nameless.name == ""
+    monkeypatch.setattr(disassembly, "DEBUG_ROOT", tmp_path)
+    kept = tmp_path / ".build-id" / BUILD_ID[:2] / f"{BUILD_ID[2:]}.debug"
+    kept.parent.mkdir(parents=True)
+    shutil.copy(SPIN, kept)
+    assert ranges_of(stripped, [0x1233]) == (CHURN,)
+
+
 def test_another_build_is_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(NoCode, match="another build") as changed:
