@@ -8,13 +8,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tailflame.parse.symbolize import read_line_programs
 from tailflame.parse.symbolize.elf_file import ElfFile
 from tailflame.parse.symbolize.files import ModuleFiles
-from tailflame.parse.symbolize.index_store import Index, IndexStore
+from tailflame.parse.symbolize.index_store import Index, IndexStore, Lines, lines_in
 from tailflame.parse.symbolize.indexing import SIZE_LIMIT, Indexing
 from tailflame.parse.symbolize.state import State
 from tailflame.parse.symbolize.symcache import parse_symcache
 
+ASKED_LIMIT = 20_000
+"""Addresses of a module of which single lines are asked."""
 _PROCESSORS = os.cpu_count() or 1
 
 
@@ -27,6 +30,7 @@ class DebugIndexes:
     _working: dict[str, Indexing] = field(default_factory=dict)
     _waiting: deque[tuple[str, Path]] = field(default_factory=deque)
     _bases: dict[str, int] = field(default_factory=dict)
+    _lines: dict[str, Lines] = field(default_factory=dict)
 
     def expect(self, files: ModuleFiles) -> None:
         """Begins to make an index that will be asked for."""
@@ -46,6 +50,25 @@ class DebugIndexes:
         if kept is None:
             kept = self._known[key] = self._made(files, watch)
         return kept
+
+    def lines(self, files: ModuleFiles, addresses: list[int], watch: Callable[[], None]) -> Lines:
+        """Lines of addresses (as linked) at which the index knows no function: for each, or as far as they are told."""
+        key = files.key
+        if key not in self._lines:
+            self._lines[key] = self.store.get_lines(key)
+        known = self._lines[key]
+        unknown = [address for address in addresses if address not in known][:ASKED_LIMIT]
+        source = files.debug_info() if unknown else None
+        if source is not None and source.size <= SIZE_LIMIT:
+            asked = "".join(f"{address:x}\n" for address in unknown)
+            try:
+                answer = Indexing(source.path, read_line_programs, asked).wait(watch, partial=True)
+            except OSError:
+                answer = b""
+            known.update(dict.fromkeys(unknown, (0, "")))
+            known.update(lines_in(answer.decode("utf-8", "replace")))
+            self.store.put_lines(key, known)
+        return known
 
     def close(self) -> None:
         self._waiting.clear()

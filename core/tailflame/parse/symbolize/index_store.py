@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from tailflame.parse.symbolize.symcache import SymCache, parse_symcache
 
@@ -20,7 +21,11 @@ SIZE_LIMIT = 2 * 1024**3
 _HEADER = struct.Struct("<8sQQI4x")
 _MAGIC = b"TFINDEX\x01"
 """Its last byte is the version: an index of another one is not read, and goes when its time has come."""
+_LINES_LIMIT, _PATH_LIMIT = 32 * 1024**2, 4096
 _KEY = re.compile(r"[0-9a-f]{8,128}")
+
+Lines: TypeAlias = dict[int, tuple[int, str]]
+"""(line, file) by address as linked; (0, "") where it is known that none is known."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,23 +65,53 @@ class IndexStore:
     def put(self, key: str, base: int, payload: bytes) -> None:
         """Keeps an index; where there is no room for it, or no right to write, it is not kept."""
         size = _HEADER.size + len(payload)
-        if not _KEY.fullmatch(key) or size > self.limit:
-            return
+        if _KEY.fullmatch(key) and size <= self.limit:
+            header = _HEADER.pack(_MAGIC, base, len(payload), zlib.crc32(payload))
+            self._write(self._path(key), header, payload)
+
+    def get_lines(self, key: str) -> Lines:
+        """Lines of single addresses, as far as they were asked."""
+        found: Lines = {}
+        if not _KEY.fullmatch(key):
+            return found
+        path = self.folder / f"{key}.lines"
+        with contextlib.suppress(OSError):
+            if path.stat().st_size <= _LINES_LIMIT:
+                found = lines_in(path.read_text(errors="replace"))
+                os.utime(path)
+        return found
+
+    def put_lines(self, key: str, lines: Lines) -> None:
+        text = "".join(f"{address:x}\t{line}\t{path}\n" for address, (line, path) in lines.items()).encode()
+        if _KEY.fullmatch(key) and len(text) <= min(_LINES_LIMIT, self.limit):
+            self._write(self.folder / f"{key}.lines", text)
+
+    def _write(self, path: Path, *parts: bytes) -> None:
         with contextlib.suppress(OSError):
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            make_room(self.folder, size, self.limit)
+            make_room(self.folder, sum(map(len, parts)), self.limit)
             with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".new-", delete=False) as new:
                 try:
-                    new.write(_HEADER.pack(_MAGIC, base, len(payload), zlib.crc32(payload)))
-                    new.write(payload)
+                    new.writelines(parts)
                     new.flush()
-                    Path(new.name).replace(self._path(key))
+                    Path(new.name).replace(path)
                 except OSError:
                     Path(new.name).unlink(missing_ok=True)
                     raise
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.symcache"
+
+
+def lines_in(text: str) -> Lines:
+    """What is said in lines such as `1fbcb4\t94\t/src/waker.rs`; what is no such line is left out."""
+    found: Lines = {}
+    for row in text.split("\n"):
+        address, _, rest = row.partition("\t")
+        line, _, path = rest.partition("\t")
+        with contextlib.suppress(ValueError):
+            found[int(address, 16)] = int(line) if len(line) < 10 else 0, path[:_PATH_LIMIT]
+    return found
 
 
 def make_room(folder: Path, size: int, limit: int) -> None:

@@ -1,4 +1,4 @@
-"""Makes the index of a module's debug information, in a process of its own."""
+"""Reads debug information in processes of their own: to make a module's index, and lines of single addresses."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 from tailflame.parse.symbolize import index_debug_info
 
@@ -21,23 +22,26 @@ _POLL_S = 0.05
 
 
 class Indexing:
-    """The making of one index. `wait` for it, or `stop` it."""
+    """One process that reads debug information. `wait` for it, or `stop` it."""
 
-    def __init__(self, source: Path) -> None:
-        """Raises OSError where the process cannot be started."""
+    def __init__(self, source: Path, program: ModuleType = index_debug_info, asked: str = "") -> None:
+        """program: what is run; asked: its input. Raises OSError where the process cannot be started."""
         size = source.stat().st_size
         descriptor, name = tempfile.mkstemp(prefix="tailflame-", suffix=".symcache")
         os.close(descriptor)
         self._target = Path(name)
-        argv = [sys.executable, "-I", index_debug_info.__file__, str(source), name]
+        argv = [sys.executable, "-I", str(program.__file__), str(source), name]
         try:
-            self._process = subprocess.Popen(
-                [*argv, str(_MEMORY + _MEMORY_PER_BYTE * size), str(_CPU_S + size // _CPU_BYTES_PER_S)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env={**os.environ, "LC_ALL": "C"},
-            )
+            with tempfile.TemporaryFile() as questions:
+                questions.write(asked.encode())
+                questions.seek(0)
+                self._process = subprocess.Popen(
+                    [*argv, str(_MEMORY + _MEMORY_PER_BYTE * size), str(_CPU_S + size // _CPU_BYTES_PER_S)],
+                    stdin=questions,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    env={**os.environ, "LC_ALL": "C"},
+                )
         except OSError:
             self._target.unlink(missing_ok=True)
             raise
@@ -46,9 +50,9 @@ class Indexing:
     def works(self) -> bool:
         return self._process.poll() is None
 
-    def wait(self, watch: Callable[[], None]) -> bytes:
-        """The index; b"" where the debug information is damaged, or takes too much time or memory. watch: called now
-        and then; what it raises (Cancelled) ends the work."""
+    def wait(self, watch: Callable[[], None], *, partial: bool = False) -> bytes:
+        """What the program wrote; b"" where the debug information is damaged, or takes too much time or memory: with
+        `partial`, what it wrote until then. watch: called now and then; what it raises (Cancelled) ends the work."""
         try:
             while True:
                 try:
@@ -56,7 +60,7 @@ class Indexing:
                     break
                 except subprocess.TimeoutExpired:
                     watch()
-            if code or self._target.stat().st_size > RESULT_LIMIT:
+            if (code and not partial) or self._target.stat().st_size > RESULT_LIMIT:
                 return b""
             return self._target.read_bytes()
         except OSError:

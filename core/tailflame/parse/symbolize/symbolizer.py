@@ -165,12 +165,38 @@ class Symbolizer:
         physical = named.name[row[outermost]]
         name[outermost] = np.where(physical >= 0, physical, name[outermost])
         file = self._texts(self._seen((code.files.key, "file"), index.cache.files), file, index.cache.path)
-        return Inlined(
-            first=readonly(found.first, np.int32),
-            name=readonly(name, np.int32),
-            file=readonly(file, np.int32),
-            line=readonly(np.where(line > 0, line, NONE), np.int32),
+        lined = Inlined(found.first, name, file, np.where(line > 0, line, NONE))
+        lined = self._with_single_lines(
+            lined, code.files, named, np.where(nowhere, address, address + np.uint64(index.base))
         )
+        return Inlined(*(readonly(column, np.int32) for column in (lined.first, lined.name, lined.file, lined.line)))
+
+    def _with_single_lines(self, found: Inlined, files: ModuleFiles, named: Named, address: UInt64) -> Inlined:
+        """Lines of functions of which the debug information tells nothing else: nothing was inlined into them."""
+        length = np.diff(found.first)
+        bare = (length == 0) & (named.name >= 0) & (address != np.uint64(NOWHERE))
+        alone = np.flatnonzero(length == 1)
+        bare[alone] = (found.file[found.first[alone]] < 0) & (address[alone] != np.uint64(NOWHERE))
+        rows = [
+            row
+            for row in np.flatnonzero(bare).tolist()
+            if named.name[row] >= 0 and not self.strings[named.name[row]].endswith("@plt")
+        ]
+        if not rows:
+            return found
+        known = self._indexes.lines(files, np.unique(address[rows]).tolist(), self._watch)
+        rows = [row for row in rows if known.get(int(address[row]), (0, ""))[0] > 0]
+        new = [row for row in rows if length[row] == 0]
+        columns = [np.insert(column, found.first[new], NONE) for column in (found.name, found.file, found.line)]
+        added = np.zeros(len(length), dtype=np.int64)
+        added[new] = 1
+        first = found.first + np.concatenate(([0], np.cumsum(added)))
+        name, file, line = columns
+        for row in rows:
+            number, path = known[int(address[row])]
+            at = first[row]
+            name[at], file[at], line[at] = named.name[row], self._number(path) if path else NONE, number
+        return Inlined(first, name, file, line)
 
     def _texts(self, known: Int32, numbers: Int64, text: Callable[[int], str], *, demangle: bool = False) -> Int32:
         """Indices into `strings` of an index's own numbers. known: those that were asked before, by number."""

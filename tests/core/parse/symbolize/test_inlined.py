@@ -18,7 +18,7 @@ from helpers.environment import DATA
 from tailflame.errors import Cancelled
 from tailflame.parse.symbolize import Module, State, Symbolizer, debug_index, indexing
 from tailflame.parse.symbolize.elf_file import build_id_of, open_elf
-from tailflame.parse.symbolize.index_store import IndexStore, cache_folder
+from tailflame.parse.symbolize.index_store import IndexStore, cache_folder, lines_in
 from tailflame.parse.symbolize.indexing import Indexing
 from tailflame.parse.symbolize.symcache import DEPTH_LIMIT, SymCache, numbered, parse_symcache
 
@@ -258,6 +258,60 @@ def test_an_index_that_lies_is_refused_or_harmless(store: IndexStore) -> None:
             names = [made.function(number) for number in found.function.tolist() if number >= 0]
             files = [made.path(number) for number in found.file.tolist() if number >= 0]
             assert len(names) <= len(everywhere) * DEPTH_LIMIT and len(files) <= len(everywhere) * DEPTH_LIMIT
+
+
+RUST = """
+#[inline(never)]
+fn alone(n: u64) -> u64 {
+    let mut sum = n;
+    while sum < 1000 {
+        sum += sum ^ n;
+    }
+    sum
+}
+fn main() {
+    println!("{}", alone(std::env::args().count() as u64));
+}
+"""
+
+
+@pytest.mark.tool("rustc", "addr2line")
+def test_lines_of_functions_that_have_nothing_else(
+    tmp_path: Path, store: IndexStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With line tables only (debug = 1), a function into which nothing is inlined is in no index."""
+    source, binary = tmp_path / "made.rs", tmp_path / "made"
+    source.write_text(RUST)
+    argv = ["rustc", "-O", "-C", "debuginfo=1", "-C", "link-arg=-Wl,--build-id", "-o", str(binary), str(source)]
+    subprocess.run(argv, check=True, capture_output=True)
+    module = Module(str(binary), build_id_of(binary))
+    text = open_elf(binary).sections[open_elf(binary).section(".text")]
+    every = np.arange(int(text["offset"]), int(text["offset"]) + int(text["size"]), 3, dtype=np.uint64)
+    with Symbolizer(store=store) as symbolizer:
+        named = symbolizer.names(module, every)
+        alone = [
+            i for i, name in enumerate(named.name.tolist()) if name >= 0 and symbolizer.strings[name] == "made::alone"
+        ]
+        found = runs(symbolizer, module, every[alone].tolist())
+    argv = ["addr2line", "-e", str(binary), *map(hex, named.address[alone].tolist())]
+    theirs = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert found and found == [[f"made::alone {place.partition(' (')[0].replace('?', '-1')}"] for place in theirs]
+
+    # They are kept as well.
+    def refuse(*arguments: object) -> Indexing:
+        raise AssertionError("asked again")
+
+    monkeypatch.setattr(debug_index, "Indexing", refuse)
+    with Symbolizer(store=store) as symbolizer:
+        assert runs(symbolizer, module, every[alone].tolist()) == found
+
+
+def test_kept_lines_that_lie() -> None:
+    assert lines_in("10\t5\t/src/a b.rs\n\n\tx\nzz\t1\t/x\n11\tmany\t/x\n12\t" + "9" * 5000 + "\t/x\n13\t0\t\n") == {
+        0x10: (5, "/src/a b.rs"),
+        0x12: (0, "/x"),
+        0x13: (0, ""),
+    }
 
 
 def test_numbered_is_unique() -> None:
