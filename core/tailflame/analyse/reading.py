@@ -84,7 +84,10 @@ def _wide_bars(tree: CallTree, physical: _Physical) -> list[Sentence]:
     share = table.total_weight / tree.total
     tells = (share >= _WIDE) & (share <= _WHOLE) & (table.kind != FrameKind.OTHER)
     # One that passes nearly everything to one callee says no more than that callee does.
-    of_its_own = tells & ~np.isin(table.key, _passing_on(tree))
+    passing_on = _passing_on(tree)
+    of_its_own = tells.copy()
+    for i in np.flatnonzero(tells).tolist():
+        of_its_own[i] = table.key[i] not in passing_on
     chosen = np.flatnonzero(of_its_own if of_its_own.any() else tells)
     chosen = chosen[np.argsort(-share[chosen], kind="stable")][:3]
     sentences = []
@@ -106,7 +109,7 @@ def _wide_bars(tree: CallTree, physical: _Physical) -> list[Sentence]:
     return sentences
 
 
-def _passing_on(tree: CallTree) -> list[str]:
+def _passing_on(tree: CallTree) -> set[str]:
     """Functions that hand nearly all of their weight to one callee at a time."""
     widest = np.zeros(len(tree))
     inner = np.flatnonzero(tree.parent >= 0)
@@ -114,7 +117,7 @@ def _passing_on(tree: CallTree) -> list[str]:
     size = len(tree.functions)
     whole = np.bincount(tree.function, weights=tree.total_weight, minlength=size)
     passed = np.bincount(tree.function, weights=widest, minlength=size)
-    return [tree.functions.names[i] for i in np.flatnonzero(passed >= _PASSED_ON * whole)]
+    return {tree.functions.names[i] for i in np.flatnonzero(passed >= _PASSED_ON * whole)}
 
 
 def _flat_tops(tree: CallTree, physical: _Physical) -> list[Sentence]:

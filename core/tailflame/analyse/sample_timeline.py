@@ -69,8 +69,16 @@ class Tracks:
     def counts(self, sums: Float64, lane: int, edges_s: Float64) -> Float64:
         """Samples of a lane between each edge and the next."""
         first, last = int(self.begin[lane]), int(self.begin[lane + 1])
-        at = np.searchsorted(self.time_ns[first:last], edges_s * 1e9) + first
+        at = np.searchsorted(self.time_ns[first:last], _whole_ns(edges_s)) + first
         return np.diff(sums[at])
+
+
+def _whole_ns(times_s: Float64) -> Int64:
+    """As integers: numpy would else turn all times that it searches into fractions, each time."""
+    return np.clip(np.ceil(times_s * 1e9 - 1e-3), -_FAR_NS, _FAR_NS).astype(np.int64)
+
+
+_FAR_NS = 2.0**62
 
 
 def length_s(profile: StackProfile) -> float:
@@ -170,7 +178,7 @@ class Waits:
 
     def time_ns(self, threads: tuple[int, ...], edges_s: Float64) -> Float64:
         """Nanoseconds that `threads` together waited between each edge and the next."""
-        edges = edges_s * 1e9
+        edges = _whole_ns(edges_s).astype(np.float64)
         waited = np.zeros(len(edges))
         for thread in threads:
             first, last = (int(i) for i in np.searchsorted(self.thread, [thread, thread + 1]))
@@ -181,7 +189,7 @@ class Waits:
 
     def _until(self, at_ns: Int64, sums: Float64, edges: Float64, first: int, last: int) -> Float64:
         """For every edge the sum of (edge - t) over the times t before it."""
-        place = np.searchsorted(at_ns[first:last], edges) + first
+        place = np.searchsorted(at_ns[first:last], np.ceil(edges).astype(np.int64)) + first
         passed: Float64 = (place - first) * edges - (sums[place] - sums[first])
         return passed
 

@@ -165,6 +165,12 @@ class CallTree:
 
     def outermost(self) -> Bool:
         """True for nodes with no ancestor of the same function: those whose totals may be added up."""
+        if "outermost" not in self._cache:
+            top = self._outermost()
+            self._cache["outermost"] = (top, top)
+        return self._cache["outermost"][0]
+
+    def _outermost(self) -> Bool:
         enter, leave = self.preorder()
         order = np.argsort(self.function.astype(np.int64) * max(len(self), 1) + enter)
         function, start, end = self.function[order].astype(np.int64), enter[order], leave[order]

@@ -9,8 +9,8 @@ from tailflame.model import Recording
 from tailflame.units import count, seconds
 
 
-def head_of(recording: Recording, *, title: str = "", commit: str = "", shown: float | None = None) -> tuple[str, str]:
-    """(name, facts) of a recording: what its title line says. shown: the samples that a filter leaves."""
+def head_of(recording: Recording, *, title: str = "", commit: str = "") -> tuple[str, str]:
+    """(name, facts) of a recording: what its title line says."""
     meta, profile = recording.meta, recording.profile
     name = title or (PurePath(meta.command[0]).name if meta.command else "") or meta.title
     name = name or PurePath(recording.source).name
@@ -20,8 +20,7 @@ def head_of(recording: Recording, *, title: str = "", commit: str = "", shown: f
     if commit:
         parts.append(commit)
     if profile is not None:
-        of = f"{count(shown)} of " if shown is not None else ""
-        parts.append(f"{of}{count(profile.total(event=0))} samples")
+        parts.append(f"{count(profile.total(event=0))} samples")
     if meta.duration_s is not None:
         parts.append(seconds(meta.duration_s))
     return name, "  ·  ".join(part for part in parts if part)

@@ -20,7 +20,7 @@ from tailflame.analyse.hotspots import (
 )
 from tailflame.analyse.sample_filter import SampleRows
 from tailflame.analyse.tree import CallTree, Skeleton, TreeOptions, build_tree, invert, shape_of, skeleton
-from tailflame.model.stacks import NONE, Bool, Float64, Int32, Int64, StackProfile
+from tailflame.model.stacks import NONE, Bool, Float64, FrameKind, Int32, Int64, StackProfile, Weight
 from tailflame_gui.models.figures import Measure, measure_of
 from tailflame_gui.models.scope import Scope
 
@@ -44,13 +44,20 @@ class ProfileTrees:
         self._bones: OrderedDict[TreeOptions, Skeleton] = OrderedDict()
         self._trees: OrderedDict[TreeOptions, CallTree] = OrderedDict()
         self._tables: OrderedDict[TreeOptions, HotspotTable] = OrderedDict()
+        self._has_inlined = bool((profile.frames.kind == FrameKind.INLINED).any())
+        self._measures: dict[tuple[int, Weight], Measure] = {}
         self._lock = threading.Lock()
 
     def measure(self, scope: Scope) -> Measure:
-        return measure_of(self.profile, event=scope.event, weight=scope.weight)
+        key = (scope.event, scope.weight)
+        if key not in self._measures:
+            self._measures[key] = measure_of(self.profile, event=scope.event, weight=scope.weight)
+        return self._measures[key]
 
     def build(self, options: TreeOptions) -> CallTree:
         """The tree of `options`."""
+        if not self._has_inlined:
+            options = replace(options, inlines=True)  # there is nothing to fold
         with self._lock:
             tree = self._trees.pop(options, None)
             if tree is None:

@@ -109,7 +109,7 @@ def draw(trees: ProfileTrees, settings: FlameSettings, tokens: Tokens, *, query:
     options = settings.options
     tree = trees.build(options)
     layout = trimmed(lay_out(tree, settings.order))
-    whole = trees.whole(options)
+    whole = tree.total if options.focus is None and options.threads is None else trees.whole(options)
     scene = FlameScene.of(
         layout,
         function=tree.function,

@@ -19,6 +19,7 @@ from PySide6.QtWidgets import QSplitter, QTabWidget, QWidget
 from tailflame.analyse.reading import cautions
 from tailflame.analyse.time_range import has_times
 from tailflame.model import Recording
+from tailflame.units import count
 from tailflame_gui.models.head import head_of
 from tailflame_gui.models.scope import ResultScope, Scope
 from tailflame_gui.models.trees import ProfileTrees
@@ -185,6 +186,7 @@ class ResultView(QWidget):
     def _make_head(self, recording: Recording) -> None:
         name, facts = head_of(recording, title=self._title, commit=self._commit)
         self.title = label(name, "title")
+        self._facts = facts
         self.facts = ElidedLabel(facts, "second")
         self.baseline_mark = QWidget()
         mark = row(spacing=4)
@@ -426,8 +428,10 @@ class ResultView(QWidget):
 
     def _tell_counted(self, samples: float, whole: float) -> None:
         """The title line says how many samples the views show."""
-        shown = samples if samples != whole and not self.scope.scope.event else None
-        self.facts.set_text(head_of(self.recording, title=self._title, commit=self._commit, shown=shown)[1])
+        every = f"  ·  {count(whole)} samples"
+        part = f"  ·  {count(samples)} of {count(whole)} samples"
+        filtered = samples != whole and not self.scope.scope.event
+        self.facts.set_text(self._facts.replace(every, part) if filtered else self._facts)
 
     def _take_scope(self) -> None:
         if self._drawn is not None:

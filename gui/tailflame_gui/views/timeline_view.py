@@ -35,6 +35,7 @@ from tailflame.analyse.sample_timeline import (
 from tailflame.analyse.subsecond import SubsecondMap, subsecond
 from tailflame.analyse.time_range import has_times
 from tailflame.errors import TailflameError
+from tailflame.model.stacks import Float64
 from tailflame.units import count, nanoseconds, percent, seconds
 from tailflame_gui import plain, tasks, theme
 from tailflame_gui.models.scope import ResultScope, Scope, weight_for
@@ -104,6 +105,7 @@ class TimelineView(QWidget):
         self._scope, self._busy_elsewhere = scope, busy
         self._trees: ProfileTrees | None = None
         self._tracks: dict[tuple[By, int], Tracks] = {}
+        self._sums: dict[tuple[By, int], Float64] = {}
         self._drawn: Drawn | None = None
         self._asked: object = None
         self._latest = tasks.Latest(self)
@@ -409,7 +411,8 @@ class TimelineView(QWidget):
         made = self._tracks.get((by, event))
         if made is None:
             made = self._tracks[by, event] = tracks(profile, by, event)
-        every = made.sums(profile)
+            self._sums[by, event] = made.sums(profile)
+        every = self._sums[by, event]
         waited = waits(profile, rows) if by is By.THREAD and off_cpu_event(profile) >= 0 else None
         chosen = made.sums(profile, rows) if rows is not None else every
         of_waits = event != scope.event and waited is not None
@@ -461,6 +464,8 @@ class TimelineView(QWidget):
         if span is None:
             return self._drawn.samples
         scope = self._scope.scope
+        if self._drawn.lanes is not None and not self._drawn.lanes.of_waits:
+            return self.lanes.samples_of(None)
         profile = self._trees.profile
         rows = self._trees.samples.rows(replace(scope.filter, span=span))
         return float(profile.samples.count[rows & (profile.samples.event == scope.event)].sum())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,9 +15,9 @@ import numpy.typing as npt
 from PySide6.QtGui import QColor
 
 from tailflame.analyse.names import module_label
-from tailflame.analyse.tree import CallTree
+from tailflame.analyse.tree import CallTree, FunctionTable
 from tailflame.model import FrameKind
-from tailflame.model.stacks import Bool, Float64, UInt8
+from tailflame.model.stacks import Bool, Float64, FrameTable, UInt8
 from tailflame.units import percent
 from tailflame_gui import theme
 from tailflame_gui.theme import Tokens
@@ -168,10 +169,11 @@ def _by_label(tree: CallTree, by: ColorBy, tokens: Tokens) -> FlameColors:
     running = on_cpu(tree)
     weight = np.bincount(of_node, weights=np.where(index < KERNEL, running, 0), minlength=len(labels))
     total = float(running.sum()) or 1.0
+    seen = np.bincount(of_node[index < KERNEL], minlength=len(labels)) > 0
     entries = [
         LegendEntry(labels[at], int(hue_of[at]), float(weight[at]) / total)
         for at in np.argsort(-weight, kind="stable").tolist()
-        if labels[at] and (of_node[index < KERNEL] == at).any()
+        if labels[at] and seen[at]
     ]
     for special, label, tip in (
         (KERNEL, "kernel", "Code of the operating system's kernel"),
@@ -188,6 +190,42 @@ def _by_label(tree: CallTree, by: ColorBy, tokens: Tokens) -> FlameColors:
 
 def _labels(tree: CallTree, by: ColorBy) -> tuple[list[str], npt.NDArray[np.int64]]:
     """Distinct labels, and the label of every node."""
+    key = (id(tree.functions), id(tree.frames), by)
+    with _finding:
+        made = _found.get(key)
+        if made is None:
+            made = _found[key] = _Labels(tree.functions, tree.frames, *_labels_of(tree, by))
+            while len(_found) > _KEPT:
+                del _found[next(iter(_found))]
+    of_node = made.of_function[tree.function]
+    if made.of_frame is not None:
+        of_node = np.where(tree.frame >= 0, made.of_frame[tree.frame], of_node)
+    if made.crate is not None:
+        crate = made.crate[tree.function]
+        of_node = np.where(crate >= 0, crate, of_node)
+    return made.labels, of_node
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Labels:
+    """Of a profile's functions and frames, which it holds: however it is filtered, they are the same."""
+
+    functions: FunctionTable
+    frames: FrameTable
+    labels: list[str]
+    of_function: npt.NDArray[np.int64]
+    of_frame: npt.NDArray[np.int64] | None
+    crate: npt.NDArray[np.int64] | None
+
+
+_KEPT = 4
+_finding = threading.Lock()
+_found: dict[tuple[int, int, ColorBy], _Labels] = {}
+
+
+def _labels_of(
+    tree: CallTree, by: ColorBy
+) -> tuple[list[str], npt.NDArray[np.int64], npt.NDArray[np.int64] | None, npt.NDArray[np.int64] | None]:
     functions, frames = tree.functions, tree.frames
     known: dict[str, int] = {}
 
@@ -200,15 +238,14 @@ def _labels(tree: CallTree, by: ColorBy) -> tuple[list[str], npt.NDArray[np.int6
         slot = np.full(len(frames.strings) + 1, none, dtype=np.int64)
         slot[_module_ids(tree)] = module_of_string
         by_frame = slot[frames.module]
-        by_function = np.array([number(module_label(m)) for m in functions.module], dtype=np.int64)
-        of_node = np.where(tree.frame >= 0, by_frame[tree.frame], by_function[tree.function])
     else:
-        of_node = np.array([number(module_label(m)) for m in functions.module], dtype=np.int64)[tree.function]
+        by_frame = None
+    by_function = np.array([number(module_label(m)) for m in functions.module], dtype=np.int64)
+    crate = None
     if by is ColorBy.CRATE and len(functions):
         crates = [crate_of(name) for name in functions.names]
-        crate = np.array([number(c) if c else -1 for c in crates], dtype=np.int64)[tree.function]
-        of_node = np.where(crate >= 0, crate, of_node)
-    return list(known), of_node
+        crate = np.array([number(c) if c else -1 for c in crates], dtype=np.int64)
+    return list(known), by_function, by_frame, crate
 
 
 def _module_ids(tree: CallTree) -> npt.NDArray[np.int64]:

@@ -187,8 +187,9 @@ class LanePlot(QAbstractScrollArea):
         last = self.lane_at(view.height() - 1)
         shown = range(first, (last if last >= 0 else len(self.lanes) - 1) + 1)
         painter.drawPixmap(0, 0, self._body_of(data, shown))
+        whole = self.figure_of(None)
         for lane in shown:
-            self._paint_words(painter, data, lane)
+            self._paint_words(painter, data, lane, whole)
         self._paint_over(painter)
         painter.end()
 
@@ -237,9 +238,9 @@ class LanePlot(QAbstractScrollArea):
             strip = QRectF(body.left(), body.bottom() + 2, body.width(), WAITS - 2)
             painter.drawImage(strip, _shaded(waited / width_ns, wait_color()))
 
-    def _paint_words(self, painter: QPainter, data: LaneData, at: int) -> None:
+    def _paint_words(self, painter: QPainter, data: LaneData, at: int, whole: float) -> None:
         tokens, lane, rect = theme.current(), self.lanes[at], self.rect_of(at)
-        chosen, whole = self.figure_of(at), self.figure_of(None)
+        chosen = self.figure_of(at)
         if at in self.marked:
             painter.fillRect(QRectF(0, rect.top(), GUTTER - 4, rect.height()), tokens.selection)
         if at == self.current and self.hasFocus():

@@ -20,6 +20,8 @@ class ScopeBar(QWidget):
         super().__init__(parent)
         self._scope = scope
         self._profile: StackProfile | None = None
+        self._threads: tuple[int, tuple[tuple[int, str, float], ...]] | None = None
+        """Of which event, and the choices: a range that is dragged does not count them anew."""
         self.event_box = FittingBox("activity", "Event that was sampled: every view weighs by it", self)
         self.weight_box = FittingBox("gauge", "What a sample weighs", self)
         self.thread_box = FittingBox("cpu", "Threads whose samples every view shows", self)
@@ -31,7 +33,7 @@ class ScopeBar(QWidget):
         scope.changed.connect(self._show)
 
     def set_profile(self, profile: StackProfile) -> None:
-        self._profile = profile
+        self._profile, self._threads = profile, None
         self.event_box.offer([(index, event.name, "") for index, event in enumerate(profile.events)])
         self._show(self._scope.scope)
 
@@ -53,7 +55,9 @@ class ScopeBar(QWidget):
         weights = weights_of(profile, scope.event)
         self.weight_box.offer([(w, weight_label(profile, scope.event, w).capitalize(), "") for w in weights])
         self.weight_box.choose(scope.weight)
-        threads = thread_choices(profile, scope.event)
+        if self._threads is None or self._threads[0] != scope.event:
+            self._threads = (scope.event, thread_choices(profile, scope.event))
+        threads = self._threads[1]
         only = next(iter(scope.threads)) if scope.threads else None
         if only is not None and only not in {index for index, _label, _samples in threads}:
             # The thread has no sample of this event: everything is better than nothing.
