@@ -2,7 +2,7 @@
 
 It reads addresses as linked (hexadecimal, one a line) from its input, and writes what it knows of them to TARGET:
 `address line path`, parted by tabs. The index of debug information lacks functions of which nothing but lines is known:
-compilers make them where they keep line tables only (`debug = 1`), of each function into which nothing was inlined.
+compilers that keep line tables only (`debug = "line-tables-only"`) say no more of one into which nothing was inlined.
 """
 
 from __future__ import annotations

@@ -185,7 +185,7 @@ class Symbolizer:
         if not rows:
             return found
         known = self._indexes.lines(files, np.unique(address[rows]).tolist(), self._watch)
-        rows = [row for row in rows if known.get(int(address[row]), (0, ""))[0] > 0]
+        rows = [row for row in rows if known.get(int(address[row]), (0, ""))[1]]
         new = [row for row in rows if length[row] == 0]
         columns = [np.insert(column, found.first[new], NONE) for column in (found.name, found.file, found.line)]
         added = np.zeros(len(length), dtype=np.int64)
@@ -195,7 +195,7 @@ class Symbolizer:
         for row in rows:
             number, path = known[int(address[row])]
             at = first[row]
-            name[at], file[at], line[at] = named.name[row], self._number(path) if path else NONE, number
+            name[at], file[at], line[at] = named.name[row], self._number(path), number or NONE
         return Inlined(first, name, file, line)
 
     def _texts(self, known: Int32, numbers: Int64, text: Callable[[int], str], *, demangle: bool = False) -> Int32:

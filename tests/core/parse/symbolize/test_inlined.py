@@ -279,10 +279,11 @@ fn main() {
 def test_lines_of_functions_that_have_nothing_else(
     tmp_path: Path, store: IndexStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With line tables only (debug = 1), a function into which nothing is inlined is in no index."""
+    """With line tables only, a function into which nothing is inlined is in no index."""
     source, binary = tmp_path / "made.rs", tmp_path / "made"
     source.write_text(RUST)
-    argv = ["rustc", "-O", "-C", "debuginfo=1", "-C", "link-arg=-Wl,--build-id", "-o", str(binary), str(source)]
+    flags = ["-O", "-C", "debuginfo=line-tables-only", "-C", "link-arg=-Wl,--build-id"]
+    argv = ["rustc", *flags, "-o", str(binary), str(source)]
     subprocess.run(argv, check=True, capture_output=True)
     module = Module(str(binary), build_id_of(binary))
     text = open_elf(binary).sections[open_elf(binary).section(".text")]
@@ -298,6 +299,8 @@ def test_lines_of_functions_that_have_nothing_else(
     assert found and found == [[f"made::alone {place.partition(' (')[0].replace('?', '-1')}"] for place in theirs]
 
     # They are kept as well.
+    assert list(store.folder.glob("*.lines"))
+
     def refuse(*arguments: object) -> Indexing:
         raise AssertionError("asked again")
 
