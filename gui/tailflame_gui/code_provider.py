@@ -20,8 +20,9 @@ from tailflame.run.machine_code import instruction_lines, read_code, read_lines
 from tailflame_gui import tasks
 from tailflame_gui.controller import Controller
 from tailflame_gui.dialogs.path_map import PathMapDialog
+from tailflame_gui.models.source_figures import CodeQuestion, SourceQuestion
 from tailflame_gui.state import OpenResult
-from tailflame_gui.views.source_view import CodeQuestion, SourceQuestion, SourceView
+from tailflame_gui.views.source_view import SourceView
 
 _NO_LINES = {
     State.NO_DEBUG_INFO: "No debug information: instructions and source are not linked.",

@@ -23,16 +23,19 @@ from tailflame.host.source_files import Found, MissingSource
 from tailflame.model import Recording, StackProfile, Thread
 from tailflame.model.stacks import readonly
 from tailflame.parse import load
+from tailflame.store import load_settings
 from tailflame_gui import tasks
 from tailflame_gui.code_provider import CodeProvider
 from tailflame_gui.dialogs.path_map import PathMapDialog
 from tailflame_gui.models.code_lines import CodeRole
 from tailflame_gui.models.scope import ResultScope, Scope
+from tailflame_gui.models.source_figures import CodeQuestion, Of, SourceQuestion
 from tailflame_gui.models.trees import ProfileTrees
 from tailflame_gui.selection import Selection
 from tailflame_gui.views.result_view import Part, ResultView
-from tailflame_gui.views.source_view import CodeQuestion, Of, SourceQuestion, SourceView
+from tailflame_gui.views.source_view import SourceView
 from tailflame_gui.widgets.code_paint import FOLD_ROOM, PADDING
+from tailflame_gui.wiring import Parts
 
 
 class Answers:
@@ -84,7 +87,7 @@ def test_the_selected_functions_source_and_code_stand_side_by_side(qtbot: QtBot)
     assert view.lines.row_of(3) == view.source.row
     assert view.assembly.row == 3
     assert view.instructions.index(3, 0).data() == "80.0"
-    assert "self 25.0%" in view.figures.text() and "total 40.0%" in view.figures.text()
+    assert "self 25.0%" in view.bar.figures.text() and "total 40.0%" in view.bar.figures.text()
 
 
 def test_nothing_is_asked_before_it_is_looked_at(qtbot: QtBot) -> None:
@@ -180,8 +183,8 @@ def test_an_inlined_line_leads_to_its_function(qtbot: QtBot) -> None:
 def test_everything_shows_the_whole_file_in_shares_of_all(qtbot: QtBot) -> None:
     view, answers = view_of(qtbot)
     asked = len(answers.sources)
-    view.of.choose(Of.EVERYTHING)
-    view.of.chosen.emit(Of.EVERYTHING)
+    view.bar.of.choose(Of.EVERYTHING)
+    view.bar.of.chosen.emit(Of.EVERYTHING)
     settle(qtbot, view)
     assert view.lines.index(view.lines.row_of(9), 0).data() == "15.0"
     assert view.instructions.index(3, 0).data() == "20.0"
@@ -195,7 +198,7 @@ def test_the_scope_decides_what_counts(qtbot: QtBot) -> None:
     view, _answers = view_of(qtbot, held)
     view._scope.set(Scope(threads=frozenset({0})))
     settle(qtbot, view)
-    assert "self 6.2%  total 25.0%" in view.figures.text()
+    assert "self 6.2%  total 25.0%" in view.bar.figures.text()
     assert view.instructions.index(1, 0).data() == "100"
     view._scope.set(Scope(threads=frozenset({5})))
     settle(qtbot, view)
@@ -204,16 +207,16 @@ def test_the_scope_decides_what_counts(qtbot: QtBot) -> None:
 
 def test_search_finds_on_both_sides(qtbot: QtBot) -> None:
     view, _answers = view_of(qtbot)
-    view.search.set_query("best")
-    assert view.found.text() == "5 found"
-    view.search.stepped.emit(1)
+    view.bar.search.set_query("best")
+    assert view.bar.found.text() == "5 found"
+    view.bar.search.stepped.emit(1)
     assert view.lines.index(view.source.row, 0).data(CodeRole.MARKED)
-    view.search.set_query("rax")
-    assert view.found.text() == "2 found"
-    view.search.stepped.emit(1)
+    view.bar.search.set_query("rax")
+    assert view.bar.found.text() == "2 found"
+    view.bar.search.stepped.emit(1)
     assert view.assembly.row == 1
-    view.search.set_query("(")
-    assert view.search.property("state") == "bad"
+    view.bar.search.set_query("(")
+    assert view.bar.search.property("state") == "bad"
 
 
 def test_a_format_without_addresses_says_so(qtbot: QtBot) -> None:
@@ -342,3 +345,22 @@ def test_it_is_a_part_of_a_result(qtbot: QtBot) -> None:
     view.show_function(HOT, Part.SOURCE)
     qtbot.waitUntil(lambda: tasks.at_rest() and not view.busy)
     assert views == [view.source] and view.source.function == HOT
+    view.show_part(Part.HOTSPOTS)
+    qtbot.waitUntil(lambda: tasks.at_rest() and not view.busy and view.hotspots.model.row_of(COLD) >= 0)
+    line = view.hotspots.model.line_of(view.hotspots.model.row_of(COLD))
+    menu = {action.text(): action for action in view.hotspots.menu_for(line).actions()}
+    menu["Source and assembly"].trigger()
+    assert (view.part, view.selection.function) == (Part.SOURCE, COLD)
+
+
+def test_the_path_map_is_kept_in_the_settings_and_asked_for_anew(qtbot: QtBot, parts: Parts) -> None:
+    parts.actions["source_map"].trigger()
+    dialog = parts.window.findChild(PathMapDialog)
+    assert dialog is not None
+    old, new = dialog._lines[0]
+    old.setText("/build/engine")
+    new.setText("/home/me/engine")
+    dialog.accept()
+    assert parts.controller.settings.source_map == (("/build/engine", "/home/me/engine"),)
+    qtbot.waitUntil(tasks.at_rest)
+    assert load_settings().settings.source_map == (("/build/engine", "/home/me/engine"),)

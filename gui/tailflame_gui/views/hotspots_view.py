@@ -35,11 +35,12 @@ _BY = (
 
 
 class HotspotsView(QWidget):
-    """open_source(file, line), show_flame(function), show_callers(function): what the user wants to see next."""
+    """open_source(file, line), show_flame, show_callers, show_source(function): what the user wants to see next."""
 
     open_source = Signal(str, int)
     show_flame = Signal(str)
     show_callers = Signal(str)
+    show_source = Signal(str)
 
     def __init__(self, *, selection: Selection, scope: ResultScope, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -238,6 +239,7 @@ class HotspotsView(QWidget):
         if function:
             menu.addAction("Show in the flame graph", partial(self.show_flame.emit, function))
             menu.addAction("Callers and callees", partial(self.show_callers.emit, function))
+            menu.addAction("Source and assembly", partial(self.show_source.emit, function))
             file, at = index.data(Role.PLACE)
             source = menu.addAction("Open source", partial(self.open_source.emit, file, at))
             source.setEnabled(bool(file))

@@ -311,6 +311,7 @@ class ResultView(QWidget):
                     listed = CallTreeView(selection=self.selection, scope=self.scope, inverted=inverted)
                 listed.show_flame.connect(partial(self._go, Part.FLAME))
                 listed.show_callers.connect(partial(self._go, Part.CALLERS))
+                listed.show_source.connect(partial(self._go, Part.SOURCE))
                 listed.open_source.connect(self.open_source)
                 return listed
 

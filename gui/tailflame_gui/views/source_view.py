@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
 from functools import partial
 
 import numpy as np
@@ -15,17 +13,9 @@ from tailflame.analyse.annotate import (
     CodePlace,
     InstructionCosts,
     InstructionLines,
-    LineCosts,
-    code_places,
-    files_of,
     instruction_costs,
-    line_costs,
-    lines_of,
-    occurs,
-    place_options,
 )
 from tailflame.analyse.names import module_label, short
-from tailflame.analyse.tree import CallTree
 from tailflame.errors import TailflameError
 from tailflame.host.disassembly import CodeRange, FunctionCode
 from tailflame.host.source_files import Found, SourceText
@@ -33,7 +23,8 @@ from tailflame.model.stacks import NONE
 from tailflame_gui import tasks
 from tailflame_gui.models.assembly_lines import AssemblyLines
 from tailflame_gui.models.figures import share_text
-from tailflame_gui.models.scope import ResultScope, Scope
+from tailflame_gui.models.scope import ResultScope
+from tailflame_gui.models.source_figures import CodeQuestion, Of, SourceFigures, SourceQuestion, figures_of
 from tailflame_gui.models.source_lines import SourceLines
 from tailflame_gui.models.trees import ProfileTrees
 from tailflame_gui.selection import Selection
@@ -41,10 +32,9 @@ from tailflame_gui.widgets.busy_line import BusyLine
 from tailflame_gui.widgets.code_pane import CodePane
 from tailflame_gui.widgets.code_table import CodeTable
 from tailflame_gui.widgets.empty_state import EmptyState
-from tailflame_gui.widgets.filter_field import FilterField
 from tailflame_gui.widgets.flame_search import PatternError
-from tailflame_gui.widgets.parts import ElidedLabel, button, column, icon_button, label, row
-from tailflame_gui.widgets.segmented import Segmented
+from tailflame_gui.widgets.parts import button, column
+from tailflame_gui.widgets.source_bar import SourceBar
 
 _REMEMBERED = 200
 _OTHER_FILES = 24
@@ -55,45 +45,6 @@ _NO_LINES = (
     "The result tells no source lines of this function. Build it with debug information: [profile.release] debug = true"
     " in Cargo.toml, or -g."
 )
-
-
-class Of(StrEnum):
-    """What 100 % is."""
-
-    FUNCTION = "function"
-    EVERYTHING = "everything"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SourceQuestion:
-    """A source file that is wanted: `name` as debug information has it, `module` the binary that was compiled from it,
-    `other`: only lines that are inlined from it are shown."""
-
-    name: str
-    module: str
-    other: bool = False
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class CodeQuestion:
-    """Machine code that is wanted: of `place`, and there of `symbol` where one is chosen."""
-
-    place: CodePlace
-    symbol: CodeRange | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Figures:
-    """What is computed of a function: its lines, and where its code is."""
-
-    function: str
-    occurs: bool
-    files: tuple[str, ...]
-    costs: LineCosts | None
-    seen: tuple[int, int]
-    places: tuple[CodePlace, ...]
-    module: str
-    tree: CallTree
 
 
 class SourceView(QWidget):
@@ -120,7 +71,7 @@ class SourceView(QWidget):
         self._behind: list[str] = []
         self._ahead: list[str] = []
         self._shown = ""
-        self._figures: _Figures | None = None
+        self._figures: SourceFigures | None = None
         self.answered = False
         """Whether there is somebody who answers what it asks."""
         self._source_question: SourceQuestion | None = None
@@ -134,7 +85,12 @@ class SourceView(QWidget):
         self.instructions = AssemblyLines(self)
         self.assembly = CodeTable(self.instructions)
         self.assembly.setAccessibleName("Assembly")
-        self._make_bar()
+        self.bar = SourceBar()
+        self.symbols = QComboBox()
+        self.symbols.setToolTip("The function has code in several places.")
+        self.symbols.setAccessibleName("Code")
+        self.symbols.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.symbols.setMinimumContentsLength(18)
         self._arrange()
         self._connect()
         self._body.setCurrentIndex(1)
@@ -224,39 +180,7 @@ class SourceView(QWidget):
 
     # how it is made
 
-    def _make_bar(self) -> None:
-        self.back = icon_button("arrow-left", self.go_back, tip="Back to the function before (Alt+Left)")
-        self.forward = icon_button("arrow-right", self.go_forward, tip="Forward again (Alt+Right)")
-        self.name = ElidedLabel("", "title", mono=True, mode=Qt.TextElideMode.ElideMiddle)
-        self.figures = label("", mono=True)
-        self.figures.setToolTip("Self: in the function's own code. Total: with what it calls; recursion counts once.")
-        self.of: Segmented[Of] = Segmented(
-            (
-                (Of.FUNCTION, "Of the function", "This function's lines; 100 % is what it costs, as in perf annotate."),
-                (Of.EVERYTHING, "Of everything", "The whole file; 100 % is all samples of this view."),
-            )
-        )  # fmt: skip
-        self.search = FilterField("Search", tip="Search source and assembly. Enter: next hit. Ctrl+F comes here.")
-        self.search.setMaximumWidth(160)
-        self.found = label("", "second")
-        self.symbols = QComboBox()
-        self.symbols.setToolTip("The function has code in several places.")
-        self.symbols.setAccessibleName("Code")
-        self.symbols.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.symbols.setMinimumContentsLength(18)
-
     def _arrange(self) -> None:
-        bar = row(margins=(8, 8, 8, 6), spacing=4)
-        bar.addWidget(self.back)
-        bar.addWidget(self.forward)
-        bar.addSpacing(4)
-        bar.addWidget(self.name, 1)
-        bar.addWidget(self.figures)
-        bar.addSpacing(8)
-        bar.addWidget(self.of)
-        bar.addSpacing(4)
-        bar.addWidget(self.search)
-        bar.addWidget(self.found)
         busy = BusyLine()
         self._busy_line = busy
         self._latest.busy_changed.connect(lambda _busy: self.show_busy())
@@ -281,7 +205,7 @@ class SourceView(QWidget):
         self._body.addWidget(self.splitter)
         self._body.addWidget(self._empty)
         page = column(spacing=0)
-        page.addLayout(bar)
+        page.addWidget(self.bar)
         page.addWidget(busy)
         page.addWidget(self._body, 1)
         self.setLayout(page)
@@ -289,7 +213,9 @@ class SourceView(QWidget):
 
     def _connect(self) -> None:
         self._asks_code = False
-        self.of.chosen.connect(lambda _of: self._ask())
+        self.bar.back_wanted.connect(self.go_back)
+        self.bar.forward_wanted.connect(self.go_forward)
+        self.bar.of.chosen.connect(lambda _of: self._ask())
         self.source.row_changed.connect(self._follow_source)
         self.assembly.row_changed.connect(self._follow_assembly)
         for table, model in ((self.source, self.lines), (self.assembly, self.instructions)):
@@ -301,9 +227,9 @@ class SourceView(QWidget):
         self.source.fold_wanted.connect(lambda at, unfold: self.lines.toggle(at, unfold=unfold))
         self.assembly.followed.connect(self._follow_jump)
         self.symbols.activated.connect(self._choose_symbol)
-        self.search.query_changed.connect(self._searched)
-        self.search.stepped.connect(self._step)
-        self.search.left.connect(self.source.setFocus)
+        self.bar.search.query_changed.connect(self._searched)
+        self.bar.search.stepped.connect(self._step)
+        self.bar.search.left.connect(self.source.setFocus)
         self._selection.changed.connect(self._follow)
         self._scope.changed.connect(lambda _scope: self._ask())
         for keys, act in (
@@ -346,8 +272,8 @@ class SourceView(QWidget):
         self._ask()
 
     def _tell_history(self) -> None:
-        self.back.setEnabled(bool(self._behind))
-        self.forward.setEnabled(bool(self._ahead))
+        self.bar.back.setEnabled(bool(self._behind))
+        self.bar.forward.setEnabled(bool(self._ahead))
 
     def showEvent(self, event: object) -> None:
         if self._stale:
@@ -358,17 +284,17 @@ class SourceView(QWidget):
     def _ask(self) -> None:
         """The lines are counted when they are looked at, not before."""
         self._stale = True
-        trees, scope, function, of = self._trees, self._scope.scope, self._shown, self.of.choice
+        trees, scope, function, of = self._trees, self._scope.scope, self._shown, self.bar.of.choice
         if trees is None or not self.isVisible() or not function:
             return
         self._stale = False
 
-        def work(_progress: tasks.Progress) -> _Figures:
-            return _figures(trees, scope, function, of)
+        def work(_progress: tasks.Progress) -> SourceFigures:
+            return figures_of(trees, scope, function, of)
 
         self._latest.ask(work, self._show, name="count lines", on_error=self._failed)
 
-    def _show(self, figures: _Figures) -> None:
+    def _show(self, figures: SourceFigures) -> None:
         assert self._trees is not None
         before = self._figures
         self._figures = figures
@@ -381,20 +307,20 @@ class SourceView(QWidget):
         self._ask_source(figures, before)
         self._ask_code(figures)
 
-    def _tell_figures(self, figures: _Figures) -> None:
-        self.name.set_text(figures.function)
+    def _tell_figures(self, figures: SourceFigures) -> None:
+        self.bar.name.set_text(figures.function)
         tree = figures.tree
         own = sum(place.total for place in figures.places)
         costs = figures.costs
-        if costs is not None and self.of.choice is Of.FUNCTION:
+        if costs is not None and self.bar.of.choice is Of.FUNCTION:
             own, total = costs.whole_own, costs.whole
             words = [f"self {share_text(own / (tree.total or 1.0), tree.total_samples) or '0'}%"]
             words.append(f"total {share_text(total / (tree.total or 1.0), tree.total_samples) or '0'}%")
-            self.figures.setText("  ".join(words))
+            self.bar.figures.setText("  ".join(words))
         else:
-            self.figures.setText(f"self {share_text(own / (tree.total or 1.0), tree.total_samples) or '0'}%")
+            self.bar.figures.setText(f"self {share_text(own / (tree.total or 1.0), tree.total_samples) or '0'}%")
 
-    def _ask_source(self, figures: _Figures, before: _Figures | None) -> None:
+    def _ask_source(self, figures: SourceFigures, before: SourceFigures | None) -> None:
         if figures.costs is None:
             self._source_question = None
             self.lines.clear()
@@ -413,13 +339,13 @@ class SourceView(QWidget):
         self.source_pane.set_head(figures.costs.file, "")
         self.source_wanted.emit(self._source_question)
 
-    def _ask_others(self, figures: _Figures) -> None:
+    def _ask_others(self, figures: SourceFigures) -> None:
         for name in self.lines.other_files()[:_OTHER_FILES]:
             question = SourceQuestion(name, figures.module, other=True)
             self._others.add(question)
             self.source_wanted.emit(question)
 
-    def _ask_code(self, figures: _Figures, at: int = 0, symbol: CodeRange | None = None) -> None:
+    def _ask_code(self, figures: SourceFigures, at: int = 0, symbol: CodeRange | None = None) -> None:
         self._code_question = None
         self._code = self._places = None
         self.instructions.clear()
@@ -435,7 +361,7 @@ class SourceView(QWidget):
         self._asks_code = True
         self.code_wanted.emit(self._code_question)
 
-    def _why_no_code(self, figures: _Figures) -> tuple[str, str]:
+    def _why_no_code(self, figures: SourceFigures) -> tuple[str, str]:
         assert self._trees is not None
         if self._trees.profile.sites is None:
             return (
@@ -448,7 +374,7 @@ class SourceView(QWidget):
         )
 
     def _weigh(self, place: CodePlace, code: FunctionCode) -> None:
-        figures, trees, of = self._figures, self._trees, self.of.choice
+        figures, trees, of = self._figures, self._trees, self.bar.of.choice
         if figures is None or trees is None:
             return
         symbol, tree = code.disassembly.symbol, figures.tree
@@ -515,7 +441,7 @@ class SourceView(QWidget):
         if figures is None or figures.costs is None:
             return
         at = self.lines.row_of(line) if line >= 0 else self.lines.hottest()
-        if line < 0 and (at < 0 or self.of.choice is Of.EVERYTHING):
+        if line < 0 and (at < 0 or self.bar.of.choice is Of.EVERYTHING):
             at = self.lines.row_of(figures.seen[0])
         self.source.show_row(at)
         self._follow_source(at)
@@ -554,7 +480,7 @@ class SourceView(QWidget):
         if callee and self._figures is not None and callee in self._figures.tree.functions.names:
             self._selection.select(callee)
         elif callee:
-            self.found.setText(f"No sample in {short(callee)}")
+            self.bar.found.setText(f"No sample in {short(callee)}")
 
     def _hovered(self, model: SourceLines | AssemblyLines, at: int) -> None:
         self._selection.hover(model.function(at) if at >= 0 else "")
@@ -572,17 +498,17 @@ class SourceView(QWidget):
             self._open(model, table.row)
 
     def _find(self) -> None:
-        self.search.setFocus(Qt.FocusReason.ShortcutFocusReason)
-        self.search.selectAll()
+        self.bar.search.setFocus(Qt.FocusReason.ShortcutFocusReason)
+        self.bar.search.selectAll()
 
     def _searched(self, query: str) -> None:
         try:
             hits = self.lines.set_query(query) + self.instructions.set_query(query)
         except PatternError as error:
-            self.search.complain(error)
+            self.bar.search.complain(error)
             return
-        self.search.complain(None)
-        self.found.setText(f"{hits} found" if query else "")
+        self.bar.search.complain(None)
+        self.bar.found.setText(f"{hits} found" if query else "")
 
     def _step(self, by: int) -> None:
         table = self.source if len(self.lines.matches()) else self.assembly
@@ -616,21 +542,3 @@ class SourceView(QWidget):
         menu.addSeparator()
         menu.addAction("Set path map…", partial(self.map_wanted.emit, self.lines.file))
         return menu
-
-
-def _figures(trees: ProfileTrees, scope: Scope, function: str, of: Of) -> _Figures:
-    tree = trees.build(place_options(scope.tree_options))
-    files = files_of(tree, function)
-    costs = line_costs(tree, files[0], function=function if of is Of.FUNCTION else None) if files else None
-    names, modules = tree.functions.names, tree.functions.module
-    module = next((m for name, m in zip(names, modules, strict=True) if name == function and m), "")
-    return _Figures(
-        function=function,
-        occurs=occurs(tree, function),
-        files=files,
-        costs=costs,
-        seen=lines_of(tree, function) if files else (NONE, NONE),
-        places=code_places(trees.profile, tree, function),
-        module=module,
-        tree=tree,
-    )

@@ -33,11 +33,12 @@ _LONG_PATH = 400
 
 
 class CallTreeView(QWidget):
-    """open_source(file, line), show_flame(function), show_callers(function)."""
+    """open_source(file, line), show_flame(function), show_callers(function), show_source(function)."""
 
     open_source = Signal(str, int)
     show_flame = Signal(str)
     show_callers = Signal(str)
+    show_source = Signal(str)
 
     def __init__(
         self, *, selection: Selection, scope: ResultScope, inverted: bool = False, parent: QWidget | None = None
@@ -263,6 +264,7 @@ class CallTreeView(QWidget):
         menu.addAction("Copy stack", lambda: QGuiApplication.clipboard().setText(";".join(stack)))
         menu.addAction("Show in the flame graph", partial(self.show_flame.emit, name))
         menu.addAction("Callers and callees", partial(self.show_callers.emit, name))
+        menu.addAction("Source and assembly", partial(self.show_source.emit, name))
         source = menu.addAction("Open source", partial(self.open_source.emit, file, at))
         source.setEnabled(bool(file))
         menu.addSeparator()

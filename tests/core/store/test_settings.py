@@ -34,9 +34,11 @@ def test_what_is_changed_is_there_next_time(config: Path) -> None:
     update_settings(lambda s: s.remembering("/opt/book", {"frequency": 997, "events": ["cycles"]}))
     update_settings(lambda s: replace(s, theme="dark", editor="code --goto %f:%l", window={"width": 1280}))
     update_settings(lambda s: s.having_opened("/tmp/flame.svg"))
+    update_settings(lambda s: replace(s, source_map=(("/build/b", "/home/b"), ("/build", "/home"))))
     settings = load_settings().settings
     assert settings.recent_binaries == ("/opt/book",)
     assert settings.recent_files == ("/tmp/flame.svg",)
+    assert settings.source_map == (("/build/b", "/home/b"), ("/build", "/home"))
     assert settings.preset_of("/opt/book") == {"frequency": 997, "events": ["cycles"]}
     assert settings.preset_of("/opt/other") == {}
     assert (settings.theme, settings.editor, settings.window) == ("dark", "code --goto %f:%l", {"width": 1280})
