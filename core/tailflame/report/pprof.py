@@ -229,7 +229,12 @@ def _unique(names: list[str]) -> list[str]:
     return found
 
 
+_BYTE = [bytes([value]) for value in range(0x80)]
+
+
 def _varint(value: int) -> bytes:
+    if value < 0x80:
+        return _BYTE[value]
     found = bytearray()
     while value > 0x7F:
         found.append(value & 0x7F | 0x80)

@@ -18,6 +18,8 @@ from tailflame.units import Unit
 SCHEMA = "https://www.speedscope.app/file-format-schema.json"
 _UNITS = {Unit.NANOSECONDS: "nanoseconds", Unit.BYTES: "bytes"}
 _BATCH = 1000
+_REMEMBERED = 32 * 1024 * 1024
+"""Characters of stacks that may come again."""
 
 
 def write(
@@ -100,13 +102,23 @@ def _samples(profile: StackProfile, rows: Int64, weights: Float64) -> tuple[Int6
 
 def _stacks(profile: StackProfile, stacks: Int64) -> Iterator[str]:
     frame, parent = profile.stacks.frame.tolist(), profile.stacks.parent.tolist()
+    recent: dict[int, str] = {}
+    held = 0
     for leaf in stacks.tolist():
-        path: list[int] = []
-        row = leaf
-        while row >= 0:
-            path.append(frame[row])
-            row = parent[row]
-        yield f"[{','.join(map(str, reversed(path)))}]"
+        text = recent.get(leaf)
+        if text is None:
+            path: list[int] = []
+            row = leaf
+            while row >= 0:
+                path.append(frame[row])
+                row = parent[row]
+            text = f"[{','.join(map(str, reversed(path)))}]"
+            held += len(text)
+            if held > _REMEMBERED:
+                recent.clear()
+                held = len(text)
+            recent[leaf] = text
+        yield text
 
 
 def _write_list(stream: TextIO, items: Iterator[str]) -> None:
