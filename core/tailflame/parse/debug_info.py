@@ -15,7 +15,7 @@ from tailflame.parse.symbolize import NOWHERE, Module, State
 from tailflame.parse.symbolize.debug_index import DebugIndexes
 from tailflame.parse.symbolize.elf_file import ElfFile
 from tailflame.parse.symbolize.files import find_files
-from tailflame.parse.symbolize.index_store import Index, IndexStore, default_store
+from tailflame.parse.symbolize.index_store import Index, IndexStore, Lines, default_store
 
 __all__ = ["DebugInfo", "Line", "State", "open_debug_info"]
 
@@ -36,6 +36,8 @@ class DebugInfo:
 
     _running: ElfFile
     _index: Index
+    _single_lines: Callable[[list[int]], Lines]
+    """Of functions of which the debug information tells lines, and nothing else."""
 
     def address(self, offset: int) -> int:
         """The address that the byte at `offset` of the file is linked to; -1 where it is not loaded."""
@@ -67,8 +69,23 @@ class DebugInfo:
                     number or NONE,
                 )
             lines.append(line)
-        first = found.first.tolist()
-        return [lines[begin:end] for begin, end in pairwise(first)]
+        runs = [lines[begin:end] for begin, end in pairwise(found.first.tolist())]
+        bare = [
+            at
+            for at, run in enumerate(runs)
+            if addresses[at] >= base and (not run or (len(run) == 1 and not run[0].file))
+        ]
+        single = self._single_lines([addresses[at] for at in bare]) if bare else {}
+        for at in bare:
+            number, path = single.get(addresses[at], (0, ""))
+            if path:
+                physical = runs[at][0] if runs[at] else Line("?", NONE, "", NONE)
+                runs[at] = [physical._replace(file=path, line=number or NONE)]
+        return runs
+
+
+def _go_on() -> None:
+    """Single lines are few: nobody watches while they are looked up."""
 
 
 def open_debug_info(
@@ -99,4 +116,4 @@ def open_debug_info(
         indexes.close()
     if index is None or files.running is None:
         return state, None
-    return state, DebugInfo(files.running, index)
+    return state, DebugInfo(files.running, index, lambda addresses: indexes.lines(files, addresses, _go_on))
