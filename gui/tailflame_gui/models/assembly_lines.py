@@ -26,6 +26,8 @@ _COLUMNS = (
 LANES = 5
 """Jumps that are drawn beside each other; what does not fit is drawn only when it is current."""
 _JUMPS_DRAWN = 2000
+_MNEMONIC = 8
+"""Characters that a mnemonic takes at least, with the blank behind it."""
 
 
 class Part:
@@ -111,10 +113,17 @@ class AssemblyLines(CodeLines):
             rest = short(callee)
         elif code.target[row] >= 0:
             rest = f"{int(code.address[code.target[row]]):x}"
-        return f"{mnemonic:<7} {rest}".rstrip()
+        return f"{mnemonic:<{_MNEMONIC - 1}} {rest}".rstrip()
 
     def widest(self) -> int:
-        return max(map(len, self._code.text), default=0) if self._code is not None else 0
+        code = self._code
+        if code is None:
+            return 0
+        links = {row for row, callee in enumerate(code.callee) if callee} | set(
+            np.flatnonzero(code.target >= 0).tolist()
+        )
+        plain = (len(text) for row, text in enumerate(code.text) if row not in links)
+        return _MNEMONIC + max(max(plain, default=0), max((len(self.text(row)) for row in links), default=0))
 
     def widest_number(self) -> int:
         return len(f"{int(self._code.address[-1]):x}") if self.size() and self._code is not None else 4
@@ -146,7 +155,7 @@ class AssemblyLines(CodeLines):
                 return tuple(self._on_row.get(row, ()))
             case CodeRole.LINK:
                 code = self._held()
-                return 8 if code.target[row] >= 0 or code.callee[row] else NONE
+                return _MNEMONIC if code.target[row] >= 0 or code.callee[row] else NONE
             case CodeRole.NAME:
                 return ""
             case _:
