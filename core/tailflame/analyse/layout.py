@@ -71,6 +71,8 @@ def lay_out_ranked(
     if not size:
         return FlameLayout(row_start=level_start, start=share, width=share, node=np.zeros(0, np.int32), total=total)
     ranked = _siblings_ranked(parent, rank)
+    if ranked is None:
+        return _as_numbered(parent, share, level_start, total)
     children = np.bincount(parent[level_start[1] :], minlength=size) if len(level_start) > 2 else np.zeros(size, int)
     child = np.cumsum(children) - children + level_start[1]  # the first one's place in `ranked`
     starts, widths, nodes = [], [], []
@@ -104,20 +106,43 @@ def lay_out_ranked(
     )
 
 
-def _siblings_ranked(parent: Int32, rank: Float64 | Int64) -> Int64:
-    """All nodes, which stand in the order of their parents, with siblings by ascending `rank`."""
-    order = np.arange(len(parent))
+def _siblings_ranked(parent: Int32, rank: Float64 | Int64) -> Int64 | None:
+    """All nodes, which stand in the order of their parents, with siblings by ascending `rank`; None where they stand
+    so already."""
     siblings = parent[1:] == parent[:-1]
-    if (siblings & (rank[1:] < rank[:-1])).any():
-        several = np.append(siblings, False)
-        several[1:] |= siblings
-        moved = order[several]
-        if rank.dtype.kind == "i":  # one key for both, sorted in one go
-            key = (parent[moved].astype(np.int64) << 32) | rank[moved]
-            order[moved] = moved[np.argsort(key)]
-        else:
-            order[moved] = moved[np.lexsort((rank[moved], parent[moved]))]
+    if not (siblings & (rank[1:] < rank[:-1])).any():
+        return None
+    several = np.append(siblings, False)
+    several[1:] |= siblings
+    order = np.arange(len(parent))
+    moved = order[several]
+    if rank.dtype.kind == "i":  # one key for both, sorted in one go
+        key = (parent[moved].astype(np.int64) << 32) | rank[moved]
+        order[moved] = moved[np.argsort(key)]
+    else:
+        order[moved] = moved[np.lexsort((rank[moved], parent[moved]))]
     return order
+
+
+def _as_numbered(parent: Int32, share: Float64, level_start: Int64, total: float) -> FlameLayout:
+    """Where every row's boxes stand in the order of the nodes."""
+    start = np.empty(len(parent))
+    for first, last in levels(level_start):
+        widths = share[first:last]
+        if not first:
+            start[:last] = np.cumsum(widths) - widths
+            continue
+        above = parent[first:last]
+        base = start[above]
+        groups = group_starts(above)
+        if len(groups) < last - first:
+            left = np.cumsum(widths) - widths
+            base += left
+            base -= np.repeat(left[groups], np.diff(np.append(groups, last - first)))
+        start[first:last] = base
+    return FlameLayout(
+        row_start=level_start, start=start, width=share, node=np.arange(len(parent), dtype=np.int32), total=total
+    )
 
 
 def _in_time(tree: CallTree, order: Int64) -> FlameLayout:

@@ -97,7 +97,8 @@ def joined(parts: list[Int32]) -> Int32:
 def _has_twins(parent: Int32, function: Int32) -> bool:
     """Whether two siblings have the same function, where siblings stand together."""
     siblings = parent[1:] == parent[:-1]
-    several = np.append(siblings, False)
+    several = np.empty(len(parent), np.bool_)
+    several[:-1], several[-1] = siblings, False
     several[1:] |= siblings
     keys = parent[several].astype(np.int64) << 32 | function[several]
     keys.sort()
@@ -106,10 +107,12 @@ def _has_twins(parent: Int32, function: Int32) -> bool:
 
 def _as_it_is(parent: Int32, function: Int32) -> Trie:
     """Rows that are nodes already: by level, in the order of their parents, and all of them different."""
-    starts = [0, int(np.searchsorted(parent, 0))]
+    starts = [0]
+    before = parent.dtype.type(0)  # of the same type, or numpy converts all of the array for each level
     while starts[-1] < len(parent):
-        # Children of the rows of a level, which are all before the first of the next one's.
-        starts.append(int(np.searchsorted(parent, starts[-1])))
+        # A level ends where the first child of its own first row stands.
+        starts.append(int(np.searchsorted(parent, before)))
+        before = parent.dtype.type(starts[-1])
     every = np.arange(len(parent), dtype=np.int32)
     return Trie(
         parent=parent,

@@ -194,8 +194,9 @@ def add_up(values: Float64 | Int64, parent: Int32, level_start: Int64) -> None:
     if is_thin(len(parent), len(level_start) - 1):
         thin.add_up(values, parent, level_start)
         return
-    for first, last in reversed(levels(level_start)[1:]):
-        np.add.at(values, parent[first:last], values[first:last])
+    for above, (first, last) in reversed(list(pairwise(levels(level_start)))):
+        # Of the two levels alone: numpy copies all of an array that it reads and writes at once.
+        np.add.at(values[slice(*above)], parent[first:last] - above[0], values[first:last])
 
 
 def kept_ancestor(parent: Int32, keep: Bool) -> Int32:
@@ -252,28 +253,35 @@ def skeleton(profile: StackProfile, options: TreeOptions) -> Skeleton:
         keep &= ~((up >= 0) & (row_function == row_function[up]))
     parent = kept_ancestor(stacks.parent, keep)
     # A dropped row's samples belong to the nearest ancestor that stays.
-    place = np.where(keep, np.arange(len(stacks), dtype=np.int32), parent)
+    place = None if keep.all() else np.where(keep, np.arange(len(stacks), dtype=np.int32), parent)
     if options.focus is not None:
         wanted = np.array([name == options.focus for name in functions.names], dtype=bool)[row_function] & keep
         through = reached(parent, wanted)
         top = wanted & ~((parent >= 0) & through[parent])
         parent = np.where(top, NONE, parent).astype(np.int32)
         keep &= through
+        if place is None:
+            place = np.arange(len(stacks), dtype=np.int32)
         place = np.where((place >= 0) & through[place], place, NONE)
     trie = merge_rows(parent, row_function, keep)
-    # One more at the end, which -1 reads: an empty stack, a row that is left out.
-    node_of = np.append(trie.node, np.int32(NONE))
-    node_of = np.append(node_of[place], np.int32(NONE))
     frame = stacks.frame[trie.row] if len(trie.parent) else np.zeros(0, dtype=np.int32)
-    collapsed = functions.frame[trie.function] < 0 if len(trie.parent) else np.zeros(0, dtype=bool)
+    if options.collapse_modules and len(frame):
+        frame = np.where(functions.frame[trie.function] < 0, NONE, frame).astype(np.int32)
     return Skeleton(
         shape=shape_of(options),
         functions=functions,
         trie=trie,
-        frame=np.where(collapsed, NONE, frame).astype(np.int32),
-        node=node_of[samples.stack].astype(np.int32, copy=False),
+        frame=frame,
+        node=_at(trie.node, samples.stack if place is None else _at(place, samples.stack)),
         order=time_order(profile),
     )
+
+
+def _at(table: Int32, index: Int32) -> Int32:
+    """What `table` holds at each index, -1 for -1: an empty stack, a row that is left out."""
+    if not len(table):
+        return np.full(len(index), NONE, dtype=np.int32)
+    return np.where(index >= 0, table[index], np.int32(NONE))
 
 
 def build_tree(

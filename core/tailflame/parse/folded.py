@@ -26,7 +26,7 @@ from tailflame.model import (
 )
 from tailflame.model.stacks import Bool, Float64, Int32, Int64, readonly
 from tailflame.parse.folded_lines import Lines, read_block
-from tailflame.parse.frames import doubted_counts, frame_table
+from tailflame.parse.frames import ANNOTATIONS, doubted_counts, frame_table
 from tailflame.parse.registry import NO
 from tailflame.parse.source import HEAD, Source, decode_head
 from tailflame.parse.token_table import TokenTable
@@ -38,6 +38,8 @@ _LONG_NAME = 512
 """Characters: more than frames have on average."""
 _BATCH = 32_000_000
 """Frames and stacks held as plain numbers before they are merged into the trie."""
+_LARGE = 500_000
+"""The same from which on it pays to number frames by name."""
 _LOOSE = 200_000
 """Frames of stacks that came one by one."""
 
@@ -294,6 +296,15 @@ class _Stacks:
 
     def profile(self) -> StackProfile:
         self._gather()
+        names = list(self.table.names)
+        if not len(self.trie) and self._held > _LARGE:  # and all in one batch
+            # Let frames be numbered by name: then siblings stand by name, as they will be drawn.
+            bare = [name[:-4] if name[-4:] in ANNOTATIONS else name for name in names]
+            by_name = sorted(range(len(names)), key=bare.__getitem__)
+            number = np.empty(len(names), np.int32)
+            number[by_name] = np.arange(len(names), dtype=np.int32)
+            self._frames = [number[frames] for frames in self._frames]
+            names = [names[i] for i in by_name]
         self._merge()
         stacks, place = self.trie.ordered()
         seen = np.concatenate([np.empty(0, np.int64), *self._seen])
@@ -301,7 +312,7 @@ class _Stacks:
         counts = readonly(self._total[seen], np.float64)
         none = readonly(np.full(rows, NONE, np.int32), np.int32)
         return StackProfile(
-            frames=frame_table(self.table.names),
+            frames=frame_table(names),
             stacks=stacks,
             samples=SampleTable(
                 stack=readonly(np.append(np.int32(NONE), place)[seen], np.int32),

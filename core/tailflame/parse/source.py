@@ -11,6 +11,7 @@ import shlex
 import stat
 import zlib
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Protocol, TypeAlias
 
@@ -122,26 +123,23 @@ class Source:
         encoding = encoding_of(self.head)
         decoder = None if encoding == "utf-8-sig" else codecs.getincrementaldecoder(encoding)(errors="backslashreplace")
         pieces: list[bytes] = []  # of a line whose end is not yet read
-        held = number = 0
-        first = True
-        for chunk in self.chunks():
+        held = 0
+        for number, chunk in enumerate(self.chunks()):
             if decoder is not None:
                 chunk = decoder.decode(chunk).encode()
-            elif first:
+            elif not number:
                 chunk = chunk.removeprefix(codecs.BOM_UTF8)
-            first = False
             end = chunk.rfind(b"\n") + 1
             if end:
                 block = b"".join((*pieces, chunk[:end]))
                 if b"\r" in block:
                     block = block.replace(b"\r\n", b"\n")
                 yield block
-                number += block.count(b"\n")
                 pieces, held = [], 0
             pieces.append(chunk[end:])
             held += len(pieces[-1])
             if held > LINE_LIMIT:
-                raise self._endless(number)
+                raise self._endless(sum(chunk.count(b"\n") for chunk in islice(self.chunks(), number + 1)))
         if decoder is not None:
             pieces.append(decoder.decode(b"", final=True).encode())
         rest = b"".join(pieces).removesuffix(b"\r")

@@ -3,7 +3,8 @@
 StackBuilder works row by row through dictionaries; this works level by level on arrays, so that its memory is that of
 the distinct stacks, and any depth is as good as any other. Two things make it fast. The stacks of a level stand in the
 order of their callers' rows, so that those of one caller stand together, and only callers with several callees have
-anything to sort. And stacks that no other shares a caller with need no comparing any more, down to their ends.
+anything to sort: by frame, so that frames that are numbered by name make siblings that stand by name. And stacks that
+no other shares a caller with need no comparing any more, down to their ends.
 """
 
 from __future__ import annotations
@@ -154,8 +155,8 @@ class Trie:
         return StackTable(frame=_owned(frame), parent=_owned(parent))
 
     def ordered(self) -> tuple[StackTable, Int32]:
-        """All rows by depth, and within a depth by their callers' rows, as trees are fastest made of; and where each
-        row that was given out stands in it."""
+        """All rows by depth, and within a depth by their callers' rows and then their frames, as trees are fastest made
+        of; and where each row that was given out stands in it."""
         if self._in_order:
             return self.table(), np.arange(self._size, dtype=np.int32)
         place = np.empty(self._size, np.int32)
@@ -165,11 +166,12 @@ class Trie:
             rows = np.concatenate([np.arange(p.first, p.first + len(p.frame)) for p in level.pieces])
             above = np.concatenate([p.parent for p in level.pieces])
             above[above >= 0] = place[above[above >= 0]]
-            order = np.argsort(above, kind="stable")
+            frame = np.concatenate([p.frame for p in level.pieces])
+            order = np.argsort(_keys(above, frame))
             place[rows[order]] = np.arange(done, done + len(rows), dtype=np.int32)
             done += len(rows)
             parents.append(above[order])
-            frames.append(np.concatenate([p.frame for p in level.pieces])[order])
+            frames.append(frame[order])
         return StackTable(frame=_owned(np.concatenate(frames)), parent=_owned(np.concatenate(parents))), place
 
     def _numbered(self, depth: int, parent: Int32, frame: Int32, known_rows: int) -> tuple[Int32, bool]:
@@ -234,12 +236,15 @@ def _grouped(live: _Live, frame: Int32, flat: Int32) -> Int64 | None:
     several = parent[1:] == parent[:-1]
     if several.any():
         several = np.append(False, several) | np.append(several, False)
-        keys = np.sort(_keys(parent[several], frame[first[several]]))
-        if (keys[1:] == keys[:-1]).any():  # one comes again after another: the text is not sorted
+        runs = np.flatnonzero(several)
+        keys = _keys(parent[runs], frame[first[runs]])
+        if (keys[1:] < keys[:-1]).any():  # the callees of some caller are not in order, or come again after others
             length = np.diff(np.append(first, len(frame)))
             moved = np.flatnonzero(np.repeat(several, length))
+            runs = runs[np.argsort(keys)]
+            length = length[runs]
             order = np.arange(len(frame))
-            order[moved] = moved[np.argsort(_keys(live.parent[moved], frame[moved]), kind="stable")]
+            order[moved] = np.repeat(first[runs] - np.cumsum(length) + length, length) + np.arange(len(moved))
             live.take(order)
             frame = frame[order]
             differs = (live.parent[1:] != live.parent[:-1]) | (frame[1:] != frame[:-1])

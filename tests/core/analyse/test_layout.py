@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from helpers.stacks import profile
 from tailflame.analyse.layout import FlameLayout, Order, lay_out
 from tailflame.analyse.tree import CallTree, TreeOptions, build_tree
+from tailflame.model.stacks import StackBuilder
 
 
 def boxes(layout: FlameLayout, tree: CallTree) -> list[str]:
@@ -82,3 +83,27 @@ def test_boxes_lie_inside_their_parents_and_never_overlap(
                 assert layout.node[above] == tree.parent[node]
                 assert layout.start[above] <= left + 1e-9
                 assert right <= layout.start[above] + layout.width[above] + 1e-9
+
+
+@given(
+    st.lists(st.tuples(st.lists(st.integers(0, 5), min_size=1, max_size=7), st.integers(1, 9)), min_size=1),
+    st.booleans(),
+)
+def test_boxes_lie_by_rank_within_their_parents(stacks: list[tuple[list[int], int]], by_name: bool) -> None:
+    builder = StackBuilder()
+    numbers = range(6) if by_name else (3, 5, 0, 4, 1, 2)
+    frames = {number: builder.frame(f"f{number}") for number in numbers}
+    for stack, count in stacks:
+        builder.sample(builder.stack([frames[number] for number in stack]), count=count)
+    tree = build_tree(builder.build())
+    for order in (Order.NAME, Order.HEAVY):
+        made = lay_out(tree, order)
+        assert sorted(made.node.tolist()) == list(range(len(tree)))
+        left = {int(node): (start, width) for node, start, width in zip(made.node, made.start, made.width, strict=True)}
+        for node in range(-1, len(tree)):
+            at = 0.0 if node < 0 else left[node][0]
+            children = tree.children(node).tolist()
+            key = (lambda c: tree.name(c)) if order is Order.NAME else (lambda c: (-tree.total_weight[c], c))
+            for child in sorted(children, key=key):
+                assert left[child] == pytest.approx((at, tree.total_weight[child] / tree.total))
+                at += left[child][1]

@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.stack_counts import DATA, folded_counts, stack_counts
+from tailflame.analyse.layout import lay_out
+from tailflame.analyse.tree import build_tree
 from tailflame.errors import Cancelled, ParseError, UnknownFormat
 from tailflame.model import FrameKind, Recording, StackProfile
 from tailflame.parse import folded, load
@@ -225,6 +227,18 @@ def test_batches_make_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     pairs = set(zip(profile.stacks.parent.tolist(), profile.stacks.frame.tolist(), strict=True))
     assert len(pairs) == len(profile.stacks), "no two rows share parent and frame"
     assert (profile.stacks.parent < np.arange(len(profile.stacks))).all(), "parents come first"
+
+
+def test_frames_by_name_make_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "".join(f"main;z{i % 7};g{i % 11}_[k];b{i % 3} {i + 1}\n" for i in range(300)) + " 3\n"
+    first = profile_of(read(tmp_path, text))
+    monkeypatch.setattr(folded, "_LARGE", 0)
+    by_name = profile_of(read(tmp_path, text))
+    assert stack_counts(by_name) == stack_counts(first)
+    assert kinds(by_name) == kinds(first)
+    assert by_name.frames.names() == sorted(by_name.frames.names()) != first.frames.names()
+    tree = build_tree(by_name)
+    assert lay_out(tree).node.tolist() == list(range(len(tree))), "siblings stand as they are drawn"
 
 
 def test_repeated_lines_cost_twelve_bytes_each(tmp_path: Path) -> None:
