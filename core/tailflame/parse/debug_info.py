@@ -15,7 +15,7 @@ from tailflame.parse.symbolize import NOWHERE, Module, State
 from tailflame.parse.symbolize.debug_index import DebugIndexes
 from tailflame.parse.symbolize.elf_file import ElfFile
 from tailflame.parse.symbolize.files import find_files
-from tailflame.parse.symbolize.index_store import Index, IndexStore, Lines, default_store
+from tailflame.parse.symbolize.index_store import Index, IndexStore, Lines, default_store, user_home
 
 __all__ = ["DebugInfo", "Line", "State", "open_debug_info"]
 
@@ -108,7 +108,7 @@ def open_debug_info(
     if not build_id and not (inode and recorded_at):
         return State.UNKNOWN, None
     asked = Module(module, build_id, inode=inode)
-    files = find_files(asked, home=home or Path.home(), recorded_at=recorded_at)
+    files = find_files(asked, home=home or user_home(), recorded_at=recorded_at)
     indexes = DebugIndexes(store or default_store())
     try:
         state, index = indexes.of(files, watch)

@@ -98,7 +98,7 @@ class ModuleFiles:
             yield DEBUG_ROOT / ".build-id" / build_id[:2] / f"{build_id[2:]}.debug", 0
         yield running.path, 0
         if build_id:
-            yield Path.home() / ".cache/debuginfod_client" / build_id / "debuginfo", 0
+            yield self._home / ".cache/debuginfod_client" / build_id / "debuginfo", 0
 
 
 def find_files(module: Module, *, home: Path, recorded_at: float, fetch: Fetch = fetch_nothing) -> ModuleFiles:
@@ -114,7 +114,7 @@ def find_files(module: Module, *, home: Path, recorded_at: float, fetch: Fetch =
     # A file of debug symbols alone does not tell where in the binary its code lay.
     elsewhere = (
         _cache(home, build_id) / "elf",
-        Path.home() / ".cache/debuginfod_client" / build_id / "executable",
+        home / ".cache/debuginfod_client" / build_id / "executable",
     )
     for place in elsewhere:
         elf = _opened(place)

@@ -143,4 +143,12 @@ def cache_folder() -> Path:
     if own.startswith("/"):
         return Path(own)
     told = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(told) if told.startswith("/") else Path.home() / ".cache") / "tailflame"
+    return (Path(told) if told.startswith("/") else user_home() / ".cache") / "tailflame"
+
+
+def user_home() -> Path:
+    """The user's home folder; one that is not there where the user has none."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path("/nonexistent")

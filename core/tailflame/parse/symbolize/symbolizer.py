@@ -19,7 +19,7 @@ from tailflame.parse.symbolize.debuginfod import debuginfod
 from tailflame.parse.symbolize.demangle import Demangler
 from tailflame.parse.symbolize.elf_file import NOWHERE, ElfFile
 from tailflame.parse.symbolize.files import Fetch, ModuleFiles, find_files
-from tailflame.parse.symbolize.index_store import IndexStore, default_store
+from tailflame.parse.symbolize.index_store import IndexStore, default_store, user_home
 from tailflame.parse.symbolize.jit import MAP_NAME, jit_table
 from tailflame.parse.symbolize.kernel import RecordedKernel, kernel_table, same_as_running
 from tailflame.parse.symbolize.plt import plt_symbols
@@ -73,7 +73,7 @@ class Symbolizer:
         self._numbers: dict[str, int] = {}
         self._kernel = kernel or RecordedKernel()
         self._recorded_at = recorded_at
-        self._home = home or Path.home()
+        self._home = home or user_home()
         self._fetch = fetch or debuginfod(os.environ, watch)
         self._watch = watch
         self._demangler = Demangler()
@@ -229,7 +229,7 @@ class Symbolizer:
 
     def _read(self, module: Module) -> _Code:
         if module.kind is FrameKind.KERNEL:
-            return _Code(self._of_kernel(module), by_file=False)
+            return _Code(None if module.path.startswith("[guest.") else self._of_kernel(), by_file=False)
         if module.path == "[vdso]":
             running = vdso(module.build_id, self._home, same_kernel=same_as_running(self._kernel))
             return _Code(table_of(elf_symbols(running, running)), running) if running is not None else _Code()
@@ -247,7 +247,7 @@ class Symbolizer:
             parts = elf_symbols(running, running)
         return _Code(table_of((*parts, *plt_symbols(running))), running, files)
 
-    def _of_kernel(self, module: Module) -> SymbolTable | None:
+    def _of_kernel(self) -> SymbolTable | None:
         if not self._kernel_read:
             self._kernel_table = kernel_table(self._kernel, self._home)
             self._kernel_read = True
