@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -75,7 +74,12 @@ def fuzz(name: str, *, seconds: int) -> Figures:
         done = subprocess.run(
             [
                 *(sys.executable, str(HERE / "target.py"), name, corpus),
-                *(f"-max_total_time={seconds}", f"-timeout={TIMEOUT_S}", f"-rss_limit_mb={MEMORY_MB}"),
+                *(
+                    f"-max_total_time={seconds}",
+                    f"-timeout={TIMEOUT_S}",
+                    f"-report_slow_units={TIMEOUT_S}",
+                    f"-rss_limit_mb={MEMORY_MB}",
+                ),
                 *(f"-max_len={2 * SEED_LIMIT}", f"-artifact_prefix={FINDS}/{name}-", "-print_final_stats=1"),
             ],
             capture_output=True,
@@ -102,7 +106,7 @@ def fuzz(name: str, *, seconds: int) -> Figures:
 
 
 def plant(name: str, corpus: Path) -> int:
-    """Copies what the format takes for its own; the number of files."""
+    """Copies what the format takes for its own, unpacked and at most SEED_LIMIT of it; the number of files."""
     planted = 0
     if name in TARGETS:
         for seed in seeds(name):
@@ -112,16 +116,15 @@ def plant(name: str, corpus: Path) -> int:
     known = next(f for f in FORMATS if f.name == name)
     files = sorted((path for path in DATA.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
     for path in files:
-        if not 0 < path.stat().st_size <= SEED_LIMIT or planted >= SEEDS:
-            continue
+        if planted >= SEEDS:
+            break
         try:
             source = Source(path)
-            score = known.sniff(source.head, source.bare_name)
+            if known.sniff(source.head, source.bare_name) > 0:
+                (corpus / f"{planted}").write_bytes(next(source.chunks(SEED_LIMIT)))
+                planted += 1
         except TailflameError:
             continue
-        if score > 0:
-            shutil.copy(path, corpus / f"{planted}")
-            planted += 1
     return planted
 
 
