@@ -9,6 +9,7 @@ import numpy as np
 
 from tailflame.model import NONE, Caution, FrameKind
 from tailflame.model.stacks import Int64
+from tailflame.parse.firefox_symbols import Bare, named_frames, unfolded
 from tailflame.parse.json_file import Columns, broken, listed
 from tailflame.parse.profile_tables import EndlessTree, ProfileTables, kind_of_module
 from tailflame.parse.source import Source
@@ -20,6 +21,8 @@ _ADDRESS = re.compile(r"0x[0-9a-f]+")
 _SCRIPT_PLACE = re.compile(r"(.*) \((.+?)(?::(\d{1,9}))?(?::\d{1,9})?\)", re.DOTALL)
 _LIBRARY_PLACE = re.compile(r"(.*) \(in ([^()]+)\)", re.DOTALL)
 _PROCESSES = 1000
+_NAMING = 0.6
+"""The share of the work that is done when names are looked up."""
 
 
 def flattened(source: Source, value: dict[str, Any]) -> list[dict[str, Any]]:
@@ -70,7 +73,7 @@ class StackTables:
         self._categories = [_word(category, "name") for category in listed(categories)]
         self._profile = profile
         self._rows: dict[int, Int64] = {}
-        self._seen_libs: dict[tuple[str, str], None] = {}
+        self._builds: dict[str, str] = {}
         self._bare = self._frames = 0
 
     def size(self, thread: dict[str, Any]) -> int:
@@ -93,23 +96,28 @@ class StackTables:
             if (frame < 0).any() or (parent < NONE).any():
                 raise broken(self._source, WHAT, "its stacks point outside their tables")
             try:
-                rows = self._profile.nodes(parent, frames[frame] if size else frame).astype(np.int64)
+                if size and any(len(run) != 1 for run in frames):
+                    up, flat, last = unfolded(parent, frame, frames)
+                    rows = self._profile.nodes(up, flat)[last].astype(np.int64)
+                else:
+                    only = np.array([run[0] for run in frames], np.int64)
+                    rows = self._profile.nodes(parent, only[frame] if size else frame).astype(np.int64)
             except EndlessTree:
                 raise broken(self._source, WHAT, "a stack in it is its own caller") from None
             self._rows[key] = rows
         return np.append(rows, NONE)[stack]
 
     def build_ids(self) -> tuple[tuple[str, str], ...]:
-        return tuple(key for key in self._seen_libs if key[1])
+        return tuple((path, build) for path, build in self._builds.items() if build)
 
     def told(self) -> list[Caution]:
-        if self._bare * 2 < self._frames or not self._bare:
+        if self._bare * 10 < self._frames or not self._bare:
             return []
         return [
             Caution(
-                f"{self._bare:,} of its {self._frames:,} frames are bare addresses: whoever wrote it has not looked up"
-                " their names.",
-                "samply writes names into the file with --unstable-presymbolicate; its page can save a named profile.",
+                f"{self._bare:,} of its {self._frames:,} frames are bare addresses: the file has no names, and what it"
+                " was recorded from is not here.",
+                "Open it where it was recorded, or let samply's page save a profile with names.",
             )
         ]
 
@@ -122,8 +130,8 @@ class StackTables:
                 return table
         raise broken(self._source, WHAT, "it has no strings")
 
-    def _frames_of(self, thread: dict[str, Any]) -> Int64:
-        """The profile's frame of each row of the frame table."""
+    def _frames_of(self, thread: dict[str, Any]) -> list[tuple[int, ...]]:
+        """The profile's frames of each row of the frame table: more than one where names were looked up here."""
         table = self._table(thread, "frameTable")
         strings = self._strings(thread)
         if "location" in table and "func" not in table:
@@ -136,8 +144,10 @@ class StackTables:
         line = table.integers("line", size).tolist() if "line" in table else [NONE] * size
         depth = table.integers("inlineDepth", size).tolist() if "inlineDepth" in table else [0] * size
         category = table.integers("category", size).tolist() if "category" in table else [NONE] * size
+        address = table.integers("address", size).tolist() if "address" in table else [NONE] * size
         frame = self._profile.frame
-        found: list[int] = []
+        found: list[tuple[int, ...]] = []
+        bare: list[Bare] = []
         for row, number in enumerate(func):
             if number < 0:
                 raise broken(self._source, WHAT, "a frame in it has no function")
@@ -147,10 +157,16 @@ class StackTables:
             kind = self._kind(module, category[row], is_script=is_script)
             if depth[row] > 0:
                 kind = FrameKind.INLINED
-            self._bare += _ADDRESS.fullmatch(name) is not None
-            found.append(frame(name, module=module, file=file, line=line[row], kind=kind))
+            if name.startswith("0x") and _ADDRESS.fullmatch(name):
+                self._bare += 1
+                if lib >= 0 and address[row] >= 0 and kind is FrameKind.USER:
+                    bare.append(Bare(row, module, self._builds[module], address[row]))
+            found.append((frame(name, module=module, file=file, line=line[row], kind=kind),))
         self._frames += size
-        return np.array(found, np.int64)
+        for row, run in named_frames(bare, self._profile, lambda: self._source.report(_NAMING)).items():
+            found[row] = run
+            self._bare -= 1
+        return found
 
     def _kind(self, module: str, category: int, *, is_script: bool) -> FrameKind:
         known = self._categories[category] if 0 <= category < len(self._categories) else ""
@@ -199,10 +215,10 @@ class StackTables:
         for lib in listed(libs):
             path = _word(lib, "path") or _word(lib, "debugPath") or _word(lib, "name")
             found.append(path)
-            self._seen_libs[path, _word(lib, "codeId").lower()] = None
+            self._builds[path] = _word(lib, "codeId").lower()
         return found
 
-    def _raw_frames(self, table: Columns, strings: list[Any]) -> Int64:
+    def _raw_frames(self, table: Columns, strings: list[Any]) -> list[tuple[int, ...]]:
         """Frames of raw profiles are text: a name, an address, or a script's function with its place."""
         location = table.indices("location", len(strings)).tolist()
         line = table.integers("line").tolist() if "line" in table else [NONE] * len(location)
@@ -218,7 +234,7 @@ class StackTables:
             else:
                 found.append(self._profile.frame(text, kind=FrameKind.UNKNOWN))
         self._frames += len(found)
-        return np.array(found, np.int64)
+        return [(number,) for number in found]
 
 
 def _text(strings: list[Any], at: int) -> str:

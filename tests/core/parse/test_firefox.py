@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import subprocess
 from collections import Counter
 from copy import deepcopy
 from pathlib import Path
@@ -16,13 +17,20 @@ from helpers.stack_counts import DATA, stack_counts
 from tailflame.analyse.hotspots import hotspots
 from tailflame.errors import ParseError
 from tailflame.model import FrameKind, Recording, StackProfile
-from tailflame.parse import load
+from tailflame.parse import firefox_tables, load
 from tailflame.parse.firefox import FIREFOX, NEWEST
+from tailflame.parse.symbolize.elf_file import open_elf
 from tailflame.units import Unit
 
 SAMPLY = DATA / "firefox" / "samply-0.13.1" / "trading.json.gz"
 NEW = DATA / "firefox" / "profiler-70" / "trading.json.gz"
 GECKO = DATA / "firefox" / "profiler-70" / "gecko-13.json"
+
+
+@pytest.fixture
+def nothing_is_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The samples name libraries that this machine may have."""
+    monkeypatch.setattr(firefox_tables, "named_frames", lambda *_: {})
 
 
 def profile_of(recording: Recording) -> StackProfile:
@@ -39,6 +47,7 @@ def read(value: Any, path: Path) -> Recording:
     return load(path, format="firefox")
 
 
+@pytest.mark.usefixtures("nothing_is_looked_up")
 @pytest.mark.parametrize("path", [SAMPLY, NEW], ids=["version 49", "version 70"])
 def test_samply_is_what_the_profiler_counts(path: Path) -> None:
     recording = load(path)
@@ -55,6 +64,7 @@ def test_samply_is_what_the_profiler_counts(path: Path) -> None:
         assert {name: weight for name, weight in totals.items() if weight} == peer["total"]
 
 
+@pytest.mark.usefixtures("nothing_is_looked_up")
 def test_what_else_samply_tells() -> None:
     recording = load(SAMPLY)
     profile = profile_of(recording)
@@ -129,6 +139,53 @@ def test_weights_that_are_no_samples(tmp_path: Path, kind: str, unit: Unit, fact
     assert (profile.events[0].unit, profile.total()) == (unit, 2.5 * factor)
     told = " ".join(caution.text for caution in recording.warnings)
     assert "difference" in told and "number of samples" in told
+
+
+PROGRAM = """
+static volatile int sink;
+static inline __attribute__((always_inline)) void inner(int n) { sink += n * 3; }
+__attribute__((noinline)) void outer(int n) { for (int i = 0; i < n; i++) inner(i); }
+int main(void) { outer(3); return 0; }
+"""
+
+
+@pytest.mark.tool("gcc")
+@pytest.mark.parametrize("options", [[], ["-no-pie"]], ids=["pie", "no pie"])
+def test_bare_addresses_are_looked_up_where_the_file_is_still_there(tmp_path: Path, options: list[str]) -> None:
+    """samply writes addresses from the image's base, and no names."""
+    (tmp_path / "p.c").write_text(PROGRAM)
+    program = tmp_path / "p"
+    words = ["gcc", "-O1", "-g", "-Wl,--build-id", *options, "-o", str(program), "p.c"]
+    subprocess.run(words, cwd=tmp_path, check=True, capture_output=True, timeout=60)
+    elf = open_elf(program)
+    listed = subprocess.run(["nm", str(program)], check=True, capture_output=True, text=True, timeout=60).stdout
+    start = next(int(line.split()[0], 16) for line in listed.splitlines() if line.endswith(" T outer"))
+    base = int(elf.segments["vaddr"][elf.segments["offset"] == 0][0])
+    assert (base > 0) is bool(options)
+    # Any byte of the function's first half of a hundred may be of the inlined one: all that are named are looked at.
+    addresses = [start - base + step for step in range(24)]
+    strings = [f"0x{address:x}" for address in addresses]
+    rows = len(addresses)
+    for build_id, known in ((elf.build_id(), True), ("00" * 20, False)):
+        thread = thread_of(
+            stringArray=strings,
+            libs=[{"name": "p", "path": str(program), "codeId": build_id}],
+            stackTable={"frame": list(range(rows)), "prefix": [None] * rows},
+            frameTable={"func": list(range(rows)), "address": addresses, "lib": [0] * rows},
+            funcTable={"name": list(range(rows))},
+            samples={"stack": list(range(rows)), "time": list(range(rows)), "weight": None},
+        )
+        recording = read(file_of(thread), tmp_path / "x.json")
+        stacks = stack_counts(profile_of(recording))
+        assert sum(stacks.values()) == rows
+        if known:
+            assert set(stacks) <= {"outer", "outer;inner"} and "outer;inner" in stacks
+            frames = profile_of(recording).frames
+            assert frames.file_of(frames.names().index("inner")).endswith("p.c")
+            assert not recording.warnings
+        else:  # another build at the same place
+            assert set(stacks) == set(strings)
+            assert "bare addresses" in recording.warnings[0].text
 
 
 def test_versions_that_are_too_old_or_too_new(tmp_path: Path) -> None:
