@@ -185,7 +185,7 @@ async def show(profile: StackProfile, seconds: float) -> None:
         for wanted in filters(seconds):
             before, cpu = time.perf_counter(), time.process_time()
             view.scope.set(Scope(samples=wanted))
-            while view.busy or view.timeline.busy:
+            while view.busy or view.timeline.busy:  # noqa: ASYNC110 - it is the waiting that is measured
                 await asyncio.sleep(0.001)
             view.grab()
             took.append((time.perf_counter() - before) * 1000)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from PySide6.QtGui import QGuiApplication, QImage
 from PySide6.QtWidgets import QWidget
 
+from tailflame.analyse.sample_filter import filtered
 from tailflame.errors import StoreError
 from tailflame.model import Caution
 from tailflame.report import firefox, folded, pprof, speedscope, svg
@@ -95,12 +97,14 @@ def _work(kind: str, result: OpenResult, view: FlameView, target: Path) -> Work:
     if kind == "svg":
         name = profile.events[options.event].name
         return _quiet(partial(svg.write, tree, target, event_name=name, title=title, order=order))
+    # What the views show: the range of time, the threads and the expression that are chosen.
+    part = partial(filtered, profile, replace(options.samples, threads=options.threads))
+    meta, event, weight = recording.meta, options.event, options.weight
     if kind == "pprof":
-        return partial(pprof.write, profile, target, meta=recording.meta)
+        return lambda: pprof.write(part(), target, meta=meta)
     if kind == "firefox":
-        chosen = partial(firefox.write, event=options.event, weight=options.weight)
-        return partial(chosen, profile, target, name=title, meta=recording.meta)
-    return _quiet(partial(speedscope.write, profile, target, name=title, event=options.event, weight=options.weight))
+        return lambda: firefox.write(part(), target, name=title, meta=meta, event=event, weight=weight)
+    return _quiet(lambda: speedscope.write(part(), target, name=title, event=event, weight=weight))
 
 
 def _quiet(write: Callable[[], None]) -> Work:

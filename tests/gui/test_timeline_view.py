@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,8 +19,9 @@ from tailflame.analyse.filter_language import parse, text_of
 from tailflame.analyse.sample_filter import rows
 from tailflame.model import Recording, StackBuilder, StackProfile, Thread, Weight
 from tailflame.model.stacks import Event
+from tailflame.parse import load
 from tailflame.units import Unit
-from tailflame_gui import tasks
+from tailflame_gui import exporting, tasks
 from tailflame_gui.views.result_view import Part, ResultView
 from tailflame_gui.views.timeline_view import Look
 
@@ -307,6 +310,20 @@ def test_without_times_there_is_a_filter_and_no_timeline(qtbot: QtBot) -> None:
     settle(qtbot, view)
     assert names(view) == {"a", "c"}
     assert view.timeline.told.whole.startswith("2 samples, 40.0%")
+
+
+def test_an_export_holds_what_the_views_show(qtbot: QtBot, tmp_path: Path) -> None:
+    view = view_of(qtbot)
+    drag_range(qtbot, view, 6.0, 8.0)
+    view.timeline.filter.set_query("-thread:logger")
+    settle(qtbot, view)
+    assert view.flame.tree is not None
+    for kind in ("pprof", "speedscope", "folded"):
+        target = tmp_path / f"part.{kind}"
+        exporting._work(kind, SimpleNamespace(recording=view.recording, title="part"), view.flame, target)()  # type: ignore[arg-type]
+        again = load(target).profile
+        assert again is not None and again.total() == view.flame.tree.total
+        assert {again.frames.name_of(frame) for frame in range(len(again.frames))} >= {"main", "parse"}
 
 
 def test_everything_is_in_the_palette(qtbot: QtBot) -> None:

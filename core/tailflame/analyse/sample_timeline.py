@@ -51,20 +51,25 @@ class Lane:
 class Tracks:
     """The samples of one event by lane. Entries begin[i] to begin[i + 1] are lane i's, in the order of time.
 
-    time_ns: since the profile's first sample; row: of the samples' table.
+    time_ns: since the profile's first sample; row: of the samples' table; ones: every row is one sample.
     """
 
     lanes: tuple[Lane, ...]
     begin: Int64
     time_ns: Int64
     row: Int32
+    ones: bool
 
     def sums(self, profile: StackProfile, rows: Bool | None = None) -> Float64:
         """Samples before each entry, of those in `rows`; one more at the end."""
+        sums = np.zeros(len(self.row) + 1)
+        if self.ones:
+            seen = rows[self.row] if rows is not None else np.ones(len(self.row), dtype=bool)
+            np.cumsum(seen, dtype=np.float64, out=sums[1:])
+            return sums
         count = profile.samples.count[self.row]
-        if rows is not None:
-            count = np.where(rows[self.row], count, 0.0)
-        return np.append(0.0, np.cumsum(count))
+        np.cumsum(count if rows is None else np.where(rows[self.row], count, 0.0), out=sums[1:])
+        return sums
 
     def counts(self, sums: Float64, lane: int, edges_s: Float64) -> Float64:
         """Samples of a lane between each edge and the next."""
@@ -121,7 +126,8 @@ def tracks(profile: StackProfile, by: By, event: int) -> Tracks:
     runs = [run for _lane, run in lanes]
     begin = np.append(0, np.cumsum([len(run) for run in runs])).astype(np.int64)
     row = np.concatenate(runs) if runs else np.zeros(0, dtype=np.int32)
-    return Tracks(tuple(lane for lane, _run in lanes), begin, samples.time_ns[row] - zero_ns(profile), row)
+    ones = bool((samples.count[row] == 1.0).all())
+    return Tracks(tuple(lane for lane, _run in lanes), begin, samples.time_ns[row] - zero_ns(profile), row, ones)
 
 
 def _runs(profile: StackProfile, rows: Int32, keys: Int32) -> list[tuple[int, float, Int32]]:

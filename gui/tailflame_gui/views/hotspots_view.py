@@ -165,8 +165,9 @@ class HotspotsView(QWidget):
         self._body.setCurrentIndex(0 if shown else 1)
 
     def _share_of_shown(self, table: HotspotTable) -> str:
-        rows = [self.model.row_at(line) for line in range(self.model.rowCount())]
-        own = float(table.self_weight[rows].sum()) if rows else 0.0
+        shown = self.model.rowCount()
+        rows = slice(None) if shown == len(table) else [self.model.row_at(line) for line in range(shown)]
+        own = float(table.self_weight[rows].sum()) if shown else 0.0
         return f"Together {percent(own / table.total if table.total else 0.0)} of all weight in their own code."
 
     def _failed(self, error: TailflameError) -> None:

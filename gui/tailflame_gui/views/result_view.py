@@ -112,6 +112,8 @@ class ResultView(QWidget):
         self._places = {part: LatePlace(part, turns=2, parent=self) for part in self._order}
         self._made: dict[Part, QWidget] = {}
         self._filled: set[Part] = set()
+        self._owed = False
+        """The flame graph has not been given the scope that holds now."""
         self._make_head(recording)
         self.inspector = Inspector(selection=self.selection, scope=self.scope)
         self.scope_bar = ScopeBar(self.scope)
@@ -222,7 +224,9 @@ class ResultView(QWidget):
 
     @property
     def flame(self) -> FlameView:
-        return self._view(Part.FLAME, FlameView)
+        view = self._view(Part.FLAME, FlameView)
+        self._pay_flame()
+        return view
 
     @property
     def summary(self) -> SummaryView:
@@ -435,25 +439,32 @@ class ResultView(QWidget):
         self.facts.set_text(self._facts.replace(every, part) if filtered else self._facts)
 
     def _take_scope(self) -> None:
-        if self._drawn is not None:
+        if self._drawn is not None and not self._owed:
             options = self._drawn.options
             self.scope.set(
                 Scope(event=options.event, weight=options.weight, threads=options.threads, samples=options.samples)
             )
 
-    def _give_scope(self, scope: Scope) -> None:
-        if self._drawn is not None:
-            chosen = scope.tree_options
-            options = replace(
-                self._drawn.options,
-                event=chosen.event, weight=chosen.weight, threads=chosen.threads, samples=chosen.samples,
-            )  # fmt: skip
-            self._drawn.set_options(options)
+    def _give_scope(self, _scope: Scope) -> None:
+        # Out of sight the flame graph is not drawn for each step of a drag.
+        self._owed = self._drawn is not None
+        if self.part is Part.FLAME:
+            self._pay_flame()
+
+    def _pay_flame(self) -> None:
+        """Gives the flame graph the scope, if it changed since it had it last."""
+        if not self._owed or self._drawn is None:
+            return
+        self._owed = False
+        of, old = self.scope.scope.tree_options, self._drawn.options
+        self._drawn.set_options(replace(old, event=of.event, weight=of.weight, threads=of.threads, samples=of.samples))
 
     def _part_changed(self) -> None:
         if self._trees is None:
             return
-        if self.part is not Part.FLAME:
+        if self.part is Part.FLAME:
+            self._pay_flame()
+        else:
             self._take_scope()
         # Functions, events and threads are none of the latencies' business: they get the room.
         of_stacks = self.part is not Part.LATENCY

@@ -35,7 +35,7 @@ from tailflame.analyse.sample_timeline import (
 from tailflame.analyse.subsecond import SubsecondMap, subsecond
 from tailflame.analyse.time_range import has_times
 from tailflame.errors import TailflameError
-from tailflame.model.stacks import Float64
+from tailflame.model.stacks import Bool, Float64, StackProfile
 from tailflame.units import count, nanoseconds, percent, seconds
 from tailflame_gui import plain, tasks, theme
 from tailflame_gui.models.scope import ResultScope, Scope, weight_for
@@ -397,9 +397,8 @@ class TimelineView(QWidget):
         """In a thread."""
         profile = trees.profile
         event = on_cpu_event(profile, scope.event)
-        weights = profile.weights(event=scope.event)
-        samples = float(weights[trees.samples.rows(scope.filter)].sum() if scope.filter else weights.sum())
-        whole = float(weights.sum())
+        whole = _counted(profile, scope.event, None)
+        samples = _counted(profile, scope.event, trees.samples.rows(scope.filter)) if scope.filter else whole
         # Lanes show CPU and waiting beside each other, whichever of them the views are asked for.
         others = scope.with_terms(tuple(term for term in scope.terms if term.what is not What.EVENT)).filter
         rows = trees.samples.rows(others) if others else None
@@ -466,9 +465,8 @@ class TimelineView(QWidget):
         scope = self._scope.scope
         if self._drawn.lanes is not None and not self._drawn.lanes.of_waits:
             return self.lanes.samples_of(None)
-        profile = self._trees.profile
         rows = self._trees.samples.rows(replace(scope.filter, span=span))
-        return float(profile.samples.count[rows & (profile.samples.event == scope.event)].sum())
+        return _counted(self._trees.profile, scope.event, rows)
 
     def _say(self, text: str, color: str) -> None:
         self.told.set_text(text)
@@ -477,6 +475,12 @@ class TimelineView(QWidget):
         style = f"color: {ink};"
         if style != self.told.styleSheet():
             self.told.setStyleSheet(style)
+
+
+def _counted(profile: StackProfile, event: int, rows: Bool | None) -> float:
+    """Samples of an event that are in `rows`."""
+    mask = profile.samples.event == event if len(profile.events) > 1 else np.True_
+    return float(np.add.reduce(profile.samples.count, where=mask if rows is None else rows & mask))
 
 
 def _length(s: float) -> str:
