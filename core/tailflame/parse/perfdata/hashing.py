@@ -34,38 +34,35 @@ def mixed(values: UInt64) -> UInt64:
 def factorize(keys: UInt64) -> tuple[Int64, Int64]:
     """(the number of each key, the row in which each number first appears). Numbers count first appearances."""
     count = len(keys)
-    rows = np.arange(count, dtype=np.int64)
-    leader = np.empty(count, np.int64)
+    width = np.int32 if count < 1 << 31 else np.int64
+    rows: Int64 = np.arange(count, dtype=width)
+    leader = rows.copy()
     """The first row that has the same key."""
-    left = rows
-    seed = _ODD
+    left, here = rows, keys
+    seed = int(_ODD)
     while len(left) > _FEW:
-        bits = max(int(len(left) - 1).bit_length() + 1, 8)
-        here = keys[left] if len(left) < count else keys
-        slot = here * seed
+        bits = int(len(left) - 1).bit_length() + 1
+        slot = here * np.uint64(seed)
         slot ^= slot >> _HALF
         slot *= _MIX
         slot >>= np.uint64(64 - bits)
         places = slot.view(np.int64)
         # Never cleared: only slots that have just been written are read. The last one to write stays: the first row.
-        table = np.empty(1 << bits, np.int64)
+        table = np.empty(1 << bits, width)
         table[places[::-1]] = left[::-1]
         found = table[places]
-        same = keys[found] == here
-        if len(left) == count and same.all():
+        if len(left) == count:
             leader = found
-            left = left[:0]
-            break
-        leader[left[same]] = found[same]
-        left = left[~same]
-        seed = np.uint64(((int(seed) * 0x5851_F42D_4C95_7F2D) | 1) & 0xFFFF_FFFF_FFFF_FFFF)
+        else:
+            leader[left] = found
+        left = left[keys[found] != here]
+        here = keys[left]
+        seed = (seed * 0x5851_F42D_4C95_7F2D | 1) & 0xFFFF_FFFF_FFFF_FFFF
     if len(left):
-        _, first, inverse = np.unique(keys[left], return_index=True, return_inverse=True)
+        _, first, inverse = np.unique(here, return_index=True, return_inverse=True)
         leader[left] = left[first][inverse]
-    firsts = np.flatnonzero(leader == rows)
-    number = np.empty(count, np.int64)
-    number[firsts] = np.arange(len(firsts))
-    return number[leader], firsts
+    is_first = leader == rows
+    return (np.cumsum(is_first) - 1)[leader], np.flatnonzero(is_first)
 
 
 def run_hashes(words: UInt64, start: Int64, stop: Int64) -> UInt64:

@@ -83,7 +83,8 @@ def _fast(whole: memoryview, begin: int, end: int, watch: Callable[[], None]) ->
     for low in range(first, last, _PIECE):
         watch()
         piece = words[low : low + _PIECE]
-        found.append(np.flatnonzero(((piece & _NO_HEADER) == 0) & (piece >> _SIZE != 0)) + low)
+        rows = np.flatnonzero((piece & _NO_HEADER) == 0)
+        found.append(rows[piece[rows] >> _SIZE != 0] + low)
     likely = np.concatenate(found) if found else np.empty(0, np.int64)
     after = likely + (words[likely] >> _SIZE).astype(np.int64)
     special = np.isin(words[likely] & np.uint64(0xFFFF_FFFF), (AUXTRACE, TRACING_DATA))

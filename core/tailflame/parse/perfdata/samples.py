@@ -144,7 +144,11 @@ class _Cursor:
 
     def __init__(self, words: UInt64, at: Int64, end: Int64, columns: Columns, rows: Int64 | None) -> None:
         self.words = words
-        self.at = at
+        self.base = at
+        self.ahead = 0
+        """Words from `base` to the place."""
+        self.sure = int((end - at).min())
+        """Words that all samples are known to have left."""
         self.end = end
         self.columns = columns
         self.rows = rows
@@ -163,7 +167,7 @@ class _Cursor:
 
     def read(self, attr: Attr) -> None:
         if attr.has(Field.IDENTIFIER):
-            self.at = self.at + 1
+            self.word()
         if attr.has(Field.IP):
             self.put("ip", self.word())
         if attr.has(Field.TID):
@@ -222,14 +226,23 @@ class _Cursor:
 
     def word(self) -> UInt64:
         """The word at the place, 0 where the sample has ended; the place moves on."""
-        inside = self.at < self.end
+        if self.sure > 0:
+            self.sure -= 1
+            self.ahead += 1
+            return self.words[self.ahead - 1 :][self.base]
+        at = self.at
+        inside = at < self.end
         if inside.all():
-            found = self.words[self.at]
+            found = self.words[at]
         else:
             self.bad |= ~inside
-            found = np.where(inside, self.words[np.where(inside, self.at, 0)], np.uint64(0))
-        self.at = self.at + 1
+            found = np.where(inside, self.words[np.where(inside, at, 0)], np.uint64(0))
+        self.ahead += 1
         return found
+
+    @property
+    def at(self) -> Int64:
+        return self.base + self.ahead
 
     def keep(self, attr: Attr, kind: Field) -> None:
         if attr.has(kind):
@@ -253,7 +266,8 @@ class _Cursor:
         return np.where(lies, 0, found.astype(np.int64) + 7 >> 3)
 
     def skip(self, words: Int64) -> None:
-        self.at = self.at + np.maximum(words, 0)
+        self.base = self.base + np.maximum(words, 0)
+        self.sure = 0
 
     def registers(self, mask: int) -> None:
         has = self.word() != 0
