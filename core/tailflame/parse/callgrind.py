@@ -25,6 +25,7 @@ _CALLS = re.compile(r"calls=\s*(\d+)")
 _COST = frozenset("0123456789+-*")
 _THIN = "[ways too thin to tell]"
 _MOST_EVENTS = 64
+_MOST = 2**63
 
 
 class Callgrind:
@@ -112,7 +113,7 @@ class _Graph:
             self._positions = max(len(value.split()), 1)
         elif key == "totals" and value:
             figure = value.split()[0]
-            self.totals += int(figure) if figure.isdecimal() else 0
+            self.totals += int(figure) if figure.isdecimal() and len(figure) < 20 else 0
         self.header.setdefault(key, value)
 
     def _position(self, name: str, value: str, line: str, number: int) -> None:
@@ -174,7 +175,7 @@ class _Graph:
         except ValueError:
             self._bad(number)
             return
-        if len(figures) > len(self._columns) or any(figure < 0 for figure in figures):
+        if len(figures) > len(self._columns) or any(not 0 <= figure < _MOST for figure in figures):
             self._bad(number)
             return
         if self._awaits_inclusive:

@@ -25,8 +25,12 @@ from tailflame.units import Unit
 
 _WIRES = {**dict.fromkeys((1, 2, 3, 4, 5, 6, 11), (BYTES,)), 13: (VARINT, BYTES)}
 _LAST_FIELD = 15
-_LINES = 10_000
+_LINES = 1_000
 """Most functions inlined at one address; compilers stop at some tens."""
+_DEPTH = 1_000_000
+"""Most frames of one stack."""
+_FRAMES = 2_000_000_000
+"""Most frames of all stacks, with what is inlined: a file of 1 GB has hardly more."""
 _BATCH = 4_000_000
 """Frames, and bytes of samples, that are looked at together."""
 _UNITS = {
@@ -150,6 +154,8 @@ class _Reader:
             for start, stop in zip(texts.start.tolist(), texts.stop.tolist(), strict=True)
         ]
         self._tables = ProfileTables()
+        self._expanded = 0
+        self._share = 0.5
 
     def recording(self) -> Recording:
         types = self._value_types(1)
@@ -298,7 +304,8 @@ class _Reader:
                     cpu=who.cpu[seen],
                     event=event,
                 )
-            self._source.report(0.5 + 0.5 * last / max(len(size), 1))
+            self._share = 0.5 + 0.5 * last / max(len(size), 1)
+            self._source.report(self._share)
         return labels.told() + _doubts(negative, guessed)
 
     def _stacks(self, inner: Fields, rows: int) -> Int64:
@@ -320,6 +327,9 @@ class _Reader:
         place = at[backwards]
         sizes = self._location_sizes[place]
         whole_depth = np.add.reduceat(np.append(sizes, 0), ends - depth) * (depth > 0) if rows else depth
+        self._expanded += int(whole_depth.sum())
+        if self._expanded > _FRAMES or whole_depth.max(initial=0) > _DEPTH:
+            raise BadWire(f"a stack of more than {_DEPTH} frames, or more than {_FRAMES} in all")
         leaves = np.full(rows, NONE, np.int64)
         batch = np.cumsum(whole_depth) // _BATCH
         bounds = np.append(np.flatnonzero(np.diff(batch, prepend=-1)), rows).tolist()
@@ -327,8 +337,7 @@ class _Reader:
             here = slice(int(ends[first] - depth[first]), int(ends[last - 1]))
             run, start = sizes[here], self._location_starts[place[here]]
             total = int(run.sum())
-            if total > _BATCH * 4:
-                raise BadWire(f"a stack of more than {_BATCH} frames")
+            self._source.report(self._share)
             frames = self._location_frames[np.repeat(start - (np.cumsum(run) - run), run) + np.arange(total)]
             leaves[first:last] = self._tables.stacks(frames, whole_depth[first:last])
         return leaves

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from helpers.stack_counts import DATA, stack_counts, stack_periods
 from tailflame.analyse.hotspots import hotspots
-from tailflame.errors import ParseError
+from tailflame.errors import Cancelled, ParseError
 from tailflame.model import FrameKind, StackProfile, Thread, Weight
 from tailflame.parse import load
 from tailflame.parse.pprof import PPROF
@@ -234,3 +234,24 @@ def test_any_bytes(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> Non
 @pytest.mark.parametrize("head", [b"main;work 12\n", b"\n\n\n", b"{}", b"\x7fELF\x02\x01\x01", b"\x0a\x00", bytes(100)])
 def test_other_files_are_not_taken(head: bytes) -> None:
     assert PPROF.sniff(head, "cpu.pb.gz") < 0
+
+
+def test_what_is_inlined_without_end_is_refused(tmp_path: Path) -> None:
+    """A location of many functions, named many times by many samples, would be any number of frames."""
+    many = message(4, number(1, 13), *[message(4, number(1, 1))] * 900)
+    sample = message(2, packed(1, *[13] * 2000), packed(2, 1, 1))
+    with pytest.raises(ParseError, match="cut short or damaged") as told:
+        load(written(tmp_path, sample, many), format="pprof")
+    assert "a stack of more than" in told.value.details
+    more = message(4, number(1, 13), *[message(4, number(1, 1))] * 1001)
+    with pytest.raises(ParseError) as told:
+        load(written(tmp_path, more), format="pprof")
+    assert "inlined at one address" in told.value.details
+
+
+def test_reading_can_be_stopped(tmp_path: Path) -> None:
+    def stop(share: float) -> None:
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        load(GO / "cpu.pb.gz", progress=stop)
