@@ -22,7 +22,7 @@ from tailflame.parse.perf_run import Ended, fields_for
 from tailflame.parse.perf_script import PerfText
 from tailflame.parse.perf_unwind import Reading, unwind
 from tailflame.parse.perfdata.many import joined
-from tailflame.parse.perfdata.reader import Content, Unread, content_of, kernel_of, read
+from tailflame.parse.perfdata.reader import Content, Unread, content_of, kernel_of, read, times_of
 from tailflame.parse.registry import NO
 from tailflame.parse.source import Progress, Source
 from tailflame.parse.symbolize import Symbolizer
@@ -61,6 +61,7 @@ class PerfData:
                     first_ns=file.header.first_ns if "STACK_USER" in carried else NONE,
                     last_ns=file.header.last_ns,
                     samples=file.tally.samples,
+                    times=times_of(path, file) if "STACK_USER" in carried else None,
                     watch=lambda text: _report(source, file, text),
                 )
         said = (Caution(f"perf script read this file, which takes longer: {why}."),) if why else ()

@@ -235,3 +235,30 @@ def test_compressed_records_that_end_in_the_middle(tmp_path: Path) -> None:
     except ParseError:
         return
     assert not content.whole
+
+
+@pytest.mark.parametrize(
+    ("records", "fields", "why"),
+    [
+        (sample(0x10), IP | TID | TIME | CALLCHAIN | PERIOD | 1 << 25, "its samples carry fields of a newer kernel"),
+        (record(71, struct.pack("<Q", 0) + bytes(32)) + sample(0x10), None, "it holds a hardware trace"),
+        (sample(0x10).replace(b"\x02\x00", b"\x05\x00", 1), None, "it holds samples of a virtual machine"),
+        (record(22, bytes(32)) + sample(0x10), None, "its call chains came later than their samples"),
+    ],
+)
+def test_what_is_left_to_perf_is_told(records: bytes, fields: int | None, why: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "perf.data", records, **({} if fields is None else {"fields": fields}))
+    with pytest.raises(Unread, match=why):
+        content_of(path, read_perf_file(path), lambda: None)
+
+
+def test_a_big_endian_machines_file_is_left_to_perf(tmp_path: Path) -> None:
+    path = tmp_path / "perf.data"
+    attr = struct.pack(">2I5Q", 1, 128, 0, 99, IP, 0, 0).ljust(128, b"\0")
+    body = struct.pack(">IHHQ", 9, 2, 16, 0x10)
+    head = b"2ELIFREP" + struct.pack(">2Q4Q", 104, 144, 104, 144, 248, len(body)) + bytes(48)
+    path.write_bytes(head + attr + bytes(16) + body)
+    file = read_perf_file(path)
+    assert file.tally.samples == 1
+    with pytest.raises(Unread, match="big-endian"):
+        content_of(path, file, lambda: None)

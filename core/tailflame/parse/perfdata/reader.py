@@ -141,6 +141,20 @@ def content_of(path: Path, file: PerfFile, watch: Callable[[], None]) -> Content
     return Content(octets, words, columns, side, file.attrs, points, whole, when)
 
 
+def times_of(path: Path, file: PerfFile) -> Int64 | None:
+    """When the samples were taken, in the order of the file; also of a file that perf script has to read. None where
+    that is not told here."""
+    if file.big_endian or file.tally.compressed or not file.attrs or (file.records.at & 7).any():
+        return None
+    if len({_id_place(attr) for attr in file.attrs}) > 1:
+        return None
+    with path.open("rb") as raw:
+        data = mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ)
+    words = np.frombuffer(data, np.uint8)[: len(data) & ~7].view("<u8")
+    times = decode(words, file.records, file.attrs).time_ns
+    return times if len(times) and bool((times >= 0).all()) else None
+
+
 def _aligned(data: mmap.mmap, records: Records) -> tuple[bytearray, Records]:
     """The kernel's records one after another, without perf's own of odd sizes."""
     out = bytearray()
