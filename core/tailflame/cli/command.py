@@ -87,6 +87,40 @@ def add_view_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_filter_argument(parser: argparse.ArgumentParser) -> None:
+    """What `filtered_as` reads."""
+    parser.add_argument(
+        "--filter",
+        metavar="EXPRESSION",
+        default="",
+        help="only these samples: 'thread:worker* -thread:logger cpu:0-3 pid:7 event:cycles function:match module:libc"
+        " time:1.2-3.4s'; spaces mean and, commas or, - leaves out",
+    )
+
+
+def filtered_as(args: argparse.Namespace, opened: Opened) -> Opened:
+    """`opened` with the samples of its profile that --filter lets in; UsageError for an expression that is none."""
+    profile = opened.recording.profile
+    if not args.filter:
+        return opened
+    from tailflame.analyse.filter_language import FilterError, parse
+    from tailflame.analyse.sample_filter import SampleFilter, filtered, unmatched
+
+    try:
+        terms = parse(args.filter)
+    except FilterError as error:
+        place = f"{args.filter}\n{' ' * error.start}{'^' * max(error.end - error.start, 1)}"
+        raise UsageError(f"{error.sentence}\n{place}", advice=error.advice) from error
+    if profile is None:
+        raise UsageError(f"{opened.label} holds no samples to filter.")
+    missing = unmatched(profile, terms)
+    if missing:
+        raise UsageError(missing[0], advice="tailflame show --by thread lists the threads.")
+    part = filtered(profile, SampleFilter(terms=terms))
+    results = tuple(part if result is profile else result for result in opened.recording.results)
+    return replace(opened, recording=replace(opened.recording, results=results))
+
+
 def chosen_weight(args: argparse.Namespace) -> Weight:
     return Weight.PERIOD if args.weight == "period" else Weight.SAMPLES
 

@@ -12,7 +12,15 @@ from tailflame.analyse.hotspots import hotspots
 from tailflame.analyse.layout import Order
 from tailflame.analyse.reading import cautions
 from tailflame.analyse.tree import TreeOptions, build_tree
-from tailflame.cli.command import Context, add_view_arguments, chosen_event, chosen_weight, profile_of
+from tailflame.cli.command import (
+    Context,
+    add_filter_argument,
+    add_view_arguments,
+    chosen_event,
+    chosen_weight,
+    filtered_as,
+    profile_of,
+)
 from tailflame.cli.documents import (
     counters_document,
     events_document,
@@ -72,12 +80,13 @@ class ExportCommand:
         parser.add_argument("--order", choices=tuple(ORDERS), default="name", help="svg: how boxes are ordered (name)")
         parser.add_argument("--icicle", action="store_true", help="svg: the root at the top")
         add_view_arguments(parser)
+        add_filter_argument(parser)
 
     def run(self, args: argparse.Namespace, context: Context) -> int:
         form = args.to or _form_of(args.output)
         if args.output == "-" and context.terminal.as_json:
             raise UsageError("--json and -o - both write to stdout.")
-        opened = context.open(args.result)
+        opened = filtered_as(args, context.open(args.result))
         if args.output == "-":
             set_stdout(encoding="utf-8", errors="strict")
             _export(sys.stdout.buffer if form in BINARY else sys.stdout, form, opened, args, context)

@@ -8,7 +8,14 @@ from typing import Any
 from tailflame.analyse.hotspots import GroupBy, hotspots
 from tailflame.analyse.reading import cautions, read
 from tailflame.analyse.tree import TreeOptions, build_tree
-from tailflame.cli.command import Context, add_view_arguments, chosen_event, chosen_weight
+from tailflame.cli.command import (
+    Context,
+    add_filter_argument,
+    add_view_arguments,
+    chosen_event,
+    chosen_weight,
+    filtered_as,
+)
 from tailflame.cli.documents import (
     counters_document,
     events_document,
@@ -57,9 +64,10 @@ class ShowCommand:
             help="read a file as this format, whatever it looks like",
         )
         add_view_arguments(parser)
+        add_filter_argument(parser)
 
     def run(self, args: argparse.Namespace, context: Context) -> int:
-        opened = context.open(args.result, format=args.format)
+        opened = filtered_as(args, context.open(args.result, format=args.format))
         show(opened, args, context)
         return ExitCode.OK
 

@@ -70,7 +70,7 @@ def test_the_session_belongs_to_the_program_that_cargo_builds(
 ) -> None:
     given = dict.fromkeys(("bin", "example", "test", "bench", "frequency", "event", "duration", "call_graph"))
     given |= {"stack_size": None, "package": "", "features": "", "cargo": False, "env": [], "directory": None}
-    args = SimpleNamespace(**{**given, kind: name, "cargo_profile": profile})
+    args = SimpleNamespace(**{**given, kind: name, "cargo_profile": profile, "off_cpu": False})
     wish = wishes.wish_of(args, [], HOST)  # type: ignore[arg-type]
     assert wish.tool == "cargo-flamegraph"
     assert wish.target.binary == project / place
@@ -79,6 +79,7 @@ def test_the_session_belongs_to_the_program_that_cargo_builds(
 @pytest.mark.parametrize(
     ("words", "code", "sentence"),
     [
+        (("--cargo", "--off-cpu"), 2, "cargo flamegraph records no time off the CPU"),
         (("--cargo", "-e", "cycles,instructions"), 2, "cargo flamegraph samples one event"),
         (("--bin", "a", "--test", "b"), 2, "not allowed with argument"),
         (("--features", "x", "--", "/bin/true"), 2, "--features is for cargo flamegraph"),
