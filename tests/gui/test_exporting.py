@@ -77,3 +77,21 @@ def test_names_are_fit_for_a_file(tmp_path: Path) -> None:
     result = OpenResult("24 Nov 12:04 book/λ", path=tmp_path)
     assert suggested(result, "svg", tmp_path).name == "24_Nov_12_04_book_λ.svg"
     assert suggested(OpenResult("///", path=tmp_path), "png@2x", tmp_path).name == "result@2x.png"
+
+
+@pytest.mark.parametrize("kind", ["speedscope", "firefox", "pprof"])
+def test_what_was_written_opens_again(
+    parts: Parts, shown: tuple[OpenResult, ResultView], kind: str, tmp_path: Path, qtbot: QtBot
+) -> None:
+    result, view = shown
+    target = suggested(result, kind, tmp_path / "out")
+    target.parent.mkdir()
+    assert parts.views.exporter is not None
+    parts.views.exporter.write(kind, result, view.flame, target)
+    qtbot.waitUntil(lambda: bool(parts.window.notices.notices))
+    again = parts.controller.open_file(target)
+    qtbot.waitUntil(lambda: again.stage is Stage.READY)
+    page = parts.window.results.page_of(again)
+    assert isinstance(page, ResultView)
+    qtbot.waitUntil(lambda: page.flame.tree is not None)
+    assert page.flame.tree is not None and page.flame.tree.total == 1500
