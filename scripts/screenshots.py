@@ -139,7 +139,11 @@ class Studio:
             ("flame", part(Part.FLAME)),
             ("flame-selected", part(Part.FLAME, hot)),
             ("flame-search", self.search),
-            ("summary", part(Part.SUMMARY)),
+            ("timeline-range", self.timeline_range),
+            ("timeline-filter", self.timeline_filter),
+            ("timeline-error", self.timeline_error),
+            ("timeline-subsecond", self.timeline_subsecond),
+            ("summary", self.summary),
             ("hotspots", part(Part.HOTSPOTS, hot)),
             ("top-down", part(Part.TOP_DOWN, hot)),
             ("bottom-up", part(Part.BOTTOM_UP, hot)),
@@ -294,6 +298,40 @@ class Studio:
         view.show_part(Part.FLAME)
         field = next(f for f in view.findChild(FlameView).findChildren(QLineEdit) if f.isVisible())
         field.setText("order_book|risk")
+
+    async def timeline_range(self) -> None:
+        from tailflame_gui.views.result_view import Part
+
+        view = await self.result()
+        view.show_part(Part.FLAME)
+        view.timeline.axis.select(1.0, 2.5)
+
+    async def timeline_filter(self) -> None:
+        view = await self.result()
+        view.timeline.clear_range()
+        view.timeline.filter.set_query("-function:match_order time:0.5-4s")
+        view.timeline.lanes.mark(0, more=False)
+
+    async def timeline_error(self) -> None:
+        view = await self.result()
+        view.timeline.filter.set_query("thraed:worker cpu:0")
+
+    async def timeline_subsecond(self) -> None:
+        from tailflame_gui.views.timeline_view import Look
+
+        view = await self.result()
+        view.timeline.show_everything()
+        view.timeline.show_look(Look.SUBSECOND)
+        view.timeline.axis.select(1.24, 3.58)
+
+    async def summary(self) -> None:
+        from tailflame_gui.views.result_view import Part
+        from tailflame_gui.views.timeline_view import Look
+
+        view = await self.result()
+        view.timeline.show_everything()
+        view.timeline.show_look(Look.THREADS)
+        view.show_part(Part.SUMMARY)
 
     async def compare(self) -> None:
         rows = (row for row in self.parts.state.sessions if row.measures == "time")
