@@ -120,6 +120,15 @@ SPECS: tuple[Spec, ...] = (
     Spec("theme_dark", "View", "Dark colours", "moon", "Always dark.", (), True),
     Spec("editor", "View", "Set the editor…", "code", "The command that opens source lines."),
     Spec("source_map", "View", "Set the path map…", "file-code", "Where sources are that were built in another place."),
+    Spec(
+        "debuginfod",
+        "View",
+        "Ask debuginfod servers",
+        "download",
+        "Fetch missing symbols from the servers in DEBUGINFOD_URLS. They learn which builds are profiled here.",
+        (),
+        True,
+    ),
     Spec("settings", "View", "Settings", "settings", "Colours, editor, and where sessions are kept.", ("Ctrl+,",)),
     Spec("keys", "Help", "Keys", "keyboard", "Every key of the window.", ("F1",)),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +27,9 @@ from tailflame_gui.tab_views import TabViews
 from tailflame_gui.tasks import JobList
 from tailflame_gui.views.main_window import MainWindow
 from tailflame_gui.views.record_page import RecordPage
+
+CONSENT = "TAILFLAME_DEBUGINFOD"
+"""See parse.symbolize.debuginfod."""
 
 if TYPE_CHECKING:
     from tailflame_gui.live_runner import LiveRunner
@@ -108,6 +112,7 @@ def build() -> Parts:
     _connect_pages(parts)
     _connect_actions(parts)
     _connect_theme(parts)
+    connect_debuginfod(parts)
     return parts
 
 
@@ -178,6 +183,28 @@ def _connect_theme(parts: Parts) -> None:
         group.addAction(action)
         action.setChecked(theme.mode() is mode)
         action.triggered.connect(partial(parts.controller.set_theme, mode))
+
+
+def connect_debuginfod(parts: Parts) -> None:
+    """The environment tells the readers what may be asked."""
+    action, controller = parts.actions["debuginfod"], parts.controller
+    servers = os.environ.get("DEBUGINFOD_URLS", "").split()
+    agreed = controller.settings.debuginfod or os.environ.get(CONSENT, "") != ""
+    action.setEnabled(bool(servers))
+    if not servers:
+        action.setToolTip("DEBUGINFOD_URLS names no server.")
+    action.setChecked(bool(servers) and agreed)
+    if action.isChecked():
+        os.environ[CONSENT] = "yes"
+
+    def change(on: bool) -> None:
+        if on:
+            os.environ[CONSENT] = "yes"
+        else:
+            os.environ.pop(CONSENT, None)
+        controller.change_settings(debuginfod=on)
+
+    action.triggered.connect(change)
 
 
 def _mark_baselines(parts: Parts, *_what: object) -> None:

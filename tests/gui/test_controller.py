@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from tailflame_gui.rows import Level, Notice, SessionRow
 from tailflame_gui.state import OpenComparison, OpenResult, Page, Stage
 from tailflame_gui.views.compare_view import CompareView
 from tailflame_gui.views.result_view import Part, ResultView
-from tailflame_gui.wiring import Parts
+from tailflame_gui.wiring import Parts, connect_debuginfod
 
 FOLDED = "main;work;hot 700\nmain;work;cold 300\nmain;idle 500\n"
 SLOWER = "main;work;hot 1400\nmain;work;cold 300\nmain;idle 500\n"
@@ -436,3 +437,24 @@ def test_an_unforeseen_error_while_reading_is_a_sentence(
     assert failure is not None
     assert failure.sentence == "An internal error stopped this: reading before.folded."
     assert "ZeroDivisionError" in failure.details
+
+
+def test_servers_are_asked_for_symbols_once_the_user_agrees(
+    parts: Parts, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    action = parts.actions["debuginfod"]
+    monkeypatch.setenv("TAILFLAME_DEBUGINFOD", "")
+    monkeypatch.delenv("DEBUGINFOD_URLS", raising=False)
+    connect_debuginfod(parts)
+    assert not action.isEnabled() and "names no server" in action.toolTip()
+    monkeypatch.setenv("DEBUGINFOD_URLS", "http://127.0.0.1:9")
+    connect_debuginfod(parts)
+    assert action.isEnabled() and not action.isChecked()
+    action.trigger()
+    assert os.environ["TAILFLAME_DEBUGINFOD"] == "yes"
+    qtbot.waitUntil(lambda: load_settings().settings.debuginfod)
+    monkeypatch.setenv("TAILFLAME_DEBUGINFOD", "")
+    connect_debuginfod(parts)  # as at the next start
+    assert action.isChecked() and os.environ["TAILFLAME_DEBUGINFOD"] == "yes"
+    action.trigger()
+    assert "TAILFLAME_DEBUGINFOD" not in os.environ

@@ -296,12 +296,13 @@ def test_the_settings_are_a_menu_in_the_rail(parts: Parts, qtbot: QtBot) -> None
     menu = QApplication.activePopupWidget()
     assert isinstance(menu, QMenu)
     words = [action.text() for action in menu.actions() if action.text()]
-    assert words[:6] == [
+    assert words[:7] == [
         "Colours of the system",
         "Light colours",
         "Dark colours",
         "Set the editor…",
         "Set the path map…",
+        "Ask debuginfod servers",
         "Choose the profiles folder…",
     ]
     menu.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Iterable, Mapping
 
@@ -12,7 +13,7 @@ from tailflame.model.stacks import Int32
 from tailflame.parse.debug_info import State as ScriptState
 from tailflame.parse.perf_file import PerfFile
 from tailflame.parse.perf_samples import PerfSamples
-from tailflame.parse.perfdata.reader import Reading
+from tailflame.parse.perfdata.reader import Doubt, Reading
 from tailflame.parse.perfdata.sideband import Sideband
 from tailflame.parse.symbolize import State
 from tailflame.units import count, percent
@@ -122,13 +123,27 @@ def of_reading(reading: Reading) -> tuple[Caution, ...]:
         found.append(Caution("Its compressed records end in the middle: only what comes before that is shown."))
     if reading.spaces.simplified:
         found.append(Caution("Files were mapped too often to keep account of: some functions may be wrong."))
-    if reading.unreturned:
-        found.append(
-            Caution(
-                "How long threads were off the processor cannot be told: their return was not recorded.",
-                "Record all processors (-a), or with --switch-events.",
+    match reading.doubt:
+        case Doubt.UNRETURNED:
+            found.append(
+                Caution(
+                    "How long threads were off the processor cannot be told: their return was not recorded.",
+                    "Record all processors (-a), or with --switch-events.",
+                )
             )
-        )
+        case Doubt.SAMPLED:
+            found.append(
+                Caution(
+                    "How long threads were off the processor cannot be told: only some of the switches were recorded.",
+                    "Record each of them (-c 1).",
+                )
+            )
+        case Doubt.LOST:
+            found.append(
+                Caution(
+                    "Switches were lost: some times off the processor are too long.", "Use a larger buffer (-m 4M)."
+                )
+            )
     return tuple(found)
 
 
@@ -213,6 +228,17 @@ def of_modules(states: Mapping[str, State] | Mapping[str, ScriptState], *, deman
     if large:
         found.append(
             Caution(f"The debug information of {_listed(large)} is too large: inlined functions are left out.")
+        )
+    without = (State.MISSING.value, State.NO_DEBUG_INFO.value)
+    bare = sorted(module for module, state in states.items() if state.value in without)
+    servers = os.environ.get("DEBUGINFOD_URLS", "")
+    if bare and servers and not os.environ.get("TAILFLAME_DEBUGINFOD"):
+        found.append(
+            Caution(
+                f"{_listed(bare)} {'has' if len(bare) == 1 else 'have'} no debug information here;"
+                " the servers in DEBUGINFOD_URLS may have it.",
+                "Let them be asked (Settings, or TAILFLAME_DEBUGINFOD=yes) and read it again; they learn which builds.",
+            )
         )
     if not demangled:
         found.append(

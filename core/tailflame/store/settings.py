@@ -45,6 +45,8 @@ class Settings:
     """The profiles folder; "" for the usual place."""
     source_map: tuple[tuple[str, str], ...] = ()
     """Where sources lie now: (how a path begins in the debug information, how it begins here), tried in this order."""
+    debuginfod: bool = False
+    """Whether the servers that DEBUGINFOD_URLS names may be asked for symbols: they learn which builds are profiled."""
     theme: str = "system"
     window: Mapping[str, Any] = field(default_factory=dict)
     """The window's own state (geometry, open panels): JSON values."""
@@ -151,6 +153,7 @@ def _document(settings: Settings) -> dict[str, Any]:
         "editor": settings.editor,
         "profiles": settings.profiles,
         "source_map": [{"from": old, "to": new} for old, new in settings.source_map],
+        "debuginfod": settings.debuginfod,
         "theme": settings.theme,
         "window": dict(settings.window),
     }
@@ -167,6 +170,7 @@ def _decode(path: Path) -> Settings:
         editor=fields.text("editor", ""),
         profiles=fields.text("profiles", ""),
         source_map=tuple((part.text("from"), part.text("to")) for part in fields.parts("source_map")),
+        debuginfod=fields.flag("debuginfod", False),
         theme=theme if theme in THEMES else "system",
         window=fields.part("window").document,
     )

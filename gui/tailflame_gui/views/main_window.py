@@ -59,6 +59,7 @@ _SETTINGS = (
     "",
     "editor",
     "source_map",
+    "debuginfod",
     "profiles",
     "",
     "demo",

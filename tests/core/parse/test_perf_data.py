@@ -354,6 +354,16 @@ def test_lost_samples_and_rebuilt_binaries_are_told() -> None:
     assert "c++filt is missing" in perf_cautions.of_modules({}, demangled=False)[0].text
 
 
+def test_servers_are_offered_where_debug_information_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TAILFLAME_DEBUGINFOD", raising=False)
+    monkeypatch.setenv("DEBUGINFOD_URLS", "https://debuginfod.debian.net")
+    states = {"/b/one": State.MISSING, "/b/two": State.NO_DEBUG_INFO, "/b/three": State.READ}
+    (caution,) = perf_cautions.of_modules(states, demangled=True)
+    assert caution.text.startswith("one and two have no debug information here")
+    monkeypatch.setenv("TAILFLAME_DEBUGINFOD", "yes")
+    assert perf_cautions.of_modules(states, demangled=True) == ()
+
+
 def test_another_architecture_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     file = read_perf_file(FOLDER / "fp.data")
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
