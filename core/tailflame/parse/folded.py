@@ -25,7 +25,7 @@ from tailflame.model import (
     StackProfile,
 )
 from tailflame.model.stacks import Bool, Float64, Int32, Int64, readonly
-from tailflame.parse.folded_lines import Lines, read_block
+from tailflame.parse.folded_lines import Lines, cut_blocks
 from tailflame.parse.frames import ANNOTATIONS, doubted_counts, frame_table
 from tailflame.parse.registry import NO
 from tailflame.parse.source import HEAD, Source, decode_head
@@ -40,6 +40,7 @@ _BATCH = 32_000_000
 """Frames and stacks held as plain numbers before they are merged into the trie."""
 _LARGE = 500_000
 """The same from which on it pays to number frames by name."""
+_SMALL_FILE = 8 * 1024 * 1024
 _LOOSE = 200_000
 """Frames of stacks that came one by one."""
 
@@ -156,8 +157,8 @@ class _Reader:
 
     def singles(self, stacks: _Stacks) -> None:
         number = 1
-        for block in self.source.byte_blocks():
-            lines = read_block(block, stacks.table)
+        blocks = self.source.byte_blocks()
+        for lines in cut_blocks(blocks, stacks.table, many=self.source.size > _SMALL_FILE):
             self.good += lines.usual
             odd: dict[int, tuple[str, float]] = {}
             for at in lines.odd.tolist():
@@ -239,7 +240,7 @@ class _Stacks:
 
     def add_lines(self, lines: Lines, odd: dict[int, tuple[str, float]]) -> None:
         """odd: lines that are not usual, as stack and count."""
-        frames, length, count, stands = lines.frames, lines.length, lines.count, lines.counted
+        frames, length, count, stands = lines.frames(self.table), lines.length, lines.count, lines.counted
         if odd:
             stands = stands.copy()
             length, count = length.copy(), count.copy()

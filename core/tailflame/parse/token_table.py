@@ -34,23 +34,28 @@ class TokenTable:
     """Numbers names as `names` does, in the order they come; both may be asked."""
 
     names: Numbers = field(default_factory=Numbers)
-    _words: int = _FIRST_WORDS
+    words: int = _FIRST_WORDS
+    """Of a name that its hash is made of; it grows when there are many longer ones."""
     _bits: int = _FIRST_BITS
     _hashes: npt.NDArray[Any] = field(default_factory=lambda: np.zeros(1 << _FIRST_BITS, np.uint64))
     _numbers: Int32 = field(default_factory=lambda: np.full(1 << _FIRST_BITS, -1, np.int32))
     _used: int = 0
 
-    def number(self, buffer: bytes, start: Int64, end: Int64) -> Int32:
-        """The number of each name `buffer[start:end]`; a PAD stands around them all."""
+    def number(
+        self, buffer: bytes, start: Int64, end: Int64, hashes: npt.NDArray[Any] | None = None, words: int = 0
+    ) -> Int32:
+        """The number of each name `buffer[start:end]`; a PAD stands around them all. hashes: if they are made already,
+        of so many words."""
         length = end - start
-        is_long = length > 8 * self._words
-        if is_long.mean() > _MANY_LONG and self._words < _MOST_WORDS:
+        is_long = length > 8 * self.words
+        if is_long.mean() > _MANY_LONG and self.words < _MOST_WORDS:
             usual = int(np.quantile(length, 1 - _MANY_LONG / 4))
-            self._words = min(max(usual // 8 + 1, 2 * self._words), _MOST_WORDS)
+            self.words = min(max(usual // 8 + 1, 2 * self.words), _MOST_WORDS)
             self._numbers.fill(-1)  # what is known has other hashes now: it is learnt again
             self._used = 0
-            is_long = length > 8 * self._words
-        hashes = _hashed(buffer, start, end, self._words)
+            is_long = length > 8 * self.words
+        if hashes is None or words != self.words:
+            hashes = hashed(buffer, start, end, self.words)
         number = self._find(hashes)
         new = np.flatnonzero((number < 0) & ~is_long)
         if len(new):
@@ -106,8 +111,8 @@ def _text(buffer: bytes, start: int, end: int) -> str:
     return buffer[start:end].decode(errors="backslashreplace")
 
 
-def _hashed(buffer: bytes, start: Int64, end: Int64, words: int) -> npt.NDArray[Any]:
-    """A hash of the length and the first `words` words of each name.
+def hashed(buffer: bytes, start: Int64, end: Int64, words: int) -> npt.NDArray[Any]:
+    """A hash of the length and the first `words` words of each name. Nothing else is looked at: several threads may.
 
     The last word read is the one that ends with the name, so that nothing behind it is in the hash; of names shorter
     than a word, what stands before them is shifted out.
