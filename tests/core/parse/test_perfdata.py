@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import struct
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -20,7 +21,7 @@ from tailflame.parse.perf_data import PERF_DATA, load_many
 from tailflame.parse.perf_file import read_perf_file
 from tailflame.parse.perfdata.hashing import factorize, gathered, run_hashes
 from tailflame.parse.perfdata.prefixes import merged
-from tailflame.parse.perfdata.reader import OFF_CPU, content_of
+from tailflame.parse.perfdata.reader import OFF_CPU, content_of, switches_in
 from tailflame.parse.perfdata.sideband import Forked, Mapped, Named, Unmapped
 from tailflame.parse.perfdata.spaces import Spaces
 from tailflame.parse.perfdata.switches import Switches, switches_of
@@ -143,6 +144,30 @@ def test_states_and_wakers_are_kept() -> None:
     assert left.sum() == len(content.columns) == (sampled & (switches.kind == Switches.GOT)).sum()
     assert set(switches.state[left].tolist()) <= {0, 1, 2, 16, 32, 64, 256}
     assert 1 in switches.state[left]  # it slept
+
+
+def test_switches_point_to_the_profiles_samples() -> None:
+    profile = profile_of(load(FOLDER / "switch.data"))
+    switches = switches_in(FOLDER / "switch.data")
+    assert switches is not None
+    left = (switches.kind == Switches.LEFT) & (switches.sample >= 0)
+    rows = switches.sample[left]
+    assert (profile.samples.time_ns[rows] == switches.time_ns[left]).all()
+    assert (profile.samples.event[rows] == 0).all()
+    assert [profile.threads[t].tid for t in profile.samples.thread[rows].tolist()] == switches.tid[left].tolist()
+    assert switches_in(FOLDER / "fp.data") is None
+
+
+def test_switches_that_were_only_sampled_tell_no_times(tmp_path: Path) -> None:
+    data = bytearray((FOLDER / "switch.data").read_bytes())
+    (attrs_at,) = struct.unpack_from("<Q", data, 24)
+    assert struct.unpack_from("<Q", data, attrs_at + 16) == (1,)  # its period
+    struct.pack_into("<Q", data, attrs_at + 16, 7)
+    path = tmp_path / "perf.data"
+    path.write_bytes(data)
+    recording = load(path)
+    assert [event.name for event in profile_of(recording).events] == ["sched:sched_switch"]
+    assert any("only some of the switches were recorded" in caution.text for caution in recording.warnings)
 
 
 @pytest.mark.tool("perf")

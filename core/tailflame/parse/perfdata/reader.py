@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy.typing as npt
 
 from tailflame.model import NONE, Event, StackProfile
 from tailflame.model.stacks import Int64, UInt64, readonly
-from tailflame.parse.perf_file import PerfFile
+from tailflame.parse.perf_file import PerfFile, read_perf_file
 from tailflame.parse.perf_header import event_of
 from tailflame.parse.perf_samples import PerfSamples
 from tailflame.parse.perfdata import records as kinds
@@ -28,7 +29,7 @@ from tailflame.parse.perfdata.records import Records, walk
 from tailflame.parse.perfdata.samples import Columns, decode
 from tailflame.parse.perfdata.sideband import KERNEL_PID, Mapped, Sideband, read_sideband
 from tailflame.parse.perfdata.spaces import KERNEL, Image, Spaces
-from tailflame.parse.perfdata.switches import Switches, off_cpu, switches_of
+from tailflame.parse.perfdata.switches import SWITCH, Switches, off_cpu, switches_of
 from tailflame.parse.perfdata.threads import ThreadNames
 from tailflame.parse.perfdata.tracing import Tracepoint, tracepoints
 from tailflame.parse.symbolize import RecordedKernel, Symbolizer
@@ -38,6 +39,15 @@ _CALL_STACK = 1 << 11
 _GUEST_MODES = (4, 5)
 OFF_CPU = "off-CPU"
 """The event whose periods are times that threads spent off the processor."""
+
+
+class Doubt(Enum):
+    """Why times off the processor are not told, or may be wrong."""
+
+    NONE = ""
+    UNRETURNED = "threads left their processors, and never came back in the recording"
+    SAMPLED = "only some of the switches were recorded"
+    LOST = "some of the switches were lost"
 
 
 class Unread(Exception):
@@ -68,8 +78,7 @@ class Reading:
     places: Places
     spaces: Spaces
     switches: Switches | None
-    unreturned: bool
-    """Whether threads left their processors, and never came back in the recording: how long is not known."""
+    doubt: Doubt
 
     def first(self) -> tuple[PerfSamples, StackProfile]:
         """With the names that symbols tell."""
@@ -164,6 +173,26 @@ def _aligned(data: mmap.mmap, records: Records) -> tuple[bytearray, Records]:
     return out, walk(out, "<", 0, len(out))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Arranged:
+    """Everything but names of functions."""
+
+    chains: Chains
+    rows: Rows
+    spaces: Spaces
+    names: Sequence[str]
+    switches: Switches | None
+    doubt: Doubt
+
+
+def switches_in(path: Path, *, watch: Callable[[], None] = lambda: None) -> Switches | None:
+    """The scheduler's account of a perf.data file; its samples are the rows of the profile that `load` makes of it.
+
+    None where the file tells of no switches. Raises Unread where perf has to read the file, and ParseError.
+    """
+    return _arranged(content_of(path, read_perf_file(path, watch=watch), watch), watch).switches
+
+
 def read(
     content: Content,
     *,
@@ -173,6 +202,13 @@ def read(
     progress: Callable[[float], None],
 ) -> Reading:
     """Finds what was where, and names it. progress: of the naming, 0 to 1."""
+    found = _arranged(content, watch)
+    images = _with_build_ids(found.spaces, build_ids)
+    places = Places(found.chains, images, found.names, symbolizer, progress)
+    return Reading(content, found.chains, found.rows, places, found.spaces, found.switches, found.doubt)
+
+
+def _arranged(content: Content, watch: Callable[[], None]) -> _Arranged:
     spaces = Spaces(content.side.order, watch=watch)
     threads = ThreadNames(content.side.order)
     columns, when = content.columns, content.when
@@ -188,7 +224,7 @@ def read(
         columns, comm, who, stack = columns.at(order), comm[order], who[order], stack[order]
     # A sample may become several, or none, where it reads counters.
     columns, origin = by_counter(content.words, columns, content.attrs)
-    if (columns.attr < 0).any() or len(origin) != len(stack):
+    if (columns.attr < 0).any() or not np.array_equal(origin, np.arange(len(stack))):
         known = columns.attr >= 0
         columns, origin = columns.at(np.flatnonzero(known)), origin[known]
         comm, who, stack = comm[origin], who[origin], stack[origin]
@@ -205,12 +241,11 @@ def read(
         events=tuple(events),
     )
     switches = switches_of(content.octets, columns, content.attrs, content.points, content.side.switches)
-    unreturned = False
+    doubt = Doubt.NONE
     if switches is not None:
-        rows, switches, unreturned = _with_off_cpu(rows, switches)
+        rows, switches, doubt = _with_off_cpu(rows, switches, content)
     watch()
-    places = Places(chains, _with_build_ids(spaces, build_ids), threads.names, symbolizer, progress)
-    return Reading(content, chains, rows, places, spaces, switches, unreturned)
+    return _Arranged(chains, rows, spaces, threads.names, switches, doubt)
 
 
 def kernel_of(content: Content, release: str, build_ids: Mapping[str, str]) -> RecordedKernel:
@@ -236,13 +271,16 @@ def _who(columns: Columns) -> tuple[Int64, list[tuple[int, int]]]:
     return who, list(zip(columns.pid[first].tolist(), columns.tid[first].tolist(), strict=True))
 
 
-def _with_off_cpu(rows: Rows, switches: Switches) -> tuple[Rows, Switches, bool]:
-    """With a row of the event OFF_CPU behind each sample at which a thread left its processor and came back later; and
-    whether threads left, but none came back."""
+def _with_off_cpu(rows: Rows, switches: Switches, content: Content) -> tuple[Rows, Switches, Doubt]:
+    """With a row of the event OFF_CPU behind each sample at which a thread left its processor and came back later."""
+    recorded = [attr for attr in content.attrs if event_name(attr, content.points) == SWITCH]
+    if any(attr.is_frequency or attr.rate != 1 for attr in recorded):
+        return rows, switches, Doubt.SAMPLED
     sample, away = off_cpu(switches)
     if not len(sample):
         left = (switches.kind == Switches.LEFT) & (switches.sample >= 0) & (switches.tid > 0)
-        return rows, switches, bool(left.any())
+        return rows, switches, Doubt.UNRETURNED if left.any() else Doubt.NONE
+    lost = content.side.lost or content.side.lost_samples
     count = len(rows.stack)
     order = np.argsort(np.concatenate([np.arange(count), sample]), kind="stable")
     every = np.concatenate([np.arange(count), sample])[order]
@@ -261,7 +299,8 @@ def _with_off_cpu(rows: Rows, switches: Switches) -> tuple[Rows, Switches, bool]
         events=(*rows.events, Event(OFF_CPU, Unit.NANOSECONDS, has_period=True)),
     )
     moved = np.append(np.flatnonzero(~is_extra), NONE)
-    return grown, replace(switches, sample=readonly(moved[switches.sample], np.int32)), False
+    moved_switches = replace(switches, sample=readonly(moved[switches.sample], np.int32))
+    return grown, moved_switches, Doubt.LOST if lost else Doubt.NONE
 
 
 def _events(content: Content, columns: Columns) -> tuple[list[Event], Int64]:

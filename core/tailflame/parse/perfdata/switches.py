@@ -20,10 +20,8 @@ from tailflame.parse.perfdata.samples import Columns
 from tailflame.parse.perfdata.sideband import Switched
 from tailflame.parse.perfdata.tracing import Tracepoint, integers
 
-_SWITCH = "sched:sched_switch"
+SWITCH = "sched:sched_switch"
 _WOKEN = ("sched:sched_waking", "sched:sched_wakeup", "sched:sched_wakeup_new")
-_RUNNABLE_MASK = 0xFF
-_PREEMPTED_STATE = 0x100
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,7 +72,7 @@ def switches_of(
     parts = _Parts([])
     for number, attr in enumerate(attrs):
         point = points.get(attr.config) if attr.type == TYPE_TRACEPOINT else None
-        if point is None or point.name not in (_SWITCH, *_WOKEN):
+        if point is None or point.name not in (SWITCH, *_WOKEN):
             continue
         rows = np.flatnonzero((columns.attr == number) & (columns.raw_size > 0))
         at, size = columns.raw_at[rows], columns.raw_size[rows]
@@ -84,7 +82,7 @@ def switches_of(
             return integers(octets, at, size, place) if place else np.full(len(at), NONE, np.int64)
 
         time, cpu = columns.time_ns[rows], columns.cpu[rows]
-        if point.name == _SWITCH:
+        if point.name == SWITCH:
             parts.add(time, values("prev_pid"), cpu, Switches.LEFT, values("prev_state"), NONE, rows)
             parts.add(time, values("next_pid"), cpu, Switches.GOT, NONE, NONE, rows)
         else:
