@@ -31,8 +31,9 @@ from tailflame_gui.views.inspector import Inspector
 from tailflame_gui.views.latency_view import LatencyResultView, has_latencies
 from tailflame_gui.views.sandwich_view import SandwichView
 from tailflame_gui.views.source_view import SourceView
+from tailflame_gui.views.strip_below import StripBelow
 from tailflame_gui.views.summary_view import SummaryView
-from tailflame_gui.views.timeline_view import StripBelow, TimelineView
+from tailflame_gui.views.timeline_view import TimelineView
 from tailflame_gui.views.tree_view import CallTreeView
 from tailflame_gui.widgets.caution_lines import CautionLines
 from tailflame_gui.widgets.late_place import LatePlace

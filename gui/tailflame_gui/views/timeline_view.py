@@ -14,8 +14,8 @@ from weakref import WeakMethod
 
 import numpy as np
 from PySide6.QtCore import QPoint, Qt, QTimer, Signal
-from PySide6.QtGui import QKeySequence, QResizeEvent, QShortcut
-from PySide6.QtWidgets import QMenu, QSizePolicy, QSplitter, QStackedWidget, QWidget
+from PySide6.QtGui import QKeySequence, QShortcut
+from PySide6.QtWidgets import QMenu, QSizePolicy, QStackedWidget, QWidget
 
 from tailflame.analyse.filter_completion import Completer
 from tailflame.analyse.filter_language import Name, Term, What
@@ -44,7 +44,7 @@ from tailflame_gui.views.filter_chips import ScopeChips
 from tailflame_gui.views.flame_parts import add_action
 from tailflame_gui.widgets.busy_line import BusyLine
 from tailflame_gui.widgets.filter_line import FilterLine
-from tailflame_gui.widgets.lane_plot import LINE, LaneData, LanePlot, lanes_text
+from tailflame_gui.widgets.lane_plot import LaneData, LanePlot, lanes_text
 from tailflame_gui.widgets.parts import ElidedLabel, column, hairline, icon_button, row
 from tailflame_gui.widgets.segmented import Segmented
 from tailflame_gui.widgets.subsecond_map import SubsecondPlot
@@ -53,7 +53,6 @@ from tailflame_gui.widgets.time_ruler import RULER, TimeRuler, precise
 
 HEAD = 32
 CHIPS = 34
-QWIDGETSIZE_MAX = 16_777_215
 BODY = 84
 """Pixels that the plot has at most, until it is dragged higher."""
 _FOLLOW_MS = 30
@@ -486,38 +485,3 @@ def _counted(profile: StackProfile, event: int, rows: Bool | None) -> float:
 def _length(s: float) -> str:
     """A length of time at three significant digits."""
     return nanoseconds(round(s * 1e9))
-
-
-class StripBelow(QSplitter):
-    """A view with the timeline below it: as high as it was dragged to, or folded to its head."""
-
-    def __init__(self, view: QWidget, timeline: TimelineView) -> None:
-        super().__init__(Qt.Orientation.Vertical)
-        self._timeline = timeline
-        self._by_hand = False
-        self.addWidget(view)
-        self.addWidget(timeline)
-        self.setStretchFactor(0, 1)
-        self.setStretchFactor(1, 0)
-        self.setChildrenCollapsible(False)
-        self.splitterMoved.connect(self._dragged)
-        timeline.folded.connect(lambda _folded: self._divide())
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        super().resizeEvent(event)
-        if not self._by_hand:
-            self._divide()
-
-    def _dragged(self) -> None:
-        self._by_hand = True
-
-    def _divide(self) -> None:
-        """The plot with head and ruler, but no more than a third of the height."""
-        timeline = self._timeline
-        folded, least = timeline.is_folded, timeline.least
-        timeline.setMinimumHeight(least if folded else least + 2 * LINE + RULER)
-        timeline.setMaximumHeight(least if folded else QWIDGETSIZE_MAX)
-        if not folded and self._by_hand:
-            return
-        strip = least if folded else min(timeline.wanted, max(self.height() // 3, least))
-        self.setSizes([max(self.height() - strip, 0), strip])

@@ -24,6 +24,7 @@ from PySide6.QtGui import (
     QPaintEvent,
     QPixmap,
     QResizeEvent,
+    QShowEvent,
     QWheelEvent,
 )
 from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QSizePolicy, QToolTip, QWidget
@@ -170,7 +171,15 @@ class LanePlot(QAbstractScrollArea):
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._fit_scrolling()
-        self.axis.set_pixels(int(self.body.width()))
+        self._tell_width()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._tell_width()
+
+    def _tell_width(self) -> None:
+        if self.isVisible():  # one that was put away may be as wide as it likes
+            self.axis.set_pixels(int(self.body.width()))
 
     # Painting
 
