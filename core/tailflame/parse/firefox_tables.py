@@ -9,7 +9,7 @@ import numpy as np
 
 from tailflame.model import NONE, Caution, FrameKind
 from tailflame.model.stacks import Int64
-from tailflame.parse.firefox_symbols import Bare, named_frames, unfolded
+from tailflame.parse.bare_addresses import Bare, named_frames, unfolded
 from tailflame.parse.json_file import Columns, broken, listed
 from tailflame.parse.profile_tables import EndlessTree, ProfileTables, kind_of_module
 from tailflame.parse.source import Source
@@ -110,6 +110,9 @@ class StackTables:
     def build_ids(self) -> tuple[tuple[str, str], ...]:
         return tuple((path, build) for path, build in self._builds.items() if build)
 
+    def _watch(self) -> None:
+        self._source.report(_NAMING)
+
     def told(self) -> list[Caution]:
         if self._bare * 10 < self._frames or not self._bare:
             return []
@@ -163,7 +166,7 @@ class StackTables:
                     bare.append(Bare(row, module, self._builds[module], address[row]))
             found.append((frame(name, module=module, file=file, line=line[row], kind=kind),))
         self._frames += size
-        for row, run in named_frames(bare, self._profile, lambda: self._source.report(_NAMING)).items():
+        for row, run in named_frames(bare, self._profile, self._watch, from_base=True).items():
             found[row] = run
             self._bare -= 1
         return found

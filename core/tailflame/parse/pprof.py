@@ -15,6 +15,7 @@ import numpy as np
 from tailflame.errors import ParseError
 from tailflame.model import NONE, Caution, Event, FrameKind, Meta, Recording
 from tailflame.model.stacks import Float64, Int64, UInt8, UInt64
+from tailflame.parse.bare_addresses import Bare, named_frames
 from tailflame.parse.json_file import whole
 from tailflame.parse.pprof_labels import Labels, labels_of
 from tailflame.parse.profile_tables import ProfileTables, below_zero, kind_of_module, uncounted
@@ -51,6 +52,19 @@ _UNITS = {
 class ValueType(NamedTuple):
     type: str
     unit: str
+
+
+class _Mapping(NamedTuple):
+    """A part of a file in memory: at start up to limit, from offset in the file on."""
+
+    path: str
+    build_id: str
+    start: int
+    limit: int
+    offset: int
+
+
+_NOWHERE = _Mapping("", "", 0, 0, 0)
 
 
 class _Counted(NamedTuple):
@@ -163,8 +177,8 @@ class _Reader:
             raise BadWire("no sample types")
         counted = self._events(types)
         self._source.report(0.2)
-        modules, build_ids = self._mappings()
-        self._frames_of_locations(modules)
+        mappings = self._mappings()
+        self._frames_of_locations(mappings)
         self._source.report(0.5)
         told = self._read_samples(types, counted)
         profile = self._tables.profile(by_time=self._has_times)
@@ -173,7 +187,9 @@ class _Reader:
             format=PPROF.name,
             source=self._source.name,
             results=(profile,),
-            meta=self._meta(build_ids),
+            meta=self._meta(
+                tuple(dict.fromkeys((m.path, m.build_id) for m in mappings.values() if m.path and m.build_id))
+            ),
             warnings=(*told, *self._told()),
         )
 
@@ -220,15 +236,13 @@ class _Reader:
         found.sort(key=lambda pair: not pair[0])
         return [column for _, column in found]
 
-    def _mappings(self) -> tuple[dict[int, str], tuple[tuple[str, str], ...]]:
+    def _mappings(self) -> dict[int, _Mapping]:
         inner, messages = self._messages(3)
-        names = [self._text(i) for i in inner.scalar(5, messages).tolist()]
-        builds = [self._text(i) for i in inner.scalar(6, messages).tolist()]
-        ids = inner.scalar(1, messages).tolist()
-        known = dict.fromkeys((name, build) for name, build in zip(names, builds, strict=True) if name and build)
-        return dict(zip(ids, names, strict=True)), tuple(known)
+        ids, starts, limits, offsets, names, builds = (inner.scalar(n, messages).tolist() for n in range(1, 7))
+        rows = zip(ids, starts, limits, offsets, names, builds, strict=True)
+        return {key: _Mapping(self._text(n), self._text(b), s, e, o) for key, s, e, o, n, b in rows}
 
-    def _frames_of_locations(self, modules: dict[int, str]) -> None:
+    def _frames_of_locations(self, mappings: dict[int, _Mapping]) -> None:
         """Sets, by sorted id of a location, the run of its frames, outermost first."""
         inner, functions = self._messages(5)
         name, system = inner.scalar(2, functions).tolist(), inner.scalar(3, functions).tolist()
@@ -246,26 +260,33 @@ class _Reader:
         parts = walk(self._data, lines.start, lines.stop)
         of_function, line = parts.scalar(1, len(lines.owner)).tolist(), parts.scalar(2, len(lines.owner)).tolist()
         bounds = np.searchsorted(lines.owner, np.arange(messages + 1)).tolist()
-        frames: list[int] = []
-        starts: list[int] = []
+        runs: list[tuple[int, ...]] = []
+        bare: list[Bare] = []
         frame = self._tables.frame
         for at in range(messages):
-            starts.append(len(frames))
-            module = modules.get(mapping[at], "")
+            mapped = mappings.get(mapping[at], _NOWHERE)
+            module = mapped.path
             first, last = bounds[at], bounds[at + 1]
             if first == last:
+                if mapped.start <= address[at] < mapped.limit:
+                    bare.append(Bare(at, module, mapped.build_id, address[at] - mapped.start + mapped.offset))
                 shown = f"0x{address[at]:x}" if address[at] else f"[{module.rsplit('/', 1)[-1] or 'unknown'}]"
-                frames.append(frame(shown, module=module, kind=FrameKind.OTHER))
+                runs.append((frame(shown, module=module, kind=FrameKind.OTHER),))
+                continue
+            run = []
             for number in range(last - 1, first - 1, -1):
                 called, where = function.get(of_function[number]) or _no_function(of_function[number])
                 kind = kind_of_module(module) if number == last - 1 else FrameKind.INLINED
-                frames.append(frame(called, module=module, file=where, line=line[number], kind=kind))
-        starts.append(len(frames))
+                run.append(frame(called, module=module, file=where, line=line[number], kind=kind))
+            runs.append(tuple(run))
+        for at, named in named_frames(bare, self._tables, lambda: self._source.report(0.3), from_base=False).items():
+            runs[at] = named
         order = np.argsort(ids, kind="stable")
+        sizes = np.array([len(run) for run in runs], np.int64)
         self._location_ids: UInt64 = ids[order]
-        self._location_starts: Int64 = np.array(starts[:-1], np.int64)[order]
-        self._location_sizes: Int64 = np.diff(np.array(starts, np.int64))[order]
-        self._location_frames: Int64 = np.array(frames, np.int64)
+        self._location_starts: Int64 = (np.cumsum(sizes) - sizes)[order]
+        self._location_sizes: Int64 = sizes[order]
+        self._location_frames: Int64 = np.array([number for run in runs for number in run], np.int64)
 
     def _read_samples(self, types: list[ValueType], counted: list[_Counted]) -> tuple[Caution, ...]:
         outer = self._top.only(2, BYTES)

@@ -30,7 +30,7 @@ GECKO = DATA / "firefox" / "profiler-70" / "gecko-13.json"
 @pytest.fixture
 def nothing_is_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """The samples name libraries that this machine may have."""
-    monkeypatch.setattr(firefox_tables, "named_frames", lambda *_: {})
+    monkeypatch.setattr(firefox_tables, "named_frames", lambda *_, **__: {})
 
 
 def profile_of(recording: Recording) -> StackProfile:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import random
 import re
+import subprocess
 from collections import Counter
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from tailflame.errors import Cancelled, ParseError
 from tailflame.model import FrameKind, StackProfile, Thread, Weight
 from tailflame.parse import load
 from tailflame.parse.pprof import PPROF
+from tailflame.parse.symbolize.elf_file import open_elf
 from tailflame.units import Unit
 
 GO = DATA / "pprof" / "go-1.26.8"
@@ -255,3 +257,35 @@ def test_reading_can_be_stopped(tmp_path: Path) -> None:
 
     with pytest.raises(Cancelled):
         load(GO / "cpu.pb.gz", progress=stop)
+
+
+@pytest.mark.tool("gcc", "nm")
+def test_bare_addresses_are_looked_up_where_the_file_is_still_there(tmp_path: Path) -> None:
+    """Profilers that leave symbols to pprof write mappings and addresses alone."""
+    (tmp_path / "p.c").write_text(
+        "int outer(int n) { return n * 3; }\nint main(int n, char **v) { return outer(n); }\n"
+    )
+    program = tmp_path / "p"
+    words = ["gcc", "-O0", "-g", "-Wl,--build-id", "-o", str(program), "p.c"]
+    subprocess.run(words, cwd=tmp_path, check=True, capture_output=True, timeout=60)
+    elf = open_elf(program)
+    listed = subprocess.run(["nm", str(program)], check=True, capture_output=True, text=True, timeout=60).stdout
+    linked = next(int(line.split()[0], 16) for line in listed.splitlines() if line.endswith(" T outer"))
+    part = next(row for row in elf.segments if row["vaddr"] <= linked < row["vaddr"] + row["filesz"])
+    start, offset = 0x7F0000000000, int(part["offset"]) & ~0xFFF
+    address = start + linked - int(part["vaddr"]) + int(part["offset"]) - offset + 4
+    for build_id, shown in ((elf.build_id(), "outer"), ("00" * 20, f"0x{address:x}")):
+        texts = b"".join(message(6, text.encode()) for text in ("", "samples", "count", str(program), build_id))
+        mapping = message(
+            3, number(1, 1), number(2, start), number(3, start + 0x10000), number(4, offset), number(5, 3), number(6, 4)
+        )
+        body = (
+            message(1, number(1, 1), number(2, 2))
+            + mapping
+            + message(4, number(1, 1), number(2, 1), number(3, address))
+        )
+        path = tmp_path / "bare.pb"
+        path.write_bytes(body + message(2, packed(1, 1), packed(2, 6)) + texts)
+        profile = read(path)
+        assert stack_counts(profile) == {shown: 6}
+        assert profile.frames.module_of(0) == str(program)

@@ -1,4 +1,4 @@
-"""Names for bare addresses: samply leaves looking them up to its server, and writes library and address alone.
+"""Names for bare addresses: some profilers write library and address alone, and leave looking them up to others.
 
 They are looked up where the very file (the same build id) is still at its place.
 """
@@ -20,19 +20,20 @@ _NO_ADDRESS = 2**63
 
 
 class Bare(NamedTuple):
-    """A frame without a name: its row, the path and build id of its library, and its address from the image's base."""
+    """A frame without a name: its row, the path and build id of its library, and its place in it."""
 
     row: int
     path: str
     build_id: str
-    address: int
+    place: int
 
 
 def named_frames(
-    bare: Sequence[Bare], tables: ProfileTables, watch: Callable[[], None]
+    bare: Sequence[Bare], tables: ProfileTables, watch: Callable[[], None], *, from_base: bool
 ) -> Mapping[int, tuple[int, ...]]:
     """The frames of each row that could be named, outermost first: a function and what is inlined into it there.
 
+    from_base: whether places are addresses from the image's base (samply), or else offsets in the file (pprof).
     watch is called now and then; what it raises ends the work.
     """
     by_library: dict[tuple[str, str], list[Bare]] = defaultdict(list)
@@ -47,7 +48,9 @@ def named_frames(
     found: dict[int, tuple[int, ...]] = {}
     with Symbolizer(watch=watch) as symbolizer:
         for (path, build_id), frames in by_library.items():
-            offsets = _offsets(path, build_id, np.array([frame.address for frame in frames], np.uint64))
+            offsets = _offsets(
+                path, build_id, np.array([frame.place for frame in frames], np.uint64), from_base=from_base
+            )
             if offsets is None:
                 continue
             distinct, position = np.unique(offsets, return_inverse=True)
@@ -100,8 +103,8 @@ def unfolded(parent: Int64, frame: Int64, runs: Sequence[tuple[int, ...]]) -> tu
     return up, flat[np.repeat(starts[frame] - first, length) + nodes], last
 
 
-def _offsets(path: str, build_id: str, addresses: UInt64) -> UInt64 | None:
-    """Where the addresses are in the file; beyond all of it where nowhere; None where it is not that file any more."""
+def _offsets(path: str, build_id: str, places: UInt64, *, from_base: bool) -> UInt64 | None:
+    """Where the places are in the file; beyond all of it where nowhere; None where it is not that file any more."""
     from tailflame.parse.symbolize.elf_file import NotElf, open_elf
 
     try:
@@ -110,12 +113,14 @@ def _offsets(path: str, build_id: str, addresses: UInt64) -> UInt64 | None:
         return None
     if elf.build_id() != build_id or not len(elf.segments):
         return None
+    if not from_base:
+        return places
     segments = elf.segments
     # The image's base is where the beginning of the file is loaded.
     beginning = np.flatnonzero(segments["offset"] == 0)
     base = np.uint64(segments["vaddr"][beginning[0]] if len(beginning) else 0)
-    linked = addresses + base
-    offsets = np.full(len(addresses), np.iinfo(np.uint64).max, dtype=np.uint64)
+    linked = places + base
+    offsets = np.full(len(places), np.iinfo(np.uint64).max, dtype=np.uint64)
     for row in segments:
         start, size = np.uint64(row["vaddr"]), np.uint64(row["filesz"])
         inside = (linked >= start) & (linked - start < size)
