@@ -434,7 +434,7 @@ class LiveController(QObject):
         folder, data = self._runner.folder, self._runner.data
         if folder is None or not data.slices:
             return None
-        return slices_opening.of_folder(folder / CONTINUOUS, self._setup.draft.subject, data.zero_s())
+        return slices_opening.of_folder(folder / CONTINUOUS, self._setup.draft.subject, data.slices, data.zero_s())
 
     def _open_range(self, start_s: float, end_s: float) -> None:
         strip = self._running_strip()

@@ -16,6 +16,7 @@ from tailflame.analyse.live_data import LiveData, Moment, MomentKind
 from tailflame.errors import StoreError, TailflameError
 from tailflame.model import Recording
 from tailflame.model.live import Behind, Cost, Found, Said
+from tailflame.model.slices import Sliced
 from tailflame.report import svg
 from tailflame.run.live_events import (
     LiveContinued,
@@ -253,6 +254,8 @@ class LiveRunner(QObject):
                     self._told(event)
                 elif isinstance(event.update, Cost):
                     self._costs(event.name, event.update)
+                elif isinstance(event.update, Sliced):
+                    self._overhead(event.name, event.update)
             case _:
                 return
         self._later()
@@ -298,6 +301,13 @@ class LiveRunner(QObject):
             lost = f", lost {units.count(missing)}" if missing else ""
             share = units.percent(whole) if whole == whole else "an unknown share"
             self._show(replace(row, state=f"on, costs {share} of the program's time{lost}"))
+
+    def _overhead(self, name: str, sliced: Sliced) -> None:
+        row, cost = self._rows.get(name), sliced.overhead
+        if row is not None and cost is not None and row.level is Level.OK:
+            perf = "" if cost.perf_s is not None else ", perf itself unknown"
+            share = units.percent(cost.share, digits=2)
+            self._show(replace(row, state=f"on, costs {share} of a core and {units.size(cost.disk_bytes)}{perf}"))
 
     def _show(self, row: SourceRow) -> None:
         if self._rows.get(row.name) != row:

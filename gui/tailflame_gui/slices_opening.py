@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tailflame.errors import StoreError
 from tailflame.model import Meta, Recording
+from tailflame.model.slices import SliceFigures
 from tailflame_gui import opening, tasks
 from tailflame_gui.controller import Controller
 from tailflame_gui.state import OpenComparison, OpenResult
@@ -39,9 +40,9 @@ def of_result(tab: OpenResult) -> Strip | None:
     return Strip(tab.title, tab.path, zero, partial(_cut, recording))
 
 
-def of_folder(folder: Path, title: str, zero_s: float) -> Strip:
+def of_folder(folder: Path, title: str, rows: tuple[SliceFigures, ...], zero_s: float) -> Strip:
     """The slices of a recording that goes on, read from its folder."""
-    return Strip(title, folder, zero_s, partial(_read, folder))
+    return Strip(title, folder, zero_s, partial(_read, folder, rows))
 
 
 def open_range(controller: Controller, strip: Strip, start_s: float, end_s: float) -> OpenResult:
@@ -125,22 +126,20 @@ def _cut(recording: Recording, span: Span) -> Recording:
     return replace(recording, results=(part,), meta=meta, warnings=())
 
 
-def _read(folder: Path, span: Span) -> Recording:
+def _read(folder: Path, rows: tuple[SliceFigures, ...], span: Span) -> Recording:
     from tailflame.analyse.slices import merge, within
-    from tailflame.store.slice_store import SliceStore
+    from tailflame.store.slice_store import load_chosen
 
-    store = SliceStore(folder)
-    store.open()
-    parts = store.chosen(*span)
+    chosen = [row for row in rows if not row.waiting and span[0] <= row.start_s + row.length_s / 2 < span[1]]
+    parts = load_chosen(folder, chosen)
     if not parts:
         raise _nothing()
-    meta: Meta = store.meta()
     return Recording(
         tool="perf",
         format="slices",
         source=str(folder),
         results=(merge([within(part.profile, part.start_s, part.length_s) for part in parts]),),
-        meta=replace(meta, duration_s=sum(part.length_s for part in parts)),
+        meta=Meta(duration_s=sum(part.length_s for part in parts)),
     )
 
 

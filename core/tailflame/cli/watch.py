@@ -21,6 +21,7 @@ from tailflame.cli.command import Context, draw_flame_graph
 from tailflame.cli.exit_codes import ExitCode, UsageError
 from tailflame.cli.terminal import Terminal, finite
 from tailflame.errors import Cancelled, TailflameError
+from tailflame.host.binary import binary_facts
 from tailflame.host.privilege import Need
 from tailflame.host.running import find
 from tailflame.host.system import probe_host
@@ -33,6 +34,7 @@ from tailflame.run import continuous_session
 from tailflame.run.continuous import Continuous, ContinuousOptions, recording_options
 from tailflame.store import SessionFolder
 from tailflame.store.slice_store import SlicesHead
+from tailflame.tools import CallGraph
 
 
 class WatchCommand:
@@ -105,6 +107,13 @@ def _watch_process(args: argparse.Namespace, context: Context) -> int:
     )
     continuous_session.planned(session, argv=source.argv)
     lines = _Lines(context.terminal)
+    if options.call_graph is CallGraph.FRAME_POINTERS and not _keeps_frame_pointers(process.image):
+        lines.said(
+            Said(
+                text=f"{process.name} keeps no frame pointers: its stacks will be cut short.",
+                fix="Build it with -C force-frame-pointers=yes, or take --call-graph dwarf, which costs more.",
+            )
+        )
     try:
         asyncio.run(_follow(source, lines, args.seconds))
     except BaseException:
@@ -113,14 +122,30 @@ def _watch_process(args: argparse.Namespace, context: Context) -> int:
         else:
             context.library.discard(session)
         raise
-    if not source.store.rows:
+    if not source.store.rows and not source.store.raws():
         context.library.discard(session)
         raise source.error or TailflameError("Nothing was recorded.", advice="Let it run for at least one slice.")
-    kept = continuous_session.keep(session, source.store, outcome=source.outcome, draw=draw_flame_graph)
+    try:
+        if not source.store.rows:
+            raise source.error or TailflameError("No slice could be read.")
+        kept = continuous_session.keep(session, source.store, outcome=source.outcome, draw=draw_flame_graph)
+    except TailflameError:
+        with contextlib.suppress(TailflameError):  # the disk may take nothing at all
+            session.update(owner=None)
+        context.terminal.note(f"What was recorded is in {session.path}; `tailflame show {session.id}` reads it.")
+        raise
     lines.finished(source.outcome, session, kept)
     if source.error is not None:
         raise source.error
     return ExitCode.OK
+
+
+def _keeps_frame_pointers(image: Path) -> bool:
+    """True as well where the kernel does not show the program."""
+    try:
+        return binary_facts(image).frame_pointers is not False
+    except TailflameError:
+        return True
 
 
 def options_of(args: argparse.Namespace) -> ContinuousOptions:
@@ -166,8 +191,8 @@ async def _follow(source: Continuous, lines: _Lines, seconds: float | None) -> N
                             loop.call_later(seconds, source.finish)
                     case Sliced(row=SliceFigures() as row) if not row.waiting:
                         lines.slice(row, len(update.rows), update.overhead, source.store.head().epoch_s)
-                    case Said():
-                        lines.said(update)
+                    case Said() if source.error is None or update.text != source.error.sentence:
+                        lines.said(update)  # an error ends the command, and is said there
 
 
 # A folder.

@@ -34,14 +34,13 @@ from tailflame.store.owner import start_ticks
 from tailflame.store.slice_store import INDEX, RAW, SlicesHead, SliceStore
 from tailflame.tools.perf_record import CallGraph, PerfOptions, attach_argv, explain_attach
 
-LEFT = "9" * 16
-"""In place of a time: what perf could not close."""
 ROLE = "slices"
 """Of the artifact that a live run keeps."""
 LEAST_FREQUENCY = 11
 _LOWER = (99, 49, 23, LEAST_FREQUENCY)
 _ARMING_TICK_S = 0.02
 _TICK_S = 0.25
+_LONGEST_TICK_S = 5.0
 _STOP_GRACE_S = 20.0
 """perf closes its file in some hundredths of a second; of one that was killed the file is mended."""
 _MOST_CREDIT_S = 60.0
@@ -85,6 +84,11 @@ def recording_options(
         cpu_share=cpu_share,
         disk_bytes=disk_bytes,
     )
+
+
+def left_name(data: Path) -> Path:
+    """A name like those that perf gives, for a file that it could not close."""
+    return data.with_name(f"{data.name}.{time.time_ns() // 1000:016d}")
 
 
 def own_thread_cpu_s() -> float:
@@ -192,7 +196,7 @@ class Continuous:
             slice_s=self.options.slice_s,
             frequency=self._frequency,
         )
-        await asyncio.to_thread(self.store.begin, head)
+        await asyncio.to_thread(self._begin, head)
         try:
             await self._start()
             yield Armed(detail=f"perf record at {self._frequency} Hz, a slice each {self.options.slice_s} s")
@@ -209,6 +213,16 @@ class Continuous:
             yield update
         yield Artifact(role=ROLE, path=self.folder / INDEX)
 
+    def _begin(self, head: SlicesHead) -> None:
+        """In a thread. Switched on anew in the same run it goes on where it was."""
+        if not (self.folder / INDEX).is_file():
+            self.store.begin(head)
+            return
+        self._epoch_s = self.store.head().epoch_s
+        self.store.open()
+        self._number = self.store.rows[-1].last if self.store.rows else 0
+        self._seen = {path.name for path in self.store.raws()}
+
     # perf.
 
     async def _start(self) -> None:
@@ -221,7 +235,7 @@ class Continuous:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_ARMING_TICK_S):
                     await running.wait()
-        if not _size(data) and not self.store.raws():
+        if not _size(data) and not self.store.raws(known=self._seen):
             said = running.stderr_text()
             raise explain_attach(said, data) or ToolFailed(
                 f"perf has ended with {running.returncode} and has left no recording.", details=said
@@ -239,7 +253,8 @@ class Continuous:
         while True:
             running = self._running
             assert running is not None
-            tick = min(_TICK_S, self.options.slice_s / 4)
+            # Looking costs as well: of a long slice it does not matter when in a second or two it is found.
+            tick = min(max(_TICK_S, self.options.slice_s / 30), _LONGEST_TICK_S)
             if running.returncode is None:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(tick):
@@ -311,9 +326,7 @@ class Continuous:
     def _closed(self) -> list[SliceFigures]:
         """What perf has closed since the last look; in a thread."""
         fresh = []
-        for path in self.store.raws():
-            if path.name in self._seen:
-                continue
+        for path in self.store.raws(known=self._seen):
             self._seen.add(path.name)
             end = path.stat().st_mtime_ns / 1e9 - self._epoch_s
             self._number += 1
@@ -405,7 +418,7 @@ class Continuous:
         self._closed_since_end()
         left = self.folder / RAW
         if await asyncio.to_thread(_mended, left):
-            await asyncio.to_thread(left.rename, left.with_name(f"{RAW}.{LEFT}"))
+            await asyncio.to_thread(left.rename, left_name(left))
         for row in await asyncio.to_thread(self._closed):
             yield self._told(row)
         if self.error is None:

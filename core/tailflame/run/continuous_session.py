@@ -14,7 +14,7 @@ from tailflame.model import Caution, Meta, Recording, StackBuilder
 from tailflame.model.slices import SliceSeries
 from tailflame.parse import load
 from tailflame.parse.source import Progress
-from tailflame.run.continuous import LEFT
+from tailflame.run.continuous import left_name
 from tailflame.run.perf_file import is_finished, mend
 from tailflame.store import SessionFolder
 from tailflame.store.session import Draw
@@ -129,7 +129,7 @@ def _read_rest(store: SliceStore, head: SlicesHead, read: Load) -> None:
     """Files without a slice become slices. The last may be one that perf could not close."""
     last = store.folder / RAW
     if last.is_file() and (is_finished(last) or mend(last)):
-        last.rename(last.with_name(f"{RAW}.{LEFT}"))
+        last.rename(left_name(last))
     number = store.rows[-1].last if store.rows else 0
     since = store.rows[-1].end_s if store.rows else None
     for raw in store.unread(head.epoch_s):

@@ -187,14 +187,8 @@ def continuous(options: ContinuousOptions) -> SourceWish:
     """A profile in slices of time, for hours, beside the rest."""
 
     def make(target: LiveTarget) -> LiveSource:
-        folder = target.out / CONTINUOUS
-        # Switched on anew: what was recorded before stays, and is no part of this run's strip.
-        number = 2
-        while folder.exists():
-            folder = target.out / f"{CONTINUOUS}-{number}"
-            number += 1
         return Continuous(
-            folder,
+            target.out / CONTINUOUS,
             target.pid,
             program=target.binary.name if target.binary is not None else "",
             options=options,

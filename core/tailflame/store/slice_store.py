@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -140,7 +140,7 @@ class SliceStore:
 
     def _write(self, part: Slice, row: SliceFigures, meta: Meta, tool: str) -> Path:
         _made(self.folder / _FOLDER)
-        path = self.folder / _FOLDER / f"{part.first:06d}-{part.last:06d}.npz"
+        path = _path_of(self.folder, row)
         recording = Recording(
             tool=tool, format="slice", source=part.source, results=(part.profile, SliceSeries((row,))), meta=meta
         )
@@ -213,14 +213,15 @@ class SliceStore:
                 kept.raw.unlink(missing_ok=True)
         self._kept[at : at + 2] = [_Kept(row, path, path.stat().st_size)]
 
-    def raws(self) -> list[Path]:
-        """Files that perf has closed, in the order of their end."""
+    def raws(self, *, known: Container[str] = ()) -> list[Path]:
+        """Files that perf has closed, in the order of their end, without those of these names."""
         found: list[tuple[int, str, Path]] = []
         with contextlib.suppress(FileNotFoundError):
             for entry in os.scandir(self.folder):
-                if entry.name.startswith(f"{RAW}.") and entry.name[len(RAW) + 1 :].isdecimal():
+                name = entry.name
+                if name not in known and name.startswith(f"{RAW}.") and name[len(RAW) + 1 :].isdecimal():
                     with contextlib.suppress(FileNotFoundError):
-                        found.append((entry.stat().st_mtime_ns, entry.name, Path(entry.path)))
+                        found.append((entry.stat().st_mtime_ns, name, Path(entry.path)))
         return [path for _, _, path in sorted(found)]
 
     def unread(self, epoch_s: float) -> list[Path]:
@@ -235,6 +236,24 @@ class SliceStore:
         with contextlib.suppress(OSError):
             (self.folder / _FOLDER).rmdir()
         self._kept = []
+
+
+def load_chosen(folder: Path, rows: Iterable[SliceFigures]) -> list[Slice]:
+    """These slices of a recording that may go on: found by their names, or by looking where they were merged since."""
+    found: list[Slice] = []
+    wanted = list(rows)
+    for row in wanted:
+        try:
+            found.append(_slice_of(_path_of(folder, row))[0])
+        except StoreError:
+            store = SliceStore(folder)
+            store.open()
+            return store.chosen(wanted[0].start_s, wanted[-1].end_s)
+    return found
+
+
+def _path_of(folder: Path, row: SliceFigures) -> Path:
+    return folder / _FOLDER / f"{row.first:06d}-{row.last:06d}.npz"
 
 
 def series(rows: Iterable[SliceFigures], head: SlicesHead) -> SliceSeries:

@@ -84,7 +84,10 @@ class RangeLine(QWidget):
     def offer_comparison(self, two: bool) -> None:
         """Whether there are two ranges to compare."""
         self._two = two
-        self.compare.setVisible(two and not self.clear.isHidden())
+        chosen = not self.clear.isHidden()
+        self.compare.setVisible(two and chosen)
+        # There is no room for all: who compares does not record.
+        self.record.setVisible(chosen and self._live and not two)
 
     def show_range(self, span: tuple[float, float] | None, words: str) -> None:
         chosen = span is not None
@@ -93,7 +96,7 @@ class RangeLine(QWidget):
             if chosen
             else "Drag over a plot to select a time in all of them. Ctrl+wheel zooms, right drag moves, Space pauses."
         )
-        self.record.setVisible(chosen and self._live)
+        self.record.setVisible(chosen and self._live and not self._two)
         self.flame.setVisible(chosen)
         self.clear.setVisible(chosen)
         self.compare.setVisible(chosen and self._two)

@@ -88,6 +88,7 @@ class StartPage(QWidget):
         buttons.addWidget(ActionButton(actions["record_page"], rank="primary", text="Record a program"))
         buttons.addWidget(ActionButton(actions["attach"], text="Attach to a process…"))
         buttons.addWidget(ActionButton(actions["open"], text="Open files…"))
+        buttons.addWidget(ActionButton(actions["watch_folder"]))
         buttons.addWidget(ActionButton(actions["demo"]))
         buttons.addStretch()
 

@@ -12,7 +12,7 @@ from tailflame.model.slices import SliceFigures
 from tailflame.units import count, percent, seconds
 from tailflame_gui import theme
 from tailflame_gui.widgets.live_plot import nice_top
-from tailflame_gui.widgets.plot_ink import Scale, hair
+from tailflame_gui.widgets.plot_ink import Scale, hair, small_font
 from tailflame_gui.widgets.time_axis import TimeAxis
 from tailflame_gui.widgets.time_plot import Reading, TimePlot
 
@@ -43,7 +43,7 @@ class SliceStrip(TimePlot):
         self._starts: list[float] = []
         self._second_from: float | None = None
         self._own_press = False
-        self.setAccessibleDescription(
+        self.setWhatsThis(
             "Left and Right choose a slice, with Shift more of them; B keeps them to compare with, Enter opens their "
             "flame graph, C compares."
         )
@@ -60,7 +60,7 @@ class SliceStrip(TimePlot):
         self.empty_text = "" if rows else _NO_SLICE
         self.unit = "cores busy" if self._cores else "samples/s"
         merged = sum(row.parts > 1 for row in rows)
-        self.note = f"{merged} merged" if merged else ""
+        self.note = f"{merged} merged" if merged else "Shift+drag compares" if rows else ""
         self.draw_anew()
 
     @property
@@ -156,6 +156,7 @@ class SliceStrip(TimePlot):
         for edge in (left, right):
             painter.drawLine(QPointF(edge, 0), QPointF(edge, self.height()))
         painter.setPen(tokens.more)
+        painter.setFont(small_font())
         painter.drawText(QPointF(left + 4, rect.top() + 10), "compare with")
         painter.end()
 

@@ -265,6 +265,16 @@ async def test_what_nobody_finished_is_read_by_the_next(tmp_path: Path, target: 
 
 
 @in_loop
+async def test_switched_on_anew_it_goes_on_where_it_was(tmp_path: Path, target: subprocess.Popen[bytes]) -> None:
+    first = read(await followed(Continuous(tmp_path, target.pid, options=RICH), slices=1))
+    again = Continuous(tmp_path, target.pid, options=RICH)
+    second = read(await followed(again, slices=1))
+    assert [row.first for row in again.store.rows] == list(range(1, len(first) + len(second) + 1))
+    assert again.store.rows == (*first, *second)
+    assert first[-1].end_s <= second[0].start_s
+
+
+@in_loop
 async def test_a_finished_session_holds_all_slices(tmp_path: Path, target: subprocess.Popen[bytes]) -> None:
     session = Library(tmp_path).new_session(tool=continuous_session.TOOL, binary=sys.executable)
     source = Continuous(session.path, target.pid, options=RICH)
