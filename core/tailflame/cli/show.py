@@ -44,6 +44,8 @@ class ShowCommand:
     "view": {"event", "weight", "by", "unit", "total", "samples"},
     "hotspots": [{"name", "module", "file", "line", "self", "total", "self_samples", "total_samples", "self_share",
     "total_share"}], "reading": [{"heading", "text", "function"}],
+    "slices": [{"slice": [first, last], "time", "length_s", "samples", "cpu_s", "top", "top_module", "top_share",
+    "source", "note"}],
     "latencies": [{"tag", "unit", "count", "percentiles": {"p50", "p90", "p95", "p99", "p99.9", "p99.99"}, "max"}],
     "counters": [{"series", "unit", "simulated", "readings", "statuses": {"counted", "not supported", "not counted",
     "empty"}, "last", "min", "p50", "max", "whole_run", "running_min"}]}: figures over intervals; "whole_run" of a ratio
@@ -84,6 +86,12 @@ def show(opened: Opened, args: argparse.Namespace, context: Context) -> None:
         terminal.line()
         terminal.table(latency_table(series))
         document.setdefault("latencies", []).extend(latencies_document(series))
+    if recording.slices is not None:
+        from tailflame.cli.slices import slices_document, slices_table
+
+        terminal.line()
+        terminal.table(slices_table(recording.slices))
+        document["slices"] = slices_document(recording.slices)
     if recording.counters is not None:
         terminal.line()
         terminal.table(counter_table(recording.counters))

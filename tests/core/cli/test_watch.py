@@ -91,6 +91,10 @@ def test_a_folder_is_read_once_and_kept_less_its_predecessors(
     assert "less the one before it" in last["finished"]
     shown = tailflame("show", last["session"], "--json").document
     assert shown["view"]["samples"] == 45
+    assert [one["samples"] for one in shown["slices"]] == [15, 15, 15]
+    text = tailflame("show", last["session"]).out
+    assert "slice" in text
+    assert "a 66.7%" in text
     (info,) = library.sessions()
     assert info.tool == "snapshots"
 
