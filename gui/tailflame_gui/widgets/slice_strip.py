@@ -60,7 +60,7 @@ class SliceStrip(TimePlot):
         self.empty_text = "" if rows else _NO_SLICE
         self.unit = "cores busy" if self._cores else "samples/s"
         merged = sum(row.parts > 1 for row in rows)
-        self.note = f"{merged} merged" if merged else "Shift+drag compares" if rows else ""
+        self.note = f"{merged} merged" if merged else "Shift: compare" if rows else ""
         self.draw_anew()
 
     @property
