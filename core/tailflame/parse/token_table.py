@@ -23,8 +23,9 @@ _FIRST_WORDS, _MOST_WORDS = 6, 64
 """Words of a name that are read by arrays; names that are longer go one by one."""
 _MANY_LONG = 0.05
 _MULTIPLIER = np.uint64(secrets.randbits(63) << 1 | 1)
+_OTHER_MULTIPLIER = np.uint64(secrets.randbits(63) << 1 | 1)
 _SEED = np.uint64(secrets.randbits(64))
-_HALF = np.uint64(32)
+_HALF, _LESS = np.uint64(32), np.uint64(29)
 _FIRST_BITS = 14
 _FULL = 0.25
 
@@ -121,6 +122,8 @@ def hashed(buffer: bytes, start: Int64, end: Int64, words: int) -> npt.NDArray[A
     length = end - start
     hashes = length.astype(np.uint64)
     hashes ^= _SEED
+    hashes *= _MULTIPLIER  # so that a length cannot make up for a letter
+    hashes ^= hashes >> _HALF
     last = end - 8
     before = (np.maximum(8 - length, 0) << 3).astype(np.uint64)
     at = np.empty_like(start)
@@ -129,8 +132,11 @@ def hashed(buffer: bytes, start: Int64, end: Int64, words: int) -> npt.NDArray[A
         np.add(start, 8 * word, out=at)
         np.minimum(at, last, out=at)
         hashes ^= bytewise[at] >> before
-        hashes *= _MULTIPLIER
+        # Twice, as a multiplication only takes up: what differs in a word's highest bits alone is to be found in all.
         np.right_shift(hashes, _HALF, out=spread)
         hashes ^= spread
-    hashes *= _MULTIPLIER  # places are taken by the upper bits
+        hashes *= _MULTIPLIER
+        np.right_shift(hashes, _LESS, out=spread)
+        hashes ^= spread
+        hashes *= _OTHER_MULTIPLIER  # places are taken by the upper bits
     return hashes

@@ -36,6 +36,15 @@ def test_what_stands_around_a_name_is_not_in_it() -> None:
     assert number(table, [b"x", long, b"y", long, b"z" + long]) == [7, 8, 9, 8, 10]
 
 
+def test_a_length_makes_not_up_for_a_letter() -> None:
+    """50 ^ 51 is "x" ^ "y"."""
+    names = [f"{first}{'x' * length}".encode() for length in range(40, 60) for first in ("", "y", "z", "p", "q", "X")]
+    for each in (names, names[::-1]):
+        table = TokenTable()
+        number(table, each)
+        assert list(table.names) == list(dict.fromkeys(name.decode() for name in each))
+
+
 def test_names_that_want_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
     """Thousands of names in a table that is full beyond what it should be, so that most stand elsewhere."""
     monkeypatch.setattr(token_table, "_FULL", 0.9)
