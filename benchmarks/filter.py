@@ -1,6 +1,6 @@
 """From a filter to repainted views, for a profile of 1.33 million samples and 24 million frames.
 
-    filter.py [--samples N] [--stacks N] [--seconds S] [--steps]
+    filter.py [--samples N] [--stacks N] [--seconds S] [--file RECORDING] [--steps]
 
 Makes a profile (deterministic: walks through a random call graph, 16 threads, 8 CPUs), shows it in a result view of
 1280 x 800, and sets one filter after another, as a drag in the timeline or a click on a thread does. A figure is the
@@ -18,6 +18,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
@@ -29,7 +30,7 @@ from tailflame.analyse.filter_language import parse
 from tailflame.analyse.hotspots import table_of
 from tailflame.analyse.layout import lay_out
 from tailflame.analyse.sample_filter import SampleFilter, SampleRows
-from tailflame.analyse.sample_timeline import By, tracks
+from tailflame.analyse.sample_timeline import By, length_s, tracks
 from tailflame.analyse.tree import TreeOptions, build_tree, invert, skeleton
 from tailflame.model import Recording
 from tailflame.model.stacks import (
@@ -41,6 +42,7 @@ from tailflame.model.stacks import (
     Thread,
     readonly,
 )
+from tailflame.parse import load
 from tailflame_gui import tasks, theme
 from tailflame_gui.models.scope import Scope
 from tailflame_gui.models.trees import ProfileTrees
@@ -56,8 +58,14 @@ def main() -> int:
     options.add_argument("--stacks", type=int, default=10_000, help="distinct stacks that samples are drawn from")
     options.add_argument("--seconds", type=float, default=60.0)
     options.add_argument("--steps", action="store_true")
+    options.add_argument("--file", type=Path, help="a recording, in place of the profile that is made")
     asked = options.parse_args()
-    profile = made(asked.samples, asked.stacks, asked.seconds)
+    if asked.file:
+        profile = load(asked.file).profile
+        assert profile is not None
+        asked.seconds = length_s(profile)
+    else:
+        profile = made(asked.samples, asked.stacks, asked.seconds)
     frames = int((profile.stacks.depths()[profile.samples.stack] + 1).sum())
     print(f"{len(profile.samples):,} samples, {frames:,} frames, {len(profile.stacks):,} rows of stacks")
     if asked.steps:
@@ -177,7 +185,7 @@ async def show(profile: StackProfile, seconds: float) -> None:
     view.resize(1280, 800)
     view.show()
     await rest(view)
-    view.selection.select("crate_0::module_0::function_0")
+    view.selection.select(ProfileTrees(profile).hotspots(Scope()).key[0])
     for part in (Part.FLAME, Part.HOTSPOTS, Part.TOP_DOWN, Part.SUMMARY, Part.CALLERS, Part.BOTTOM_UP):
         view.show_part(part)
         await rest(view)

@@ -230,6 +230,8 @@ class Skeleton:
     frame: Int32
     node: Int32
     order: Int64 | None
+    kept: dict[str, Bool] = field(default_factory=dict)
+    """What holds for its nodes however they are weighed, made when it is first needed."""
 
 
 def skeleton(profile: StackProfile, options: TreeOptions) -> Skeleton:
@@ -297,11 +299,18 @@ def build_tree(
     for those who have them already: then it is a matter of counting.
     """
     options = options or TreeOptions()
+    shared = bones is not None
     if bones is None:
         bones = skeleton(profile, options)
     if options.samples and rows is None:
         rows = sample_filter.rows(profile, options.samples)
-    tree = _pruned(_weighed(bones, profile, options, rows))
+    tree = _weighed(bones, profile, options, rows)
+    if shared:
+        # Whether a node has an ancestor of the same function is no matter of weights.
+        if "outermost" not in bones.kept:
+            bones.kept["outermost"] = tree.outermost()
+        tree._cache["outermost"] = (bones.kept["outermost"], bones.kept["outermost"])
+    tree = _pruned(tree)
     return invert(tree) if options.inverted else tree
 
 
@@ -370,6 +379,11 @@ def _pruned(tree: CallTree) -> CallTree:
     renumber = np.where(used, new, NONE).astype(np.int32)
     starts = np.append(group_starts(tree.depth[used]), used.sum()).astype(np.int64)
     parent = tree.parent[used]
+    cache = {}
+    if "outermost" in tree._cache:
+        # A node's ancestors are kept with it. What else is known tells of places among nodes that go.
+        top = tree._cache["outermost"][0][used]
+        cache["outermost"] = (top, top)
     node = np.where(tree.sample_node >= 0, renumber[tree.sample_node], NONE) if len(tree) else tree.sample_node
     return CallTree(
         functions=tree.functions,
@@ -390,6 +404,7 @@ def _pruned(tree: CallTree) -> CallTree:
         sample_node=node.astype(np.int32),
         sample_weight=tree.sample_weight,
         sample_order=tree.sample_order,
+        _cache=cache,
     )
 
 

@@ -215,6 +215,7 @@ def test_tree_of_a_filter_is_the_tree_of_the_filtered_profile(text: str, weight:
         bones = skeleton(one, TreeOptions())
         for tree in (build_tree(one, options), build_tree(one, options, bones=bones, rows=rows(one, wanted))):
             assert drawn(tree) == drawn(expected)
+            assert tree.outermost().tolist() == expected.outermost().tolist()
             assert (tree.total, tree.total_samples) == (expected.total, expected.total_samples)
 
 
