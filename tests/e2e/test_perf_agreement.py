@@ -194,7 +194,9 @@ def test_compressed_and_piped_recordings(spin: Path, tmp_path: Path) -> None:
     agree(data)
 
 
-def test_an_unprivileged_user(spin: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_an_unprivileged_user(
+    spin: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without the kernel's functions; both what was recorded and who reads it are a user's own."""
     if os.geteuid() != 0:
         agree(record(tmp_path, "-F", "997", "-e", "cpu-clock:u,page-faults:u", "-g", spin))
@@ -204,7 +206,12 @@ def test_an_unprivileged_user(spin: Path, tmp_path: Path, tmp_path_factory: pyte
     own.mkdir()
     os.chown(own, NOBODY, NOBODY)
     data = record(own, "-F", "997", "-e", "cpu-clock:u,page-faults:u", "-g", spin, user=NOBODY)
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("TAILFLAME_CACHE_DIR", str(cache))
     recording = agree(data)
+    # Where nobody may start this Python, nobody can make an index either: it gets the one that was made just now.
+    for place in (cache, *cache.rglob("*")):
+        os.chown(place, NOBODY, NOBODY)
     assert any("belongs to nobody" in caution.text for caution in recording.warnings)
     assert recording.profile is not None
     samples, inlined = _read_as_nobody(data)
