@@ -45,6 +45,21 @@ def test_a_length_makes_not_up_for_a_letter() -> None:
         assert list(table.names) == list(dict.fromkeys(name.decode() for name in each))
 
 
+def test_single_bits_make_other_names() -> None:
+    """The highest bit of a word passes through a multiplication unchanged."""
+    blank = bytes(40)
+    names = [blank] + [
+        bytes(a if at == i else b if at == j else 0 for at in range(40))
+        for i in range(3, 40, 4)
+        for j in range(i + 4, 40, 4)
+        for a in (1, 128)
+        for b in (0, 1, 128)
+    ]
+    table = TokenTable()
+    number(table, names)
+    assert len(table.names) == len(set(names))
+
+
 def test_names_that_want_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
     """Thousands of names in a table that is full beyond what it should be, so that most stand elsewhere."""
     monkeypatch.setattr(token_table, "_FULL", 0.9)
