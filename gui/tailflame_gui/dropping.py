@@ -50,7 +50,15 @@ def _folder(folder: Path) -> Kind:
         for entry in entries:
             if entry.is_dir() and (Path(entry.path) / SESSION).is_file():
                 return Kind.PROFILES
-    return Kind.NOTHING
+    return Kind.RESULT if any(_is_recording(file) for file in folder.glob("*perf.data*")) else Kind.NOTHING
+
+
+def _is_recording(file: Path) -> bool:
+    """What `perf record --switch-output` leaves: a folder of them is one result."""
+    if not file.is_file():
+        return False
+    with file.open("rb") as raw:
+        return raw.read(8) in (b"PERFILE2", b"2ELIFREP")
 
 
 def _is_program(path: Path) -> bool:

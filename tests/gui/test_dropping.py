@@ -32,8 +32,11 @@ def things(tmp_path: Path) -> dict[str, Path]:
     for folder, file in (("session", "session.json"), ("project", "Cargo.toml"), ("profiles/one", "session.json")):
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / file).write_text("{}")
-    (tmp_path / "empty").mkdir()
-    return made | {name: tmp_path / name for name in ("session", "project", "profiles", "empty", "missing")}
+    for name, head in (("slices", b"PERFILE2"), ("empty", b"something else")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "perf.data.2026112512000000").write_bytes(head)
+    names = ("session", "project", "profiles", "slices", "empty", "missing")
+    return made | {name: tmp_path / name for name in names}
 
 
 @pytest.mark.parametrize(
@@ -46,6 +49,7 @@ def things(tmp_path: Path) -> dict[str, Path]:
         ("session", Kind.SESSION),
         ("project", Kind.PROJECT),
         ("profiles", Kind.PROFILES),
+        ("slices", Kind.RESULT),
         ("empty", Kind.NOTHING),
         ("missing", Kind.RESULT),
     ],

@@ -16,7 +16,7 @@ from tailflame.parse.hgrm import HGRM
 from tailflame.parse.hlog import HLOG
 from tailflame.parse.live_log import LIVE_LOG
 from tailflame.parse.looks import looks_like
-from tailflame.parse.perf_data import PERF_DATA
+from tailflame.parse.perf_data import PERF_DATA, holds_recordings, load_many
 from tailflame.parse.perf_script import PERF_SCRIPT
 from tailflame.parse.perf_stat import PERF_STAT
 from tailflame.parse.pprof import PPROF
@@ -48,20 +48,22 @@ FORMATS: tuple[Format, ...] = (
 def load(
     path: Path, *, format: str | None = None, progress: Progress | None = None, early: Early | None = None
 ) -> Recording:
-    """Reads any result file.
+    """Reads any result file, or a folder of the files that `perf record --switch-output` writes.
 
     early: is given a first picture, where the format has one to give before all is known.
     format: a format's name; its error is then shown. Without it the content decides: the most likely format
     is tried first, then the next; where all fail, the most likely one's error is shown.
     Raises ParseError (UnknownFormat where no format takes the file), Cancelled, and what a tool's run raises.
     """
-    source = Source(Path(path), progress=progress, early=early)
+    many = format is None and holds_recordings(Path(path))
     try:
-        return _read(source, format)
+        if many:
+            return load_many([Path(path)], progress=progress)
+        return _read(Source(Path(path), progress=progress, early=early), format)
     except TooManyStacks:
         raise ParseError(
-            f"{source.name} holds more than {ROWS_LIMIT:,} different stacks and parts of stacks, too many to show.",
-            source=source.name,
+            f"{path} holds more than {ROWS_LIMIT:,} different stacks and parts of stacks, too many to show.",
+            source=str(path),
             advice="Open a shorter part of it, or leave out the stacks that were seen once.",
         ) from None
 

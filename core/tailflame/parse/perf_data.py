@@ -71,6 +71,21 @@ class PerfData:
 PERF_DATA = PerfData()
 
 
+def holds_recordings(path: Path) -> bool:
+    """Whether `path` is a folder with perf.data files in it."""
+    try:
+        return path.is_dir() and any(_is_recording(file) for file in path.glob("*perf.data*"))
+    except OSError:
+        return False
+
+
+def _is_recording(file: Path) -> bool:
+    if not file.is_file():
+        return False
+    with file.open("rb") as raw:
+        return is_perf_data(raw.read(8))
+
+
 def load_many(paths: Sequence[Path], *, progress: Progress | None = None) -> Recording:
     """Several recordings as one: those of `perf record --switch-output`, in any order, or a folder that holds them.
 
@@ -104,7 +119,8 @@ def load_many(paths: Sequence[Path], *, progress: Progress | None = None) -> Rec
         build_ids=tuple(dict.fromkeys(pair for recording in read for pair in recording.meta.build_ids)),
     )
     warnings = [caution for recording in read for caution in recording.warnings]
-    whole = replace(first, results=(profile,), meta=meta, warnings=())
+    name = str(paths[0]) if len(paths) == 1 else first.source
+    whole = replace(first, source=name, results=(profile,), meta=meta, warnings=())
     return whole.with_warnings(*dict.fromkeys((*failed, *warnings)))
 
 

@@ -207,7 +207,8 @@ def test_several_files_are_one_profile(tmp_path: Path) -> None:
     for path in SLICES:
         shutil.copy(path, tmp_path)
     (tmp_path / "perf.data.0").write_bytes(SLICES[0].read_bytes()[:50])
-    again = load_many([tmp_path])
+    again = load(tmp_path)  # as a dropped folder, or one that is named on the command line
+    assert again.source == str(tmp_path)
     assert tops(profile_of(again)) == tops(profile)
     assert any("cut short" in caution.text for caution in again.warnings)
 
