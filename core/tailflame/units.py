@@ -21,8 +21,8 @@ class Unit(StrEnum):
 
 def count(value: float) -> str:
     """A count with thousands separators: 48,210. Fractions keep one digit."""
-    if float(value).is_integer():
-        return f"{int(value):,}"
+    if math.isfinite(value) and abs(value - round(value)) < 0.05:  # sums of shares are whole but for rounding
+        return f"{round(value):,}"
     return f"{value:,.1f}"
 
 

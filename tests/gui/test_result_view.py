@@ -11,12 +11,15 @@ from pytestqt.qtbot import QtBot
 
 from helpers.results import MATCH, RISK, RUN, recording, show, two_events
 from helpers.stacks import profile
+from tailflame.analyse.filter_language import parse
 from tailflame.model import Caution, Histogram, HistogramSeries, Recording, Weight
-from tailflame.model.stacks import readonly
+from tailflame.model.stacks import Event, readonly
+from tailflame.units import Unit
 from tailflame_gui import tasks
 from tailflame_gui.models.head import head_of
 from tailflame_gui.models.scope import Scope
 from tailflame_gui.views.result_view import Part, ResultView
+from tailflame_gui.widgets.everything_button import EverythingButton
 
 
 def view_of(qtbot: QtBot, held: Recording | None = None, **known: str) -> ResultView:
@@ -42,6 +45,61 @@ def test_the_title_line_says_what_tool_binary_when_and_commit(qtbot: QtBot) -> N
         assert fact in view.facts.whole
     assert head_of(Recording("folded", "folded", "/tmp/some/stacks.folded", ()))[0] == "stacks.folded"
     assert view_of(qtbot, title="my run").title.text() == "my run"
+
+
+def test_a_long_title_leaves_room_for_the_facts(qtbot: QtBot) -> None:
+    title = "engine --mode serve --rate 3000 --threads 2 --log /var/log/engine/" + "long/" * 30
+    view = view_of(qtbot, title=title)
+    assert view.title.text().endswith("…")
+    assert title in view.title.toolTip()
+    assert view.facts.width() > 120
+
+
+def test_every_tab_can_be_read_beside_the_inspector(qtbot: QtBot) -> None:
+    view = view_of(qtbot, recording(results=(two_events(),)))
+    view.show_inspector(True)
+    settle(qtbot, view)
+    bar = view.tabs.tabBar()
+    assert bar.sizeHint().width() <= bar.width()
+    assert "Callers and callees" in view.tabs.tabToolTip(list(view._order).index(Part.CALLERS))
+    view.resize(900, 600)
+    qtbot.waitUntil(lambda: view.scope_bar.weight_box.compact)
+    assert view.scope_bar.weight_box.currentText() in view.scope_bar.weight_box.toolTip()
+    view.resize(1600, 600)
+    qtbot.waitUntil(lambda: not view.scope_bar.weight_box.compact)
+
+
+def test_a_choice_that_leaves_no_sample_can_be_taken_back_where_it_shows(qtbot: QtBot) -> None:
+    view = view_of(qtbot)
+    view.selection.select(MATCH)
+    part(qtbot, view, Part.HOTSPOTS)
+    nothing = parse("function:nowhere")
+    view.scope.set(view.scope.scope.with_terms(nothing))
+    settle(qtbot, view)
+    for which in (Part.HOTSPOTS, Part.TOP_DOWN, Part.CALLERS, Part.SOURCE):
+        part(qtbot, view, which)
+        place = view.tabs.currentWidget()
+        assert [b.text() for b in place.findChildren(EverythingButton) if b.isVisible()] == ["Show all samples"]
+    button = next(b for b in view.inspector.findChildren(EverythingButton))
+    assert button.isVisible()
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    settle(qtbot, view)
+    assert not view.scope.scope.filter
+    assert not any(b.isVisible() for b in view.findChildren(EverythingButton))
+
+
+def test_counted_events_are_called_by_their_name(qtbot: QtBot) -> None:
+    held = profile("main;work 1200")
+    held = replace(
+        held,
+        events=(Event("Ir", Unit.EVENTS, has_period=True),),
+        samples=replace(held.samples, period=held.samples.count),
+    )
+    view = view_of(qtbot, recording(results=(held,)))
+    assert "1,200 Ir" in view.facts.whole
+    assert "1,200 Ir" in view.timeline.told.whole
+    assert view.scope.scope.weight is Weight.PERIOD
+    assert view.scope_bar.weight_box.isHidden()
 
 
 def test_every_caution_stands_in_one_line_under_the_title(qtbot: QtBot) -> None:

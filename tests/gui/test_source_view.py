@@ -202,7 +202,7 @@ def test_the_scope_decides_what_counts(qtbot: QtBot) -> None:
     assert view.instructions.index(1, 0).data() == "100"
     view._scope.set(Scope(threads=frozenset({5})))
     settle(qtbot, view)
-    assert "Not in this view" in words(view)
+    assert "Not in these samples" in words(view)
 
 
 def test_search_finds_on_both_sides(qtbot: QtBot) -> None:

@@ -87,7 +87,16 @@ def test_a_selection_is_told_once_and_cleared(axis: TimeAxis, qtbot: QtBot) -> N
 
 @pytest.mark.parametrize(
     ("seconds", "pixel", "text"),
-    [(5, 0.1, "5.0 s"), (5.25, 0.01, "5.25 s"), (80, 0.1, "1:20"), (3725, 1, "1:02:05"), (80.5, 0.01, "1:20.50")],
+    [
+        (5, 0.1, "5.0 s"),
+        (5.25, 0.01, "5.25 s"),
+        (80, 0.1, "1:20"),
+        (3725, 1, "1:02:05"),
+        (80.5, 0.01, "1:20.50"),
+        (1.25, 1e-4, "1.250 s"),
+        (0.0123, 2e-5, "0.0123 s"),
+        (0.00125, 1e-6, "0.00125 s"),
+    ],
 )
 def test_times_are_as_fine_as_a_pixel(seconds: float, pixel: float, text: str) -> None:
     assert precise(seconds, pixel) == text

@@ -65,7 +65,8 @@ def remark(samples: float) -> str:
     if not samples:
         return "No sample is in this part."
     if samples < _FEW:
-        return f"Only {samples:,.0f} samples are in this part: shares are rough, and what is rare is missing."
+        number = "1 sample is" if samples == 1 else f"{samples:,.0f} samples are"
+        return f"Only {number} in this part: shares are rough, and what is rare is missing."
     return ""
 
 

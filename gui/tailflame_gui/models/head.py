@@ -7,6 +7,7 @@ from pathlib import PurePath
 
 from tailflame.model import Recording
 from tailflame.units import count, seconds
+from tailflame_gui.models.scope import counted_in
 
 
 def head_of(recording: Recording, *, title: str = "", commit: str = "") -> tuple[str, str]:
@@ -20,7 +21,7 @@ def head_of(recording: Recording, *, title: str = "", commit: str = "") -> tuple
     if commit:
         parts.append(commit)
     if profile is not None:
-        parts.append(f"{count(profile.total(event=0))} samples")
+        parts.append(f"{count(profile.total(event=0))} {counted_in(profile, 0)}")
     if meta.duration_s is not None:
         parts.append(seconds(meta.duration_s))
     return name, "  ·  ".join(part for part in parts if part)

@@ -15,6 +15,8 @@ from tailflame.analyse.tree import TreeOptions
 from tailflame.model.stacks import StackProfile, Weight
 from tailflame.units import Unit
 
+_LOOKED_AT = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:
@@ -89,7 +91,24 @@ def weights_of(profile: StackProfile, event: int) -> tuple[Weight, ...]:
     """The weights that tell different things; the first is the one to begin with."""
     if is_off_cpu(profile, event):
         return (Weight.PERIOD, Weight.SAMPLES)  # how long is the question, how often is the other one
+    if is_counted(profile, event):
+        return (Weight.PERIOD,)
     return (Weight.SAMPLES, Weight.PERIOD) if profile.events[event].has_period else (Weight.SAMPLES,)
+
+
+def is_counted(profile: StackProfile, event: int) -> bool:
+    """Whether an event was counted one by one, as callgrind does, and not sampled: then there are no samples."""
+    about, samples = profile.events[event], profile.samples
+    if not about.has_period or about.unit is not Unit.EVENTS or is_off_cpu(profile, event):
+        return False
+    chosen = np.flatnonzero(samples.event == event)[:_LOOKED_AT]
+    counts = samples.count[chosen]
+    return len(chosen) > 0 and float(counts.max()) > 1 and np.array_equal(counts, samples.period[chosen])
+
+
+def counted_in(profile: StackProfile, event: int) -> str:
+    """What is counted: "samples", or the event itself where each was counted."""
+    return profile.events[event].name if is_counted(profile, event) else "samples"
 
 
 def weight_for(profile: StackProfile, event: int, old: Scope) -> Weight:

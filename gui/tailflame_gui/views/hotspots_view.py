@@ -21,6 +21,7 @@ from tailflame_gui.models.trees import ProfileTrees
 from tailflame_gui.selection import Selection
 from tailflame_gui.widgets.busy_line import BusyLine
 from tailflame_gui.widgets.empty_state import EmptyState
+from tailflame_gui.widgets.everything_button import EverythingButton
 from tailflame_gui.widgets.filter_field import FilterField
 from tailflame_gui.widgets.flame_search import PatternError
 from tailflame_gui.widgets.parts import column, icon_button, label, row
@@ -75,7 +76,7 @@ class HotspotsView(QWidget):
             "copy", partial(self.table.copy, everything=True), tip="Copy the table as shown (tab-separated)"
         )
         bar.addWidget(copy)
-        self._empty = EmptyState("table-2", "No samples here", "")
+        self._empty = EmptyState("table-2", "No samples here", "", (EverythingButton(self._scope),))
         self._body = QStackedWidget()
         self._body.addWidget(self.table)
         self._body.addWidget(self._empty)

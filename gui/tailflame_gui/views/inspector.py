@@ -31,6 +31,7 @@ from tailflame_gui.models.trees import ProfileTrees, neighbours
 from tailflame_gui.selection import Selection
 from tailflame_gui.views.flame_picture import KIND_WORDS
 from tailflame_gui.widgets.busy_line import BusyLine
+from tailflame_gui.widgets.everything_button import EverythingButton
 from tailflame_gui.widgets.function_line import FunctionLines
 from tailflame_gui.widgets.hover_card import breakable
 from tailflame_gui.widgets.parts import button, column, hairline, icon_button, label, row, selectable
@@ -162,8 +163,10 @@ class Inspector(QWidget):
         self._nothing = label("", "second", wrap=True)
         empty = QWidget()
         alone = column(margins=(16, 16, 16, 16), spacing=4)
-        alone.addWidget(label("No function selected", "heading"))
+        self._missing = label("No function selected", "heading")
+        alone.addWidget(self._missing)
         alone.addWidget(self._nothing)
+        alone.addWidget(EverythingButton(scope, rank="link"), alignment=Qt.AlignmentFlag.AlignLeft)
         alone.addStretch()
         empty.setLayout(alone)
         self._main = QWidget()
@@ -232,7 +235,7 @@ class Inspector(QWidget):
     def _show(self, portrait: Portrait | None, *, function: str, scope: Scope) -> None:
         self.portrait = portrait
         if portrait is None:
-            self._say(f"{function} does not occur in the samples that are chosen.")
+            self._say(f"{function} does not occur in the samples that are chosen.", title="Not in these samples")
             return
         assert self._trees is not None
         measure = self._trees.measure(scope)
@@ -302,12 +305,13 @@ class Inspector(QWidget):
                 cell.setVisible(at < len(rows))
                 cell.setToolTip(plain.tip(rows[at][3]) if at < len(rows) else "")
 
-    def _say(self, text: str) -> None:
+    def _say(self, text: str, *, title: str = "No function selected") -> None:
+        self._missing.setText(title)
         self._nothing.setText(breakable(text))
         self._body.setCurrentIndex(1)
 
     def _failed(self, error: TailflameError) -> None:
-        self._say(str(error))
+        self._say(str(error), title="No figures")
 
     def _copy(self) -> None:
         QGuiApplication.clipboard().setText(self._selection.function)

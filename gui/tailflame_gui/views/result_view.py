@@ -14,14 +14,14 @@ from weakref import WeakMethod
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeySequence, QShortcut
-from PySide6.QtWidgets import QSplitter, QTabWidget, QWidget
+from PySide6.QtWidgets import QSplitter, QWidget
 
 from tailflame.analyse.reading import cautions
 from tailflame.analyse.time_range import has_times
 from tailflame.model import Recording
 from tailflame.units import count
 from tailflame_gui.models.head import head_of
-from tailflame_gui.models.scope import ResultScope, Scope
+from tailflame_gui.models.scope import ResultScope, Scope, weights_of
 from tailflame_gui.models.trees import ProfileTrees
 from tailflame_gui.selection import Selection
 from tailflame_gui.views.flame_view import FlameView
@@ -36,6 +36,7 @@ from tailflame_gui.views.summary_view import SummaryView
 from tailflame_gui.views.timeline_view import TimelineView
 from tailflame_gui.views.tree_view import CallTreeView
 from tailflame_gui.widgets.caution_lines import CautionLines
+from tailflame_gui.widgets.fitting_tabs import FittingTabs
 from tailflame_gui.widgets.late_place import LatePlace
 from tailflame_gui.widgets.parts import ElidedLabel, Icon, button, column, icon_button, label, row
 from tailflame_gui.widgets.scope_bar import ScopeBar
@@ -51,9 +52,9 @@ class Part(StrEnum):
     HOTSPOTS = "Hotspots"
     TOP_DOWN = "Top-down"
     BOTTOM_UP = "Bottom-up"
-    CALLERS = "Callers and callees"
+    CALLERS = "Callers"
     SOURCE = "Source"
-    LATENCY = "Latency over time"
+    LATENCY = "Latency"
 
 
 _TIPS = {
@@ -66,6 +67,11 @@ _TIPS = {
     Part.SOURCE: "Source lines and instructions of the selected function, each beside what it costs.",
     Part.LATENCY: "Percentiles, distributions and counters as they were while it ran.",
 }
+_LONG = {Part.CALLERS: "Callers and callees", Part.LATENCY: "Latency over time"}
+"""What a tab has no room for; the palette, the keys sheet and tooltips say it."""
+_LONGEST_TITLE = 480
+_CORNER = 48
+"""Pixels of the inspector's button and of the margins beside the scope."""
 
 
 class ResultView(QWidget):
@@ -188,7 +194,8 @@ class ResultView(QWidget):
 
     def _make_head(self, recording: Recording) -> None:
         name, facts = head_of(recording, title=self._title, commit=self._commit)
-        self.title = label(name, "title")
+        self.title = ElidedLabel(name, "title", grows=False)
+        self.title.setMaximumWidth(_LONGEST_TITLE)
         self._facts = facts
         self.facts = ElidedLabel(facts, "second")
         self.baseline_mark = QWidget()
@@ -351,7 +358,7 @@ class ResultView(QWidget):
         elif isinstance(view, FlameView):
             scope = self.scope.scope
             view.set_profile(
-                trees.profile, title=f"{self.title.text()}, {self.facts.whole}", event=scope.event, weight=scope.weight,
+                trees.profile, title=f"{self.title.whole}, {self.facts.whole}", event=scope.event, weight=scope.weight,
                 trees=trees,
             )  # fmt: skip
             self._give_scope(scope)
@@ -376,12 +383,14 @@ class ResultView(QWidget):
         beside.addWidget(self.scope_bar)
         beside.addWidget(self.inspect)
         corner.setLayout(beside)
-        self.tabs = QTabWidget()
+        self.tabs = FittingTabs()
         self.tabs.setDocumentMode(True)
         self.tabs.setCornerWidget(corner)
+        self.tabs.room_changed.connect(lambda room: self.scope_bar.fit(room - _CORNER))
         for at, (part, place) in enumerate(self._places.items()):
             self.tabs.addTab(place, str(part))
-            self.tabs.setTabToolTip(at, f"{_TIPS[part]}  Ctrl+{at + 1}")
+            long = f"{_LONG[part]}. " if part in _LONG else ""
+            self.tabs.setTabToolTip(at, f"{long}{_TIPS[part]}  Ctrl+{at + 1}")
         self.splitter = QSplitter(Qt.Orientation.Horizontal)
         self.splitter.addWidget(self.tabs)
         self.splitter.addWidget(self.inspector)
@@ -406,7 +415,7 @@ class ResultView(QWidget):
         self.scope.changed.connect(self._give_scope)
         self.tabs.currentChanged.connect(self._part_changed)
         for at, part in enumerate(self._order):
-            self._shortcut(f"Ctrl+{at + 1}", partial(self.show_part, part)).setWhatsThis(str(part))
+            self._shortcut(f"Ctrl+{at + 1}", partial(self.show_part, part)).setWhatsThis(_LONG.get(part, str(part)))
         self._shortcut("Ctrl+I", self._toggle_inspector)
 
     def _begin(self) -> None:
@@ -416,7 +425,10 @@ class ResultView(QWidget):
             self.scope_bar.hide()
             self.timeline.hide()
             return
-        self.scope_bar.set_profile(self._trees.profile)
+        profile = self._trees.profile
+        if profile.events:
+            self.scope.set(replace(self.scope.scope, weight=weights_of(profile, 0)[0]))
+        self.scope_bar.set_profile(profile)
         self.inspector.set_trees(self._trees)
         self.timeline.set_trees(self._trees)
         self._part_changed()

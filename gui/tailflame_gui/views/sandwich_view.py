@@ -21,6 +21,7 @@ from tailflame_gui.models.trees import ProfileTrees
 from tailflame_gui.selection import Selection
 from tailflame_gui.widgets.busy_line import BusyLine
 from tailflame_gui.widgets.empty_state import EmptyState
+from tailflame_gui.widgets.everything_button import EverythingButton
 from tailflame_gui.widgets.filter_field import FilterField
 from tailflame_gui.widgets.flame_search import PatternError, matching
 from tailflame_gui.widgets.parts import ElidedLabel, column, icon_button, label, row
@@ -91,6 +92,7 @@ class SandwichView(QWidget):
             "sandwich",
             "No function is selected",
             "Select one anywhere: its callers then stand above it and what it calls below.",
+            (EverythingButton(self._scope),),
         )
         self._body = QStackedWidget()
         self._body.addWidget(self.splitter)
@@ -213,7 +215,7 @@ class SandwichView(QWidget):
             self._body.setCurrentIndex(0)
         else:
             self._empty.say(
-                "Not in this view",
+                "Not in these samples",
                 f"{made.function} does not occur in the samples that are chosen.",
             )
             self._body.setCurrentIndex(1)

@@ -32,6 +32,7 @@ from tailflame_gui.widgets.busy_line import BusyLine
 from tailflame_gui.widgets.code_pane import CodePane
 from tailflame_gui.widgets.code_table import CodeTable
 from tailflame_gui.widgets.empty_state import EmptyState
+from tailflame_gui.widgets.everything_button import EverythingButton
 from tailflame_gui.widgets.flame_search import PatternError
 from tailflame_gui.widgets.parts import button, column
 from tailflame_gui.widgets.source_bar import SourceBar
@@ -199,7 +200,10 @@ class SourceView(QWidget):
         self.splitter.setStretchFactor(1, 1)
         self.splitter.setChildrenCollapsible(False)
         self._empty = EmptyState(
-            "file-code", "No function is selected", "Select one anywhere: its source and its instructions stand here."
+            "file-code",
+            "No function is selected",
+            "Select one anywhere: its source and its instructions stand here.",
+            (EverythingButton(self._scope),),
         )
         self._body = QStackedWidget()
         self._body.addWidget(self.splitter)
@@ -300,7 +304,9 @@ class SourceView(QWidget):
         self._figures = figures
         self._tell_figures(figures)
         if not figures.occurs:
-            self._empty.say("Not in this view", f"{figures.function} is in no sample of the chosen scope.")
+            self._empty.say(
+                "Not in these samples", f"{figures.function} does not occur in the samples that are chosen."
+            )
             self._body.setCurrentIndex(1)
             return
         self._body.setCurrentIndex(0)

@@ -80,7 +80,7 @@ class SourcesForm(QWidget):
         self.slow_above.setProperty("face", "mono")
         self.slow_above.setPlaceholderText("p99.9")
         self.slow_above.setAccessibleName("From which duration on a call is slow")
-        self.slow_above.setToolTip("A duration (100us), or a percentile of the first 5 s (p99.9).")
+        self.slow_above.setToolTip("A time (100us), or a percentile of the first 5 s (p99.9).")
         self.slow_above.setFixedWidth(96)
         self.slow_above.setEnabled(False)
         self.slow.toggled.connect(self.slow_above.setEnabled)
@@ -90,10 +90,10 @@ class SourcesForm(QWidget):
         beside = row(spacing=8)
         beside.addWidget(self.slow)
         beside.addWidget(self.slow_above)
-        beside.addWidget(label("of the first 5 s, or a time", "second"))
         beside.addStretch()
         keep.setLayout(beside)
         self.probe.add(keep)
+        self.probe.add(label("A percentile of the first 5 s (p99.9), or a time (100us).", "small", wrap=True))
         self.own_lines = _Line(
             "Its own lines",
             "Times that the program writes to stdout and stderr: validation_us=12, JSON of tracing. Costs nothing.",

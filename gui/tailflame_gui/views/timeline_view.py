@@ -38,7 +38,7 @@ from tailflame.errors import TailflameError
 from tailflame.model.stacks import Bool, Float64, StackProfile
 from tailflame.units import count, nanoseconds, percent, seconds
 from tailflame_gui import plain, tasks, theme
-from tailflame_gui.models.scope import ResultScope, Scope, weight_for
+from tailflame_gui.models.scope import ResultScope, Scope, counted_in, weight_for
 from tailflame_gui.models.trees import ProfileTrees
 from tailflame_gui.views.filter_chips import ScopeChips
 from tailflame_gui.views.flame_parts import add_action
@@ -449,8 +449,12 @@ class TimelineView(QWidget):
             start, end = span
             parts.append(f"{precise(start, 1e-4)} + {_length(end - start)}")
         elif self.timed:
-            parts.append(seconds(length_s(trees.profile)))
-        parts.append(f"{count(samples)} samples" + (f", {share}" if scope.filter or span else ""))
+            whole_s = length_s(trees.profile)
+            parts.append(seconds(whole_s) if whole_s >= 1 else _length(whole_s))
+        parts.append(
+            f"{count(samples)} {counted_in(trees.profile, scope.event)}"
+            + (f", {share}" if scope.filter or span else "")
+        )
         text = "  ·  ".join(parts)
         missing = unmatched(trees.profile, scope.terms)
         note = missing[0] if missing else remark(samples) if scope.filter or span else ""

@@ -21,6 +21,7 @@ from tailflame_gui.models.trees import ProfileTrees
 from tailflame_gui.selection import Selection
 from tailflame_gui.widgets.busy_line import BusyLine
 from tailflame_gui.widgets.empty_state import EmptyState
+from tailflame_gui.widgets.everything_button import EverythingButton
 from tailflame_gui.widgets.flame_search import PatternError
 from tailflame_gui.widgets.parts import button, column, icon_button, row
 from tailflame_gui.widgets.search_bar import SearchBar
@@ -74,7 +75,12 @@ class CallTreeView(QWidget):
         bar.addWidget(self.inlined)
         bar.addWidget(hottest)
         bar.addWidget(icon_button("minimize", self.close_all, tip="Close every line (Ctrl+Left)"))
-        self._empty = EmptyState("list-tree", "No samples here", "No sample is of the chosen event, threads and time.")
+        self._empty = EmptyState(
+            "list-tree",
+            "No samples here",
+            "No sample is of the chosen event, threads and time.",
+            (EverythingButton(self._scope),),
+        )
         self._body = QStackedWidget()
         self._body.addWidget(self.tree)
         self._body.addWidget(self._empty)

@@ -61,6 +61,8 @@ class CounterStrip(TimePlot):
         self.setToolTip(timeline.series)
         self.timeline, self.bands = timeline, bands_of(timeline.series)
         self.unit = "" if timeline.unit in {"", "%", "B", "/s"} else timeline.unit
+        self._beside = "" if self.unit else timeline.unit
+        """The unit beside figures: once is enough where it stands under the title."""
 
     def draw(self, painter: QPainter, rect: QRectF) -> None:
         columns = self.timeline.columns()
@@ -81,7 +83,7 @@ class CounterStrip(TimePlot):
         scale = Scale(min(least, 0.0) if least >= 0 else -nice_top(-least, 1e-9), top, rect.bottom(), rect.top())
         self._draw_bands(painter, rect, scale)
         above_zero = Scale(0.0, top, scale.at(0.0), rect.top())
-        self.draw_scale(painter, rect, above_zero, lambda v: _tick(v, self.timeline.unit))
+        self.draw_scale(painter, rect, above_zero, lambda v: _tick(v, self._beside))
         painter.save()
         painter.setClipRect(rect.adjusted(0, -1, 1, 1))
         x = self.across((start + end) / 2)
@@ -141,7 +143,7 @@ class CounterStrip(TimePlot):
         else:
             verdict, ink = self._verdict(value)
             # Without a word the figure still stands in its column.
-            first = Reading(write_value(value, timeline.unit), verdict or " ", None, ink=ink)
+            first = Reading(write_value(value, self._beside), verdict or " ", None, ink=ink)
         return [first, *([Reading(", ".join(flags), known=False)] if flags else [])]
 
     def _verdict(self, value: float) -> tuple[str, QColor | None]:

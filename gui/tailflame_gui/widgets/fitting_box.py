@@ -38,7 +38,9 @@ class FittingBox(QComboBox):
         self.setToolTip(tip)
         self.setAccessibleName(tip)
         self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
-        self.currentIndexChanged.connect(self.updateGeometry)
+        self._tip = tip
+        self.compact = False
+        self.currentIndexChanged.connect(self._changed)
 
     def offer(self, items: Iterable[tuple[Any, str, str]]) -> None:
         """Fills it with (value, text, tip), silently."""
@@ -65,7 +67,7 @@ class FittingBox(QComboBox):
         """Shows the item with this value, silently; the first where there is none."""
         with QSignalBlocker(self):
             self.setCurrentIndex(max(self.row(value), 0) if self.count() else -1)
-        self.updateGeometry()
+        self._changed()
 
     def enable(self, value: object, on: bool, reason: str) -> None:
         """Lets an item be chosen or not; `reason` is its tip where not."""
@@ -79,9 +81,22 @@ class FittingBox(QComboBox):
     def texts(self) -> list[str]:
         return [self.itemText(index) for index in range(self.count())]
 
+    def set_compact(self, compact: bool) -> None:
+        """Whether it shows its icon alone, and what is chosen in its tooltip."""
+        if compact != self.compact:
+            self.compact = compact
+            self._changed()
+
+    def width_needed(self, *, compact: bool) -> int:
+        text = 0 if compact else self.fontMetrics().horizontalAdvance(self.currentText())
+        return min(_ICON + 6 + text + _AROUND, _WIDEST)
+
+    def _changed(self) -> None:
+        self.setToolTip(plain.tip(f"{self._tip}: {self.currentText()}") if self.compact else self._tip)
+        self.updateGeometry()
+
     def sizeHint(self) -> QSize:
-        text = self.fontMetrics().horizontalAdvance(self.currentText())
-        return QSize(min(_ICON + 6 + text + _AROUND, _WIDEST), super().sizeHint().height())
+        return QSize(self.width_needed(compact=self.compact), super().sizeHint().height())
 
     def minimumSizeHint(self) -> QSize:
         return QSize(_ICON + 6 + _AROUND, super().minimumSizeHint().height())
@@ -98,6 +113,8 @@ class FittingBox(QComboBox):
         left = field.left() + 2
         self._icon.paint(painter, left, 0, _ICON, self.height(), Qt.AlignmentFlag.AlignCenter, mode)
         left += _ICON + 6
+        if self.compact:
+            return
         room = self.width() - _ARROW - left
         text = self.fontMetrics().elidedText(self.currentText(), Qt.TextElideMode.ElideRight, room)
         painter.setPen(self.palette().color(self.foregroundRole()))

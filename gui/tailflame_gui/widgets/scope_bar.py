@@ -12,6 +12,8 @@ from tailflame_gui.models.scope import ResultScope, Scope, thread_choices, weigh
 from tailflame_gui.widgets.fitting_box import FittingBox
 from tailflame_gui.widgets.parts import row
 
+_BETWEEN = 4
+
 
 class ScopeBar(QWidget):
     """Shows only the choices that the profile has. Writes to and follows its ResultScope."""
@@ -25,7 +27,8 @@ class ScopeBar(QWidget):
         self.event_box = FittingBox("activity", "Event that was sampled: every view weighs by it", self)
         self.weight_box = FittingBox("gauge", "What a sample weighs", self)
         self.thread_box = FittingBox("cpu", "Threads whose samples every view shows", self)
-        layout = row(spacing=4)
+        self._room: int | None = None
+        layout = row(spacing=_BETWEEN)
         for box in (self.event_box, self.weight_box, self.thread_box):
             layout.addWidget(box)
             box.currentIndexChanged.connect(lambda _at: self._chosen())
@@ -36,6 +39,17 @@ class ScopeBar(QWidget):
         self._profile, self._threads = profile, None
         self.event_box.offer([(index, event.name, "") for index, event in enumerate(profile.events)])
         self._show(self._scope.scope)
+
+    def fit(self, room: int) -> None:
+        """Takes `room` pixels: what is chosen least often shows its icon alone first."""
+        self._room = room
+        boxes = [box for box in (self.weight_box, self.thread_box, self.event_box) if not box.isHidden()]
+        needed = sum(box.width_needed(compact=False) + _BETWEEN for box in boxes)
+        for box in boxes:
+            compact = needed > room
+            if compact:
+                needed += box.width_needed(compact=True) - box.width_needed(compact=False)
+            box.set_compact(compact)
 
     def _chosen(self) -> None:
         profile, old = self._profile, self._scope.scope
@@ -71,3 +85,5 @@ class ScopeBar(QWidget):
         self.event_box.setVisible(len(profile.events) > 1)
         self.weight_box.setVisible(len(weights) > 1)
         self.thread_box.setVisible(len(threads) > 1)
+        if self._room is not None:
+            self.fit(self._room)

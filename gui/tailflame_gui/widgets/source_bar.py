@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QWidget
 
 from tailflame_gui.models.source_figures import Of
 from tailflame_gui.widgets.filter_field import FilterField
-from tailflame_gui.widgets.parts import ElidedLabel, icon_button, label, row
+from tailflame_gui.widgets.parts import icon_button, label, row
 from tailflame_gui.widgets.segmented import Segmented
+from tailflame_gui.widgets.symbol_label import SymbolLabel
+
+_ROOMY = 680
+"""Pixels from which on the figures stand beside the name; the inspector has them too."""
 
 
 class SourceBar(QWidget):
@@ -21,7 +26,7 @@ class SourceBar(QWidget):
         super().__init__(parent)
         self.back = icon_button("arrow-left", self.back_wanted.emit, tip="Back to the function before (Alt+Left)")
         self.forward = icon_button("arrow-right", self.forward_wanted.emit, tip="Forward again (Alt+Right)")
-        self.name = ElidedLabel("", "title", mono=True, mode=Qt.TextElideMode.ElideMiddle)
+        self.name = SymbolLabel("", "title", mono=True)
         self.figures = label("", mono=True)
         self.figures.setToolTip("Self: in the function's own code. Total: with what it calls; recursion counts once.")
         self.of: Segmented[Of] = Segmented(
@@ -42,6 +47,7 @@ class SourceBar(QWidget):
         line.addWidget(self.forward)
         line.addSpacing(4)
         line.addWidget(self.name, 1)
+        line.addSpacing(4)
         line.addWidget(self.figures)
         line.addSpacing(8)
         line.addWidget(self.of)
@@ -49,3 +55,7 @@ class SourceBar(QWidget):
         line.addWidget(self.search)
         line.addWidget(self.found)
         self.setLayout(line)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.figures.setVisible(self.width() >= _ROOMY)

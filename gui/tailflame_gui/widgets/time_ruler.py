@@ -15,7 +15,11 @@ from tailflame_gui.widgets.time_axis import TimeAxis
 from tailflame_gui.widgets.time_plot import GUTTER, READOUT
 
 RULER = 22
-_STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400)
+_FINE = tuple(unit * step for unit in (1e-5, 1e-4, 1e-3, 1e-2, 1e-1) for step in (1, 2, 5))
+_STEPS = (*_FINE, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400)
+
+_DIGITS = ((0.02, 1), (0.002, 2), (0.00005, 3), (0.000005, 4))
+"""Digits after the point while a pixel is more than so many seconds."""
 
 
 class TimeRuler(QWidget):
@@ -78,7 +82,7 @@ class TimeRuler(QWidget):
 def precise(seconds: float, pixel_s: float) -> str:
     """A time as fine as a pixel can tell."""
     if seconds < 60 and pixel_s < 0.5:
-        digits = 1 if pixel_s > 0.02 else 2 if pixel_s > 0.002 else 3
+        digits = next((digits for least, digits in _DIGITS if pixel_s > least), 5)
         return f"{seconds:.{digits}f} s"
     if pixel_s < 0.05:
         return f"{clock(math.floor(seconds))}{f'{seconds % 1:.2f}'[1:]}"

@@ -228,5 +228,6 @@ def test_what_a_name_does_not_find_is_said() -> None:
 
 def test_few_samples_are_remarked_on() -> None:
     assert remark(0) == "No sample is in this part."
+    assert remark(1).startswith("Only 1 sample is in")
     assert remark(12).startswith("Only 12 samples")
     assert not remark(5000)
