@@ -36,8 +36,9 @@ _COUNT = re.compile(r"\d+(?:\.\d*)?", re.ASCII)
 _SUFFIXES = (".folded", ".collapsed", ".stacks", ".stackcollapse")
 _LONG_NAME = 512
 """Characters: more than frames have on average."""
-_BATCH = 32_000_000
-"""Frames and stacks held as plain numbers before they are merged into the trie."""
+_BATCH, _SMALL_BATCH = 32_000_000, 1_000_000
+"""Frames and stacks held as plain numbers before they are merged into the trie; and where stacks mostly come again."""
+_MOSTLY_NEW = 0.2
 _LARGE = 500_000
 """The same from which on it pays to number frames by name."""
 _SMALL_FILE = 8 * 1024 * 1024
@@ -219,6 +220,7 @@ class _Stacks:
     _lengths: list[Int64] = field(default_factory=list)
     _counts: list[Float64] = field(default_factory=list)
     _held: int = 0
+    _batch: int = _SMALL_BATCH
     _loose_frames: array[int] = field(default_factory=lambda: array("i"))
     _loose_lengths: array[int] = field(default_factory=lambda: array("i"))
     _loose_counts: array[float] = field(default_factory=lambda: array("d"))
@@ -268,8 +270,22 @@ class _Stacks:
         self._lengths.append(length)
         self._counts.append(count)
         self._held += len(frames) + len(length)
-        if self._held > _BATCH:
-            self._merge()
+        if self._held > self._batch:
+            if not len(self.trie) and self._batch < _BATCH and self._mostly_new():
+                self._batch = _BATCH  # to merge them in many steps would take longer, and save nothing
+            else:
+                self._merge()
+
+    def _mostly_new(self) -> bool:
+        """Whether few of the stacks so far are alike."""
+        frames, length = np.concatenate(self._frames), np.concatenate(self._lengths)
+        length = length[length > 0]
+        begin = np.cumsum(length) - length
+        place = np.arange(len(frames)) - np.repeat(begin, length)
+        mixed = (frames.astype(np.uint64) + 1) * np.uint64(0x9E3779B97F4A7C15)
+        mixed ^= (place.astype(np.uint64) + 1) * np.uint64(0xC2B2AE3D27D4EB4F)
+        mixed = (mixed ^ mixed >> np.uint64(29)) * np.uint64(0xBF58476D1CE4E5B9)
+        return len(np.unique(np.add.reduceat(mixed, begin))) > _MOSTLY_NEW * len(length)
 
     def _gather(self) -> None:
         """Adds what came stack by stack."""

@@ -174,13 +174,13 @@ def test_a_big_text_takes_the_memory_of_its_stacks_not_of_its_length(tmp_path: P
     block = "".join(f"main;step_{i % 50};leaf_{i % 7};{'deep;' * 30}end {i % 9 + 1}\n" for i in range(5_000))
     path = tmp_path / "big.folded"
     peaks = []
-    for times in (8, 24):
+    for times in (24, 96):
         text = (block * times).encode()
         path.write_bytes(gzip.compress(text, compresslevel=1) if packed else text)
         peaks.append(peak(lambda: load(path)))
-    assert len(text) > 20_000_000
-    assert peaks[1] < 15_000_000
-    assert peaks[1] - peaks[0] < 3_000_000, "80,000 lines more, 16 MB of text"
+    assert len(text) > 80_000_000
+    assert peaks[1] < 150_000_000
+    assert peaks[1] - peaks[0] < 20_000_000, "360,000 lines more, 63 MB of text"
 
 
 def test_stacks_without_end_are_refused_before_memory_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
