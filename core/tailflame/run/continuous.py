@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import os
 import resource
+import signal
 import time
 from collections import deque
 from collections.abc import AsyncGenerator
@@ -43,6 +44,11 @@ _TICK_S = 0.25
 _LONGEST_TICK_S = 5.0
 _STOP_GRACE_S = 20.0
 """perf closes its file in some hundredths of a second; of one that was killed the file is mended."""
+_LATE_S = 1.0
+"""perf sets its alarm before it is ready to heed it: on a loaded machine the first one of a short slice is lost, and
+with it all others, as each is set when the one before it has closed a file. A slice so late is asked for."""
+_STUCK_S = 4.0
+"""Where that does not help, perf is started anew."""
 _MOST_CREDIT_S = 60.0
 _JUDGED = 4
 """Slices after which perf's own cost is known."""
@@ -144,6 +150,9 @@ class Continuous:
         self._epoch_s = time.time() - time.monotonic()
         self._began = time.monotonic()
         self._since = self._began
+        self._switched = self._began
+        """When perf was started, or was last seen to have closed a file."""
+        self._rung = False
         self._number = 0
         self._waiting: deque[tuple[Path, SliceFigures]] = deque()
         self._seen: set[str] = set()
@@ -240,7 +249,8 @@ class Continuous:
             raise explain_attach(said, data) or ToolFailed(
                 f"perf has ended with {running.returncode} and has left no recording.", details=said
             )
-        self._since = time.monotonic()
+        self._since = self._switched = time.monotonic()
+        self._rung = False
         self._perf_now = _cpu_of(running.pid)
         self._perf_marks.clear()
         self._perf_marks.append((self._since, self._perf_total()))
@@ -261,10 +271,17 @@ class Continuous:
                         await running.wait()
             ended = running.returncode is not None
             self._perf_now = _cpu_of(running.pid) if not ended else self._perf_now
-            for row in await asyncio.to_thread(self._closed):
+            fresh = await asyncio.to_thread(self._closed)
+            for row in fresh:
                 yield self._told(row)
             if ended:
                 return
+            if fresh:
+                self._switched, self._rung = time.monotonic(), False
+            elif self._stuck(running):
+                yield Said(text="perf had stopped closing its slices: it is started anew.")
+                await self._start_anew(self._frequency)
+                continue
             async for update in self._read_within_means():
                 yield update
             if self._too_dear():
@@ -274,6 +291,18 @@ class Continuous:
                     await self._start_anew(lower)
                     for row in await asyncio.to_thread(self._closed):
                         yield self._told(row)
+
+    def _stuck(self, running: Running) -> bool:
+        """Whether a slice does not come, though perf was asked for it."""
+        late = time.monotonic() - self._switched - self.options.slice_s
+        if self._finishing or late < _LATE_S:
+            return False
+        if not self._rung:
+            self._rung = True
+            if running.pid > 0:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(running.pid, signal.SIGALRM)
+        return late > _LATE_S + _STUCK_S + self.options.slice_s
 
     async def _start_anew(self, frequency: int) -> None:
         assert self._running is not None

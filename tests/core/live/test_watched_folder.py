@@ -156,8 +156,11 @@ async def test_many_files_at_once_are_each_read_once(tmp_path: Path) -> None:
 @in_loop
 async def test_it_ends_when_it_is_asked_to_and_when_the_folder_goes(tmp_path: Path) -> None:
     source = watched(tmp_path)
-    asyncio.get_running_loop().call_later(0.05, source.finish)
-    assert [type(update) async for update in source.updates()] == [CaughtUp]
+    came: list[FolderUpdate] = []
+    async for update in source.updates():
+        came.append(update)
+        asyncio.get_running_loop().call_soon(source.finish)
+    assert came == [CaughtUp(0)]
     with pytest.raises(StoreError, match="cannot be watched"):
         await anext(watched(tmp_path / "gone").updates())
 
