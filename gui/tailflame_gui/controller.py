@@ -214,8 +214,16 @@ class Controller(QObject):
             self.state.comparisons.remove(tab)
 
     def reopen_closed(self) -> None:
-        if self._closed:
-            self.open_file(self._closed.pop())
+        """What was cut out of another result, or was not kept, cannot come back."""
+        while self._closed:
+            path = self._closed.pop()
+            if path.exists() and dropping.look_at(path).kind in (Kind.SESSION, Kind.RESULT):
+                self.open_file(path)
+                return
+
+    def closed_as(self, path: Path, kept: Path) -> None:
+        """A tab that was closed has been kept: it is reopened from there."""
+        self._closed = [*(p for p in self._closed if p not in (path, kept)), kept][-_CLOSED_KEPT:]
 
     def open_range(self, result: OpenResult, start_s: float, end_s: float) -> None:
         """The CPU profile of a range of time, in a tab of its own."""
@@ -339,7 +347,9 @@ class Controller(QObject):
 
         async def run() -> None:
             row = await tasks.in_thread(work)
-            result.set_session(row)
+            result.owner = whose
+            if not result.grows:
+                result.set_session(row)
             self._said_pinned(row)
 
         self.spawn(run(), "pinning the baseline")

@@ -41,7 +41,7 @@ def compared(before: StackProfile, after: StackProfile) -> Comparison:
 
 
 def kept(recording: Recording, library: Library, *, source: Path, binary: str) -> SessionInfo:
-    """A recording that was opened as a file, as a session of its own."""
+    """A recording that was opened as a file, or cut out of another one, as a session of its own."""
     from tailflame.report import svg
 
-    return library.keep(recording, source=source, binary=binary, draw=svg.write)
+    return library.keep(recording, source=source, binary=binary, draw=svg.write, copied=source.is_file())

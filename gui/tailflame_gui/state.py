@@ -82,12 +82,18 @@ class OpenResult(Tab):
         self.path = path
         self.session = session
         self.recording: Recording | None = None
+        self.grows = False
+        """Whether more comes to it: what is kept of it is what there is now."""
+        self.owner = ""
+        """The binary that the user has named as the one it is of."""
 
     @property
     def binary(self) -> str:
         """Whose result it is, "" where that is not known."""
         if self.session is not None and self.session.binary:
             return self.session.binary
+        if self.owner:
+            return self.owner
         command = self.recording.meta.command if self.recording else ()
         return command[0] if command and Path(command[0]).is_absolute() else ""
 

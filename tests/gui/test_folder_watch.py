@@ -12,7 +12,7 @@ from helpers.stacks import profile
 from tailflame.analyse.slices import merge
 from tailflame.model import StackProfile
 from tailflame.report import svg
-from tailflame_gui import tasks
+from tailflame_gui import slices_opening, tasks
 from tailflame_gui.folder_watch import FolderWatch
 from tailflame_gui.state import OpenResult, Page, Stage
 from tailflame_gui.views.result_view import Part, ResultView
@@ -96,6 +96,82 @@ def test_a_range_opens_as_a_flame_graph_and_two_as_a_comparison(parts: Parts, fo
     qtbot.waitUntil(lambda: tab.stage is Stage.READY)
     assert tab.recording is not None and tab.recording.profile is not None
     assert tab.recording.profile.total() == 30
+    ended(parts, watch, qtbot)
+
+
+def test_its_end_keeps_a_session_and_leaves_no_task(parts: Parts, folder: Path, qtbot: QtBot) -> None:
+    watch = parts.watches.watch(folder)
+    qtbot.waitUntil(lambda: totals(watch) == [15, 15, 15])
+    watch.stop()
+    qtbot.waitUntil(lambda: not watch.running and tasks.at_rest())
+    assert parts.jobs.jobs == ()
+    session = watch.tab.session
+    assert session is not None and session.path.parent == parts.controller.library.root
+    assert watch.tab.path == session.path
+    assert totals(watch) == [15, 15, 15]
+    # Closed and reopened it is the same session; the folder is watched anew when it is asked for again.
+    parts.controller.close_tab(watch.tab)
+    parts.actions["reopen_tab"].trigger()
+    (again,) = parts.state.open_results
+    qtbot.waitUntil(lambda: again.stage is Stage.READY)
+    assert again.path == session.path
+    assert again.recording is not None and again.recording.slices is not None
+    assert [row.samples for row in again.recording.slices.rows] == [15, 15, 15]
+    fresh = parts.watches.watch(folder)
+    assert fresh is not watch
+    qtbot.waitUntil(lambda: totals(fresh) == [15, 15, 15])
+    ended(parts, fresh, qtbot)
+
+
+def test_a_tab_that_is_closed_while_it_is_watched_comes_back(parts: Parts, folder: Path, qtbot: QtBot) -> None:
+    watch = parts.watches.watch(folder)
+    qtbot.waitUntil(lambda: totals(watch) == [15, 15, 15])
+    ended(parts, watch, qtbot)
+    assert not watch.running
+    assert parts.jobs.jobs == ()
+    parts.actions["reopen_tab"].trigger()
+    (again,) = parts.state.open_results
+    qtbot.waitUntil(lambda: again.stage is Stage.READY)
+    assert again.session is not None and again.session.tool == "snapshots"
+
+
+def test_it_is_pinned_as_it_is_and_compared_as_it_grows(parts: Parts, folder: Path, qtbot: QtBot) -> None:
+    watch = parts.watches.watch(folder)
+    qtbot.waitUntil(lambda: totals(watch) == [15, 15, 15])
+    parts.controller.pin(watch.tab, binary=Path("/opt/book"))
+    qtbot.waitUntil(lambda: any(row.baseline for row in parts.state.sessions))
+    assert watch.running
+    drawn(folder, 9, merge([profile(TEXT)] * 5))
+    qtbot.waitUntil(lambda: totals(watch) == [15, 15, 15, 30])
+    parts.controller.compare_with_baseline(watch.tab)
+    comparison = parts.state.comparison
+    assert comparison is not None
+    qtbot.waitUntil(lambda: comparison.stage is Stage.READY)
+    assert comparison.before is not None and comparison.before.profile is not None
+    assert comparison.after is not None and comparison.after.profile is not None
+    assert (comparison.before.profile.total(), comparison.after.profile.total()) == (45, 75)
+    ended(parts, watch, qtbot)
+
+
+def test_a_range_is_exported_and_pinned(parts: Parts, folder: Path, tmp_path: Path, qtbot: QtBot) -> None:
+    watch = parts.watches.watch(folder)
+    qtbot.waitUntil(lambda: totals(watch) == [15, 15, 15])
+    assert watch.tab.recording is not None and watch.tab.recording.slices is not None
+    rows = watch.tab.recording.slices.rows
+    slices_opening.open_range_of(parts.controller, watch.tab, rows[0].start_s, rows[1].end_s)
+    tab = parts.state.results.current
+    assert isinstance(tab, OpenResult) and tab is not watch.tab
+    qtbot.waitUntil(lambda: tab.stage is Stage.READY)
+    page = parts.window.results.page
+    assert isinstance(page, ResultView)
+    qtbot.waitUntil(lambda: not page.busy and page.flame.tree is not None)
+    target = tmp_path / "range.folded"
+    parts.views.exporter.write("folded", tab, page.flame, target)
+    qtbot.waitUntil(target.exists)
+    assert sorted(target.read_text().split("\n")[:-1]) == ["main;a 20", "main;b 10"]
+    parts.controller.pin(tab, binary=Path("/opt/book"))
+    qtbot.waitUntil(lambda: tab.session is not None)
+    assert tab.baseline
     ended(parts, watch, qtbot)
 
 

@@ -260,9 +260,11 @@ class Library:
         binary: str | Path = "",
         title: str = "",
         draw: Draw | None = None,
+        copied: bool = True,
     ) -> SessionInfo:
         """Makes a session of a result that was opened from `source`, which is copied into it.
 
+        copied: False where `source` is no file but only names what was shown, as a part of another result.
         `binary` is whose baseline it may become; by default the recording's own command, where that is a path.
         """
         program = str(binary) or program_of(recording)
@@ -279,10 +281,11 @@ class Library:
                 shutil.copyfileobj(original, stream)
 
         try:
-            # The session's own names stay free for the session's own files.
-            name = source.name if source.name not in {MANIFEST, RECORDING, SOURCES} else f"original_{source.name}"
-            write_atomically(session.path / name, fill)
-            session.planned(argv=(), artifacts={"original": session.path / name}, primary="original")
+            if copied:
+                # The session's own names stay free for the session's own files.
+                name = source.name if source.name not in {MANIFEST, RECORDING, SOURCES} else f"original_{source.name}"
+                write_atomically(session.path / name, fill)
+                session.planned(argv=(), artifacts={"original": session.path / name}, primary="original")
             session.complete(recording, draw=draw)
         except BaseException:
             self.discard(session)
