@@ -15,7 +15,7 @@ from tailflame.parse.perf_file import PerfFile
 from tailflame.parse.perf_samples import PerfSamples
 from tailflame.parse.perfdata.reader import Doubt, Reading
 from tailflame.parse.perfdata.sideband import Sideband
-from tailflame.parse.symbolize import State
+from tailflame.parse.symbolize import KernelNames, RecordedKernel, State, names_here
 from tailflame.units import count, percent
 
 _UNRESOLVED_SHARE = 0.05
@@ -35,6 +35,24 @@ _STARTS = frozenset(
     )
 )
 """Functions at which a whole stack begins."""
+
+
+_SHOW_KERNEL = "sudo sysctl kernel.kptr_restrict=0 kernel.perf_event_paranoid=1"
+_HIDDEN = {
+    KernelNames.UNTOLD: Caution("The kernel's function names are hidden.", f"Before you record: {_SHOW_KERNEL}"),
+    KernelNames.HIDDEN: Caution(
+        "The kernel's function names are hidden from you.",
+        f"Open it as root, or let them be seen: {_SHOW_KERNEL}",
+    ),
+    KernelNames.UNIDENTIFIED: Caution(
+        "The kernel's functions have no names: the file does not tell which kernel was recorded.",
+        "Stop perf record with Ctrl-C (SIGINT), so that it can write that.",
+    ),
+    KernelNames.ELSEWHERE: Caution(
+        "The kernel's functions have no names: another kernel runs here than was recorded.",
+        "Open it where it was recorded, or put that kernel's vmlinux below /usr/lib/debug.",
+    ),
+}
 
 
 def lost_events(lost: int, samples: int) -> tuple[Caution, ...]:
@@ -147,25 +165,21 @@ def of_reading(reading: Reading) -> tuple[Caution, ...]:
     return tuple(found)
 
 
-def of_samples(samples: PerfSamples, *, unwound: bool) -> tuple[Caution, ...]:
-    """What the stacks tell, before inlined frames are put in. unwound: whether perf unwound copies of the stack."""
+def of_samples(samples: PerfSamples, *, unwound: bool, kernel: RecordedKernel | None = None) -> tuple[Caution, ...]:
+    """What the stacks tell, before inlined frames are put in. unwound: whether perf unwound copies of the stack;
+    kernel: what the file tells of it."""
     stack = samples.samples.stack[samples.samples.stack >= 0]
     if not len(stack):
         return ()
     found: list[Caution] = []
     unresolved = np.array([frame.is_unresolved for frame in samples.frames])
-    kernel = np.array([frame.kind is FrameKind.KERNEL for frame in samples.frames])
+    is_kernel = np.array([frame.kind is FrameKind.KERNEL for frame in samples.frames])
     top = samples.stacks.frame[stack]
-    hidden = kernel[top] & unresolved[top]
-    in_kernel = int(kernel[top].sum())
+    hidden = is_kernel[top] & unresolved[top]
+    in_kernel = int(is_kernel[top].sum())
     names_hidden = in_kernel > 0 and hidden.sum() > _KERNEL_HIDDEN_SHARE * in_kernel
     if names_hidden:
-        found.append(
-            Caution(
-                "The kernel's function names are hidden.",
-                "Before you record: sudo sysctl kernel.kptr_restrict=0 kernel.perf_event_paranoid=1",
-            )
-        )
+        found.append(_HIDDEN[names_here(kernel or RecordedKernel())])
     nameless = unresolved[top] & ~hidden if names_hidden else unresolved[top]
     if nameless.mean() > _UNRESOLVED_SHARE:
         modules = _most(samples.frames[number].module or "memory of no file" for number in top[nameless])

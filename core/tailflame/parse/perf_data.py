@@ -23,9 +23,11 @@ from tailflame.parse.perf_script import PerfText
 from tailflame.parse.perf_unwind import Reading, unwind
 from tailflame.parse.perfdata.many import joined
 from tailflame.parse.perfdata.reader import Content, Unread, content_of, kernel_of, read, times_of
+from tailflame.parse.perfdata.sideband import KERNEL_PID
+from tailflame.parse.perfdata.spaces import KERNEL
 from tailflame.parse.registry import NO
 from tailflame.parse.source import Progress, Source
-from tailflame.parse.symbolize import Symbolizer
+from tailflame.parse.symbolize import RecordedKernel, Symbolizer
 from tailflame.parse.symbols import refine
 
 _READ_SHARE = 0.85
@@ -137,10 +139,12 @@ def _native(source: Source, path: Path, file: PerfFile) -> Recording:
     recorded_at = source.path.stat().st_mtime
     watch = partial(source.report, _NAMED_SHARE)
     with Symbolizer(kernel=kernel, recorded_at=recorded_at, watch=watch) as symbolizer:
-        return _named(source, file, content, symbolizer)
+        return _named(source, file, content, symbolizer, kernel)
 
 
-def _named(source: Source, file: PerfFile, content: Content, symbolizer: Symbolizer) -> Recording:
+def _named(
+    source: Source, file: PerfFile, content: Content, symbolizer: Symbolizer, kernel: RecordedKernel
+) -> Recording:
     reading = read(
         content,
         build_ids=file.header.build_ids,
@@ -156,7 +160,7 @@ def _named(source: Source, file: PerfFile, content: Content, symbolizer: Symboli
     warnings: list[Caution] = []
     warnings += perf_cautions.of_file(file, count, content.side)
     warnings += perf_cautions.broken_chains(reading.chains.broken, count)
-    warnings += perf_cautions.of_samples(found, unwound=False)
+    warnings += perf_cautions.of_samples(found, unwound=False, kernel=kernel)
     warnings += _of_owner(source.path)
     warnings += perf_cautions.of_reading(reading)
     recording = Recording(
@@ -186,7 +190,7 @@ def _recording(source: Source, file: PerfFile, reader: PerfText, ended: Ended) -
         )
     warnings += perf_cautions.of_file(file, len(reader))
     warnings += perf_cautions.broken_chains(reader.completed, len(reader))
-    warnings += perf_cautions.of_samples(found, unwound="STACK_USER" in header.fields)
+    warnings += perf_cautions.of_samples(found, unwound="STACK_USER" in header.fields, kernel=_kernel_in(file, reader))
     warnings += _of_owner(source.path)
     warnings += reader.cautions()
     refined = refine(
@@ -205,6 +209,16 @@ def _recording(source: Source, file: PerfFile, reader: PerfText, ended: Ended) -
         results=(refined.samples.profile(),),
         meta=header.meta(found.samples, lost=lost),
     ).with_warnings(*warnings)
+
+
+def _kernel_in(file: PerfFile, reader: PerfText) -> RecordedKernel:
+    """The same of a file that perf script read: pid -1 is the kernel."""
+    build_ids, anchor, address = dict(file.header.build_ids), "", 0
+    for mapping in reader.records.mappings:
+        if mapping.pid == KERNEL_PID and mapping.path.startswith(KERNEL):
+            anchor, address = mapping.path.removeprefix(KERNEL), mapping.offset
+            break
+    return RecordedKernel(build_ids.get(KERNEL, ""), file.header.kernel, anchor, address)
 
 
 def _without_samples(source: Source, file: PerfFile, ended: Ended) -> ParseError | ToolFailed:

@@ -22,6 +22,7 @@ from tailflame.parse.perf_data import PERF_DATA
 from tailflame.parse.perf_file import read_perf_file
 from tailflame.parse.perf_script import PerfText
 from tailflame.parse.source import Source
+from tailflame.parse.symbolize import RecordedKernel
 
 FOLDER = DATA / "perf" / "6.1.187"
 BUILD_ID = "9d9ebfec8cc613ccc231a03e13e0f00e75b72fc6"
@@ -328,6 +329,14 @@ def test_hidden_kernel_names_are_told_once() -> None:
     hidden = "ffffffff81000000 [unknown] ([unknown])|1278 f+0x1 (/x)"
     assert cautions(NAMED, hidden) == ["The kernel's function names are hidden."]
     assert cautions(NAMED, "ffffffff81000000 schedule+0x1 ([kernel.kallsyms])|1278 f+0x1 (/x)") == []
+
+
+def test_another_kernels_names_are_not_called_hidden() -> None:
+    hidden = samples(SAMPLE.format("\tffffffff81000000 [unknown] ([unknown])")).finish()
+    kernel = RecordedKernel(release="5.4.0-of-another-machine", anchor="_text", anchor_address=0xFFFFFFFF81000000)
+    (caution,) = perf_cautions.of_samples(hidden, unwound=False, kernel=kernel)
+    assert caution.text == "The kernel's functions have no names: another kernel runs here than was recorded."
+    assert "Before you record" not in caution.fix
 
 
 def test_stacks_at_the_kernels_limit_are_told() -> None:

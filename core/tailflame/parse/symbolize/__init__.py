@@ -6,8 +6,18 @@ index of the debug information that is kept on disk by build id. Nothing is spaw
 
 from tailflame.parse.symbolize.answers import Inlined, Module, Named
 from tailflame.parse.symbolize.elf_file import NOWHERE
-from tailflame.parse.symbolize.kernel import RecordedKernel
-from tailflame.parse.symbolize.state import State
+from tailflame.parse.symbolize.kernel import RecordedKernel, names_here
+from tailflame.parse.symbolize.state import KernelNames, State
 from tailflame.parse.symbolize.symbolizer import Symbolizer
 
-__all__ = ["NOWHERE", "Inlined", "Module", "Named", "RecordedKernel", "State", "Symbolizer"]
+__all__ = [
+    "NOWHERE",
+    "Inlined",
+    "KernelNames",
+    "Module",
+    "Named",
+    "RecordedKernel",
+    "State",
+    "Symbolizer",
+    "names_here",
+]

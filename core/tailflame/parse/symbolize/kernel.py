@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 
 from tailflame.model.stacks import UInt64
 from tailflame.parse.symbolize.elf_file import NOWHERE, NotElf, build_id_in, open_elf
+from tailflame.parse.symbolize.state import KernelNames
 from tailflame.parse.symbolize.symtab import Symbols, SymbolTable, elf_symbols, has_symtab, table_of
 
 KALLSYMS = Path("/proc/kallsyms")
@@ -45,11 +47,32 @@ class RecordedKernel:
 
 def kernel_table(kernel: RecordedKernel, home: Path) -> SymbolTable | None:
     """None where the recorded kernel's symbols are not known: it is another one than runs here, or hides them."""
+    moved: list[tuple[Symbols, UInt64]] = []
     for path in _lists(kernel, home):
-        table = _read(path, kernel)
-        if table is not None:
-            return table
-    return _of_vmlinux(kernel, home) if kernel.anchor else None
+        found = _read(path)
+        if found is None:
+            continue
+        text, symbols, owner = found
+        at = _address(text, kernel.anchor) if kernel.anchor else None
+        if not kernel.anchor or at == kernel.anchor_address:
+            return _table(symbols, owner)
+        if at and kernel.build_id:
+            moved.append((_slid(symbols, owner, kernel.anchor_address - at), owner[owner == 0]))
+    if not kernel.anchor:
+        return None
+    table = _of_vmlinux(kernel, home)
+    return _table(*moved[0]) if table is None and moved else table
+
+
+def names_here(kernel: RecordedKernel) -> KernelNames:
+    """Why there are no symbols of a kernel, where `kernel_table` finds none."""
+    if not kernel.anchor:
+        return KernelNames.UNTOLD
+    if not kernel.build_id and not kernel.release:
+        return KernelNames.UNIDENTIFIED
+    if not same_as_running(kernel):
+        return KernelNames.ELSEWHERE
+    return KernelNames.HIDDEN if _read(KALLSYMS) is None else KernelNames.ELSEWHERE
 
 
 def same_as_running(kernel: RecordedKernel) -> bool:
@@ -99,7 +122,8 @@ def running_build_id() -> str:
         return ""
 
 
-def _read(path: Path, kernel: RecordedKernel) -> SymbolTable | None:
+def _read(path: Path) -> tuple[bytes, Symbols, UInt64] | None:
+    """A list's text, its symbols and the module of each; None where it is missing, or hidden from us."""
     try:
         with path.open("rb") as raw:
             text = raw.read(_LIMIT + 1)
@@ -108,11 +132,23 @@ def _read(path: Path, kernel: RecordedKernel) -> SymbolTable | None:
     symbols, owner = kallsyms(text)
     if not len(symbols) or not symbols.start.any():
         return None  # hidden: all addresses are zero (kernel.kptr_restrict)
-    if kernel.anchor:
-        place = text.find(b" " + kernel.anchor.encode("utf-8", "replace") + b"\n")
-        here = int(text[place - 18 : place - 2], 16) if place >= 18 else 0
-        if here != kernel.anchor_address:
-            return None  # it was started again since, at another place
+    return text, symbols, owner
+
+
+def _address(text: bytes, name: str) -> int | None:
+    """Where a symbol of the kernel lies, by its list. name: whatever a file says."""
+    found = re.search(rb"^([0-9a-f]{16}) [a-zA-Z] " + re.escape(name.encode("utf-8", "replace")) + rb"$", text, re.M)
+    return int(found[1], 16) if found else None
+
+
+def _slid(symbols: Symbols, owner: UInt64, by: int) -> Symbols:
+    """Symbols of the same build that was started again, and lies elsewhere as a whole; its modules anywhere."""
+    own = owner == 0
+    slide = np.uint64(by & NOWHERE)
+    return Symbols(symbols.start[own] + slide, symbols.size[own], symbols.binding[own], symbols.name[own], symbols.text)
+
+
+def _table(symbols: Symbols, owner: UInt64) -> SymbolTable:
     return table_of((symbols,), lambda parts: _ends(parts[0].start, owner))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailflame.model import FrameKind
-from tailflame.parse.symbolize import Module, RecordedKernel, Symbolizer, kernel
+from tailflame.parse.symbolize import KernelNames, Module, RecordedKernel, Symbolizer, kernel, names_here
 from tailflame.parse.symbolize.elf_file import build_id_of, open_elf
 from tailflame.parse.symbolize.kernel import kallsyms, kernel_table, running_build_id
 from tailflame.parse.symbolize.vdso import vdso
@@ -86,6 +87,35 @@ def test_functions_of_the_kernel_and_its_modules(listed: Path) -> None:
 )
 def test_only_the_recorded_kernel_is_asked(listed: Path, recorded: RecordedKernel, known: bool) -> None:
     assert names(recorded, 0xFFFFFFFF81000041) == (["__x64_sys_read+0x1"] if known else [""])
+
+
+def test_the_same_build_started_again_lies_elsewhere_as_a_whole(listed: Path, tmp_path: Path) -> None:
+    """As kallsyms__delta in tools/perf/util/symbol.c; its modules may lie anywhere."""
+    build_id = "ab" * 20
+    copy = tmp_path / ".debug/[kernel.kallsyms]" / build_id / "kallsyms"
+    copy.parent.mkdir(parents=True)
+    copy.write_text(TEXT)
+    moved = RecordedKernel(build_id=build_id, anchor="_text", anchor_address=0xFFFFFFFF9A000000)
+    asked = (0xFFFFFFFF9A000041, 0xFFFFFFFF9A000201, 0xFFFFFFFF81000041, 0xFFFFFFFFC0A01010, 0xFFFFFFFFD9A01010)
+    assert names(moved, *asked, home=tmp_path) == ["__x64_sys_read+0x1", "weak_one+0x1", "", "", ""]
+    # Where only the release is told it may be another build.
+    assert names(replace(moved, build_id="", release=os.uname().release), asked[0]) == [""]
+
+
+@pytest.mark.parametrize("anchor", ["T _text", "_stext\nffffffff81000040 t local_one", "\n", "\0", "(", "_text "])
+def test_an_anchor_is_whatever_a_file_says(listed: Path, anchor: str) -> None:
+    recorded = RecordedKernel(release=os.uname().release, anchor=anchor, anchor_address=5)
+    assert names(recorded, 0xFFFFFFFF81000041) == [""]
+
+
+def test_why_the_kernel_has_no_names(listed: Path) -> None:
+    here = RecordedKernel(release=os.uname().release, anchor="_text", anchor_address=0xFFFFFFFF9A000000)
+    assert names_here(here) is KernelNames.ELSEWHERE
+    assert names_here(replace(here, release="5.4.0-of-another-machine")) is KernelNames.ELSEWHERE
+    assert names_here(replace(here, release="")) is KernelNames.UNIDENTIFIED
+    assert names_here(replace(here, anchor="")) is KernelNames.UNTOLD
+    listed.write_text(re.sub(r"(?m)^[0-9a-f]{16}", "0" * 16, TEXT))
+    assert names_here(here) is KernelNames.HIDDEN
 
 
 def test_hidden_addresses_are_no_addresses(listed: Path) -> None:
