@@ -136,8 +136,9 @@ def test_the_parts_of_a_result_are_in_the_palette(
     view = parts.window.results.page
     assert isinstance(view, ResultView)
     entries = {entry.text: entry for entry in parts.window.palette_entries() if entry.group == "Result"}
-    assert set(entries) & set(map(str, Part)) == set(map(str, parts_of_it))
+    words = {part: view.words_of(part)[1] for part in Part}
+    assert set(entries) & set(words.values()) == {words[part] for part in parts_of_it}
     for part in parts_of_it:
-        entries[str(part)].act()
+        entries[words[part]].act()
         assert view.part is part
     qtbot.waitUntil(tasks.at_rest)

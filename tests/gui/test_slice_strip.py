@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from PySide6.QtCore import QPoint, Qt
-from PySide6.QtGui import QColor
+from PySide6.QtGui import QColor, QShortcut
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
@@ -220,6 +220,10 @@ def test_a_result_with_slices_shows_them_first(qtbot: QtBot) -> None:
     view = ResultView(recording)
     shown(qtbot, view, 1180, 760)
     assert view.part is Part.LATENCY
+    at = view.tabs.currentIndex()
+    assert view.tabs.tabText(at) == "Over time"
+    assert view.tabs.tabToolTip(at).startswith("Slices of the profile")
+    assert "Over time" in [keys.whatsThis() for keys in view.findChildren(QShortcut)]
     qtbot.waitUntil(lambda: not view.busy)
     asked: list[object] = []
     view.flame_range_requested.connect(lambda start, end: asked.append((start, end)))

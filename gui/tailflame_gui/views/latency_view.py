@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QWidget
 
@@ -18,6 +20,26 @@ def has_latencies(recording: Recording) -> bool:
     return any(
         part is not None for part in (recording.histograms, recording.counters, recording.live, recording.slices)
     )
+
+
+class Called(NamedTuple):
+    """How the part is called: on its tab, in full, and what it holds."""
+
+    short: str
+    full: str
+    tip: str
+
+
+def called(recording: Recording) -> Called:
+    """By what a result holds: not every one that has something over time has latencies."""
+    live = recording.live
+    if recording.histograms is not None or (live is not None and live.stages):
+        tip = "Percentiles, distributions and counters as they were while it ran."
+        return Called("Latency", "Latency over time", tip)
+    if recording.slices is not None or live is not None:
+        slices = "Slices of the profile, counters" if recording.slices is not None else "Counters"
+        return Called("Over time", "Over time", f"{slices} and readings as they were while it ran.")
+    return Called("Counters", "Counters", "What the processor counted while it ran.")
 
 
 class LatencyResultView(QWidget):

@@ -28,7 +28,7 @@ from tailflame_gui.views.flame_view import FlameView
 from tailflame_gui.views.hotspots_view import HotspotsView
 from tailflame_gui.views.inspector import WIDTH as INSPECTOR_WIDTH
 from tailflame_gui.views.inspector import Inspector
-from tailflame_gui.views.latency_view import LatencyResultView, has_latencies
+from tailflame_gui.views.latency_view import LatencyResultView, called, has_latencies
 from tailflame_gui.views.sandwich_view import SandwichView
 from tailflame_gui.views.source_view import SourceView
 from tailflame_gui.views.strip_below import StripBelow
@@ -65,9 +65,8 @@ _TIPS = {
     Part.BOTTOM_UP: "The call tree from the leaves up.",
     Part.CALLERS: "Who calls the selected function, and what it calls.",
     Part.SOURCE: "Source lines and instructions of the selected function, each beside what it costs.",
-    Part.LATENCY: "Percentiles, distributions and counters as they were while it ran.",
 }
-_LONG = {Part.CALLERS: "Callers and callees", Part.LATENCY: "Latency over time"}
+_LONG = {Part.CALLERS: "Callers and callees"}
 """What a tab has no room for; the palette, the keys sheet and tooltips say it."""
 _LONGEST_TITLE = 480
 _CORNER = 48
@@ -388,9 +387,9 @@ class ResultView(QWidget):
         self.tabs.setCornerWidget(corner)
         self.tabs.room_changed.connect(lambda room: self.scope_bar.fit(room - _CORNER))
         for at, (part, place) in enumerate(self._places.items()):
-            self.tabs.addTab(place, str(part))
-            long = f"{_LONG[part]}. " if part in _LONG else ""
-            self.tabs.setTabToolTip(at, f"{long}{_TIPS[part]}  Ctrl+{at + 1}")
+            short, long, tip = self.words_of(part)
+            self.tabs.addTab(place, short)
+            self.tabs.setTabToolTip(at, f"{f'{long}. ' if long != short else ''}{tip}  Ctrl+{at + 1}")
         self.splitter = QSplitter(Qt.Orientation.Horizontal)
         self.splitter.addWidget(self.tabs)
         self.splitter.addWidget(self.inspector)
@@ -415,7 +414,7 @@ class ResultView(QWidget):
         self.scope.changed.connect(self._give_scope)
         self.tabs.currentChanged.connect(self._part_changed)
         for at, part in enumerate(self._order):
-            self._shortcut(f"Ctrl+{at + 1}", partial(self.show_part, part)).setWhatsThis(_LONG.get(part, str(part)))
+            self._shortcut(f"Ctrl+{at + 1}", partial(self.show_part, part)).setWhatsThis(self.words_of(part)[1])
         self._shortcut("Ctrl+I", self._toggle_inspector)
 
     def _begin(self) -> None:
@@ -503,6 +502,10 @@ class ResultView(QWidget):
     def _toggle_inspector(self) -> None:
         if self.part is not Part.LATENCY:
             self.show_inspector(not self.inspector.isVisible())
+
+    def words_of(self, part: Part) -> tuple[str, str, str]:
+        """On its tab, in full, and what it shows."""
+        return called(self.recording) if part is Part.LATENCY else (str(part), _LONG.get(part, str(part)), _TIPS[part])
 
     def _shortcut(self, keys: str, act: Callable[[], None]) -> QShortcut:
         shortcut = QShortcut(QKeySequence(keys), self)

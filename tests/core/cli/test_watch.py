@@ -99,6 +99,35 @@ def test_a_folder_is_read_once_and_kept_less_its_predecessors(
     assert info.tool == "snapshots"
 
 
+PPROF = Path(__file__).parents[2] / "data" / "pprof"
+
+
+def test_pprof_files_are_slices_and_one_that_is_cut_is_said(tailflame: Tailflame, tmp_path: Path) -> None:
+    """The figures are those of `go tool pprof -top` beside the samples: 340 ms, of which asyncPreempt has 47.06 %."""
+    folder = tmp_path / "pprof"
+    folder.mkdir()
+    cpu = (PPROF / "go-1.26.8" / "cpu.pb.gz").read_bytes()
+    for name, data in (
+        ("cpu-1795643001.pb.gz", cpu),
+        ("rust-1795643002.pb", (PPROF / "pprof-rs-0.15" / "pprof-rs.pb").read_bytes()),
+        ("cpu-1795643003.pb.gz", cpu[:300]),
+    ):
+        path = folder / name
+        path.write_bytes(data)
+        os.utime(path, (1795643000, 1795643000))
+    done = tailflame("watch", "--folder", folder, "--once", "--json")
+    assert done.code == ExitCode.OK, done.err
+    told = [json.loads(line) for line in done.out.splitlines()]
+    go, rust = (one for one in told if "slice" in one)
+    assert (go["source"], go["samples"], go["cpu_s"]) == ("cpu-1795643001.pb.gz", 34, pytest.approx(0.34))
+    assert go["top"] == "runtime.asyncPreempt"
+    assert go["top_share"] == pytest.approx(0.4706, abs=1e-4)
+    assert (rust["source"], rust["samples"]) == ("rust-1795643002.pb", 232)
+    said = [one["said"] for one in told if "said" in one]
+    assert any("cpu-1795643003.pb.gz is left out" in text and "cut short" in text for text in said)
+    assert told[-1]["slices"] == 2
+
+
 def test_the_switch_shows_each_file_whole(tailflame: Tailflame, folder: Path) -> None:
     done = tailflame("watch", "--folder", folder, "--once", "--json", "--snapshots", "each")
     assert json.loads(done.out.splitlines()[-1])["samples"] == 15 + 30 + 45
