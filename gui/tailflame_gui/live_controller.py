@@ -25,14 +25,13 @@ from tailflame.live.tail_rules import TailRule
 from tailflame.model import Caution
 from tailflame.model.slow_calls import SlowAbove
 from tailflame.run import live_sources
-from tailflame.run.continuous import ContinuousOptions, recording_options
 from tailflame.run.live_events import SourceWish
 from tailflame.run.live_functions import hottest
 from tailflame.run.live_session import CONTINUOUS
 from tailflame.run.live_sources import SLOW_RATE_HZ
 from tailflame.store import binary_key
 from tailflame.tools import PERF_RECORD, CallGraph, PerfOptions, Target
-from tailflame_gui import plain, slices_opening, tail_opening
+from tailflame_gui import live_slices, plain, slices_opening, tail_opening
 from tailflame_gui.actions import Actions
 from tailflame_gui.controller import Controller
 from tailflame_gui.dialogs.files import choose_program
@@ -242,29 +241,29 @@ class LiveController(QObject):
     def _show_ready(self) -> None:
         draft = self._setup.draft
         self._setup.show_ready(blocked=self._obstacle(draft))
-        wanted = (draft.process.identity if draft.process else None, _needs(draft.sources))
+        program = draft.binary if draft.launch else draft.process.identity if draft.process else None
+        wanted = (program, _needs(draft.sources), draft.sources.slices)
         if wanted != self._wanted:
             self._wanted = wanted
             self._look_at_access(draft)
 
     def _look_at_access(self, draft: LiveDraft) -> None:
         """What this user may not do to the chosen process, and how it could be permitted."""
-        process, needs = draft.process, _needs(draft.sources)
-        if process is None or not needs:
+        process, needs, slices, image = draft.process, _needs(draft.sources), draft.sources.slices, self._image()
+        if image is None or not (slices or (process is not None and needs)):
             self._asking.drop()
             self._setup.cautions.set_cautions(())
             return
 
         def look(_progress: Progress) -> tuple[Caution, ...]:
             host, has = probe_host(), means()
-            found = [access(need, process, host, has) for need in needs]
-            return tuple(
-                dict.fromkeys(
-                    Caution(one.sentence, " ".join((one.fix, " ".join(one.fix_argv))).strip())
-                    for one in found
-                    if one.way is not Way.AS_IS
-                )
+            found = [access(need, process, host, has) for need in needs] if process is not None else []
+            denied = dict.fromkeys(
+                Caution(one.sentence, " ".join((one.fix, " ".join(one.fix_argv))).strip())
+                for one in found
+                if one.way is not Way.AS_IS
             )
+            return (*denied, *live_slices.stacks_caution(slices, image, draft.name))
 
         self._asking.ask(
             look, self._setup.cautions.set_cautions, name="looking at permissions", on_error=self._controller.fail
@@ -281,7 +280,7 @@ class LiveController(QObject):
             return "The chosen functions are being judged."
         if draft.launch and (problem := split(draft.arguments).problem):
             return f"Arguments: {problem}."
-        if problem := _tail_problem(sources):
+        if problem := _tail_problem(sources) or live_slices.problem_of(sources.slices):
             return problem
         if sources.server and not sources.query:
             return "Write the PromQL query."
@@ -422,12 +421,23 @@ class LiveController(QObject):
         self._starting.ask(prepare, go, name="getting ready", on_error=self._controller.fail)
 
     def _profile_continuously(self) -> None:
-        """From now on, beside the rest."""
+        """From now on, beside the rest; as the form has it."""
+        wanted, image, name = self._setup.sources.slices.draft, self._image(), self._setup.draft.name
+        if problem := live_slices.problem_of(wanted):
+            self._controller.warn(problem, "Its fields are on the page that a look is started from.")
+            return
 
-        def prepare(_progress: Progress) -> SourceWish:
-            return live_sources.continuous(recording_options(probe_host()))
+        def prepare(_progress: Progress) -> tuple[SourceWish, tuple[Caution, ...]]:
+            return live_sources.continuous(live_slices.options_of(wanted)), live_slices.stacks_caution(
+                wanted, image, name
+            )
 
-        self._starting.ask(prepare, self._runner.add, name="getting ready", on_error=self._controller.fail)
+        def go(ready: tuple[SourceWish, tuple[Caution, ...]]) -> None:
+            self._runner.add(ready[0])
+            for caution in ready[1]:
+                self._controller.warn(caution.text, caution.fix)
+
+        self._starting.ask(prepare, go, name="getting ready", on_error=self._controller.fail)
 
     def _running_strip(self) -> slices_opening.Strip | None:
         """The slices of the run that goes on, or has just ended."""
@@ -476,7 +486,7 @@ def _needs(sources: SourcesDraft) -> tuple[Need, ...]:
     wanted = {
         Need.PROBE: bool(sources.functions),
         Need.COUNT: sources.counters,
-        Need.RECORD: sources.cpu or bool(sources.slow_above or sources.capture_when or sources.continuous_s),
+        Need.RECORD: sources.cpu or bool(sources.slow_above or sources.capture_when or sources.slices),
         Need.TRACE: sources.syscalls,
     }
     return tuple(need for need, wished in wanted.items() if wished)
@@ -527,14 +537,11 @@ def sources_of(
         if sources.cpu or slow is not None
         else None,
         "tail": live_sources.tail(captures, sampled) if captures else None,
-        "slices": live_sources.continuous(continuous_options(draft)) if sources.continuous_s else None,
+        "slices": live_sources.continuous(live_slices.options_of(sources.slices))
+        if sources.slices and not live_slices.problem_of(sources.slices)
+        else None,
         "syscalls": live_sources.syscalls() if sources.syscalls else None,
     }
-
-
-def continuous_options(draft: LiveDraft) -> ContinuousOptions:
-    """As the form has it. The machine has been looked at when the window was made."""
-    return recording_options(probe_host(), slice_s=draft.sources.continuous_s)
 
 
 def _wishes(sources: dict[str, SourceWish | None]) -> list[SourceWish]:

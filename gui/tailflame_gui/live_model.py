@@ -28,6 +28,18 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
+class SlicesDraft:
+    """How a continuous profile is recorded; texts are as they were typed, these are the ones that are offered."""
+
+    slice_s: str = "60"
+    frequency: str = "99"
+    cpu_percent: str = "1"
+    disk: str = "1G"
+    dwarf: bool = False
+    """Stacks by copies of them; else by frame pointers."""
+
+
+@dataclass(frozen=True, slots=True)
 class SourcesDraft:
     """Which sources are wanted, as the form has them; texts are as they were typed."""
 
@@ -50,8 +62,8 @@ class SourcesDraft:
     simulated: bool = False
     process: bool = True
     cpu: bool = False
-    continuous_s: int = 0
-    """Length of a slice of a continuous profile; 0 for none."""
+    slices: SlicesDraft | None = None
+    """A continuous profile."""
     syscalls: bool = False
 
 
@@ -67,8 +79,15 @@ class LiveDraft:
     sources: SourcesDraft = field(default_factory=SourcesDraft)
 
     @property
-    def subject(self) -> str:
-        """What is meant, for a button: "order-book (8812)"; "" where nothing is chosen yet."""
+    def name(self) -> str:
+        """Of the program; "" where none is chosen yet."""
         if self.launch:
             return self.binary.rsplit("/", 1)[-1]
-        return f"{self.process.name} ({self.process.pid})" if self.process is not None else ""
+        return self.process.name if self.process is not None else ""
+
+    @property
+    def subject(self) -> str:
+        """What is meant, for a button: "order-book (8812)"; "" where nothing is chosen yet."""
+        if self.launch or self.process is None:
+            return self.name
+        return f"{self.process.name} ({self.process.pid})"

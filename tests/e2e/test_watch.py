@@ -139,7 +139,7 @@ def test_the_window_profiles_the_demo_beside_its_live_run(
     picker.filter_field.setFocus()
     qtbot.keyClicks(picker.filter_field, str(engine.pid))
     qtbot.waitUntil(lambda: page.setup.draft.process is not None and page.setup.draft.process.pid == engine.pid)
-    page.setup.sources.slice_length.setText("1")
+    page.setup.sources.slices.length.setText("1")
     page.setup.sources.counters.box.setChecked(False)
     qtbot.mouseClick(page.setup.start, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: page.side is Side.RUN)

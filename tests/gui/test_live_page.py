@@ -18,11 +18,13 @@ from tailflame.errors import ToolDenied
 from tailflame.host.running import process_of
 from tailflame.model import Histogram
 from tailflame.model.live import Armed, Behind, Found, LatencySlice, Said, Update
+from tailflame.run.continuous_wish import cut_short
 from tailflame.run.live_events import SourceWish
-from tailflame.tools import Target
+from tailflame.tools import CallGraph, Target
 from tailflame_gui import tasks
 from tailflame_gui.live_controller import LiveController
-from tailflame_gui.live_model import Judged, LiveDraft
+from tailflame_gui.live_model import Judged, LiveDraft, SlicesDraft
+from tailflame_gui.live_slices import options_of
 from tailflame_gui.rows import Level
 from tailflame_gui.state import Page
 from tailflame_gui.views.live_page import LivePage, Side
@@ -115,6 +117,35 @@ def test_a_process_without_a_source_cannot_be_looked_at(
     assert setup.start.isEnabled()
     assert setup.draft.sources.server == "http://127.0.0.1:9090"
     qtbot.waitUntil(tasks.at_rest)
+
+
+def test_a_continuous_profile_is_set_up_with_its_budgets(
+    parts: Parts, page: LivePage, qtbot: QtBot, sleeper: subprocess.Popen[bytes]
+) -> None:
+    parts.actions["continuous"].trigger()
+    setup, form = page.setup, page.setup.sources.slices
+    setup._picked(process_of(sleeper.pid))
+    offered = [field.placeholderText() for field in (form.length, form.frequency, form.cpu, form.disk)]
+    assert offered == ["60", "99", "1", "1G"]
+    assert setup.draft.sources.slices == SlicesDraft()
+    told = cut_short("sleep", setup.draft.process.image) if setup.draft.process is not None else ""
+    qtbot.waitUntil(tasks.at_rest)
+    assert any(told in text for text in setup.cautions.texts if told) == bool(told)
+    qtbot.keyClicks(form.length, "10")
+    qtbot.keyClicks(form.frequency, "199")
+    qtbot.keyClicks(form.cpu, "2.5")
+    qtbot.keyClicks(form.disk, "many")
+    assert not setup.start.isEnabled()
+    assert setup.note.whole == "“many” is no size."
+    form.disk.setText("500M")
+    form.dwarf.setChecked(True)
+    assert setup.start.isEnabled()
+    assert setup.draft.sources.slices is not None
+    options = options_of(setup.draft.sources.slices)
+    assert (options.slice_s, options.frequency, options.cpu_share) == (10, 199, 0.025)
+    assert (options.disk_bytes, options.call_graph) == (500 << 20, CallGraph.DWARF)
+    qtbot.waitUntil(tasks.at_rest)
+    assert not any(told in text for text in setup.cautions.texts if told)
 
 
 def test_a_refused_probe_keeps_the_look_from_starting(page: LivePage, parts: Parts, qtbot: QtBot) -> None:

@@ -21,7 +21,6 @@ from tailflame.cli.command import Context, draw_flame_graph
 from tailflame.cli.exit_codes import ExitCode, UsageError
 from tailflame.cli.terminal import Terminal, finite
 from tailflame.errors import Cancelled, TailflameError
-from tailflame.host.binary import binary_facts
 from tailflame.host.privilege import Need
 from tailflame.host.running import find
 from tailflame.host.system import probe_host
@@ -32,6 +31,7 @@ from tailflame.model.live import Armed, Said
 from tailflame.model.slices import Overhead, Sliced, SliceFigures
 from tailflame.run import continuous_session
 from tailflame.run.continuous import Continuous, ContinuousOptions, recording_options
+from tailflame.run.continuous_wish import MOST_FREQUENCY, MOST_SLICE_S, cut_short, size_of
 from tailflame.store import SessionFolder
 from tailflame.store.slice_store import SlicesHead
 from tailflame.tools import CallGraph
@@ -107,13 +107,9 @@ def _watch_process(args: argparse.Namespace, context: Context) -> int:
     )
     continuous_session.planned(session, argv=source.argv)
     lines = _Lines(context.terminal)
-    if options.call_graph is CallGraph.FRAME_POINTERS and not _keeps_frame_pointers(process.image):
-        lines.said(
-            Said(
-                text=f"{process.name} keeps no frame pointers: its stacks will be cut short.",
-                fix="Build it with -C force-frame-pointers=yes, or take --call-graph dwarf, which costs more.",
-            )
-        )
+    if options.call_graph is CallGraph.FRAME_POINTERS and (words := cut_short(process.name, process.image)):
+        fix = "Build it with -C force-frame-pointers=yes, or take --call-graph dwarf, which costs more."
+        lines.said(Said(text=words, fix=fix))
     try:
         asyncio.run(_follow(source, lines, args.seconds))
     except BaseException:
@@ -140,18 +136,10 @@ def _watch_process(args: argparse.Namespace, context: Context) -> int:
     return ExitCode.OK
 
 
-def _keeps_frame_pointers(image: Path) -> bool:
-    """True as well where the kernel does not show the program."""
-    try:
-        return binary_facts(image).frame_pointers is not False
-    except TailflameError:
-        return True
-
-
 def options_of(args: argparse.Namespace) -> ContinuousOptions:
-    if not 1 <= args.slice <= 86_400:
+    if not 1 <= args.slice <= MOST_SLICE_S:
         raise UsageError("--slice must be between 1 and 86,400 seconds.")
-    if not 1 <= args.frequency <= 10_000:
+    if not 1 <= args.frequency <= MOST_FREQUENCY:
         raise UsageError("--frequency must be between 1 and 10,000.", advice="99 is usual for hours.")
     if not 0 < args.budget_cpu < math.inf:
         raise UsageError("--budget-cpu must be above zero: a percentage of one core.")
@@ -167,16 +155,10 @@ def options_of(args: argparse.Namespace) -> ContinuousOptions:
 
 def bytes_of(text: str) -> int:
     """ "500M", "1G", "64k" as bytes, by powers of 1024; UsageError for what is none."""
-    scale = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40}
-    words = text.strip().lower().removesuffix("ib").removesuffix("b")
-    number, unit = (words[:-1], words[-1]) if words and words[-1].isalpha() else (words, "")
     try:
-        value = float(number) * 2 ** scale[unit]
-    except (ValueError, KeyError):
-        value = -1.0
-    if not 0 < value < 2**62:
-        raise UsageError(f"“{text}” is no size.", advice="Write 500M or 2G.")
-    return int(value)
+        return size_of(text)
+    except ValueError as problem:
+        raise UsageError(f"{problem}.", advice="Write 500M or 2G.") from None
 
 
 async def _follow(source: Continuous, lines: _Lines, seconds: float | None) -> None:

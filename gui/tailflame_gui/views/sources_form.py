@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QCheckBox, QLineEdit, QWidget
 from tailflame_gui.dialogs.files import choose_program
 from tailflame_gui.live_model import SourcesDraft
 from tailflame_gui.views.function_chooser import FunctionChooser
+from tailflame_gui.views.slices_form import SlicesForm
 from tailflame_gui.widgets.parts import column, icon_button, label, row, set_rank
 
 _INDENT = 24
@@ -134,11 +135,13 @@ class SourcesForm(QWidget):
         )
         self.continuous = _Line(
             "Continuous profile",
-            "perf at 99 Hz for hours, in slices that are read as they close: where the time goes, and how that "
-            "changes. At most 1 % of a core and 1 GB; old slices grow coarser.",
+            "perf for hours, in slices that are read as they close: where the time goes, and how that changes. "
+            "Costs what it may at most: reading waits, then the frequency goes down; old slices grow coarser.",
             say,
         )
-        self.slice_length = self._field(self.continuous, "60", "Seconds of a slice")
+        self.slices = SlicesForm()
+        self.slices.changed.connect(say)
+        self.continuous.add(self.slices)
         self.syscalls = _Line(
             "System calls", "strace -c for five seconds. Slows a program with many system calls 50 times.", say
         )
@@ -235,14 +238,6 @@ class SourcesForm(QWidget):
             simulated=self.simulated.on and shown,
             process=self.process.on,
             cpu=self.cpu.on,
-            continuous_s=_whole_seconds(self.slice_length) if self.continuous.on else 0,
+            slices=self.slices.draft if self.continuous.on else None,
             syscalls=self.syscalls.on,
         )
-
-
-def _whole_seconds(field: QLineEdit) -> int:
-    """What stands in a field, or what is offered where that is no whole number of seconds."""
-    text = field.text().strip()
-    return (
-        int(text) if text.isascii() and text.isdecimal() and 0 < int(text) <= 86_400 else int(field.placeholderText())
-    )
