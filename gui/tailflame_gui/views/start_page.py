@@ -30,7 +30,8 @@ from tailflame_gui.widgets.row_view import RowView
 
 RECENT = 18
 READS = (
-    "Drop files anywhere: perf.data, perf script text, folded stacks, flame-graph SVGs, .hlog and .hgrm histograms, "
+    "Drop files anywhere: perf.data, perf script text, folded stacks, flame-graph SVGs, pprof, speedscope, Firefox "
+    "Profiler, callgrind and .cpuprofile files, .hlog and .hgrm histograms, "
     "perf stat and bpftrace output, Prometheus text, each also as .gz, .zst or .xz. Drop a binary to record it, or a "
     "folder of sessions to open it."
 )
