@@ -102,6 +102,7 @@ class LiveController(QObject):
         view.capture_requested.connect(self._open_capture)
         view.flame_range_requested.connect(self._open_range)
         view.compare_ranges_requested.connect(self._compare_ranges)
+        view.plots.slices.ranges_changed.connect(self._read_chosen)
         view.failed.connect(self._controller.fail)
         view.set_range_offers(flame="The CPU recording is read when the run is over; its flame graph opens with it.")
 
@@ -455,6 +456,13 @@ class LiveController(QObject):
         strip = self._running_strip()
         if strip is not None:
             slices_opening.compare_ranges(self._controller, strip, before, after)
+
+    def _read_chosen(self) -> None:
+        """What is selected and waits for the CPU budget is read: somebody wants to see it."""
+        strip = self._view.plots.slices
+        waiting = [row for row in (*strip.chosen(strip.first), *strip.chosen(strip.second)) if row.waiting]
+        if waiting:
+            self._runner.read_slices(max(row.end_s for row in waiting))
 
     def _offer_flame(self) -> None:
         """Slices are read while the run goes on; a CPU recording is not."""

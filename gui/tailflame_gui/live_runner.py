@@ -152,6 +152,11 @@ class LiveRunner(QObject):
         if self._run is not None and self._run.follow(name, series):
             self.offered.get(name, {}).pop(series, None)
 
+    def read_slices(self, until_s: float) -> None:
+        """Those that wait for the CPU budget, up to that time."""
+        if self._run is not None:
+            self._run.read_until("slices", until_s)
+
     def mark(self, text: str) -> None:
         if self._session is not None:
             mark = self._session.mark(text)

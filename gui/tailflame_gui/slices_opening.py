@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from tailflame.errors import StoreError
-from tailflame.model import Meta, Recording
+from tailflame.model import Caution, Meta, Recording
 from tailflame.model.slices import SliceFigures
 from tailflame_gui import opening, tasks
 from tailflame_gui.controller import Controller
@@ -130,7 +130,9 @@ def _read(folder: Path, rows: tuple[SliceFigures, ...], span: Span) -> Recording
     from tailflame.analyse.slices import merge, within
     from tailflame.store.slice_store import load_chosen
 
-    chosen = [row for row in rows if not row.waiting and span[0] <= row.start_s + row.length_s / 2 < span[1]]
+    inside = [row for row in rows if span[0] <= row.start_s + row.length_s / 2 < span[1]]
+    chosen = [row for row in inside if not row.waiting]
+    left = len(inside) - len(chosen)
     parts = load_chosen(folder, chosen)
     if not parts:
         raise _nothing()
@@ -140,7 +142,14 @@ def _read(folder: Path, rows: tuple[SliceFigures, ...], span: Span) -> Recording
         source=str(folder),
         results=(merge([within(part.profile, part.start_s, part.length_s) for part in parts]),),
         meta=Meta(duration_s=sum(part.length_s for part in parts)),
+        warnings=(Caution(_left_out(left, len(inside)), "Open the range again in a moment."),) if left else (),
     )
+
+
+def _left_out(left: int, of: int) -> str:
+    """ "1 of 5 slices was not read yet, and is left out."""
+    was = "was not read yet, and is left out" if left == 1 else "were not read yet, and are left out"
+    return f"{left} of {of} slices {was}."
 
 
 def _nothing() -> StoreError:

@@ -48,6 +48,14 @@ class Watching(Protocol):
 
 
 @runtime_checkable
+class Deferring(Protocol):
+    """A source that leaves unread what its budget does not allow."""
+
+    def read_until(self, time_s: float) -> None:
+        """Reads what is of before that time, whatever it costs: somebody wants to see it."""
+
+
+@runtime_checkable
 class Choosing(Protocol):
     """A source that offers further series by `Found`."""
 

@@ -154,6 +154,7 @@ class Continuous:
         """When perf was started, or was last seen to have closed a file."""
         self._rung = False
         self._number = 0
+        self._wanted_until = float("-inf")
         self._waiting: deque[tuple[Path, SliceFigures]] = deque()
         self._seen: set[str] = set()
         self._perf_before = 0.0
@@ -171,6 +172,14 @@ class Continuous:
         self._woken.set()
         if self._running is not None:
             self._running.interrupt()
+
+    def read_until(self, time_s: float) -> None:
+        """Reads the slices that wait, up to that time, whatever the budget says; later ones wait the longer for it.
+
+        All of them, in their order: what is merged, or read by another process after a crash, has no gaps.
+        """
+        self._wanted_until = max(self._wanted_until, time_s)
+        self._woken.set()
 
     @property
     def argv(self) -> tuple[str, ...]:
@@ -266,9 +275,7 @@ class Continuous:
             # Looking costs as well: of a long slice it does not matter when in a second or two it is found.
             tick = min(max(_TICK_S, self.options.slice_s / 30), _LONGEST_TICK_S)
             if running.returncode is None:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(tick):
-                        await running.wait()
+                await self._pause(running, tick)
             ended = running.returncode is not None
             self._perf_now = _cpu_of(running.pid) if not ended else self._perf_now
             fresh = await asyncio.to_thread(self._closed)
@@ -291,6 +298,16 @@ class Continuous:
                     await self._start_anew(lower)
                     for row in await asyncio.to_thread(self._closed):
                         yield self._told(row)
+
+    async def _pause(self, running: Running, seconds: float) -> None:
+        """So long, or until perf has ended, or somebody wants something."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds), asyncio.TaskGroup() as tasks:
+                end = tasks.create_task(running.wait(), name="waiting for perf")
+                end.add_done_callback(lambda _end: self._woken.set())
+                await self._woken.wait()
+                end.cancel()
+        self._woken.clear()
 
     def _stuck(self, running: Running) -> bool:
         """Whether a slice does not come, though perf was asked for it."""
@@ -391,7 +408,9 @@ class Continuous:
     async def _read_within_means(self) -> AsyncGenerator[Update, None]:
         while self._waiting and not self._finishing:
             full = await asyncio.to_thread(self.store.bytes) > self.options.disk_bytes
-            if self._credit() <= 0 and not full:
+            row = self._waiting[0][1]
+            wanted = row.start_s + row.length_s / 2 < self._wanted_until
+            if self._credit() <= 0 and not full and not wanted:
                 if not self._deferred:
                     self._deferred = True
                     yield Said(

@@ -24,7 +24,7 @@ from tailflame.errors import TailflameError, TargetError, ToolFailed
 from tailflame.host.binary import check_runnable
 from tailflame.host.processes import end_session
 from tailflame.live.permission import Permission
-from tailflame.live.source import Choosing, Finishing, LiveSource, Watching
+from tailflame.live.source import Choosing, Deferring, Finishing, LiveSource, Watching
 from tailflame.model.live import Armed, Artifact, Update
 from tailflame.run import stopped_start
 from tailflame.run.journal import Journal
@@ -146,6 +146,12 @@ class LiveRun:
             return False
         runner.source.choose(series, unit)
         return True
+
+    def read_until(self, name: str, time_s: float) -> None:
+        """Has a source read what waits until that time."""
+        runner = self._runners.get(name)
+        if runner is not None and runner.task is not None and isinstance(runner.source, Deferring):
+            runner.source.read_until(time_s)
 
     def switch_off(self, name: str) -> None:
         """Takes a source away; the others go on."""

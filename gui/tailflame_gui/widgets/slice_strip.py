@@ -186,7 +186,7 @@ class SliceStrip(TimePlot):
         if row.cpu_s is not None:
             lines[0] += f", {row.cpu_s / max(row.length_s, 1e-9):.2f} cores busy"
         if row.waiting:
-            lines.append("It waits to be read: the CPU budget does not allow it yet.")
+            lines.append("It waits to be read: the CPU budget does not allow it yet. Select it to have it read now.")
         elif row.top:
             lines.append(f"On top: {row.top}, {percent(row.top_share)}")
         lines += [text for text in (row.note, row.source) if text]

@@ -223,6 +223,29 @@ async def test_reading_waits_while_it_cannot_be_afforded(tmp_path: Path, target:
 
 
 @in_loop
+async def test_what_waits_is_read_when_somebody_wants_to_see_it(
+    tmp_path: Path, target: subprocess.Popen[bytes]
+) -> None:
+    options = ContinuousOptions(slice_s=1, frequency=LEAST_FREQUENCY, cpu_share=1e-6, credit_s=0.0)
+    source = Continuous(tmp_path, target.pid, options=options)
+    told: list[Update] = []
+    asked = False
+    async with aclosing(source.updates()) as updates:
+        async for update in updates:
+            told.append(update)
+            closed = [one.rows for one in told if isinstance(one, Sliced)]
+            if not asked and closed and len(closed[-1]) >= 2:
+                assert not read(told)
+                asked = True
+                source.read_until(closed[-1][1].end_s)
+            if len(read(told)) == 2 and not source._finishing:
+                # Before it was asked to end: the rest goes on waiting.
+                assert [row.first for row in source.store.rows] == [1, 2]
+                source.finish()
+    assert [row.first for row in source.store.rows] == list(range(1, len(source.rows) + 1))
+
+
+@in_loop
 async def test_a_process_that_is_gone_is_said_before_anything_is_recorded(tmp_path: Path) -> None:
     gone = await asyncio.create_subprocess_exec("true")
     await gone.wait()
