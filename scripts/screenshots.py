@@ -17,6 +17,10 @@ import sys
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tailflame.store import Library
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
@@ -143,6 +147,7 @@ class Studio:
             ("timeline-filter", self.timeline_filter),
             ("timeline-error", self.timeline_error),
             ("timeline-subsecond", self.timeline_subsecond),
+            ("slices", self.slices),
             ("summary", self.summary),
             ("hotspots", part(Part.HOTSPOTS, hot)),
             ("top-down", part(Part.TOP_DOWN, hot)),
@@ -324,6 +329,21 @@ class Studio:
         view.timeline.show_look(Look.SUBSECOND)
         view.timeline.axis.select(1.24, 3.58)
 
+    async def slices(self) -> None:
+        """The strip of a continuous recording: stored slices, cut out of the demo's recording."""
+        from tailflame_gui import tasks
+        from tailflame_gui.widgets.slice_strip import SliceStrip
+
+        sessions = await self.sessions()
+        folder = await tasks.in_thread(lambda _progress: sliced(sessions[0], self.parts.controller.library))
+        self.parts.controller.open_paths([folder])
+        await self.quiet()
+        strip = next(one for one in self.parts.window.findChildren(SliceStrip) if one.isVisible())
+        rows = strip.rows
+        strip.axis.select(rows[12].start_s, rows[17].end_s)
+        strip.set_second((rows[3].start_s, rows[6].end_s))
+        await asyncio.sleep(0.3)
+
     async def summary(self) -> None:
         from tailflame_gui.views.result_view import Part
         from tailflame_gui.views.timeline_view import Look
@@ -369,6 +389,32 @@ class Studio:
     async def after(self) -> None:
         if self.parts.recorder.running:
             await self.parts.recorder.close()
+
+
+SLICE_S = 0.25
+
+
+def sliced(session: Path, library: Library) -> Path:
+    """A session of slices, kept as a continuous recording keeps its own."""
+    from tailflame.analyse.slices import Slice
+    from tailflame.analyse.time_range import between
+    from tailflame.run import continuous_session
+    from tailflame.store import load_recording
+    from tailflame.store.slice_store import SlicesHead, SliceStore
+
+    recording = load_recording(session)
+    profile = recording.profile
+    assert profile is not None
+    first, last = profile.samples.time_ns.min() / 1e9, profile.samples.time_ns.max() / 1e9
+    made = library.new_session(tool=continuous_session.TOOL, title="trading-system, continuous")
+    store = SliceStore(made.path)
+    store.begin(SlicesHead(epoch_s=0.0, program="trading-system", slice_s=SLICE_S))
+    continuous_session.planned(made)
+    for number in range(1, int((last - first) / SLICE_S) + 1):
+        start = float(first) + (number - 1) * SLICE_S
+        store.add(Slice(start, SLICE_S, between(profile, start, start + SLICE_S), "perf.data", number, number))
+    continuous_session.keep(made, store, outcome="The recording was stopped; the program runs on.")
+    return made.path
 
 
 if __name__ == "__main__":
