@@ -55,7 +55,7 @@ _TRACING_LIMIT = 64 * 1024 * 1024
 _STRING_LIMIT = 1024 * 1024
 _IDS_LIMIT = 8 * 1024 * 1024
 _SMALLEST_ATTR = 64 + 16
-_ARGUMENTS_LIMIT, _EVENTS_LIMIT = 100_000, 10_000
+_ARGUMENTS_LIMIT, _EVENTS_LIMIT, _FEATURES_LIMIT = 100_000, 10_000, 1000
 
 
 class _Section(NamedTuple):
@@ -232,22 +232,26 @@ def _read_pipe(path: Path, data: mmap.mmap, order: str, watch: Callable[[], None
     found = walk(data, order, _PIPE_HEADER_SIZE, len(data), watch=watch)
     tally = _tally(data, order, found)
     try:
-        for row in found.rows(kinds.ATTR, kinds.FEATURE, kinds.BUILD_ID, kinds.TRACING_DATA).tolist():
-            kind, misc = int(found.kind[row]), int(found.misc[row])
-            section = _Section(int(found.at[row]), int(found.size[row]))
-            if kind == kinds.ATTR and len(attrs) < _EVENTS_LIMIT:
-                attrs = (*attrs, _attr_of_record(data, order, section))
-                header = replace(header, events=tuple(map(_event, attrs)))
-            elif kind == kinds.FEATURE and section.size > 16:
+        opened = found.rows(kinds.ATTR)[:_EVENTS_LIMIT].tolist()
+        attrs = tuple(_attr_of_record(data, order, _section_of(found, row)) for row in opened)
+        header = replace(header, events=tuple(map(_event, attrs)))
+        for row in found.rows(kinds.FEATURE)[:_FEATURES_LIMIT].tolist():
+            section = _section_of(found, row)
+            if section.size > 16:
                 (feature,) = struct.unpack_from(f"{order}Q", data, section.offset + 8)
                 inside = _Section(section.offset + 16, section.size - 16)
                 header, attrs = _with_feature(header, attrs, feature, data, order, inside)
-            elif kind == kinds.TRACING_DATA and section.size >= 12:
+        for row in found.rows(kinds.TRACING_DATA)[-1:].tolist():
+            section = _section_of(found, row)
+            if section.size >= 12:
                 (size,) = struct.unpack_from(f"{order}I", data, section.offset + 8)
                 tracing = bytes(data[section.end : section.end + min(size, _TRACING_LIMIT)])
-            elif kind == kinds.BUILD_ID and section.size >= 36:
-                pair = _build_id(data, order, section, misc)
-                header = replace(header, build_ids=(*header.build_ids, pair))
+        told = [
+            _build_id(data, order, _section_of(found, row), int(found.misc[row]))
+            for row in found.rows(kinds.BUILD_ID).tolist()
+            if found.size[row] >= 36
+        ]
+        header = replace(header, build_ids=(*header.build_ids, *told))
     except (struct.error, ValueError, OverflowError) as error:
         raise _damaged(path, error) from error
     return PerfFile(
@@ -262,6 +266,10 @@ def _read_pipe(path: Path, data: mmap.mmap, order: str, watch: Callable[[], None
         attrs=attrs,
         tracing=tracing,
     )
+
+
+def _section_of(found: Records, row: int) -> _Section:
+    return _Section(int(found.at[row]), int(found.size[row]))
 
 
 def _tally(data: mmap.mmap, order: str, found: Records) -> Tally:

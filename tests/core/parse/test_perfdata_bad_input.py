@@ -21,6 +21,7 @@ from tailflame.parse import load
 from tailflame.parse.perf_file import read_perf_file
 from tailflame.parse.perfdata.reader import Content, Unread, content_of, read
 from tailflame.parse.perfdata.records import walk
+from tailflame.parse.perfdata.tracing import tracepoints
 from tailflame.parse.symbolize import Inlined, Module, Named, Symbolizer
 from tailflame.parse.symbolize.answers import no_lines, no_names
 
@@ -168,6 +169,56 @@ def test_a_chain_of_more_entries_than_there_are(tmp_path: Path) -> None:
     assert content.columns.damaged.tolist() == [True, False, True]
     depths = profile.stacks.depths()[profile.samples.stack]
     assert depths.tolist() == [1, 2, 1]  # below the thread's name; the sampled address is known of all
+
+
+def test_samples_shorter_than_their_fields(tmp_path: Path) -> None:
+    """What they lack lies behind them: in the next record, or behind the end of the file."""
+    short = record(9, struct.pack("<Q", 0x1000))
+    records = sample(USER_MARK, 0x1000, 0x2000) + short + sample(USER_MARK, 0x1000, 0x2000) + short
+    content, profile = opened(write(tmp_path / "perf.data", records))
+    assert content.columns.damaged.tolist() == [False, True, False, True]
+    depth = profile.stacks.depths()[profile.samples.stack].tolist()
+    depths = sorted(zip(profile.samples.time_ns.tolist(), depth, strict=True))
+    assert depths == [(0, 1), (0, 1), (10, 2), (10, 2)]
+
+
+def test_a_pipe_with_many_events_and_build_ids(tmp_path: Path) -> None:
+    """Each of them is looked at once: tens of thousands took minutes."""
+    event = file_of(b"")[104 : 104 + 128]
+    attrs = b"".join(record(64, event + struct.pack("<Q", number)) for number in range(10_000))
+    ids = b"".join(record(67, struct.pack("<i", -1) + bytes(24) + b"/x%06d\0" % number) for number in range(60_000))
+    path = tmp_path / "perf.data"
+    path.write_bytes(b"PERFILE2" + struct.pack("<Q", 16) + attrs + ids + sample())
+    file = read_perf_file(path)
+    assert (len(file.attrs), len(file.header.events), len(file.header.build_ids)) == (10_000, 10_000, 60_000)
+
+
+def tracing(*formats: bytes) -> bytes:
+    """Tracing data as perf record keeps them, with one system of events."""
+    head = b"\x17\x08Dtracing" + b"0.6\0" + bytes(2) + bytes(4)
+    pages = b"header_page\0" + bytes(8) + b"header_event\0" + bytes(8) + bytes(4)
+    events = b"".join(struct.pack("<Q", len(text)) + text for text in formats)
+    return head + pages + struct.pack("<I", 1) + b"sched\0" + struct.pack("<I", len(formats)) + events
+
+
+def test_formats_of_tracepoints_that_cannot_be() -> None:
+    good = (
+        b"name: sched_switch\nID: 7\nformat:\n\tfield:char prev_comm[16];\toffset:8;\tsize:16;\tsigned:0;\n"
+        b"\tfield:pid_t prev_pid;\toffset:24;\tsize:4;\tsigned:1;\n"
+        b"\tfield:__data_loc char[] name;\toffset:28;\tsize:4;\tsigned:0;\n"
+    )
+    endless = b"name: other\nID: 8\n\tfield:" + b"a" * 1_000_000 + b"\nfield:" * 100_000
+    far = b"name: far\nID: 9\n\tfield:int x;\toffset:99999999999999999999;\tsize:4;\tsigned:0;\n\tfield:];\toffset:1;"
+    found = tracepoints(tracing(good, endless, far))
+    assert found[7].name == "sched:sched_switch"
+    assert found[7].fields == {"prev_comm": (8, 16, False), "prev_pid": (24, 4, True), "name": (28, 4, False)}
+    assert not found[8].fields and not found[9].fields
+    too_large = tracing(good)[: -len(good) - 8] + struct.pack("<Q", 2**64 - 1) + good
+    assert list(tracepoints(too_large)) == [7]
+    # What follows stands nowhere.
+    two = tracing(good, good)
+    at = two.index(good) - 8
+    assert list(tracepoints(two[:at] + struct.pack("<Q", 2**63) + two[at + 8 :])) == [7]
 
 
 def test_impossible_addresses_give_the_chain_up(tmp_path: Path) -> None:

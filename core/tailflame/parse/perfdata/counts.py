@@ -73,12 +73,17 @@ def _grown(
     period = found.period.copy()
     attr = found.attr.copy()
     keep = ~is_read
-    for number in np.unique(identity[is_read]).tolist():
-        mine = np.flatnonzero(is_read & (identity == number))
-        if number not in owner:
-            continue
-        grown = np.diff(value[mine].astype(np.int64), prepend=0)
-        period[mine] = np.maximum(grown, 0).astype(np.uint64)
-        attr[mine] = owner[number]
-        keep[mine] = grown > 0
+    if owner:
+        numbers = np.array(sorted(owner), np.uint64)
+        place = np.minimum(np.searchsorted(numbers, identity), len(numbers) - 1)
+        rows = np.flatnonzero(is_read & (numbers[place] == identity))
+        # Counter by counter, each in the order of time: what it has grown by since the row before.
+        rows = rows[np.argsort(place[rows], kind="stable")]
+        counted = value[rows].astype(np.int64)
+        grown = np.diff(counted, prepend=0)
+        begins = np.diff(place[rows], prepend=-1) != 0
+        grown[begins] = counted[begins]
+        period[rows] = np.maximum(grown, 0).astype(np.uint64)
+        attr[rows] = np.array([owner[number] for number in numbers.tolist()], np.int64)[place[rows]]
+        keep[rows] = grown > 0
     return replace(found, period=period, attr=attr).at(np.flatnonzero(keep)), row[keep]

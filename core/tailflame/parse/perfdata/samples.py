@@ -165,6 +165,11 @@ class _Cursor:
             setattr(self.columns, name, column)
         column[self.rows] = values
 
+    def of(self, name: str) -> Int64:
+        """The column `name` of the samples that are read."""
+        column: Int64 = getattr(self.columns, name)
+        return column if self.rows is None else column[self.rows]
+
     def read(self, attr: Attr) -> None:
         if attr.has(Field.IDENTIFIER):
             self.word()
@@ -221,8 +226,9 @@ class _Cursor:
         if self.bad.any():
             self.put("damaged", self.bad)
             for name in ("chain_size", "read_size", "branch_size", "raw_size"):
-                column = getattr(self.columns, name)
-                self.put(name, np.where(self.bad, 0, column if self.rows is None else column[self.rows]))
+                self.put(name, np.where(self.bad, 0, self.of(name)))
+            # What stands behind the record is another's: chains follow one another (hashing.run_hashes).
+            self.put("chain_at", np.where(self.bad, self.end, self.of("chain_at")))
 
     def word(self) -> UInt64:
         """The word at the place, 0 where the sample has ended; the place moves on."""

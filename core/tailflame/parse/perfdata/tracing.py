@@ -21,7 +21,10 @@ _MAGIC = b"\x17\x08Dtracing"
 _EVENTS_LIMIT = 100_000
 _NAME = re.compile(r"^name: (\S+)", re.MULTILINE)
 _ID = re.compile(r"^ID: (\d+)", re.MULTILINE)
-_FIELD = re.compile(r"field:([^;]*?)(\w+)(?:\[[^\]]*\])?;\s*offset:(\d+);\s*size:(\d+);\s*signed:(\d);")
+_FIELD = re.compile(
+    r"^[ \t]*field:([^;\n]*);[ \t]*offset:(\d{1,9});[ \t]*size:(\d{1,9});[ \t]*signed:(\d);", re.MULTILINE
+)
+"""`\tfield:char prev_comm[16];\toffset:8;\tsize:16;\tsigned:0;`"""
 
 
 class Place(NamedTuple):
@@ -48,12 +51,20 @@ def tracepoints(data: bytes) -> dict[int, Tracepoint]:
         for system, text in islice(_formats(data), _EVENTS_LIMIT):
             name, number = _NAME.search(text), _ID.search(text)
             if name and number:
-                fields = {m[2]: Place(int(m[3]), int(m[4]), m[5] == "1") for m in _FIELD.finditer(text)}
+                fields = {_declared(m[1]): Place(int(m[2]), int(m[3]), m[4] == "1") for m in _FIELD.finditer(text)}
                 point = Tracepoint(f"{system}:{name[1]}", int(number[1]), fields)
                 found[point.number] = point
-    except (struct.error, ValueError):
+    except (struct.error, ValueError, OverflowError):
         pass
     return found
+
+
+def _declared(declaration: str) -> str:
+    """The name in `char prev_comm[16]` or `__data_loc char[] name`."""
+    declaration = declaration.rstrip()
+    if declaration.endswith("]"):
+        declaration = declaration[: declaration.rfind("[") if "[" in declaration else 0]
+    return declaration.rsplit(None, 1)[-1].lstrip("*") if declaration.strip() else ""
 
 
 def _formats(data: bytes) -> Iterator[tuple[str, str]]:
