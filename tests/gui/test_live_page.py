@@ -18,6 +18,7 @@ from tailflame.errors import ToolDenied
 from tailflame.host.running import process_of
 from tailflame.model import Histogram
 from tailflame.model.live import Armed, Behind, Found, LatencySlice, Said, Update
+from tailflame.model.slices import Sliced, SliceFigures
 from tailflame.run.continuous_wish import cut_short
 from tailflame.run.live_events import SourceWish
 from tailflame.tools import CallGraph, Target
@@ -67,6 +68,17 @@ class Source:
         for update in self._updates:
             yield update
         await asyncio.get_running_loop().create_future()
+
+
+class Waiting(Source):
+    """Slices that the budget leaves unread."""
+
+    def __init__(self, *rows: SliceFigures) -> None:
+        super().__init__(Sliced(rows=rows, row=rows[-1]))
+        self.wanted: list[float] = []
+
+    def read_until(self, time_s: float) -> None:
+        self.wanted.append(time_s)
 
 
 def values(start: float, *ns: int) -> LatencySlice:
@@ -209,6 +221,26 @@ def test_what_sources_say_stands_beside_their_switches(
     (result,) = parts.state.open_results
     assert result.recording is not None and result.recording.live is not None
     assert page.side is Side.SETUP and not parts.actions["stop_live"].isEnabled()
+
+
+def test_slices_that_wait_are_read_when_they_are_selected(
+    parts: Parts, page: LivePage, qtbot: QtBot, sleeper: subprocess.Popen[bytes]
+) -> None:
+    rows = [
+        SliceFigures(first=n, last=n, start_s=1000.0 + n, length_s=1.0, samples=10.0, waiting=n > 1)
+        for n in range(1, 5)
+    ]
+    source = Waiting(*rows)
+    look(parts, qtbot, sleeper.pid, ("slices", source))
+    strip = page.view.plots.slices
+    qtbot.waitUntil(lambda: len(strip.rows) == 4)
+    for row in (rows[0], rows[2]):
+        strip.axis.select(row.start_s, row.end_s)
+        strip.ranges_changed.emit()
+    assert source.wanted == [rows[2].end_s]
+    strip.set_second((rows[3].start_s, rows[3].end_s))
+    assert source.wanted[-1] == rows[3].end_s
+    let_go(parts, qtbot)
 
 
 def test_a_look_that_saw_nothing_is_said_and_not_kept(

@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QCheckBox, QGridLayout, QLineEdit, QWidget
 from tailflame_gui.live_model import SlicesDraft
 from tailflame_gui.widgets.parts import label
 
-_FIELD = 64
+_FIELD = 56
 
 
 class SlicesForm(QWidget):
@@ -27,7 +27,7 @@ class SlicesForm(QWidget):
         self.frequency = self._field("Frequency", offered.frequency, "Hz", "Samples a second and processor")
         self.cpu = self._field("CPU at most", offered.cpu_percent, "% of a core", "Of one core: perf and reading")
         self.disk = self._field("Disk at most", offered.disk, "", "For everything kept: 500M, 2G")
-        self._grid.setColumnStretch(6, 1)
+        self._grid.setColumnStretch(2, 1)
         self.dwarf = QCheckBox("Stacks by DWARF, for a program without frame pointers")
         self.dwarf.setToolTip("Costs several times as much CPU and disk; the budgets hold all the same.")
         self.dwarf.toggled.connect(lambda _on: self.changed.emit())

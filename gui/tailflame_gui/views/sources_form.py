@@ -136,7 +136,7 @@ class SourcesForm(QWidget):
         self.continuous = _Line(
             "Continuous profile",
             "perf for hours, in slices that are read as they close: where the time goes, and how that changes. "
-            "Costs what it may at most: reading waits, then the frequency goes down; old slices grow coarser.",
+            "Keeps below what it may cost: reading waits, then the frequency goes down, and old slices grow coarser.",
             say,
         )
         self.slices = SlicesForm()
