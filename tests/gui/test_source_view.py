@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QLabel
+from PySide6.QtWidgets import QLabel, QSplitter
 from pytestqt.qtbot import QtBot
 
 from helpers import code
@@ -35,6 +35,7 @@ from tailflame_gui.selection import Selection
 from tailflame_gui.views.result_view import Part, ResultView
 from tailflame_gui.views.source_view import SourceView
 from tailflame_gui.widgets.code_paint import FOLD_ROOM, PADDING
+from tailflame_gui.widgets.empty_state import EmptyState
 from tailflame_gui.wiring import Parts
 
 
@@ -364,3 +365,18 @@ def test_the_path_map_is_kept_in_the_settings_and_asked_for_anew(qtbot: QtBot, p
     assert parts.controller.settings.source_map == (("/build/engine", "/home/me/engine"),)
     qtbot.waitUntil(tasks.at_rest)
     assert load_settings().settings.source_map == (("/build/engine", "/home/me/engine"),)
+
+
+def test_an_empty_page_keeps_its_words_inside_a_narrow_pane(qtbot: QtBot) -> None:
+    page = EmptyState("binary", "No addresses in this file", "This format keeps the names of functions. " * 4)
+    holder = QSplitter()
+    holder.addWidget(page)
+    qtbot.addWidget(holder)
+    holder.resize(300, 400)
+    holder.show()
+    qtbot.waitExposed(holder)
+    assert page._text.geometry().right() < page.width()
+    holder.resize(900, 400)
+    qtbot.waitUntil(lambda: page._text.width() == 480)
+    holder.resize(300, 400)
+    qtbot.waitUntil(lambda: page._text.geometry().right() < page.width() <= 300)

@@ -11,7 +11,7 @@ import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtWidgets import QAbstractButton, QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from helpers.stacks import profile as untimed
@@ -204,6 +204,19 @@ def test_an_expression_filters_and_a_bad_one_says_where(qtbot: QtBot) -> None:
     assert view.scope.scope.terms == parse("thread:engine time:0-1s")  # what held before still holds
     line.set_query("")
     assert line.error is None and not view.scope.scope.terms
+
+
+def test_the_field_has_nothing_to_clear_after_the_filter_was_taken_back(qtbot: QtBot) -> None:
+    view = view_of(qtbot)
+    line = view.timeline.filter
+    line.set_query("thread:engine")
+    settle(qtbot, view)
+    clear = next(b for b in line.findChildren(QAbstractButton) if not b.isEnabled() or b.pos().x() > line.width() / 2)
+    assert clear.isVisible()
+    view.timeline.show_everything()
+    settle(qtbot, view)
+    assert line.text() == ""
+    qtbot.waitUntil(lambda: not clear.isVisible())
 
 
 def test_a_name_that_nothing_has_is_said(qtbot: QtBot) -> None:

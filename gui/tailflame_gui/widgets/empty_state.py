@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QPushButton, QWidget
 
 from tailflame_gui.widgets.parts import Icon, column, label, row
+
+_MARGIN = 24
+_WIDE, _NARROW = 480, 160
+"""Pixels of the text where there is room, and where there is little."""
 
 
 class EmptyState(QWidget):
@@ -16,14 +21,13 @@ class EmptyState(QWidget):
         self._title = label(title, "title")
         self._text = label(text, "second", wrap=True)
         self._text.setAlignment(Qt.AlignmentFlag.AlignHCenter)
-        self._text.setMaximumWidth(480)
-        self._text.setMinimumWidth(480)
+        self._text.setFixedWidth(_WIDE)
         buttons_row = row(spacing=8)
         buttons_row.addStretch()
         for made in buttons:
             buttons_row.addWidget(made)
         buttons_row.addStretch()
-        layout = column(margins=(24, 24, 24, 24), spacing=8)
+        layout = column(margins=(_MARGIN, _MARGIN, _MARGIN, _MARGIN), spacing=8)
         layout.addStretch(2)
         layout.addWidget(Icon(icon, "faint", size=24), alignment=Qt.AlignmentFlag.AlignHCenter)
         layout.addSpacing(4)
@@ -33,6 +37,13 @@ class EmptyState(QWidget):
         layout.addLayout(buttons_row)
         layout.addStretch(3)
         self.setLayout(layout)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._text.setFixedWidth(max(min(_WIDE, self.width() - 2 * _MARGIN), _NARROW))
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(_NARROW + 2 * _MARGIN, super().minimumSizeHint().height())
 
     def say(self, title: str, text: str) -> None:
         self._title.setText(title)

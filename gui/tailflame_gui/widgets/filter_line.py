@@ -53,9 +53,8 @@ class FilterLine(FilterField):
         """Writes them, silently, where they are others: what was typed stays as it was typed."""
         if terms != self._terms or self.error is not None:
             self._terms = terms
-            self.blockSignals(True)
-            self.setText(text_of(terms))
-            self.blockSignals(False)
+            self.setText(text_of(terms))  # not with signals blocked: the button that clears it follows them
+            self._timer.stop()
             self._complain(None)
 
     def offer(self) -> None:
