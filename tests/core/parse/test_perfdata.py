@@ -49,6 +49,16 @@ def what(spaces: Spaces, pid: int, when: int, address: int) -> tuple[str, int]:
     return (spaces.images[int(image[0])].path if image[0] >= 0 else "", int(place[0]))
 
 
+def test_what_is_replaced_at_once_is_kept_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory and time go with moments at which something changed, not with records."""
+    monkeypatch.setattr("tailflame.parse.perfdata.spaces.PIECES_LIMIT", 5000)
+    found = [mapped(5, 1, 0x1000 * n, 0x1000 * (n + 1), "/a") for n in range(1, 1000)]
+    found += [mapped(5, 1, 0x1000 * n, 0x1000 * (n + 1), f"/{n}") for n in range(1, 1000)]
+    spaces = Spaces([*found, mapped(6, 1, 0x1000, 0x2000, "/b")])
+    assert not spaces.simplified
+    assert [what(spaces, 1, when, 0x1010)[0] for when in (5, 6)] == ["/1", "/b"]
+
+
 def test_what_lay_at_an_address_at_a_time() -> None:
     spaces = Spaces(
         [

@@ -184,13 +184,14 @@ class Spaces:
         end = event.end
         if image.kind is FrameKind.KERNEL and image.path == KERNEL:
             # perf tells where the kernel's text ends, but not what it runs from elsewhere; modules come behind it.
-            above = [start for space in self._of_pid.get(KERNEL_PID, [])[-1:] for start in space.starts]
-            end = min((start for start in above if start >= end), default=_WHOLE)
+            above = [space.starts for space in self._of_pid.get(KERNEL_PID, [])[-1:]]
+            place = bisect_left(above[0], end) if above else 0
+            end = above[0][place] if above and place < len(above[0]) else _WHOLE
         self._put(event.pid, event.when, (event.start, end, number, bias))
 
     def _put(self, pid: int, when: int, piece: tuple[int, int, int, int]) -> None:
         spaces = self._of_pid.setdefault(pid, [_Space(0)])
-        if spaces[-1].replaces(*piece):
+        if spaces[-1].since != when and not self.simplified and spaces[-1].replaces(*piece):
             self._begin(pid, spaces[-1].copy(when))
         spaces[-1].put(*piece)
         self._pieces += 1
