@@ -123,6 +123,26 @@ def test_its_end_keeps_a_session_and_leaves_no_task(parts: Parts, folder: Path, 
     ended(parts, fresh, qtbot)
 
 
+def test_the_end_of_the_program_waits_until_it_is_kept(parts: Parts, folder: Path, qtbot: QtBot) -> None:
+    watch = parts.watches.watch(folder)
+    qtbot.waitUntil(lambda: totals(watch) == [15, 15, 15])
+    closing = tasks.spawn(parts.watches.close(), name="closing", on_error=parts.controller.fail)
+    qtbot.waitUntil(closing.done)
+    assert not watch.running
+    assert [info.tool for info in parts.controller.library.sessions()] == ["snapshots"]
+    ended(parts, watch, qtbot)
+
+
+def test_a_folder_that_goes_keeps_what_came(parts: Parts, folder: Path, qtbot: QtBot) -> None:
+    watch = parts.watches.watch(folder)
+    qtbot.waitUntil(lambda: totals(watch) == [15, 15, 15])
+    folder.rename(folder.with_name("elsewhere"))
+    qtbot.waitUntil(lambda: not watch.running and tasks.at_rest())
+    assert any("cannot be watched" in notice.sentence for notice in parts.window.notices.notices)
+    assert watch.tab.session is not None
+    assert totals(watch) == [15, 15, 15]
+
+
 def test_a_tab_that_is_closed_while_it_is_watched_comes_back(parts: Parts, folder: Path, qtbot: QtBot) -> None:
     watch = parts.watches.watch(folder)
     qtbot.waitUntil(lambda: totals(watch) == [15, 15, 15])
