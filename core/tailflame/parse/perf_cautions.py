@@ -54,6 +54,12 @@ _HIDDEN = {
     ),
 }
 
+_GONE = {
+    State.MISSING: "It is not here: put the recorded binary back in its place, or open this where it was recorded.",
+    State.CHANGED: "It has been rebuilt since: record again, or put the recorded build back.",
+}
+"""How functions get names whose symbols are those of a file that is not the recorded one."""
+
 
 def lost_events(lost: int, samples: int) -> tuple[Caution, ...]:
     if not lost:
@@ -165,9 +171,15 @@ def of_reading(reading: Reading) -> tuple[Caution, ...]:
     return tuple(found)
 
 
-def of_samples(samples: PerfSamples, *, unwound: bool, kernel: RecordedKernel | None = None) -> tuple[Caution, ...]:
+def of_samples(
+    samples: PerfSamples,
+    *,
+    unwound: bool,
+    kernel: RecordedKernel | None = None,
+    states: Mapping[str, State] | None = None,
+) -> tuple[Caution, ...]:
     """What the stacks tell, before inlined frames are put in. unwound: whether perf unwound copies of the stack;
-    kernel: what the file tells of it."""
+    kernel: what the file tells of it; states: of the modules, by path."""
     stack = samples.samples.stack[samples.samples.stack >= 0]
     if not len(stack):
         return ()
@@ -182,12 +194,13 @@ def of_samples(samples: PerfSamples, *, unwound: bool, kernel: RecordedKernel | 
         found.append(_HIDDEN[names_here(kernel or RecordedKernel())])
     nameless = unresolved[top] & ~hidden if names_hidden else unresolved[top]
     if nameless.mean() > _UNRESOLVED_SHARE:
-        modules = _most(samples.frames[number].module or "memory of no file" for number in top[nameless])
+        module = _most(samples.frames[number].module or "memory of no file" for number in top[nameless])
+        state = (states or {}).get(module, State.READ)
         found.append(
             Caution(
                 f"{percent(float(nameless.mean()))} of the samples are in functions without a name"
-                f" (most in {modules}).",
-                "Build with symbols (strip = false), or install the package with its debug symbols.",
+                f" (most in {module.rsplit('/', 1)[-1]}).",
+                _GONE.get(state, "Build with symbols (strip = false), or install the package with its debug symbols."),
             )
         )
     depth = samples.stacks.depths()
@@ -268,7 +281,7 @@ def _most(modules: Iterable[str]) -> str:
     tally: dict[str, int] = {}
     for module in modules:
         tally[module] = tally.get(module, 0) + 1
-    return max(tally, key=lambda module: tally[module]).rsplit("/", 1)[-1]
+    return max(tally, key=lambda module: tally[module])
 
 
 def _listed(paths: list[str]) -> str:

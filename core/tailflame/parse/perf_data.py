@@ -160,7 +160,7 @@ def _named(
     warnings: list[Caution] = []
     warnings += perf_cautions.of_file(file, count, content.side)
     warnings += perf_cautions.broken_chains(reading.chains.broken, count)
-    warnings += perf_cautions.of_samples(found, unwound=False, kernel=kernel)
+    warnings += perf_cautions.of_samples(found, unwound=False, kernel=kernel, states=symbolizer.states)
     warnings += _of_owner(source.path)
     warnings += perf_cautions.of_reading(reading)
     recording = Recording(

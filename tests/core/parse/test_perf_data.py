@@ -23,6 +23,7 @@ from tailflame.parse.perf_file import read_perf_file
 from tailflame.parse.perf_script import PerfText
 from tailflame.parse.source import Source
 from tailflame.parse.symbolize import RecordedKernel
+from tailflame.parse.symbolize import State as SymbolState
 
 FOLDER = DATA / "perf" / "6.1.187"
 BUILD_ID = "9d9ebfec8cc613ccc231a03e13e0f00e75b72fc6"
@@ -323,6 +324,19 @@ def test_functions_without_names_are_told() -> None:
     assert cautions(*[NAMED] * 9, "12 [unknown] (/lib/libgcc_s.so.1)") == [
         "10.0% of the samples are in functions without a name (most in libgcc_s.so.1)."
     ]
+
+
+def test_a_binary_that_is_not_here_need_not_be_built_with_symbols() -> None:
+    nameless = samples(SAMPLE.format("\t12 [unknown] (/opt/gone)")).finish()
+
+    def fix(state: SymbolState) -> str:
+        (caution,) = perf_cautions.of_samples(nameless, unwound=False, states={"/opt/gone": state})
+        assert caution.text == "100.0% of the samples are in functions without a name (most in gone)."
+        return caution.fix
+
+    assert fix(SymbolState.MISSING).startswith("It is not here: put the recorded binary back")
+    assert fix(SymbolState.CHANGED).startswith("It has been rebuilt since")
+    assert fix(SymbolState.NO_DEBUG_INFO).startswith("Build with symbols")
 
 
 def test_hidden_kernel_names_are_told_once() -> None:
