@@ -115,6 +115,8 @@ def test_latencies_are_told_as_percentiles(qtbot: QtBot) -> None:
     series = HistogramSeries(("", "tail"), (0.0, 1.0), (1.0, 1.0), (Histogram(counts), Histogram(counts)))
     view = view_of(qtbot, recording(results=(series,)))
     assert [line[0] for line in view.percentiles.lines] == ["all", "tail"]
+    heads = view.percentiles.widget().findChildren(QLabel)
+    assert view.percentiles.height() > 3 * heads[0].height()  # though it was filled before it was shown
     line = view.percentiles.lines[0]
     assert line[1] == "5,003"
     assert (line[2].split()[0], line[-1].split()[0]) == ("1", "250")

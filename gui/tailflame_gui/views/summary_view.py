@@ -253,4 +253,4 @@ class SummaryView(QWidget):
 
 def _breakable(text: str) -> str:
     """With places where a line may break: paths and commands have no spaces."""
-    return text.replace("/", "/\u200b")
+    return text.replace("/", "/\u200b").replace("_", "_\u200b")

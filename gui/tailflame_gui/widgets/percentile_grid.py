@@ -47,11 +47,13 @@ class PercentileGrid(QScrollArea):
             title = label(head, "small")
             title.setAlignment(Qt.AlignmentFlag.AlignRight if at else Qt.AlignmentFlag.AlignLeft)
             self._grid.addWidget(title, 0, at)
+            title.show()  # now: a layout leaves room only for what is not hidden
         for row, cells in enumerate(self.lines, start=1):
             for at, text in enumerate(cells):
                 cell = selectable(label(text, mono=bool(at)))
                 cell.setAlignment(Qt.AlignmentFlag.AlignRight if at else Qt.AlignmentFlag.AlignLeft)
                 self._grid.addWidget(cell, row, at)
+                cell.show()
         self._grid.setColumnStretch(len(heads), 1)
         bar = self.horizontalScrollBar().sizeHint().height()
         self.setFixedHeight(self._grid.sizeHint().height() + bar)
