@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from helpers.environment import DATA
 from tailflame.errors import ParseError, TailflameError
-from tailflame.model import StackProfile
+from tailflame.model import FrameKind, StackProfile
 from tailflame.parse import load
 from tailflame.parse.perf_file import read_perf_file
 from tailflame.parse.perfdata.reader import Content, Unread, content_of, read
@@ -80,12 +80,17 @@ def file_of(records: bytes, *, fields: int = IP | TID | TIME | CALLCHAIN | PERIO
 
 
 def sample(
-    *chain: int, ip: int = 0x1000, pid: int = 7, time: int = 10, period: int = 1, count: int | None = None
+    *chain: int,
+    ip: int = 0x1000,
+    pid: int = 7,
+    time: int = 10,
+    period: int = 1,
+    count: int | None = None,
+    misc: int = 2,
 ) -> bytes:
     number = len(chain) if count is None else count
-    return record(
-        9, struct.pack("<QiiQQQ", ip, pid, pid, time, period, number) + struct.pack(f"<{len(chain)}Q", *chain)
-    )
+    body = struct.pack("<QiiQQQ", ip, pid, pid, time, period, number) + struct.pack(f"<{len(chain)}Q", *chain)
+    return record(9, body, misc)
 
 
 def write(path: Path, records: bytes, **more: int) -> Path:
@@ -169,6 +174,17 @@ def test_a_chain_of_more_entries_than_there_are(tmp_path: Path) -> None:
     assert content.columns.damaged.tolist() == [True, False, True]
     depths = profile.stacks.depths()[profile.samples.stack]
     assert depths.tolist() == [1, 2, 1]  # below the thread's name; the sampled address is known of all
+
+
+def test_a_sample_of_the_kernel_with_the_users_callers_only(tmp_path: Path) -> None:
+    """perf record --user-callchains: perf report counts the sampled function, whatever the chain begins with."""
+    inside = 0xFFFFFFFF81000000
+    records = sample(USER_MARK, 0x1000, 0x2000, ip=inside, misc=1) + sample(USER_MARK, 0x1000, 0x2000)
+    _, profile = opened(write(tmp_path / "perf.data", records))
+    stacks, kind = profile.stacks, profile.frames.kind
+    kinds = [[int(kind[stacks.frame[row]]) for row in stacks.path(stack)] for stack in profile.samples.stack]
+    other, kernel, user = FrameKind.OTHER, FrameKind.KERNEL, FrameKind.USER
+    assert kinds == [[other, user, user, kernel], [other, user, user]]
 
 
 def test_samples_shorter_than_their_fields(tmp_path: Path) -> None:

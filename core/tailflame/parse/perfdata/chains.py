@@ -150,6 +150,12 @@ def _parts(words: UInt64, columns: Columns) -> _Parts:
     address = words[np.where(size > marked, at + marked, 0)]
     regular = (size > marked) & (address < _FIRST_MARKER) & (mode >= 0)
     skipped = np.where(regular, marked + 1, 0)
+    # A sample of the kernel with the user's callers only (--user-callchains): they are behind the sampled address.
+    outside = regular & marked & (mode == MODE_USER) & (columns.misc & CPU_MODE == MODE_KERNEL)
+    if outside.any():
+        skipped = np.where(outside, 0, skipped)
+        address = np.where(outside, columns.ip, address)
+        mode = np.where(outside, MODE_KERNEL, mode)
     return _Parts(regular, address, np.where(regular, mode, MODE_USER), at + skipped, size - skipped)
 
 
