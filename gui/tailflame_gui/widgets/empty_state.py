@@ -40,7 +40,14 @@ class EmptyState(QWidget):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        self._text.setFixedWidth(max(min(_WIDE, self.width() - 2 * _MARGIN), _NARROW))
+        self._fit()
+
+    def _fit(self) -> None:
+        wide = max(min(_WIDE, self.width() - 2 * _MARGIN), _NARROW)
+        self._text.ensurePolished()
+        self._text.setFixedWidth(wide)
+        self._text.setMinimumHeight(0)  # it would count as the height for any width
+        self._text.setMinimumHeight(self._text.heightForWidth(wide))
 
     def minimumSizeHint(self) -> QSize:
         return QSize(_NARROW + 2 * _MARGIN, super().minimumSizeHint().height())
@@ -48,3 +55,4 @@ class EmptyState(QWidget):
     def say(self, title: str, text: str) -> None:
         self._title.setText(title)
         self._text.setText(text)
+        self._fit()
