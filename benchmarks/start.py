@@ -75,10 +75,10 @@ def main() -> int:
         }
         empty = median(lambda: until_usable(EMPTY, environ), repeat)
         ours = median(lambda: until_usable(OURS, environ), repeat)
-        print(f"window, usable             {ours:6.2f} s   {ours / empty:4.1f} x an empty PySide6 window ({empty:.2f} s)")
+        print(f"window, usable    {ours:6.2f} s   {ours / empty:4.1f} x an empty PySide6 window ({empty:.2f} s)")
         nothing = median(lambda: until_ended([sys.executable, "-c", "pass"], environ), repeat)
         helped = median(lambda: until_ended([TAILFLAME, "--help"], environ), repeat)
-        print(f"tailflame --help           {helped:6.2f} s   {helped / nothing:4.1f} x a bare Python ({nothing:.2f} s)")
+        print(f"tailflame --help  {helped:6.2f} s   {helped / nothing:4.1f} x a bare Python ({nothing:.2f} s)")
     return 0
 
 

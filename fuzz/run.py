@@ -133,8 +133,8 @@ def write(done: list[Figures]) -> None:
         "# The last run of `make fuzz`",
         "",
         f"{datetime.now(UTC):%Y-%m-%d}, one parser after another, guided by coverage (atheris). A run takes a file"
-        f" of up to {2 * SEED_LIMIT // 1024} kB. Finds: anything but a recording or a sentence, more than {TIMEOUT_S} s, or"
-        f" more than {MEMORY_MB} MB.",
+        f" of up to {2 * SEED_LIMIT // 1024} kB. Finds: anything but a recording or a sentence, above {TIMEOUT_S} s,"
+        f" or more than {MEMORY_MB} MB.",
         "",
         "| format | seconds | seeds | runs | covered | peak MB | finds |",
         "|---|---:|---:|---:|---:|---:|---:|",

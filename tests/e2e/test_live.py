@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -135,12 +136,11 @@ def test_attaching_shows_the_slow_path_names_the_slow_stage_and_leaves_no_trace(
     cost = next(line for line in lines if line.get("cost") == ORDERS)
     assert cost["lost"] == 0 and cost["calls_per_s"] > 0
 
-    # The program's own fields name the stage that makes the tail.
-    spent: dict[str, float] = {}
-    for line in lines:
-        for stage, mean_ns in line.get("tail_mean_ns", {}).items():
-            spent[stage] = spent.get(stage, 0.0) + mean_ns
-    assert max(spent, key=lambda stage: spent[stage]) == "risk_check_us"
+    # The program's own fields name the stage that makes the tail. A busy machine now and then takes the processor away
+    # from another stage for longer: so most intervals have to agree, not the sum of all.
+    tails = [line["tail_mean_ns"] for line in lines if line.get("tail_mean_ns")]
+    slowest = [max(tail, key=tail.__getitem__) for tail in tails]
+    assert Counter(slowest).most_common(1)[0][0] == "risk_check_us", tails
 
     # What was kept agrees with the demo's own log, tag by tag and to the last digit, over the intervals both have.
     session = Path(environ["TAILFLAME_PROFILES"]) / lines[-1]["session"]

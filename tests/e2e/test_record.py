@@ -470,7 +470,8 @@ class TestCargoFlamegraph:
         made = CARGO_FLAMEGRAPH.plan(Target(demo_binary, ("--mode", "serve")), options, tmp_path / "one")
         events, last = record(made)
         assert last.error is None, last.error
-        assert last.target.sentence.startswith("stopped after the 1.5")
+        assert last.target.seconds >= 1.5
+        assert last.target.sentence.endswith("when its time was up")
         assert re.fullmatch(r"cpu_flamegraph_\d{8}_\d{6}\.svg", last.artifacts["svg"].name)
         assert "check_exposure" in last.artifacts["svg"].read_text()
         assert last.samples == len(script(last.artifacts["perf.data"], "time")) > 100

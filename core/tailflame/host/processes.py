@@ -203,16 +203,19 @@ def _processes(pids: list[int]) -> list[psutil.Process]:
 def find_target(tool: int, *, profiler: str = "perf") -> int | None:
     """The program that `perf record` has started; None before its exec. perf is `tool` or a descendant of it.
 
-    perf names its child `perf-exec` until the exec. `perf script` has children too (addr2line), hence the look
-    at "record".
+    Until the exec its child has perf's own command line; perf names it `perf-exec`, but not in its first moment.
+    `perf script` has children too (addr2line), hence the look at "record".
     """
     for pid in (tool, *descendants(tool)):
         try:
             process = psutil.Process(pid)
-            if not _is_recording(process.cmdline(), profiler):
+            words = process.cmdline()
+            if not _is_recording(words, profiler):
                 continue
             for child in _processes(_children(pid)):
-                if child.name() != f"{profiler}-exec" and child.status() != psutil.STATUS_ZOMBIE:
+                if child.name() == f"{profiler}-exec" or child.status() == psutil.STATUS_ZOMBIE:
+                    continue
+                if child.cmdline() != words:
                     return int(child.pid)
         except (psutil.NoSuchProcess, psutil.ZombieProcess, psutil.AccessDenied):
             continue

@@ -83,7 +83,7 @@ class Outcome:
             case Ending.DURATION if self.forced:
                 return f"stopped when its time was up; it ignored SIGTERM and was killed after {time}"
             case Ending.DURATION:
-                asked = f"stopped after the {time} asked for"
+                asked = f"stopped after {time}, when its time was up"
             case Ending.RECORDER:
                 asked = f"stopped after {time} because the recording could not go on"
         if self.forced:

@@ -134,4 +134,4 @@ def test_a_wide_bar_that_only_hands_on_is_passed_over_for_its_callee() -> None:
     assert wide == ["run", "work", "other"]
     # Where there is nothing else, it is named all the same.
     alone = read(build_tree(profile("start;catch_unwind;do_call 60\nstart;idle 60")))
-    assert [s.function for s in alone if s.heading == "Wide bars"][0] in ("do_call", "idle")
+    assert next(s.function for s in alone if s.heading == "Wide bars") in ("do_call", "idle")

@@ -9,12 +9,14 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tailflame.host import processes
 from tailflame.host.processes import ProcessTree, _is_recording, descendants, end_session, exit_status, find_target
 
 Program = Callable[[str], subprocess.Popen[str]]
@@ -207,6 +209,29 @@ def test_exit_status_of_the_living_is_none() -> None:
 )
 def test_which_process_records(words: list[str], recording: bool) -> None:
     assert _is_recording(words, "perf") is recording
+
+
+def test_a_child_that_has_not_run_its_program_yet_is_no_target(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """perf's child is called as perf is in its first moment: on a busy machine somebody looks just then."""
+    process = program(
+        "import os, subprocess\n"
+        "if os.fork() == 0:\n    os.read(0, 1)\n    os.execv('/bin/sleep', ['sleep', '60'])\n"
+        "print('ready', flush=True)\nos.wait()"
+    )
+    line(process)
+    (child,) = descendants(process.pid)
+    monkeypatch.setattr(
+        processes, "_is_recording", lambda words, _profiler: words == psutil.Process(process.pid).cmdline()
+    )
+    assert find_target(process.pid) is None
+    assert process.stdin is not None
+    process.stdin.write("x")
+    process.stdin.flush()
+    deadline = time.monotonic() + 30
+    while find_target(process.pid) != child:
+        assert time.monotonic() < deadline
 
 
 def test_no_target_without_a_profiler(program: Program) -> None:

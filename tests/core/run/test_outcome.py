@@ -29,7 +29,7 @@ def plain(text: str) -> str:
         (outcome(3, 5.0, Ending.USER), "stopped by you after 5.0 s; exited with code 3 while it stopped"),
         (outcome(-11, 5.0, Ending.USER), "stopped by you after 5.0 s; killed by SIGSEGV while it stopped"),
         (outcome(-9, 5.0, Ending.USER, True), "stopped by you after 5.0 s; it ignored SIGTERM and was killed"),
-        (outcome(-15, 5.0, Ending.DURATION), "stopped after the 5.0 s asked for"),
+        (outcome(-15, 5.0, Ending.DURATION), "stopped after 5.0 s, when its time was up"),
         (
             outcome(-9, 6.0, Ending.DURATION, True),
             "stopped when its time was up; it ignored SIGTERM and was killed after 6.0 s",
