@@ -41,22 +41,23 @@ EMPTY = (
     + """
 from PySide6.QtWidgets import QApplication, QWidget
 app = QApplication([])
-watch = Watch(); app.installEventFilter(watch)
-window = QWidget(); window.resize(1280, 800); window.show()
+window = QWidget(); window.resize(1280, 800)
+watch = Watch(); window.installEventFilter(watch)
+window.show()
 app.exec()
 """
 )
 OURS = (
     WATCH
     + """
-import PySide6.QtWidgets as widgets
 from tailflame_gui import app as ours
-begin = ours._run
-async def run(app, args, log_file):
+build = ours.wiring.build
+def watched():
     global watch
-    watch = Watch(); app.installEventFilter(watch)
-    return await begin(app, args, log_file)
-ours._run = run
+    parts = build()
+    watch = Watch(); parts.window.installEventFilter(watch)
+    return parts
+ours.wiring.build = watched
 ours.main([])
 """
 )

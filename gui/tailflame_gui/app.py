@@ -21,7 +21,7 @@ from typing import Any
 
 import platformdirs
 import qasync
-from PySide6.QtCore import QMessageLogContext, Qt, QtMsgType, qInstallMessageHandler
+from PySide6.QtCore import QMessageLogContext, Qt, QTimer, QtMsgType, qInstallMessageHandler
 from PySide6.QtWidgets import QApplication
 
 import tailflame
@@ -33,6 +33,7 @@ from tailflame_gui.state import Page
 log = logging.getLogger("tailflame.gui")
 
 APP_ID = "org.tailflame.Tailflame"
+_IDLE_MS = 200
 _SWITCH_S = 0.001
 """How long a parsing thread may hold the interpreter while the window wants to paint."""
 
@@ -118,10 +119,10 @@ async def _run(app: QApplication, args: argparse.Namespace, log_file: Path | Non
     app.applicationStateChanged.connect(
         lambda now: controller.refresh_library() if now is Qt.ApplicationState.ApplicationActive else None
     )
-    parts.machine.check()
     window.show()
+    QTimer.singleShot(0, parts.machine.check)
     log.info("the window is open")
-    warm.begin()
+    QTimer.singleShot(_IDLE_MS, warm.begin)  # not before the window has been painted
     controller.open_paths(args.files)
     if args.demo:
         parts.demo.record()

@@ -17,7 +17,6 @@ from tailflame.errors import Cancelled, ParseError, StoreError, TailflameError, 
 from tailflame.host.processes import ProcessSample
 from tailflame.model import Caution, Recording
 from tailflame.parse import load
-from tailflame.report import svg
 from tailflame.run import Event, Finished, Observed, Output, Progress, Recorder, Stage, Started
 from tailflame.run.logs import with_logs
 from tailflame.store import SessionFolder
@@ -219,6 +218,8 @@ class RecordController(QObject):
         def read(progress: tasks.Progress) -> tuple[Recording, SessionRow]:
             loaded = with_logs(load(result, progress=progress), finished.artifacts, logs)
             recording = replace(loaded, warnings=(*cautions, *loaded.warnings))
+            from tailflame.report import svg  # late: a start has no use for it
+
             whole = session.complete(recording, draw=svg.write)
             return whole, adapt.session_row(library.session(session.id))
 
