@@ -39,7 +39,8 @@ class DebugIndexes:
             if source is not None and source.size <= SIZE_LIMIT:
                 self._bases[files.key] = _base(source)
                 self._waiting.append((files.key, source.path))
-                self._go_on(_PROCESSORS - 1)  # the first picture is being made meanwhile
+                # The first picture is being made meanwhile, and two processors are often the halves of one.
+                self._go_on((_PROCESSORS - 1) // 2)
 
     def of(self, files: ModuleFiles, watch: Callable[[], None]) -> tuple[State, Index | None]:
         """The index of a module, and what became of it. watch: called now and then; what it raises ends the work."""
@@ -112,7 +113,7 @@ class DebugIndexes:
         return State.READ, Index(self._bases[key], cache)
 
     def _go_on(self, at_once: int) -> None:
-        while self._waiting and sum(indexing.works for indexing in self._working.values()) < max(at_once, 1):
+        while self._waiting and sum(indexing.works for indexing in self._working.values()) < at_once:
             key, path = self._waiting.popleft()
             try:
                 self._working[key] = Indexing(path)
