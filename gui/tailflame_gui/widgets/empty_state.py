@@ -47,7 +47,7 @@ class EmptyState(QWidget):
         self._text.ensurePolished()
         self._text.setFixedWidth(wide)
         self._text.setMinimumHeight(0)  # it would count as the height for any width
-        self._text.setMinimumHeight(self._text.heightForWidth(wide))
+        self._text.setMinimumHeight(max(self._text.heightForWidth(wide), 0))  # -1 without a text
 
     def minimumSizeHint(self) -> QSize:
         return QSize(_NARROW + 2 * _MARGIN, super().minimumSizeHint().height())
