@@ -19,6 +19,7 @@ from tailflame_gui.models.figures import Measure, share_text
 from tailflame_gui.models.scope import ResultScope, Scope
 from tailflame_gui.models.trees import ProfileTrees
 from tailflame_gui.selection import Selection
+from tailflame_gui.trail import Trail
 from tailflame_gui.widgets.busy_line import BusyLine
 from tailflame_gui.widgets.empty_state import EmptyState
 from tailflame_gui.widgets.everything_button import EverythingButton
@@ -27,7 +28,6 @@ from tailflame_gui.widgets.flame_search import PatternError, matching
 from tailflame_gui.widgets.parts import ElidedLabel, column, icon_button, label, row
 from tailflame_gui.widgets.tree_table import TreeTable
 
-_REMEMBERED = 200
 _CHAIN = 12
 
 
@@ -43,9 +43,7 @@ class SandwichView(QWidget):
         self._trees: ProfileTrees | None = None
         self._stale = False
         self._latest = tasks.Latest(self)
-        self._behind: list[str] = []
-        self._ahead: list[str] = []
-        self._shown = ""
+        self._trail = Trail()
         self._place = ("", NONE)
         self.callers = _Side("Callers", "No one calls it: it is at the root of its stacks.", self)
         self.callees = _Side("Callees", "It calls nothing: all of its time is its own.", self)
@@ -128,7 +126,7 @@ class SandwichView(QWidget):
     @property
     def function(self) -> str:
         """What stands in the middle, "" for nothing."""
-        return self._shown
+        return self._trail.shown
 
     @property
     def busy(self) -> bool:
@@ -136,40 +134,31 @@ class SandwichView(QWidget):
 
     def set_trees(self, trees: ProfileTrees) -> None:
         self._trees = trees
-        if not self._shown:
-            self._shown = self._selection.function  # selected before this view was made
+        if not self._trail.shown:
+            self._trail.shown = self._selection.function  # selected before this view was made
         self._ask()
 
     def go_back(self) -> None:
-        if self._behind:
-            self._ahead.append(self._shown)
-            self._travel(self._behind.pop())
+        if self._trail.back():
+            self._travel()
 
     def go_forward(self) -> None:
-        if self._ahead:
-            self._behind.append(self._shown)
-            self._travel(self._ahead.pop())
+        if self._trail.forward():
+            self._travel()
 
     def showEvent(self, event: object) -> None:
         if self._stale:
             self._ask()
 
-    def _travel(self, function: str) -> None:
-        self._shown = function
+    def _travel(self) -> None:
         self._tell_history()
-        self._selection.select(function)
+        self._selection.select(self._trail.shown)
         self._ask()
 
     def _follow(self, function: str) -> None:
-        if not function or function == self._shown:
-            return
-        if self._shown:
-            self._behind.append(self._shown)
-            del self._behind[:-_REMEMBERED]
-        self._ahead.clear()
-        self._shown = function
-        self._tell_history()
-        self._ask()
+        if self._trail.to(function):
+            self._tell_history()
+            self._ask()
 
     def _walk(self, side: _Side, node: int) -> None:
         tree = side.model.tree
@@ -177,12 +166,12 @@ class SandwichView(QWidget):
             self._selection.select(tree.name(node))
 
     def _tell_history(self) -> None:
-        self.back.setEnabled(bool(self._behind))
-        self.forward.setEnabled(bool(self._ahead))
+        self.back.setEnabled(self._trail.leads_back)
+        self.forward.setEnabled(self._trail.leads_on)
 
     def _ask(self) -> None:
         self._stale = True
-        trees, scope, function = self._trees, self._scope.scope, self._shown
+        trees, scope, function = self._trees, self._scope.scope, self._trail.shown
         if trees is None or not self.isVisible() or not function:
             return
         self._stale = False
@@ -254,8 +243,8 @@ class SandwichView(QWidget):
             self.open_source.emit(*self._place)
 
     def _show_flame(self) -> None:
-        if self._shown:
-            self.show_flame.emit(self._shown)
+        if self._trail.shown:
+            self.show_flame.emit(self._trail.shown)
 
     def _menu(self, side: _Side, node: int, where: QPoint) -> None:
         if node >= 0:

@@ -28,6 +28,7 @@ from tailflame_gui.models.source_figures import CodeQuestion, Of, SourceFigures,
 from tailflame_gui.models.source_lines import SourceLines
 from tailflame_gui.models.trees import ProfileTrees
 from tailflame_gui.selection import Selection
+from tailflame_gui.trail import Trail
 from tailflame_gui.widgets.busy_line import BusyLine
 from tailflame_gui.widgets.code_pane import CodePane
 from tailflame_gui.widgets.code_table import CodeTable
@@ -37,7 +38,6 @@ from tailflame_gui.widgets.flame_search import PatternError
 from tailflame_gui.widgets.parts import button, column
 from tailflame_gui.widgets.source_bar import SourceBar
 
-_REMEMBERED = 200
 _OTHER_FILES = 24
 """Files that inlined lines are read from: the rest shows names alone."""
 _PLACES = 50
@@ -69,9 +69,7 @@ class SourceView(QWidget):
         self._stale = False
         self._latest = tasks.Latest(self)
         self._costing = tasks.Latest(self)
-        self._behind: list[str] = []
-        self._ahead: list[str] = []
-        self._shown = ""
+        self._trail = Trail()
         self._figures: SourceFigures | None = None
         self.answered = False
         """Whether there is somebody who answers what it asks."""
@@ -101,7 +99,7 @@ class SourceView(QWidget):
 
     @property
     def function(self) -> str:
-        return self._shown
+        return self._trail.shown
 
     @property
     def busy(self) -> bool:
@@ -110,8 +108,8 @@ class SourceView(QWidget):
 
     def set_trees(self, trees: ProfileTrees) -> None:
         self._trees = trees
-        if not self._shown:
-            self._shown = self._selection.function  # selected before this view was made
+        if not self._trail.shown:
+            self._trail.shown = self._selection.function  # selected before this view was made
         self._ask()
 
     def show_busy(self) -> None:
@@ -249,35 +247,26 @@ class SourceView(QWidget):
     # which function
 
     def go_back(self) -> None:
-        if self._behind:
-            self._ahead.append(self._shown)
-            self._travel(self._behind.pop())
+        if self._trail.back():
+            self._travel()
 
     def go_forward(self) -> None:
-        if self._ahead:
-            self._behind.append(self._shown)
-            self._travel(self._ahead.pop())
+        if self._trail.forward():
+            self._travel()
 
-    def _travel(self, function: str) -> None:
-        self._shown = function
+    def _travel(self) -> None:
         self._tell_history()
-        self._selection.select(function)
+        self._selection.select(self._trail.shown)
         self._ask()
 
     def _follow(self, function: str) -> None:
-        if not function or function == self._shown:
-            return
-        if self._shown:
-            self._behind.append(self._shown)
-            del self._behind[:-_REMEMBERED]
-        self._ahead.clear()
-        self._shown = function
-        self._tell_history()
-        self._ask()
+        if self._trail.to(function):
+            self._tell_history()
+            self._ask()
 
     def _tell_history(self) -> None:
-        self.bar.back.setEnabled(bool(self._behind))
-        self.bar.forward.setEnabled(bool(self._ahead))
+        self.bar.back.setEnabled(self._trail.leads_back)
+        self.bar.forward.setEnabled(self._trail.leads_on)
 
     def showEvent(self, event: object) -> None:
         if self._stale:
@@ -288,7 +277,7 @@ class SourceView(QWidget):
     def _ask(self) -> None:
         """The lines are counted when they are looked at, not before."""
         self._stale = True
-        trees, scope, function, of = self._trees, self._scope.scope, self._shown, self.bar.of.choice
+        trees, scope, function, of = self._trees, self._scope.scope, self._trail.shown, self.bar.of.choice
         if trees is None or not self.isVisible() or not function:
             return
         self._stale = False
@@ -406,7 +395,7 @@ class SourceView(QWidget):
 
     def _head_of(self, place: CodePlace, name: str) -> str:
         """Whose machine code it is: an inlined function has none of its own."""
-        word = "inlined into " if place.name != self._shown else ""
+        word = "inlined into " if place.name != self._trail.shown else ""
         return f"{word}{name}  {module_label(place.module)}"
 
     def _fill_symbols(self, code: FunctionCode) -> None:
@@ -543,8 +532,8 @@ class SourceView(QWidget):
         copy = menu.addAction("Copy place", lambda: QGuiApplication.clipboard().setText(place))
         copy.setEnabled(bool(file))
         menu.addSeparator()
-        menu.addAction("Show in the flame graph", partial(self.show_flame.emit, self._shown))
-        menu.addAction("Callers and callees", partial(self.show_callers.emit, self._shown))
+        menu.addAction("Show in the flame graph", partial(self.show_flame.emit, self._trail.shown))
+        menu.addAction("Callers and callees", partial(self.show_callers.emit, self._trail.shown))
         menu.addSeparator()
         menu.addAction("Set path map…", partial(self.map_wanted.emit, self.lines.file))
         return menu
