@@ -350,7 +350,7 @@ def test_a_program_that_ignores_the_polite_request_is_killed(tmp_path: Path) -> 
 def test_the_time_asked_for_ends_a_launched_program(tmp_path: Path) -> None:
     live = LiveRun(tmp_path, [], launch=Target(Path("/bin/sleep"), ("60",)), duration_s=0.2, patience=QUICK)
     outcome = finished(run(live)).target
-    assert outcome is not None and "asked for" in outcome.sentence
+    assert outcome is not None and "when its time was up" in outcome.sentence
 
 
 def test_a_program_that_stands_still_ends_with_whoever_started_it(tmp_path: Path) -> None:
