@@ -87,7 +87,9 @@ def test_the_demo_is_watched_slice_by_slice_and_kept(engine: subprocess.Popen[by
     assert recording.slices is not None and recording.profile is not None
     assert len(recording.slices.rows) == last["slices"] == len(slices)
     assert recording.profile.total() == last["samples"]
-    assert any("trading_system" in one["top"] for one in slices)
+    # Which function leads a slice of some dozen samples is chance: an engine that waits has the kernel's there as well.
+    assert all(one["top"] for one in slices if one["samples"])
+    assert any("trading_system" in name for name in recording.profile.frames.names())
     assert engine.poll() is None
 
 
