@@ -54,7 +54,7 @@ _ATTRIBUTE = re.compile(r"""([\w:-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 _LENGTH = re.compile(r"\s*(-?\d{1,9}(?:\.(\d{1,20}))?)(%|px)?\s*")
 # "parse (1,250 samples, 88.46%)", with "; +1.91%" in differential graphs
 _TITLE = re.compile(
-    r"(.*) \((?:-?[\d,.]+ sample weight, )?(-?[\d,]+(?:\.\d+)?) ([^,]*), ([\d.]+)%(?:; ?([+-]?[\d.]+)%)?\)",
+    r"(.*) \((?:-?[\d,.]+ sample weight, )?(-?\d[\d,]*(?:\.\d+)?) ([^,]*), ([\d.]+)%(?:; ?([+-]?[\d.]+)%)?\)",
     re.DOTALL,
 )
 # 2011 to 2015: onmouseover="s('parse (30 samples, 19.35%)')"
@@ -65,7 +65,7 @@ _OPENING_GROUPS = ("g ", "g\n", "g\t", "a ", "a\n", "a\t", "a>")
 _KNOWN_TAGS = ("g", "/g", "a ", "/a", "rect", "text", "/text", "title", "/title", "svg", "/svg")
 
 # The usual group of either, whole and in its parts: name, count, unit, x, y, width, fg:x, fg:w.
-_TITLED = r"(<g ?>\n?<title>([^<]*) \(([\d,]{1,15}) (\w+), \d\d?\.\d\d%\)</title><rect"
+_TITLED = r"(<g ?>\n?<title>([^<]*) \((\d[\d,]{0,14}) (\w+), \d\d?\.\d\d%\)</title><rect"
 _PLAIN_GROUP = re.compile(
     rf'{_TITLED} x="(\d{{1,9}}\.\d)" y="(\d{{1,9}}(?:\.\d{{1,9}})?)" width="(\d{{1,9}}\.\d)" height="[\d.]+"'
     r' fill="[^"<>]*" r()x="[\d.]+" r()y="[\d.]+" />\n<text  x="[^"<>]*" y="[^"<>]*" >[^<]*</text>\n</g>\n?)'

@@ -419,3 +419,10 @@ def test_the_installed_inferno(tmp_path: Path, options: list[str]) -> None:
     drawn = subprocess.run([tool, *options, str(folded)], capture_output=True, check=True).stdout
     (tmp_path / "graph.svg").write_bytes(drawn)
     assert stack_counts(profile_of(load(tmp_path / "graph.svg"))) == reference()
+
+
+@pytest.mark.parametrize("count", [",", ",,", "-,"])
+def test_a_count_without_a_digit_is_a_part_of_the_name(tmp_path: Path, count: str) -> None:
+    odd = f"odd ({count} samples, 40.00%)"
+    found = read(tmp_path, graph([box("all (100 samples, 100%)", 10, 1180, 0), box(odd, 10, 472, 1)]))
+    assert odd in profile_of(found).frames.names()
