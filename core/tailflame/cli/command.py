@@ -109,8 +109,8 @@ def filtered_as(args: argparse.Namespace, opened: Opened) -> Opened:
     try:
         terms = parse(args.filter)
     except FilterError as error:
-        place = f"{args.filter}\n{' ' * error.start}{'^' * max(error.end - error.start, 1)}"
-        raise UsageError(f"{error.sentence}\n{place}", advice=error.advice) from error
+        sentence = f"--filter, character {error.start + 1}: {error.sentence}"
+        raise UsageError(sentence, advice=error.advice) from error
     if profile is None:
         raise UsageError(f"{opened.label} holds no samples to filter.")
     missing = unmatched(profile, terms)

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import math
 import shutil
-import signal
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from tailflame.cli.command import Context, draw_flame_graph
 from tailflame.cli.exit_codes import ExitCode, UsageError
 from tailflame.cli.live_display import Display, display_of
+from tailflame.cli.signals import stopped_by_signals
 from tailflame.cli.wishes import environment_of
-from tailflame.errors import Cancelled, TailflameError, TargetError
+from tailflame.errors import TailflameError, TargetError
 from tailflame.host.binary import binary_facts, check_runnable
 from tailflame.host.running import RunningProcess, find
 from tailflame.host.system import probe_host
@@ -262,7 +260,7 @@ class _Screen:
 
 
 async def _follow(live: LiveSession, screen: _Screen) -> LiveFinished:
-    with _stopped_by_signals(live.live):
+    with stopped_by_signals(live.live.stop):
         return await live.run(screen.take)
 
 
@@ -427,31 +425,3 @@ def _perf_options(subject: Subject, frequency: int | None) -> PerfOptions:
         events=options.events,
         call_graph=CallGraph.FRAME_POINTERS if pointers else CallGraph.DWARF,
     )
-
-
-@contextlib.contextmanager
-def _stopped_by_signals(run: LiveRun) -> Iterator[None]:
-    """The first SIGINT, SIGTERM or SIGHUP ends the looking politely; the second at once."""
-    loop = asyncio.get_running_loop()
-    task = asyncio.current_task()
-    asked = False
-
-    def ask() -> None:
-        nonlocal asked
-        if asked and task is not None:
-            task.cancel()
-        asked = True
-        run.stop()
-
-    handled = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup: the terminal may close
-        handled.append(signal.SIGHUP)
-    for number in handled:
-        loop.add_signal_handler(number, ask)
-    try:
-        yield
-    except asyncio.CancelledError:
-        raise Cancelled from None
-    finally:
-        for number in handled:
-            loop.remove_signal_handler(number)

@@ -7,9 +7,7 @@ import asyncio
 import contextlib
 import json
 import math
-import signal
 import sys
-from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,8 +17,9 @@ from tailflame.analyse.slices import figures
 from tailflame.analyse.snapshots import Mode, Snapshot, SnapshotSlices
 from tailflame.cli.command import Context, draw_flame_graph
 from tailflame.cli.exit_codes import ExitCode, UsageError
+from tailflame.cli.signals import stopped_by_signals
 from tailflame.cli.terminal import Terminal, finite
-from tailflame.errors import Cancelled, TailflameError
+from tailflame.errors import TailflameError
 from tailflame.host.privilege import Need
 from tailflame.host.running import find
 from tailflame.host.system import probe_host
@@ -162,7 +161,7 @@ def bytes_of(text: str) -> int:
 
 
 async def _follow(source: Continuous, lines: _Lines, seconds: float | None) -> None:
-    with _stopped_by_signals(source.finish):
+    with stopped_by_signals(source.finish):
         loop = asyncio.get_running_loop()
         async with contextlib.aclosing(source.updates()) as updates:
             async for update in updates:
@@ -206,7 +205,7 @@ async def _gather(watched: WatchedFolder, lines: _Lines, mode: Mode, args: argpa
     snapshots: list[Snapshot] = []
     slicer = SnapshotSlices()
     told: bool | None = None
-    with _stopped_by_signals(watched.finish):
+    with stopped_by_signals(watched.finish):
         if args.seconds is not None:
             asyncio.get_running_loop().call_later(args.seconds, watched.finish)
         async with contextlib.aclosing(watched.updates()) as updates:
@@ -302,31 +301,3 @@ def document_of(row: SliceFigures, slices: int, overhead: Overhead | None, epoch
             "frequency": overhead.frequency,
         },
     }
-
-
-@contextlib.contextmanager
-def _stopped_by_signals(finish: Callable[[], None]) -> Iterator[None]:
-    """The first SIGINT, SIGTERM or SIGHUP ends it politely; the second at once."""
-    loop = asyncio.get_running_loop()
-    task = asyncio.current_task()
-    asked = False
-
-    def ask() -> None:
-        nonlocal asked
-        if asked and task is not None:
-            task.cancel()
-        asked = True
-        finish()
-
-    handled = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup: the terminal may close
-        handled.append(signal.SIGHUP)
-    for number in handled:
-        loop.add_signal_handler(number, ask)
-    try:
-        yield
-    except asyncio.CancelledError:
-        raise Cancelled from None
-    finally:
-        for number in handled:
-            loop.remove_signal_handler(number)

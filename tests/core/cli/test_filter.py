@@ -37,8 +37,8 @@ def test_a_part_is_exported(tailflame: Run, stacks: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("expression", "sentence"),
     [
-        ("thraed:x", "“thraed” is nothing that a sample has."),
-        ("function:engine cpu:x", " " * 20 + "^"),
+        ("thraed:x", "--filter, character 1: “thraed” is nothing that a sample has.\n"),
+        ("function:engine cpu:x", "--filter, character 21: "),
         ("function:nowhere", "No function has “nowhere” in its name."),
     ],
 )
