@@ -29,10 +29,11 @@ WINDOW_PACKAGES = (
     "libxcb-cursor0", "libxcb-icccm4", "libxcb-image0", "libxcb-keysyms1", "libxcb-randr0", "libxcb-render-util0",
     "libxcb-shape0", "libxcb-xinerama0", "libxcb-xkb1",
 )  # fmt: skip
-RUN_PACKAGES = ("python3-venv", "linux-perf", "binutils", "bpftrace", "strace", "valgrind")
+RUN_PACKAGES = ("python3-venv", "linux-perf", "binutils", "bpftrace", "strace", "valgrind", "heaptrack", "gdb",
+                "libjemalloc2")  # fmt: skip
 COMPILER_PACKAGES = ("gcc", "libc6-dev")  # cargo links with it; the tests compile small C targets
 TEST_PACKAGES = ("gcc", "libc6-dev", "xvfb", "xauth", "desktop-file-utils", "shared-mime-info", "appstream",
-                 "util-linux", "zstd", "xz-utils", "prometheus", "sudo")  # fmt: skip
+                 "util-linux", "zstd", "xz-utils", "prometheus", "sudo", "libjemalloc-dev")  # fmt: skip
 RUST_TOOLS = (
     # crate, program, the series the tests were written against
     ("flamegraph", "cargo-flamegraph", "^0.6"),

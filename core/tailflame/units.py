@@ -17,6 +17,14 @@ class Unit(StrEnum):
     NANOSECONDS = "ns"
     BYTES = "bytes"
     EVENTS = "events"  # a counter's own events: cycles, instructions, cache misses
+    ALLOCATIONS = "allocations"  # calls of malloc and its kin
+    BLOCKS = "blocks"  # pieces of memory in use
+    CALLS = "calls"  # of a system call, or of a probe
+
+    @property
+    def is_count(self) -> bool:
+        """Whether it says how often, and not how much."""
+        return self not in (Unit.NANOSECONDS, Unit.BYTES, Unit.EVENTS)
 
 
 def count(value: float) -> str:

@@ -423,7 +423,7 @@ class Controller(QObject):
             # Reading is what takes long: a quarter for each side is left for the comparison itself.
             one = self._recording_of(before, lambda share: progress(0.4 * share))
             other = self._recording_of(after, lambda share: progress(0.4 + 0.4 * share))
-            if one.histograms is not None and other.histograms is not None and not (one.profile and other.profile):
+            if not (one.profile and other.profile) and opening.comparable(one, other):
                 return one, other, None
             return one, other, opening.compared(_profile(one, tab.before_title), _profile(other, tab.after_title))
 

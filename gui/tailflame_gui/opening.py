@@ -33,6 +33,14 @@ def opened(path: Path, library: Library, progress: Progress, *, early: Early | N
     return open_result(path, library, load=read, draw=svg.write, mend=mend)
 
 
+def comparable(before: Recording, after: Recording) -> bool:
+    """Whether there is anything to compare beside call stacks."""
+    from tailflame_gui.views.compared_parts import compared_kinds
+
+    latencies = before.histograms is not None and after.histograms is not None
+    return latencies or bool(compared_kinds(before, after))
+
+
 def compared(before: StackProfile, after: StackProfile) -> Comparison:
     warm.load(warm.COMPARISONS)
     from tailflame.analyse.diff import compare

@@ -84,14 +84,27 @@ class TabViews:
 
     def comparison(self, tab: Tab) -> QWidget:
         assert isinstance(tab, OpenComparison) and tab.before is not None and tab.after is not None
-        if tab.comparison is None:
-            return self._latencies(tab, tab.before, tab.after)
+        from tailflame_gui.views.compared_parts import compared_kinds
         from tailflame_gui.views.latency_comparison import ComparisonTabs
 
-        view = self._profiles(tab)
-        if tab.before.histograms is None or tab.after.histograms is None:
-            return view
-        return ComparisonTabs({"CPU time": view, "Latency": self._latencies(tab, tab.before, tab.after)})
+        views: dict[str, QWidget] = {}
+        for kind in compared_kinds(tab.before, tab.after):
+            views[kind.title] = self._connected(
+                kind.make(tab.before, tab.after, (tab.before_title, tab.after_title), tab.commits)
+            )
+        if tab.comparison is not None:
+            views["Call stacks" if views else "CPU time"] = self._profiles(tab)
+        if tab.before.histograms is not None and tab.after.histograms is not None:
+            views["Latency"] = self._latencies(tab, tab.before, tab.after)
+        return ComparisonTabs(views) if len(views) != 1 else next(iter(views.values()))
+
+    def _connected(self, view: QWidget) -> QWidget:
+        open_source = partial(self._controller.open_source, None)
+        for name, answer in (("failed", self._controller.fail), ("open_source", open_source)):
+            signal = getattr(view, name, None)
+            if signal is not None:
+                signal.connect(answer)
+        return view
 
     def _latencies(self, tab: OpenComparison, before: Recording, after: Recording) -> QWidget:
         from tailflame_gui.views.latency_comparison import LatencyComparison

@@ -12,7 +12,11 @@ from tailflame.errors import TailflameError
 from tailflame_gui import tasks
 
 RESULTS = ("tailflame.parse.formats", "tailflame_gui.views.result_view")
-COMPARISONS = ("tailflame_gui.views.compare_view", "tailflame_gui.views.latency_comparison")
+COMPARISONS = (
+    "tailflame_gui.views.compare_view",
+    "tailflame_gui.views.compared_parts",
+    "tailflame_gui.views.latency_comparison",
+)
 LIVE = ("tailflame_gui.live_wiring",)
 
 

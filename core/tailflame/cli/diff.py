@@ -16,6 +16,7 @@ from tailflame.analyse.reading import cautions
 from tailflame.cli.command import Context, add_view_arguments, chosen_event, chosen_weight, profile_of
 from tailflame.cli.documents import result_document
 from tailflame.cli.exit_codes import ExitCode, UsageError
+from tailflame.cli.kinds import KINDS, ResultKind
 from tailflame.cli.latency_changes import latency_changes_document, print_latency_changes, slower
 from tailflame.cli.terminal import STYLES, add_row, plain_table
 from tailflame.model import FrameKind
@@ -75,9 +76,9 @@ class DiffCommand:
             after = context.open(args.after or "latest", binary=args.binary)
             series = _latencies(before, after)
             if before.recording.profile is None or after.recording.profile is None:
-                if series is None:
+                if series is None and not _kinds(before, after):
                     profile_of(before), profile_of(after)  # says which one holds nothing to compare
-                return _latencies_alone(before, after, series or (), args, context)
+                return _without_stacks(before, after, series, args, context)
             left, right = profile_of(before), profile_of(after)
         comparison = compare(
             left,
@@ -90,6 +91,8 @@ class DiffCommand:
         document = _document(before, after, comparison)
         beyond = args.tolerate / 100
         failed = bool(_regressions(comparison, beyond=beyond))
+        if both is None:
+            failed = bool(_compare_kinds(before, after, document, args, context)) or failed
         if both is None and series:
             context.terminal.line()
             print_latency_changes(series, context.terminal)
@@ -105,10 +108,29 @@ def _latencies(before: Opened, after: Opened) -> tuple[SeriesDiff, ...] | None:
     return None if one is None or other is None else compare_runs(one, other)
 
 
-def _latencies_alone(
-    before: Opened, after: Opened, series: tuple[SeriesDiff, ...], args: argparse.Namespace, context: Context
+def _kinds(before: Opened, after: Opened) -> list[ResultKind]:
+    return [kind for kind in KINDS if kind.held(before.recording) and kind.held(after.recording)]
+
+
+def _compare_kinds(
+    before: Opened, after: Opened, document: dict[str, Any], args: argparse.Namespace, context: Context
+) -> list[str]:
+    """Prints every other kind that both have; what got worse."""
+    worse: list[str] = []
+    for kind in _kinds(before, after):
+        context.terminal.line()
+        section = kind.compare(
+            before.recording, after.recording, context.terminal, number=max(args.number, 0), beyond=args.tolerate / 100
+        )
+        document[kind.key] = section.document
+        worse += section.worse
+    return worse
+
+
+def _without_stacks(
+    before: Opened, after: Opened, series: tuple[SeriesDiff, ...] | None, args: argparse.Namespace, context: Context
 ) -> int:
-    if not series:
+    if series is not None and not series and not _kinds(before, after):
         raise UsageError(
             f"{before.label} and {after.label} have no latency in common.",
             advice="`tailflame show` lists what each has.",
@@ -120,17 +142,18 @@ def _latencies_alone(
         terminal.line(Text.assemble((f"{side}  ", "dim"), name))
         for caution in cautions(opened.recording):
             terminal.caution(caution)
-    terminal.line()
-    print_latency_changes(series, terminal)
-    terminal.document(
-        {
-            "before": result_document(before, cautions(before.recording)),
-            "after": result_document(after, cautions(after.recording)),
-            "latencies": latency_changes_document(series),
-        }
-    )
-    failed = args.fail_on_regression and slower(series, beyond=args.tolerate / 100)
-    return ExitCode.REGRESSION if failed else ExitCode.OK
+    document: dict[str, Any] = {
+        "before": result_document(before, cautions(before.recording)),
+        "after": result_document(after, cautions(after.recording)),
+    }
+    failed = bool(_compare_kinds(before, after, document, args, context))
+    if series:
+        terminal.line()
+        print_latency_changes(series, terminal)
+        document["latencies"] = latency_changes_document(series)
+        failed = failed or bool(slower(series, beyond=args.tolerate / 100))
+    terminal.document(document)
+    return ExitCode.REGRESSION if args.fail_on_regression and failed else ExitCode.OK
 
 
 def _regressions(comparison: Comparison, *, beyond: float) -> list[str]:

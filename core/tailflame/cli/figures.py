@@ -14,7 +14,7 @@ from tailflame.model import CounterSeries, HistogramSeries, Recording
 from tailflame.model.counter_ratios import whole_run
 from tailflame.model.counters import STATUSES, Column
 from tailflame.model.histogram import PERCENTILES
-from tailflame.units import Unit, count, nanoseconds, percent, reading, weight
+from tailflame.units import count, nanoseconds, percent, reading, weight
 
 
 def print_facts(terminal: Terminal, recording: Recording) -> None:
@@ -35,7 +35,7 @@ def rows_of(table: HotspotTable, by: GroupBy, number: int) -> list[int]:
 
 def hotspot_table(table: HotspotTable, rows: list[int], by: GroupBy, *, places: bool = False) -> Table:
     """Self and total as shares of the view, the samples, and the name."""
-    counted = table.unit is Unit.SAMPLES
+    counted = table.unit.is_count
     columns: list[str | tuple[str, str]] = [("self", "right"), ("total", "right"), ("samples", "right")]
     if not counted:
         columns.append(("weight", "right"))

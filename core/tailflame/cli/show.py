@@ -25,6 +25,7 @@ from tailflame.cli.documents import (
 )
 from tailflame.cli.exit_codes import ExitCode
 from tailflame.cli.figures import counter_table, hotspot_table, latency_table, print_facts, rows_of
+from tailflame.cli.kinds import KINDS
 from tailflame.model import HistogramSeries, Recording
 from tailflame.parse.formats import FORMATS
 from tailflame.store import Opened
@@ -80,6 +81,10 @@ def show(opened: Opened, args: argparse.Namespace, context: Context) -> None:
     document: dict[str, Any] = {"result": result_document(opened, cautions(recording))}
     terminal.line(opened.label, style="bold")
     print_facts(terminal, recording)
+    for kind in KINDS:
+        if kind.held(recording):
+            terminal.line()
+            document[kind.key] = kind.show(recording, terminal, number=max(args.number, 0))
     if recording.profile is not None:
         document |= _show_profile(recording, args, context)
     for series in (result for result in recording.results if isinstance(result, HistogramSeries)):

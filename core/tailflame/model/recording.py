@@ -6,13 +6,27 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeAlias
 
+from tailflame.model.costs import CostTable
 from tailflame.model.counters import CounterSeries
+from tailflame.model.heap import HeapTimeline
 from tailflame.model.histogram import HistogramSeries
 from tailflame.model.live_record import LiveRecord
+from tailflame.model.maps import ProbeMaps
 from tailflame.model.slices import SliceSeries
 from tailflame.model.stacks import StackProfile
+from tailflame.model.syscalls import SyscallTrace
 
-Result: TypeAlias = StackProfile | HistogramSeries | CounterSeries | LiveRecord | SliceSeries
+Result: TypeAlias = (
+    StackProfile
+    | HistogramSeries
+    | CounterSeries
+    | LiveRecord
+    | SliceSeries
+    | HeapTimeline
+    | CostTable
+    | SyscallTrace
+    | ProbeMaps
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +109,25 @@ class Recording:
     def slices(self) -> SliceSeries | None:
         """The slices of time that the profile's samples belong to, by their times."""
         return next((r for r in self.results if isinstance(r, SliceSeries)), None)
+
+    @property
+    def heap(self) -> HeapTimeline | None:
+        """Memory over time; its call trees are events of the profile."""
+        return next((r for r in self.results if isinstance(r, HeapTimeline)), None)
+
+    @property
+    def costs(self) -> CostTable | None:
+        """Costs of source lines, as cachegrind counts them."""
+        return next((r for r in self.results if isinstance(r, CostTable)), None)
+
+    @property
+    def syscalls(self) -> SyscallTrace | None:
+        return next((r for r in self.results if isinstance(r, SyscallTrace)), None)
+
+    @property
+    def maps(self) -> ProbeMaps | None:
+        """What a bpftrace program left."""
+        return next((r for r in self.results if isinstance(r, ProbeMaps)), None)
 
     @property
     def slice_profile(self) -> StackProfile | None:

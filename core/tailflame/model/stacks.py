@@ -46,7 +46,7 @@ class FrameKind(IntEnum):
 class Weight(IntEnum):
     """Which column weighs a sample."""
 
-    SAMPLES = 0  # how often it was seen
+    SAMPLES = 0  # how often it was seen, in the event's `counted_in`
     PERIOD = 1  # how many of the event's own units it stands for
 
 
@@ -162,14 +162,18 @@ class Thread:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What was sampled: its name and the unit of its period column.
+    """What was sampled, or counted: its name and the unit of its period column.
 
-    `has_period` is False where weights are plain counts, so that Weight.PERIOD means nothing.
+    `has_period` is False where weights are plain counts, so that Weight.PERIOD means nothing. counted_in: what one of
+    the count column is. exact: each was counted, as heaptrack counts allocations, and none was estimated from samples,
+    so that a difference holds no noise of sampling (runs may differ all the same).
     """
 
     name: str
     unit: Unit = Unit.SAMPLES
     has_period: bool = False
+    counted_in: Unit = Unit.SAMPLES
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -225,7 +229,7 @@ class StackProfile:
         return np.where(self.samples.event == event, column, 0.0)
 
     def unit(self, *, event: int = 0, weight: Weight = Weight.SAMPLES) -> Unit:
-        return self.events[event].unit if self._uses_period(event, weight) else Unit.SAMPLES
+        return self.events[event].unit if self._uses_period(event, weight) else self.events[event].counted_in
 
     def total(self, *, event: int = 0, weight: Weight = Weight.SAMPLES) -> float:
         return float(self.weights(event=event, weight=weight).sum())

@@ -122,7 +122,7 @@ class _Graph:
     def write(self, stream: TextIO, *, height: int, icicle: bool) -> None:
         """Every box, the root first; box n of the file is box n - 1 of `boxes`."""
         tree, boxes = self.tree, self.boxes
-        in_places, in_samples = boxes.in_places, tree.unit is Unit.SAMPLES
+        in_places, in_samples = boxes.in_places, tree.unit.is_count
         loose = max(tree.total - float(boxes.weight[boxes.depth == 0].sum()), 0.0)
         whole = f"all ({count(tree.total)} {self.word}, 100%)"
         lowest = _TOP if icicle else height - _BOTTOM - _ROW

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tailflame.errors import StoreError
 from tailflame.model import (
@@ -38,12 +37,11 @@ from tailflame.model.slices import SliceSeries
 from tailflame.model.slow_calls import SlowCalls
 from tailflame.parse import live_lines
 from tailflame.store.files import Fields
+from tailflame.store.result_codecs import decode_more, encode_more
 from tailflame.store.slice_fields import decode_slices, encode_slices
+from tailflame.store.tables import Array, Columns, decode_table
 from tailflame.store.upgrade import RECORDING
 from tailflame.units import Unit
-
-Array = npt.NDArray[Any]
-Columns = dict[str, Array]
 
 _FRAME_COLUMNS = (("name", "<i4"), ("module", "<i4"), ("file", "<i4"), ("line", "<i4"), ("kind", "|u1"))
 _STACK_COLUMNS = (("frame", "<i4"), ("parent", "<i4"))
@@ -166,7 +164,9 @@ def _encode_result(result: Result, prefix: str, columns: Columns) -> dict[str, A
         return _encode_live(result, prefix, columns)
     if isinstance(result, SliceSeries):
         return encode_slices(result)
-    return _encode_histograms(result, prefix, columns)
+    if isinstance(result, HistogramSeries):
+        return _encode_histograms(result, prefix, columns)
+    return encode_more(result, prefix, columns)
 
 
 def _decode_result(fields: Fields, prefix: str, columns: Mapping[str, Array]) -> Result:
@@ -181,7 +181,7 @@ def _decode_result(fields: Fields, prefix: str, columns: Mapping[str, Array]) ->
         return _decode_live(fields, prefix, columns)
     if kind == "slices":
         return decode_slices(fields)
-    raise fields.wrong("kind", "“stacks”, “histograms”, “counters”, “live” or “slices”")
+    return decode_more(kind, fields, prefix, columns)
 
 
 def _encode_stacks(profile: StackProfile, prefix: str, columns: Columns) -> dict[str, Any]:
@@ -201,7 +201,7 @@ def _encode_stacks(profile: StackProfile, prefix: str, columns: Columns) -> dict
         "kind": "stacks",
         "strings": list(profile.frames.strings),
         "threads": [{"name": t.name, "pid": t.pid, "tid": t.tid} for t in profile.threads],
-        "events": [{"name": e.name, "unit": e.unit.value, "has_period": e.has_period} for e in profile.events],
+        "events": [_encode_event(event) for event in profile.events],
         "approximate": profile.approximate,
         "in_time_order": profile.in_time_order,
     }
@@ -210,13 +210,13 @@ def _encode_stacks(profile: StackProfile, prefix: str, columns: Columns) -> dict
 def _decode_stacks(fields: Fields, prefix: str, columns: Mapping[str, Array]) -> StackProfile:
     strings = fields.texts("strings")
     threads = tuple(Thread(t.text("name"), t.integer("pid"), t.integer("tid")) for t in fields.parts("threads"))
-    events = tuple(Event(e.text("name"), _unit(e), e.flag("has_period", False)) for e in fields.parts("events"))
-    frames = _table(fields, f"{prefix}.frames", _FRAME_COLUMNS, columns)
-    stacks = _table(fields, f"{prefix}.stacks", _STACK_COLUMNS, columns)
+    events = tuple(_decode_event(part) for part in fields.parts("events"))
+    frames = decode_table(fields, f"{prefix}.frames", _FRAME_COLUMNS, columns)
+    stacks = decode_table(fields, f"{prefix}.stacks", _STACK_COLUMNS, columns)
     has_sites = f"{prefix}.samples.site" in columns
     of_samples = (*_SAMPLE_COLUMNS, ("site", "<i4")) if has_sites else _SAMPLE_COLUMNS
-    samples = _table(fields, f"{prefix}.samples", of_samples, columns)
-    sites = _table(fields, f"{prefix}.sites", _SITE_COLUMNS, columns) if has_sites else None
+    samples = decode_table(fields, f"{prefix}.samples", of_samples, columns)
+    sites = decode_table(fields, f"{prefix}.sites", _SITE_COLUMNS, columns) if has_sites else None
     frame_count, stack_count = len(frames["name"]), len(stacks["frame"])
 
     def within(table: str, name: str, column: Array, low: int, high: int) -> None:
@@ -251,28 +251,31 @@ def _decode_stacks(fields: Fields, prefix: str, columns: Mapping[str, Array]) ->
     )
 
 
-def _unit(fields: Fields) -> Unit:
-    text = fields.text("unit")
+def _encode_event(event: Event) -> dict[str, Any]:
+    return {
+        "name": event.name,
+        "unit": event.unit.value,
+        "has_period": event.has_period,
+        "counted_in": event.counted_in.value,
+        "exact": event.exact,
+    }
+
+
+def _decode_event(fields: Fields) -> Event:
+    return Event(
+        fields.text("name"),
+        _unit(fields, "unit"),
+        fields.flag("has_period", False),
+        _unit(fields, "counted_in"),
+        fields.flag("exact", False),
+    )
+
+
+def _unit(fields: Fields, name: str) -> Unit:
+    text = fields.text(name, Unit.SAMPLES.value)
     if text not in set(Unit):
-        raise fields.wrong("unit", "a known unit")
+        raise fields.wrong(name, "a known unit")
     return Unit(text)
-
-
-def _table(
-    fields: Fields, prefix: str, wanted: tuple[tuple[str, str], ...], columns: Mapping[str, Array]
-) -> dict[str, Array]:
-    """The columns of one table: all there, of their type, of one length."""
-    table: dict[str, Array] = {}
-    for name, dtype in wanted:
-        column = columns.get(f"{prefix}.{name}")
-        if column is None:
-            raise StoreError(f"{fields.what} is damaged: {prefix}.{name} is missing.")
-        if column.dtype.str != dtype:
-            raise StoreError(f"{fields.what} is damaged: {prefix}.{name} has the wrong type.")
-        table[name] = column
-    if len({len(column) for column in table.values()}) != 1:
-        raise StoreError(f"{fields.what} is damaged: the columns of {prefix} differ in length.")
-    return table
 
 
 def _encode_histograms(series: HistogramSeries, prefix: str, columns: Columns) -> dict[str, Any]:
@@ -292,8 +295,8 @@ def _encode_histograms(series: HistogramSeries, prefix: str, columns: Columns) -
 
 def _decode_histograms(fields: Fields, prefix: str, columns: Mapping[str, Array]) -> HistogramSeries:
     tags = fields.texts("tags")
-    counts = _table(fields, prefix, _HISTOGRAM_COLUMNS[:1], columns)["counts"]
-    table = _table(fields, prefix, _HISTOGRAM_COLUMNS[1:], columns)
+    counts = decode_table(fields, prefix, _HISTOGRAM_COLUMNS[:1], columns)["counts"]
+    table = decode_table(fields, prefix, _HISTOGRAM_COLUMNS[1:], columns)
     lengths, lowest, digits = table["length"], table["lowest"], table["digits"]
     whole = (
         len(lengths) == len(tags)
@@ -329,7 +332,7 @@ def _encode_counters(series: CounterSeries, prefix: str, columns: Columns) -> di
 def _decode_counters(fields: Fields, prefix: str, columns: Mapping[str, Array]) -> CounterSeries:
     about = tuple(fields.parts("series"))
     names = tuple(part.text("name") for part in about)
-    table = _table(fields, prefix, _COUNTER_COLUMNS, columns)
+    table = decode_table(fields, prefix, _COUNTER_COLUMNS, columns)
     series, status, running = table["series"], table["status"], table["running"]
     whole = (
         len(set(names)) == len(names)
@@ -377,7 +380,7 @@ def _encode_live(record: LiveRecord, prefix: str, columns: Columns) -> dict[str,
 
 
 def _decode_slow(fields: Fields, prefix: str, columns: Mapping[str, Array]) -> SlowCalls:
-    table = _table(fields, prefix, _SLOW_COLUMNS, columns)
+    table = decode_table(fields, prefix, _SLOW_COLUMNS, columns)
     if not bool(np.all((table["start_ns"] >= 0) & (table["start_ns"] <= table["end_ns"]))):
         raise StoreError(f"{fields.what} is damaged: a call of {prefix} ends before it begins.")
     return SlowCalls(

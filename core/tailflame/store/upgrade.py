@@ -2,10 +2,12 @@
 
     kind       file                     written as   steps
     session    session.json             1            none yet
-    recording  recording.npz's header   5            2: results may be counters, or the rest of a live run
+    recording  recording.npz's header   6            2: results may be counters, or the rest of a live run
                                                      3: a profile may have the addresses of its samples
                                                      4: a live run may have slow calls
                                                      5: results may be slices of time
+                                                     6: events may be exact; results may be heap timelines, costs of
+                                                        source lines, system calls, or maps
     sources    sources.json             1            none yet
     settings   settings.json            1            none yet
     slices     slices.json              1            none yet
@@ -61,7 +63,7 @@ def _as_it_is(document: Document) -> Document:
 
 
 SESSION = Kind("session")
-RECORDING = Kind("recording", (_as_it_is, _as_it_is, _as_it_is, _as_it_is))
+RECORDING = Kind("recording", (_as_it_is,) * 5)
 SOURCES = Kind("sources")
 SETTINGS = Kind("settings")
 SLICES = Kind("slices")

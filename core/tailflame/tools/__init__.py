@@ -2,23 +2,50 @@
 
 from __future__ import annotations
 
-from tailflame.tools.base import Capabilities, Capability, Plan, Target, Tool, command_line
+from typing import Any
+
+from tailflame.tools.base import (
+    Capabilities,
+    Capability,
+    Family,
+    FieldTool,
+    OptionField,
+    OptionKind,
+    Plan,
+    Request,
+    SlowDown,
+    Step,
+    Target,
+    TargetIs,
+    Tool,
+    ToolOptions,
+    command_line,
+)
 from tailflame.tools.cargo_flamegraph import CargoFlamegraph, CargoKind, CargoOptions
-from tailflame.tools.checks import Finding, Level, doctor, preflight
+from tailflame.tools.checks import doctor, preflight
+from tailflame.tools.findings import Finding, Level
 from tailflame.tools.perf_record import CallGraph, PerfOptions, PerfRecord
 
 PERF_RECORD = PerfRecord()
 CARGO_FLAMEGRAPH = CargoFlamegraph()
-TOOLS = (PERF_RECORD, CARGO_FLAMEGRAPH)
+FIELD_TOOLS: tuple[FieldTool, ...] = ()
+"""The tools whose options are described by fields, in the order of lists."""
+TOOLS: tuple[Tool[Any], ...] = (PERF_RECORD, CARGO_FLAMEGRAPH, *FIELD_TOOLS)
 
 
-def tool_named(name: str) -> PerfRecord | CargoFlamegraph:
-    """The tool called `name`."""
+def tool_named(name: str) -> Tool[Any]:
+    """The tool called `name`; StopIteration where there is none."""
     return next(tool for tool in TOOLS if tool.name == name)
+
+
+def field_tool(name: str) -> FieldTool | None:
+    """The tool of FIELD_TOOLS called `name`."""
+    return next((tool for tool in FIELD_TOOLS if tool.name == name), None)
 
 
 __all__ = [
     "CARGO_FLAMEGRAPH",
+    "FIELD_TOOLS",
     "PERF_RECORD",
     "TOOLS",
     "CallGraph",
@@ -27,15 +54,25 @@ __all__ = [
     "CargoFlamegraph",
     "CargoKind",
     "CargoOptions",
+    "Family",
+    "FieldTool",
     "Finding",
     "Level",
+    "OptionField",
+    "OptionKind",
     "PerfOptions",
     "PerfRecord",
     "Plan",
+    "Request",
+    "SlowDown",
+    "Step",
     "Target",
+    "TargetIs",
     "Tool",
+    "ToolOptions",
     "command_line",
     "doctor",
+    "field_tool",
     "preflight",
     "tool_named",
 ]

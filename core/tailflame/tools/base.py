@@ -8,26 +8,33 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 from tailflame.errors import TailflameError
 from tailflame.host.system import Host
+from tailflame.tools.findings import Finding
 
 _NO_ENV: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The program to profile. `env` is laid over the user's own environment."""
+    """The program to profile. `env` is laid over the user's own environment.
+
+    pid: the running process to attach to; `binary` and `args` then say what it runs, and nothing is started.
+    """
 
     binary: Path
     args: tuple[str, ...] = ()
     cwd: Path | None = None
     env: Mapping[str, str] = field(default_factory=lambda: _NO_ENV)
+    pid: int | None = None
 
     @property
     def argv(self) -> tuple[str, ...]:
@@ -40,6 +47,43 @@ class Target:
     def environment(self) -> dict[str, str]:
         """The whole environment the program starts with."""
         return {**os.environ, **self.env}
+
+
+class TargetIs(StrEnum):
+    """How the program that is profiled is found among the processes, and with it, who is signalled to stop."""
+
+    CHILD_OF_PERF = "child of perf"
+    ITSELF = "itself"
+    """What is started becomes the program by exec, or is the program: valgrind, a preloaded library."""
+    CHILD = "child"
+    """The first child of the tool: strace, bpftrace -c."""
+    RUNNING = "running"
+    """`Target.pid` ran before; the tool is signalled to stop, the program never."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A command that makes the result of what the tool has left. `title` says what it does: "interpreting"."""
+
+    title: str
+    argv: tuple[str, ...]
+    stdin: Path | None = None
+    stdout: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """Something that can be asked of the program while it runs: a snapshot now.
+
+    In argv "{pid}" stands for the program and "{n}" for how often it was asked, from 1 on; so in `artifact`, the file
+    that it leaves, which opens like any result.
+    """
+
+    name: str
+    title: str
+    tip: str
+    argv: tuple[str, ...]
+    artifact: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +113,16 @@ class Plan:
     """Samples to expect per second of CPU time, all events together; 0 where that cannot be told."""
     own_lines: re.Pattern[str] | None = None
     """Lines on stderr that are the tool's and not the target's."""
+    target_is: TargetIs = TargetIs.CHILD_OF_PERF
+    stop_signal: int = signal.SIGTERM
+    """What asks the target to end; where it is RUNNING, what asks the tool (SIGINT)."""
+    after: tuple[Step, ...] = ()
+    """What is run when the tool has ended, in order, whether it ended well or not."""
+    leaves: tuple[str, ...] = ()
+    """Glob patterns in `out` of files whose names are not known before: each is an artifact under its own name."""
+    requests: tuple[Request, ...] = ()
+    grows: tuple[str, ...] = ()
+    """Glob patterns in `out` of the files whose size tells how far it is; empty: the result's."""
 
     @property
     def result(self) -> Path:
@@ -115,6 +169,94 @@ class Capabilities:
         return next((o for o in self.options if o.option == name), Capability(name, True))
 
 
+OptionValue: TypeAlias = str | bool | int | float
+
+
+class OptionKind(StrEnum):
+    """What an option takes."""
+
+    CHOICE = "choice"
+    FLAG = "flag"
+    WHOLE = "whole number"
+    NUMBER = "number"
+    TEXT = "text"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptionField:
+    """One option of a tool: the window's form and `--set NAME=VALUE` are made of it.
+
+    name: stable, for files and the command line: "time-unit". choices: (value, what it means). unit: after a number.
+    only_with: (option, value) without which it has no meaning, so that a form hides it. rare: below a fold.
+    reason: why it cannot work here; "" where it can.
+    """
+
+    name: str
+    title: str
+    tip: str
+    kind: OptionKind
+    default: OptionValue
+    choices: tuple[tuple[str, str], ...] = ()
+    low: float = 0
+    high: float = 1e9
+    unit: str = ""
+    only_with: tuple[str, OptionValue] | None = None
+    rare: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolOptions:
+    """The wishes of one run of a tool that describes its options by `OptionField`s. `values` by their names; what is
+    missing has its default.
+    """
+
+    values: Mapping[str, OptionValue] = field(default_factory=lambda: MappingProxyType({}))
+    duration_s: float | None = None
+    """None: until the target ends or is stopped."""
+    extra: tuple[str, ...] = ()
+    """Further arguments for the tool itself."""
+
+    def text(self, field_: OptionField) -> str:
+        return str(self.values.get(field_.name, field_.default))
+
+    def flag(self, field_: OptionField) -> bool:
+        return bool(self.values.get(field_.name, field_.default))
+
+    def number(self, field_: OptionField) -> float:
+        return float(self.values.get(field_.name, field_.default))
+
+    def whole(self, field_: OptionField) -> int:
+        return int(self.values.get(field_.name, field_.default))
+
+
+class Family(StrEnum):
+    """What a tool looks at; lists of tools are grouped by it."""
+
+    CPU = "CPU time"
+    MEMORY = "Memory"
+    CACHES = "Caches and branches"
+    SYSCALLS = "System calls"
+    KERNEL = "Kernel and probes"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlowDown:
+    """How much slower a program runs under the tool, as measured: `typical` times for computing code, `worst` for what
+    the tool minds most (`worst_for`: "threads that do nothing but allocate").
+    """
+
+    typical: float
+    worst: float
+    worst_for: str
+
+    @property
+    def sentence(self) -> str:
+        """ "About 3 times slower; up to 60 times for threads that do nothing but allocate." """
+        usual = "Hardly slower" if self.typical < 1.15 else f"About {self.typical:.2g} times slower"
+        return f"{usual}; up to {self.worst:.0f} times for {self.worst_for}."
+
+
 OptionsT = TypeVar("OptionsT")
 
 
@@ -146,3 +288,31 @@ class Tool(Protocol[OptionsT]):
 
     def explain(self, output: str, plan: Plan) -> TailflameError | None:
         """What the tool's own words mean, where they tell of a failure."""
+
+
+class FieldTool(Tool[ToolOptions], Protocol):
+    """A tool whose options are described by fields: all but perf record and cargo flamegraph."""
+
+    @property
+    def family(self) -> Family: ...
+
+    @property
+    def program(self) -> str:
+        """The program that must be installed: "valgrind"."""
+
+    @property
+    def slow_down(self) -> SlowDown: ...
+
+    @property
+    def launches(self) -> bool:
+        """Whether it can start a program."""
+
+    @property
+    def attaches(self) -> bool:
+        """Whether it can look into a running one."""
+
+    def fields(self, host: Host) -> tuple[OptionField, ...]:
+        """Its options as they can work here, in the order of a form."""
+
+    def checks(self, target: Target, options: ToolOptions, host: Host) -> tuple[Finding, ...]:
+        """What speaks against this run besides what holds for every tool; may read the binary."""

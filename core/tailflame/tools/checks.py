@@ -10,8 +10,6 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import IntEnum
 from pathlib import Path
 
 from tailflame import units
@@ -22,6 +20,7 @@ from tailflame.host.install import install_command
 from tailflame.host.system import Host, existing_folder
 from tailflame.tools.base import Target
 from tailflame.tools.cargo_flamegraph import CargoOptions
+from tailflame.tools.findings import Finding, Level
 from tailflame.tools.perf_record import OFF_CPU_COST, SWITCH, CallGraph, PerfOptions
 
 _BYTES_PER_SAMPLE = 300
@@ -29,29 +28,6 @@ _BYTES_PER_SAMPLE = 300
 _LITTLE_SPACE = 1_000_000_000
 _NO_SPACE = 50_000_000
 _MUCH_PER_S = 20_000_000
-
-
-class Level(IntEnum):
-    """How much it matters; a BLOCKER makes the recording fail or come out empty."""
-
-    OK = 0
-    NOTE = 1
-    WARNING = 2
-    BLOCKER = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """`title` is one short sentence, `detail` what it means for the result, `fix` what to do (may be empty).
-
-    `fix_argv` is the fix as a command, where one command is the whole fix. Nothing here ever runs it.
-    """
-
-    level: Level
-    title: str
-    detail: str = ""
-    fix: str = ""
-    fix_argv: tuple[str, ...] = ()
 
 
 def preflight(

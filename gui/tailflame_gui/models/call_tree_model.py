@@ -12,7 +12,7 @@ from PySide6.QtCore import QAbstractItemModel, QModelIndex, QObject, QPersistent
 from tailflame.analyse.names import module_label
 from tailflame.analyse.tree import CallTree
 from tailflame.model.stacks import NONE, Bool, Int64
-from tailflame.units import Unit, count
+from tailflame.units import count
 from tailflame_gui import plain
 from tailflame_gui.models.array_table import alignment, cell_font, head_data
 from tailflame_gui.models.figures import Measure, share_text
@@ -70,7 +70,7 @@ class CallTreeModel(QAbstractItemModel):
         left_out = set()
         if inverted:  # every leaf's weight is its own: there is nothing to tell apart
             left_out |= {SELF_SHARE, SELF}
-        if tree.unit is Unit.SAMPLES:
+        if tree.unit.is_count:
             left_out.add(SAMPLES)
         if not any(tree.functions.module):
             left_out.add(MODULE)

@@ -55,8 +55,8 @@ _STEPS = {
 
 def measure(unit: Unit, *, largest: float, noun: str = "") -> Measure:
     """The measure of a column whose largest entry is `largest`; `noun` names counted events: "cycles"."""
-    if unit is Unit.SAMPLES:
-        return Measure("samples", 1.0, 0)
+    if unit.is_count:
+        return Measure(unit.value, 1.0, 0)
     label, step = next((s for s in _STEPS[unit] if largest >= s[1]), _STEPS[unit][-1])
     if unit is Unit.EVENTS:
         label = f"{label} {noun or unit.value}".strip()

@@ -11,7 +11,7 @@ from PySide6.QtCore import QObject
 from tailflame.analyse.hotspots import GroupBy, HotspotTable
 from tailflame.analyse.names import module_label
 from tailflame.model.stacks import Bool, FrameKind
-from tailflame.units import Unit, count
+from tailflame.units import count
 from tailflame_gui.models.array_table import ArrayTable, found_in
 from tailflame_gui.models.figures import Measure, share_text
 from tailflame_gui.models.roles import Column, Face, Role
@@ -186,7 +186,7 @@ def _columns_for(table: HotspotTable, by: GroupBy) -> tuple[int, ...]:
     shown = [NAME, SELF_SHARE, SELF]
     if by is not GroupBy.THREAD:  # a thread's total is its self
         shown += [TOTAL_SHARE, TOTAL]
-    if table.unit is not Unit.SAMPLES:
+    if not table.unit.is_count:
         shown.append(SAMPLES)
     if by is GroupBy.FUNCTION and any(table.module):
         shown.append(MODULE)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from enum import StrEnum
 from functools import partial
 from typing import TypeVar
 from weakref import WeakMethod
@@ -28,7 +27,9 @@ from tailflame_gui.views.flame_view import FlameView
 from tailflame_gui.views.hotspots_view import HotspotsView
 from tailflame_gui.views.inspector import WIDTH as INSPECTOR_WIDTH
 from tailflame_gui.views.inspector import Inspector
-from tailflame_gui.views.latency_view import LatencyResultView, called, has_latencies
+from tailflame_gui.views.latency_view import LatencyResultView
+from tailflame_gui.views.result_parts import KindOfResult, kind_of, parts_of, words_of
+from tailflame_gui.views.result_parts import Part as Part
 from tailflame_gui.views.sandwich_view import SandwichView
 from tailflame_gui.views.source_view import SourceView
 from tailflame_gui.views.strip_below import StripBelow
@@ -44,30 +45,6 @@ from tailflame_gui.widgets.scope_bar import ScopeBar
 ViewT = TypeVar("ViewT", bound=QWidget)
 
 
-class Part(StrEnum):
-    """The views of a result, in the order of their tabs; Ctrl+1 and so on."""
-
-    FLAME = "Flame graph"
-    SUMMARY = "Summary"
-    HOTSPOTS = "Hotspots"
-    TOP_DOWN = "Top-down"
-    BOTTOM_UP = "Bottom-up"
-    CALLERS = "Callers"
-    SOURCE = "Source"
-    LATENCY = "Latency"
-
-
-_TIPS = {
-    Part.FLAME: "Where the time is, as boxes.",
-    Part.SUMMARY: "The three hottest functions and the facts of the run.",
-    Part.HOTSPOTS: "Functions, modules, files or threads by their own weight.",
-    Part.TOP_DOWN: "The call tree from the roots down.",
-    Part.BOTTOM_UP: "The call tree from the leaves up.",
-    Part.CALLERS: "Who calls the selected function, and what it calls.",
-    Part.SOURCE: "Source lines and instructions of the selected function, each beside what it costs.",
-}
-_LONG = {Part.CALLERS: "Callers and callees"}
-"""What a tab has no room for; the palette, the keys sheet and tooltips say it."""
 _LONGEST_TITLE = 480
 _CORNER = 48
 """Pixels of the inspector's button and of the margins beside the scope."""
@@ -114,7 +91,7 @@ class ResultView(QWidget):
         self.scope = ResultScope(self)
         self._title, self._commit = title, commit
         self._trees = ProfileTrees(recording.profile) if recording.profile is not None else None
-        self._order = _parts_of(recording)
+        self._order = parts_of(recording)
         self._places = {part: LatePlace(part, turns=2, parent=self) for part in self._order}
         self._made: dict[Part, QWidget] = {}
         self._filled: set[Part] = set()
@@ -286,6 +263,9 @@ class ResultView(QWidget):
         return view
 
     def _new(self, part: Part) -> QWidget:
+        kind = kind_of(part)
+        if kind is not None:
+            return self._new_kind(kind)
         match part:
             case Part.FLAME:
                 return self._new_flame()
@@ -326,6 +306,29 @@ class ResultView(QWidget):
                 listed.open_source.connect(self.open_source)
                 return listed
 
+    def _new_kind(self, kind: KindOfResult) -> QWidget:
+        view = kind.make(self.recording, self.selection, self.scope)
+        answers: dict[str, Callable[..., None]] = {
+            "show_flame": partial(self._go, Part.FLAME),
+            "show_callers": partial(self._go, Part.CALLERS),
+            "show_source": partial(self._go, Part.SOURCE),
+            "show_hotspots": partial(self._go, Part.HOTSPOTS),
+            "event_wanted": self.show_event,
+            "open_source": self.open_source.emit,
+            "failed": self.failed.emit,
+        }
+        for name, answer in answers.items():
+            signal = getattr(view, name, None)
+            if signal is not None:
+                signal.connect(answer)
+        return view
+
+    def show_event(self, event: int) -> None:
+        """Every view of stacks shows another event of the profile: another snapshot, another cost."""
+        if self._trees is not None and event != self.scope.scope.event:
+            weight = weights_of(self._trees.profile, event)[0]
+            self.scope.set(replace(self.scope.scope, event=event, weight=weight))
+
     def _new_flame(self) -> FlameView:
         view = FlameView(self.selection)
         view.show_callers.connect(partial(self._go, Part.CALLERS))
@@ -354,6 +357,9 @@ class ResultView(QWidget):
             view.set_recording(self.recording, trees)
         elif trees is None:
             return
+        elif kind_of(part) is not None:
+            if hasattr(view, "set_trees"):
+                view.set_trees(trees)
         elif isinstance(view, FlameView):
             scope = self.scope.scope
             view.set_profile(
@@ -471,6 +477,10 @@ class ResultView(QWidget):
         of, old = self.scope.scope.tree_options, self._drawn.options
         self._drawn.set_options(replace(old, event=of.event, weight=of.weight, threads=of.threads, samples=of.samples))
 
+    @property
+    def _of_stacks(self) -> bool:
+        return self.part is not Part.LATENCY and kind_of(self.part) is None
+
     def _part_changed(self) -> None:
         if self._trees is None:
             return
@@ -478,8 +488,8 @@ class ResultView(QWidget):
             self._pay_flame()
         else:
             self._take_scope()
-        # Functions, events and threads are none of the latencies' business: they get the room.
-        of_stacks = self.part is not Part.LATENCY
+        # Functions, events and threads are none of these views' business: they get the room.
+        of_stacks = self._of_stacks
         self.inspector.setVisible(of_stacks and self.inspect.isChecked())
         for widget in (self.scope_bar, self.inspect, self.timeline):
             widget.setVisible(of_stacks)
@@ -500,30 +510,18 @@ class ResultView(QWidget):
             self.inspector.share()
 
     def _toggle_inspector(self) -> None:
-        if self.part is not Part.LATENCY:
+        if self._of_stacks:
             self.show_inspector(not self.inspector.isVisible())
 
     def words_of(self, part: Part) -> tuple[str, str, str]:
         """On its tab, in full, and what it shows."""
-        return called(self.recording) if part is Part.LATENCY else (str(part), _LONG.get(part, str(part)), _TIPS[part])
+        return words_of(part, self.recording)
 
     def _shortcut(self, keys: str, act: Callable[[], None]) -> QShortcut:
         shortcut = QShortcut(QKeySequence(keys), self)
         shortcut.setContext(Qt.ShortcutContext.WindowShortcut)  # of hidden tabs none is active
         shortcut.activated.connect(act)
         return shortcut
-
-
-def _parts_of(recording: Recording) -> tuple[Part, ...]:
-    """What there is to show, the most telling first: a result of latencies alone has nothing to draw as stacks."""
-    stacks = tuple(part for part in Part if part not in (Part.SUMMARY, Part.LATENCY))
-    if not has_latencies(recording):
-        return (Part.FLAME, Part.SUMMARY, *stacks[1:]) if recording.profile is not None else (Part.SUMMARY,)
-    if recording.profile is None:
-        return (Part.LATENCY, Part.SUMMARY)
-    if recording.live is not None or recording.slices is not None:
-        return (Part.LATENCY, Part.SUMMARY, *stacks)
-    return (Part.FLAME, Part.SUMMARY, *stacks[1:], Part.LATENCY)
 
 
 def _why_no_flame(recording: Recording) -> str:

@@ -1,0 +1,30 @@
+"""How two results are compared beside their call stacks: one entry for each kind of result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from PySide6.QtWidgets import QWidget
+
+from tailflame.model import Recording
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedKind:
+    """title: of its tab. held: both sides have it. make(before, after, titles, commits): the view; of its signals
+    failed(error) and open_source(file, line) are connected where they are there.
+    """
+
+    title: str
+    held: Callable[[Recording, Recording], bool]
+    make: Callable[[Recording, Recording, tuple[str, str], tuple[str, str]], QWidget]
+
+
+COMPARED: tuple[ComparedKind, ...] = ()
+"""Each imports its view inside `make`."""
+
+
+def compared_kinds(before: Recording, after: Recording) -> tuple[ComparedKind, ...]:
+    """The ways in which these two can be compared."""
+    return tuple(kind for kind in COMPARED if kind.held(before, after))
