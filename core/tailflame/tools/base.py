@@ -208,9 +208,10 @@ class OptionField:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolOptions:
     """The wishes of one run of a tool that describes its options by `OptionField`s. `values` by their names; what is
-    missing has its default.
+    missing has its default. `tool` is the name of the tool they are for; "" where whoever passes them on says it.
     """
 
+    tool: str = ""
     values: Mapping[str, OptionValue] = field(default_factory=lambda: MappingProxyType({}))
     duration_s: float | None = None
     """None: until the target ends or is stopped."""
