@@ -32,7 +32,14 @@ _PACKAGES = {
     "cargo-flamegraph": {},
     "cargo": dict.fromkeys(_INSTALLERS, "cargo"),
     "binutils": dict.fromkeys(_INSTALLERS, "binutils"),
-    **{tool: dict.fromkeys(_INSTALLERS, tool) for tool in ("bpftrace", "strace", "valgrind")},
+    **{tool: dict.fromkeys(_INSTALLERS, tool) for tool in ("bpftrace", "strace", "valgrind", "heaptrack", "gdb")},
+    "jemalloc": {
+        "apt": "libjemalloc2",
+        "dnf": "jemalloc",
+        "pacman": "jemalloc",
+        "zypper": "libjemalloc2",
+        "apk": "jemalloc",
+    },
 }
 _UBUNTU_PERF = "linux-tools-common linux-tools-generic linux-tools-$(uname -r)"
 _CARGO_INSTALL = {"cargo-flamegraph": "cargo install flamegraph"}
