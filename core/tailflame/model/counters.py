@@ -93,6 +93,9 @@ class CounterSeries:
     series: int32, index of the series. start_s, length_s: s, the source's clock (CLOCK_MONOTONIC of a live source,
     seconds since perf began of a file). value: NaN where status is not COUNTED. running: 0 to 1; below 1 the value is
     perf's estimate. status: uint8, index of STATUSES.
+    runs: where it is above 1, the program was run so often. Then each reading is of one whole run, whose number, from 0
+    on, is its start_s; or, where `spread` is given, of all of them: the standard error of their mean, in percent of it,
+    as perf prints it behind "+-"; NaN where a series has none.
     """
 
     names: tuple[str, ...]
@@ -104,6 +107,8 @@ class CounterSeries:
     value: Float64
     running: Float64
     status: UInt8
+    runs: int = 0
+    spread: Float64 | None = None
 
     @classmethod
     def of_readings(cls, readings: Iterable[Reading]) -> CounterSeries:
@@ -141,6 +146,18 @@ class CounterSeries:
     def is_simulated(self, name: str) -> bool:
         """Counted by a simulation and not by the machine. KeyError where there is no such series."""
         return self.simulated[self._index(name)]
+
+    @property
+    def by_run(self) -> bool:
+        """Whether each reading is of one run of several, and not of an interval."""
+        return self.runs > 1 and self.spread is None
+
+    def spread_of(self, name: str) -> float:
+        """What perf says a series varies by, in percent; NaN where it says nothing."""
+        if self.spread is None:
+            return math.nan
+        found = self.spread[self._rows[self._index(name)]]
+        return float(found[0]) if len(found) else math.nan
 
     def of(self, name: str) -> Column:
         """(start_s, length_s, value, running, status) of one series. KeyError where there is none."""

@@ -1,20 +1,26 @@
 """What `perf stat` has printed: for people, with a separator (-x), as JSON (-j); whole runs, and intervals (-I).
 
-With -o perf writes "# started on Wed Nov 25 18:28:04 2026" and an empty line first, JSON or not.
+With -o perf writes "# started on Wed Nov 25 18:28:04 2026" and an empty line first, JSON or not; with --append it does so
+again for each run, and the runs of one program are read as repetitions, each with figures of its own.
 """
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+import numpy as np
+
 from tailflame.errors import ParseError
 from tailflame.model import Caution, CounterSeries, Meta, Recording
 from tailflame.model.live import Reading
+from tailflame.model.stacks import readonly
 from tailflame.parse.perf_stat_rows import (
+    DURATION,
     IN_KERNEL,
     LINE_LIMIT,
     DecimalComma,
@@ -96,8 +102,12 @@ class _File:
     what: str = ""
     runs: int = 0
     elapsed_s: float | None = None
-    blocks: int = 0
-    """How many runs' figures the text holds."""
+    run_of: list[int] = field(default_factory=list)
+    """The run that each row is of."""
+    run: int = 0
+    foreign: int = 0
+    """Figures of runs of another program, which are left out."""
+    skipping: bool = False
     spent: list[Reading] = field(default_factory=list)
 
     def read(self) -> None:
@@ -106,7 +116,8 @@ class _File:
             if len(line) > LINE_LIMIT or not line.strip():
                 continue
             if match := _STARTED.match(line):
-                self.started_at = _moment(match[1])
+                self._next_run()
+                self.started_at = self.started_at or _moment(match[1])
             elif match := _FOR.fullmatch(line):
                 self._begin(match)
                 shape = text_row
@@ -122,13 +133,20 @@ class _File:
         if not self.rows:
             self._refuse()
 
+    def _next_run(self) -> None:
+        if self.rows and self.run_of[-1] == self.run:
+            self.run += 1
+
     def _begin(self, match: re.Match[str]) -> None:
-        self.blocks += 1
-        if self.blocks == 1:
+        self._next_run()
+        if not self.what:
             self.what, self.runs = match["what"], int(match["runs"] or 0)
+        # Averages of several runs are not runs of their own.
+        self.skipping = match["what"] != self.what or (bool(self.rows) and bool(match["runs"]))
+        self.foreign += self.skipping
 
     def _line(self, number: int, line: str, shape: _Shape) -> None:
-        if self.blocks > 1:
+        if self.skipping:
             return
         try:
             if shape is text_row and _SECONDS.fullmatch(line):
@@ -153,10 +171,13 @@ class _File:
                 raise ParseError(f"{self.source.name} holds more than {count(_ROWS_LIMIT)} counts.",
                                  source=self.source.name, advice="Open a shorter part of it.")  # fmt: skip
             self.rows.append(row)
+            self.run_of.append(self.run)
 
     def _seconds(self, line: str) -> None:
         if match := _ELAPSED.fullmatch(line):
-            self.elapsed_s = float(match["s"])
+            self.elapsed_s = (self.elapsed_s or 0.0) + float(match["s"])
+        elif self.run:
+            return
         elif match := _SPENT.fullmatch(line):
             name = "user time" if match["mode"] == "user" else "system time"
             self.spent.append(
@@ -180,9 +201,14 @@ class _File:
     def recording(self, format: str) -> Recording:
         names = SeriesNames.of_events({row.event for row in self.rows})
         timed = any(row.time_s is not None for row in self.rows)
-        readings = self._intervals(names) if timed else self._whole(names)
-        series = CounterSeries.of_readings(readings)
+        self.run = self.run_of[-1]
+        if self.run and (timed or self.foreign):
+            self._keep_first_run()
+        series = self._series(names, timed=timed)
         duration = self.elapsed_s
+        if duration is None and not timed:
+            spans = [row.value for row in self.rows if row.event == DURATION and row.value is not None]
+            duration = sum(spans) / 1e9 if spans else None
         if timed:
             duration = max(row.time_s for row in self.rows if row.time_s is not None)
         return Recording(
@@ -194,8 +220,36 @@ class _File:
             warnings=self._cautions(names),
         )
 
-    def _whole(self, names: SeriesNames) -> list[Reading]:
-        return [*readings_of(self.rows, names, start_s=0.0, length_s=self.elapsed_s or 0.0), *self.spent]
+    def _keep_first_run(self) -> None:
+        """Intervals of several runs are on several clocks; and runs of several programs are no repetitions."""
+        self.foreign += self.run
+        self.rows = [row for row, run in zip(self.rows, self.run_of, strict=True) if run == 0]
+        self.run = 0
+
+    def _series(self, names: SeriesNames, *, timed: bool) -> CounterSeries:
+        if timed:
+            return CounterSeries.of_readings(self._intervals(names))
+        if self.run:
+            readings = [reading for run in range(self.run + 1) for reading in self._one_run(run, names)]
+            return replace(CounterSeries.of_readings(readings), runs=self.run + 1)
+        series = CounterSeries.of_readings(
+            [*readings_of(self.rows, names, start_s=0.0, length_s=self.elapsed_s or 0.0), *self.spent]
+        )
+        if not self._averaged:
+            return series
+        varies = {names.name(row): row.variance for row in self.rows if row.variance is not None and row.value}
+        spread = [varies.get(series.names[at], math.nan) for at in series.series]
+        return replace(series, runs=max(self.runs, 2), spread=readonly(spread, np.float64))
+
+    def _one_run(self, run: int, names: SeriesNames) -> list[Reading]:
+        rows = [row for row, of in zip(self.rows, self.run_of, strict=True) if of == run]
+        lasted = next((row.value for row in rows if row.event == DURATION and row.value is not None), 0.0)
+        return readings_of(rows, names, start_s=float(run), length_s=lasted / 1e9)
+
+    @property
+    def _averaged(self) -> bool:
+        """Whether perf has repeated the program by itself (-r) and tells sums over its runs alone."""
+        return self.runs > 1 or any(row.variance is not None for row in self.rows)
 
     def _intervals(self, names: SeriesNames) -> list[Reading]:
         """Rows of one time are one interval, which began where the one before had ended."""
@@ -210,12 +264,29 @@ class _File:
             before = end
         return readings
 
+    def _about_averages(self) -> Caution:
+        """perf 6.1 prints the counts of the last run where it means to print averages, and its metrics from averages:
+        "30 context-switches # 127.914 /sec ( +- 6.32% )" of five runs with 21, 24, 20, 20 and 30.
+        """
+        most = max((row.variance for row in self.rows if row.variance is not None), default=0.0)
+        over = f" over {count(self.runs)} runs" if self.runs else " over several runs"
+        clock = next((row for row in self.rows if row.event.partition(":")[0] == "task-clock" and row.value), None)
+        for row in self.rows:
+            if clock is None or row is clock or row.per_s is None or not row.value:
+                continue
+            printed = row.value / ((clock.value or 1.0) / 1000)
+            if abs(printed - row.per_s) > 0.002 * row.per_s + 0.001:
+                return Caution(
+                    f"Each count is the last run's, though perf meant to average{over}; the runs vary by up to"
+                    f" {most:.1f}%.",
+                    "Record it with Tailflame, which keeps the figures of each run.",
+                )
+        return Caution(f"Each count is perf's average{over}; they vary by up to {most:.1f}%.")
+
     def _cautions(self, names: SeriesNames) -> tuple[Caution, ...]:
         found = []
-        if self.runs > 1 or any(row.variance is not None for row in self.rows):
-            most = max((row.variance for row in self.rows if row.variance is not None), default=0.0)
-            over = f" over {count(self.runs)} runs" if self.runs else " over several runs"
-            found.append(Caution(f"Each count is perf's average{over}; they vary by up to {most:.1f}%."))
+        if self._averaged:
+            found.append(self._about_averages())
         if names.common == "u":
             text = "Only user space was counted."
             if any(row.event.partition(":")[0] in IN_KERNEL for row in self.rows):
@@ -230,8 +301,9 @@ class _File:
                     "Count fewer events at a time.",
                 )
             )
-        if self.blocks > 1:
-            found.append(Caution(f"It holds the figures of {count(self.blocks)} runs; the first is shown.",
+        if self.foreign:
+            held = self.foreign + self.run + 1
+            found.append(Caution(f"It holds the figures of {count(held)} runs; the first is shown.",
                                  "Open each run as a file of its own."))  # fmt: skip
         if self.bad:
             number, reason = self.bad[0]

@@ -40,6 +40,7 @@ _TEXT = re.compile(
 )
 _RAN = re.compile(r"\((\d{1,3}\.\d{2})%\)$")
 _VARIANCE = re.compile(r"\( \+- (\d+\.\d+)% \)")
+_RATE = re.compile(r"# (\d+\.\d+) ([KMG]?/sec)")
 _OLD_UNIT = re.compile(r"(\S+)\s+\((\w+)\)")
 _SEPARATOR = re.compile(r"(?<=[^\d.])\d+(?P<sep>[^\d.\w]{1,8}?)\d{1,3}\.\d{2}(?P=sep)")
 
@@ -67,6 +68,8 @@ class Row:
     """Of several runs (-r), percent."""
     summary: bool = False
     """The sum over all intervals (--summary)."""
+    per_s: float | None = None
+    """The rate that perf prints beside it, by the second of task-clock; None where it prints none."""
 
 
 # JSON
@@ -101,6 +104,7 @@ def json_row(line: str | bytes) -> Row | None:
         time_s=_time(document.get("interval")),
         part=_json_part(document),
         variance=_number(document.get("variance")) if "variance" in document else None,
+        per_s=_per_second(_number(document.get("metric-value")), str(document.get("metric-unit"))),
     )
 
 
@@ -166,6 +170,7 @@ def separated_row(line: str, separator: str) -> Row | None:
         event=event,
         status=status,
         value=value,
+        per_s=_per_second(_number(_field(fields, end + 2)), _field(fields, end + 3)),
         unit=_unit(fields[at + 1].strip()),
         running=_running(float(fields[end + 1]), status),
         time_s=time_s,
@@ -208,6 +213,7 @@ def text_row(line: str) -> Row | None:
         text = text.replace(",", "")
     status, value = _counted(text)
     ran, variance = _RAN.search(match["tail"]), _VARIANCE.search(match["tail"])
+    rate = _RATE.search(match["tail"])
     return Row(
         event=words[-1],
         status=status,
@@ -217,6 +223,7 @@ def text_row(line: str) -> Row | None:
         time_s=float(match["time"]) if match["time"] else None,
         part=_thread((match["part"] or "").strip()),
         variance=float(variance[1]) if variance else None,
+        per_s=_per_second(float(rate[1]), rate[2]) if rate else None,
     )
 
 
@@ -258,6 +265,12 @@ def _number(value: object) -> float:
         return float(value)
     except (ValueError, OverflowError):
         return math.nan
+
+
+def _per_second(value: float, unit: str) -> float | None:
+    """ "6.692313", "K/sec"."""
+    scale = {"/sec": 1.0, "K/sec": 1e3, "M/sec": 1e6, "G/sec": 1e9}.get(unit)
+    return value * scale if scale is not None and math.isfinite(value) else None
 
 
 def _time(value: object) -> float | None:
@@ -369,5 +382,7 @@ def readings_of(rows: Iterable[Row], names: SeriesNames, *, start_s: float, leng
     return [*readings, *derived(readings)]
 
 
+DURATION = "duration_time"
+"""How long a run took, in ns of the wall's clock."""
 IN_KERNEL = frozenset({"context-switches", "cs", "cpu-migrations", "migrations"})
 """What `:u` cannot see."""

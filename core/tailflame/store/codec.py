@@ -325,14 +325,21 @@ def _decode_histograms(fields: Fields, prefix: str, columns: Mapping[str, Array]
 def _encode_counters(series: CounterSeries, prefix: str, columns: Columns) -> dict[str, Any]:
     for name, dtype in _COUNTER_COLUMNS:
         columns[f"{prefix}.{name}"] = np.asarray(getattr(series, name), dtype=dtype)
+    if series.spread is not None:
+        columns[f"{prefix}.spread"] = np.asarray(series.spread, dtype="<f8")
     about = zip(series.names, series.units, series.simulated, strict=True)
-    return {"kind": "counters", "series": [{"name": n, "unit": u, "simulated": s} for n, u, s in about]}
+    return {
+        "kind": "counters",
+        "series": [{"name": n, "unit": u, "simulated": s} for n, u, s in about],
+        "runs": series.runs,
+    }
 
 
 def _decode_counters(fields: Fields, prefix: str, columns: Mapping[str, Array]) -> CounterSeries:
     about = tuple(fields.parts("series"))
     names = tuple(part.text("name") for part in about)
-    table = decode_table(fields, prefix, _COUNTER_COLUMNS, columns)
+    spread = (("spread", "<f8"),) if f"{prefix}.spread" in columns else ()
+    table = decode_table(fields, prefix, (*_COUNTER_COLUMNS, *spread), columns)
     series, status, running = table["series"], table["status"], table["running"]
     whole = (
         len(set(names)) == len(names)
@@ -349,6 +356,7 @@ def _decode_counters(fields: Fields, prefix: str, columns: Mapping[str, Array]) 
         names=names,
         units=tuple(part.text("unit", "") for part in about),
         simulated=tuple(part.flag("simulated", False) for part in about),
+        runs=fields.integer("runs", 0),
         **table,
     )
 

@@ -117,12 +117,56 @@ def test_intervals_add_up_to_perfs_own_summary(suffix: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["txt", "csv", "json"])
-def test_averages_over_runs_are_said_to_be_averages(suffix: str) -> None:
+def test_a_perf_that_prints_its_last_run_as_the_average_is_found_out(suffix: str) -> None:
+    """ "764 context-switches # 6.242 K/sec" beside "120.92 msec task-clock": the rate is of the averages alone."""
     recording = load(REAL / f"repeated.{suffix}")
-    assert len(series_of(recording).of("page-faults").value) == 1
+    series = series_of(recording)
+    assert len(series.of("page-faults").value) == 1
+    assert series.runs == (3 if suffix == "txt" else 2) and not series.by_run
+    assert series.spread_of("page-faults") == pytest.approx(0.05, abs=0.03)
+    assert math.isnan(series.spread_of("cycles"))
     (caution,) = recording.warnings
     over = "3 runs" if suffix == "txt" else "several runs"
-    assert re.match(rf"Each count is perf's average over {over}; they vary by up to \d+\.\d%\.", caution.text)
+    wanted = (
+        rf"Each count is the last run's, though perf meant to average over {over}; the runs vary by up to \d+\.\d%\."
+    )
+    assert re.match(wanted, caution.text)
+
+
+def test_averages_over_runs_are_said_to_be_averages(tmp_path: Path) -> None:
+    text = (REAL / "repeated.txt").read_text()
+    true = {"764 ": "755 ", "1004 ": "992 ", "293988144": "290472111"}
+    for last, average in true.items():
+        text = text.replace(last, average)
+    (caution,) = read(tmp_path, text).warnings
+    assert caution.text == "Each count is perf's average over 3 runs; they vary by up to 26.2%."
+
+
+@pytest.mark.parametrize("suffix", ["txt", "csv", "json"])
+def test_runs_that_were_appended_are_runs(suffix: str) -> None:
+    """Each run keeps its own figures, so that what they vary by can be counted again."""
+    path = REAL / f"runs.{suffix}"
+    recording = load(path)
+    series = series_of(recording)
+    assert series.runs == 3 and series.by_run
+    faults = {"txt": [1035, 1034, 1034], "json": [1032, 1034, 1032]}
+    column = series.of("page-faults")
+    if suffix in faults:
+        assert column.value.tolist() == faults[suffix]
+    assert column.start_s.tolist() == [0, 1, 2]
+    assert len(series.of("task-clock").value) == 3
+    assert set(statuses(series, "cycles")) == {Status.NOT_SUPPORTED}
+    spans = series.of("duration_time").value
+    assert recording.meta.duration_s == pytest.approx(spans.sum() / 1e9)
+    assert (series.of("page faults").value * spans / 1e9).tolist() == pytest.approx(column.value.tolist())
+    assert not recording.warnings
+
+
+def test_the_figures_of_another_program_are_no_run_of_this_one(tmp_path: Path) -> None:
+    other = (REAL / "runs.txt").read_text().replace("two.py 0.1", "two.py 0.4", 1)
+    recording = read(tmp_path, other)
+    assert series_of(recording).runs == 0
+    assert recording.warnings[0].text == "It holds the figures of 3 runs; the first is shown."
 
 
 @pytest.mark.parametrize(
