@@ -25,10 +25,11 @@ from tailflame.tools.cargo_flamegraph import CargoFlamegraph, CargoKind, CargoOp
 from tailflame.tools.checks import doctor, preflight
 from tailflame.tools.findings import Finding, Level
 from tailflame.tools.perf_record import CallGraph, PerfOptions, PerfRecord
+from tailflame.tools.perf_stat import PerfStat
 
 PERF_RECORD = PerfRecord()
 CARGO_FLAMEGRAPH = CargoFlamegraph()
-FIELD_TOOLS: tuple[FieldTool, ...] = ()
+FIELD_TOOLS: tuple[FieldTool, ...] = (PerfStat(),)
 """The tools whose options are described by fields, in the order of lists."""
 TOOLS: tuple[Tool[Any], ...] = (PERF_RECORD, CARGO_FLAMEGRAPH, *FIELD_TOOLS)
 

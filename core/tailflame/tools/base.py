@@ -59,6 +59,8 @@ class TargetIs(StrEnum):
     """The first child of the tool: strace, bpftrace -c."""
     RUNNING = "running"
     """`Target.pid` ran before; the tool is signalled to stop, the program never."""
+    REPEATED = "repeated"
+    """The tool starts the program again and again; it is signalled to stop, and passes that on (host/repeat.py)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
