@@ -16,8 +16,9 @@ from tailflame.analyse.reading import cautions
 from tailflame.cli.command import Context, add_view_arguments, chosen_event, chosen_weight, profile_of
 from tailflame.cli.documents import result_document
 from tailflame.cli.exit_codes import ExitCode, UsageError
-from tailflame.cli.kinds import KINDS, ResultKind
+from tailflame.cli.kinds import KINDS
 from tailflame.cli.latency_changes import latency_changes_document, print_latency_changes, slower
+from tailflame.cli.result_kind import ResultKind
 from tailflame.cli.terminal import STYLES, add_row, plain_table
 from tailflame.model import FrameKind
 from tailflame.store import Opened

@@ -97,7 +97,7 @@ def show(opened: Opened, args: argparse.Namespace, context: Context) -> None:
         terminal.line()
         terminal.table(slices_table(recording.slices))
         document["slices"] = slices_document(recording.slices)
-    if recording.counters is not None:
+    if recording.counters is not None and "counters" not in document:
         terminal.line()
         terminal.table(counter_table(recording.counters))
         document["counters"] = counters_document(recording.counters)
