@@ -39,8 +39,8 @@ class CountersKind:
         return counters_alone(recording)
 
     def show(self, recording: Recording, terminal: Terminal, *, number: int) -> Any:
-        """JSON: as `show` documents "counters"; of several runs each has "mean", "margin" (of the mean's 95 % interval),
-        "min", "max" and "runs" besides.
+        """JSON: as `show` documents "counters"; of several runs each has "runs", "mean" and "margin", which is half of
+        the mean's 95 % interval, besides.
         """
         series = recording.counters
         assert series is not None

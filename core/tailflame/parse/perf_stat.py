@@ -1,7 +1,7 @@
 """What `perf stat` has printed: for people, with a separator (-x), as JSON (-j); whole runs, and intervals (-I).
 
-With -o perf writes "# started on Wed Nov 25 18:28:04 2026" and an empty line first, JSON or not; with --append it does so
-again for each run, and the runs of one program are read as repetitions, each with figures of its own.
+With -o perf writes "# started on Wed Nov 25 18:28:04 2026" and an empty line first, JSON or not; with --append it does
+so again for each run, and the runs of one program are read as repetitions, each with figures of its own.
 """
 
 from __future__ import annotations
@@ -237,7 +237,10 @@ class _File:
         )
         if not self._averaged:
             return series
+        # Of the last run's counts nobody knows how far they are from the truth: the averages vary by that.
         varies = {names.name(row): row.variance for row in self.rows if row.variance is not None and row.value}
+        if self._prints_last_run:
+            varies = {}
         spread = [varies.get(series.names[at], math.nan) for at in series.series]
         return replace(series, runs=max(self.runs, 2), spread=readonly(spread, np.float64))
 
@@ -264,24 +267,29 @@ class _File:
             before = end
         return readings
 
-    def _about_averages(self) -> Caution:
+    @property
+    def _prints_last_run(self) -> bool:
         """perf 6.1 prints the counts of the last run where it means to print averages, and its metrics from averages:
         "30 context-switches # 127.914 /sec ( +- 6.32% )" of five runs with 21, 24, 20, 20 and 30.
         """
-        most = max((row.variance for row in self.rows if row.variance is not None), default=0.0)
-        over = f" over {count(self.runs)} runs" if self.runs else " over several runs"
         clock = next((row for row in self.rows if row.event.partition(":")[0] == "task-clock" and row.value), None)
         for row in self.rows:
             if clock is None or row is clock or row.per_s is None or not row.value:
                 continue
             printed = row.value / ((clock.value or 1.0) / 1000)
             if abs(printed - row.per_s) > 0.002 * row.per_s + 0.001:
-                return Caution(
-                    f"Each count is the last run's, though perf meant to average{over}; the runs vary by up to"
-                    f" {most:.1f}%.",
-                    "Record it with Tailflame, which keeps the figures of each run.",
-                )
-        return Caution(f"Each count is perf's average{over}; they vary by up to {most:.1f}%.")
+                return True
+        return False
+
+    def _about_averages(self) -> Caution:
+        most = max((row.variance for row in self.rows if row.variance is not None), default=0.0)
+        over = f" over {count(self.runs)} runs" if self.runs else " over several runs"
+        if not self._prints_last_run:
+            return Caution(f"Each count is perf's average{over}; they vary by up to {most:.1f}%.")
+        return Caution(
+            f"Each count is the last run's, though perf meant to average{over}; the runs vary by up to {most:.1f}%.",
+            "Record it with Tailflame, which keeps the figures of each run.",
+        )
 
     def _cautions(self, names: SeriesNames) -> tuple[Caution, ...]:
         found = []
