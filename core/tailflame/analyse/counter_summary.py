@@ -41,6 +41,8 @@ class CounterFigure:
     simulated: bool = False
     freedom: int = 0
     """Degrees of freedom of `error`."""
+    runs: tuple[float, ...] = ()
+    """The figure of each run that has one, where they are known."""
 
     @property
     def margin(self) -> float:
@@ -88,6 +90,7 @@ def _figure(series: CounterSeries, name: str) -> CounterFigure:
         else Status.EMPTY,
         simulated=series.is_simulated(name),
         freedom=freedom,
+        runs=tuple(values.tolist()) if series.by_run else (),
     )
 
 

@@ -15,7 +15,7 @@ _WHY = {
     Status.NOT_COUNTED: "<not counted>",
     Status.EMPTY: "nothing to measure",
 }
-_MARKS = {Level.GOOD: ("circle-check", "good"), Level.OK: ("info", "second"), Level.BAD: ("triangle-alert", "bad")}
+LEVEL_MARKS = {Level.GOOD: ("circle-check", "good"), Level.OK: ("info", "second"), Level.BAD: ("triangle-alert", "bad")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,6 @@ def counter_fields() -> tuple[Field[CounterRow], ...]:
         ),
         Field[CounterRow](
             "What it says", notes, notes, 0, tip=lambda row: row.words,
-            icon=lambda row: None if row.level is None else _MARKS[row.level],
+            icon=lambda row: None if row.level is None else LEVEL_MARKS[row.level],
         ),
     )  # fmt: skip

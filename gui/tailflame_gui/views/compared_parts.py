@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from PySide6.QtWidgets import QWidget
 
+from tailflame.analyse.counter_summary import counters_alone
 from tailflame.model import Recording
 
 
@@ -21,7 +22,15 @@ class ComparedKind:
     make: Callable[[Recording, Recording, tuple[str, str], tuple[str, str]], QWidget]
 
 
-COMPARED: tuple[ComparedKind, ...] = ()
+def _counters(before: Recording, after: Recording, titles: tuple[str, str], commits: tuple[str, str]) -> QWidget:
+    from tailflame_gui.views.counters_view import CountersComparison
+
+    return CountersComparison(before, after, titles=titles, commits=commits)
+
+
+COMPARED: tuple[ComparedKind, ...] = (
+    ComparedKind("Counters", lambda before, after: counters_alone(before) and counters_alone(after), _counters),
+)
 """Each imports its view inside `make`."""
 
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from PySide6.QtWidgets import QWidget
 
+from tailflame.analyse.counter_summary import counters_alone
 from tailflame.model import Recording
 from tailflame_gui.models.scope import ResultScope
 from tailflame_gui.selection import Selection
@@ -65,7 +66,22 @@ class KindOfResult:
     make: Callable[[Recording, Selection, ResultScope], QWidget]
 
 
-KINDS: tuple[KindOfResult, ...] = ()
+def _memory(recording: Recording, selection: Selection, scope: ResultScope) -> QWidget:
+    from tailflame_gui.views.heap_view import HeapView
+
+    return HeapView(recording, selection=selection, scope=scope)
+
+
+def _counters(recording: Recording, selection: Selection, scope: ResultScope) -> QWidget:
+    from tailflame_gui.views.counters_view import CountersView
+
+    return CountersView(recording)
+
+
+KINDS: tuple[KindOfResult, ...] = (
+    KindOfResult(Part.COUNTERS, counters_alone, _counters),
+    KindOfResult(Part.MEMORY, lambda recording: recording.heap is not None, _memory),
+)
 """Each of them imports its view inside `make`: no other result should wait for it."""
 
 

@@ -1,0 +1,112 @@
+"""Counters of whole runs in the window: the figures that perf printed, and what they vary by."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pytestqt.modeltest import ModelTester
+from pytestqt.qtbot import QtBot
+
+from helpers.results import show
+from helpers.stack_counts import DATA
+from tailflame.model import Recording
+from tailflame.parse import load
+from tailflame_gui import tasks
+from tailflame_gui.models.session_table import RowTable
+from tailflame_gui.views.compared_parts import compared_kinds
+from tailflame_gui.views.counters_view import CountersComparison, CountersView
+from tailflame_gui.views.result_view import Part, ResultView
+
+REAL = DATA / "perf-stat" / "6.1.187"
+
+
+def cells(model: RowTable[object]) -> dict[str, list[str]]:
+    """The texts of each row, by the first."""
+    rows = {}
+    for line in range(model.rowCount()):
+        texts = [str(model.index(line, column).data() or "") for column in range(model.columnCount())]
+        rows[texts[0]] = texts[1:]
+    return rows
+
+
+def test_one_run_shows_what_perf_printed(qtbot: QtBot, qtmodeltester: ModelTester) -> None:
+    view = CountersView(load(REAL / "run.json"))
+    show(qtbot, view, 1000, 600)
+    qtmodeltester.check(view.model)
+    found = cells(view.model)
+    text = (REAL / "run.json").read_text()
+    for line in text.splitlines():
+        event = line.partition('"event" : "')[2].partition('"')[0]
+        if event in ("page-faults", "context-switches"):
+            value = float(line.partition('"counter-value" : "')[2].partition('"')[0])
+            assert found[event][0] == f"{value:,.0f}"
+    assert found["cycles"][0] == "<not supported>"
+    assert "How much runs differ is not known" in view.said.whole
+    assert view.curves is None
+
+
+def test_several_runs_show_their_mean_its_margin_and_their_ends(qtbot: QtBot, qtmodeltester: ModelTester) -> None:
+    view = CountersView(load(REAL / "runs.txt"))
+    show(qtbot, view, 1000, 600)
+    qtmodeltester.check(view.model)
+    titles = [view.model.headerData(at, view.table.horizontalHeader().orientation()) for at in range(5)]
+    assert titles == ["Counter", "Mean of 3 runs", "± (95 %)", "Least", "Most"]
+    assert cells(view.model)["page-faults"][:4] == ["1,034", "1.43", "1,034", "1,035"]
+    tip = next(row for row in view.model.rows if row.name == "page-faults").runs
+    assert tip == (1035.0, 1034.0, 1034.0)
+
+
+def test_intervals_have_curves_below(qtbot: QtBot) -> None:
+    view = CountersView(load(REAL / "intervals.json"))
+    show(qtbot, view, 1000, 700)
+    qtbot.waitUntil(lambda: tasks.at_rest() and not view.busy)
+    assert view.curves is not None and not view.curves.view.data.empty
+    assert "intervals" in view.said.whole
+
+
+def test_the_filter_finds_a_counter(qtbot: QtBot) -> None:
+    view = CountersView(load(REAL / "run.json"))
+    show(qtbot, view, 1000, 600)
+    view.filter.set_query("page")
+    view.filter.commit()
+    assert 0 < view.table.model().rowCount() < view.model.rowCount()
+
+
+def test_a_result_of_counters_begins_with_them(qtbot: QtBot) -> None:
+    view = ResultView(load(REAL / "run.json"))
+    show(qtbot, view, 1160, 740)
+    qtbot.waitUntil(lambda: tasks.at_rest() and not view.busy)
+    assert view.part is Part.COUNTERS
+    assert [view.tabs.tabText(at) for at in range(view.tabs.count())] == ["Counters", "Summary"]
+
+
+def made_runs(folder: Path, name: str, faults: tuple[int, ...]) -> Recording:
+    line = '{{"counter-value" : "{}", "event" : "page-faults", "event-runtime" : 5, "pcnt-running" : 100.00}}\n'
+    path = folder / name
+    path.write_text("".join(f"# started on Wed Nov 25 18:31:02 2026\n\n{line.format(value)}" for value in faults))
+    return load(path)
+
+
+def test_a_comparison_names_what_changed_beyond_the_noise(
+    qtbot: QtBot, qtmodeltester: ModelTester, tmp_path: Path
+) -> None:
+    before = made_runs(tmp_path, "a.json", (100, 102, 99, 101, 100))
+    after = made_runs(tmp_path, "b.json", (120, 118, 121, 119, 122))
+    (kind,) = compared_kinds(before, after)
+    assert kind.title == "Counters"
+    view = kind.make(before, after, ("one", "other"), ("", ""))
+    assert isinstance(view, CountersComparison)
+    show(qtbot, view, 1000, 600)
+    qtmodeltester.check(view.model)
+    assert view.verdict.text() == "page-faults worse"
+    row = cells(view.model)["page-faults"]
+    assert row[0] == "100.4" and row[1] == "120" and row[2] == "+19.5%" and row[4] == "worse"
+
+
+@pytest.mark.parametrize("name", ["run.json", "repeated.json"])
+def test_one_run_on_a_side_is_called_no_change(qtbot: QtBot, name: str) -> None:
+    view = CountersComparison(load(REAL / name), load(REAL / "run.csv"), titles=("one", "other"))
+    show(qtbot, view, 1000, 600)
+    assert cells(view.model)["page-faults"][4] == "one run each"
+    assert view.verdict.text() == "No counter changed beyond what runs differ by."
