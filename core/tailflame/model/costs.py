@@ -8,6 +8,14 @@ import numpy as np
 
 from tailflame.model.stacks import NONE, Int32, Int64
 
+_LIBRARIES = ("/rustc/", "/usr/", "./", "../")
+_OUTSIDE = ("/.cargo/", "/cargo/registry/", "/sysdeps/")
+
+
+def is_library(file: str) -> bool:
+    """Whether a source file is hardly the program's own: of the compiler, the system, a crate, or a header."""
+    return file.startswith(_LIBRARIES) or file.endswith(".h") or any(part in file for part in _OUTSIDE)
+
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class CostTable:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from tailflame.errors import ParseError, UnknownFormat
 from tailflame.model import Recording
-from tailflame.parse.bpftrace_hist import BPFTRACE_HIST
+from tailflame.parse.bpftrace import BPFTRACE
+from tailflame.parse.cachegrind import CACHEGRIND
 from tailflame.parse.callgrind import CALLGRIND
 from tailflame.parse.cpuprofile import CPUPROFILE
 from tailflame.parse.firefox import FIREFOX
@@ -16,6 +17,7 @@ from tailflame.parse.hgrm import HGRM
 from tailflame.parse.hlog import HLOG
 from tailflame.parse.live_log import LIVE_LOG
 from tailflame.parse.looks import looks_like
+from tailflame.parse.massif import MASSIF
 from tailflame.parse.perf_data import PERF_DATA, holds_recordings, load_many
 from tailflame.parse.perf_script import PERF_SCRIPT
 from tailflame.parse.perf_stat import PERF_STAT
@@ -34,12 +36,14 @@ FORMATS: tuple[Format, ...] = (
     SPEEDSCOPE,
     FIREFOX,
     CALLGRIND,
+    CACHEGRIND,
     CPUPROFILE,
+    MASSIF,
     HLOG,
     HGRM,
     LIVE_LOG,
     PERF_STAT,
-    BPFTRACE_HIST,
+    BPFTRACE,
     PROMETHEUS_TEXT,
     FOLDED,
 )

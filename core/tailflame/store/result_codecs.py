@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tailflame.model.costs import CostTable
 from tailflame.model.heap import HeapTimeline
 from tailflame.model.recording import Result
+from tailflame.store.cost_columns import decode_costs, encode_costs
 from tailflame.store.files import Fields
 from tailflame.store.heap_columns import decode_heap, encode_heap
 from tailflame.store.tables import Array, Columns
@@ -23,7 +25,10 @@ class Codec:
     decode: Callable[[Fields, str, Mapping[str, Array]], Result]
 
 
-CODECS: tuple[Codec, ...] = (Codec("heap", HeapTimeline, encode_heap, decode_heap),)
+CODECS: tuple[Codec, ...] = (
+    Codec("heap", HeapTimeline, encode_heap, decode_heap),
+    Codec("costs", CostTable, encode_costs, decode_costs),
+)
 
 
 def encode_more(result: Result, prefix: str, columns: Columns) -> dict[str, Any]:

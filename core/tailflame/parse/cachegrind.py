@@ -1,0 +1,261 @@
+"""cachegrind.out files, and what cg_diff and cg_merge make of them: costs of source lines.
+
+    desc: I1 cache:         32768 B, 64 B, 8-way associative
+    cmd: ./trading-system --seconds 1
+    events: Ir I1mr ILmr Dr D1mr DLmr Dw D1mw DLmw
+    fl=/src/risk.rs
+    fn=risk::check_exposure
+    42 2 1 1 2
+    summary: 1069530865 35268 4307 174401096 11000315 4240 61928194 1812664 1177791
+
+A line of figures is a source line (0: unknown) and its costs; costs that are left out at the end are zeros. fl= changes
+the file within a function, where code is inlined, and fn= follows again. Costs are negative in cg_diff's files.
+https://valgrind.org/docs/manual/cg-manual.html (the format), cachegrind/cg_main.c (its writer)
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tailflame.errors import ParseError
+from tailflame.model import Caution, CostTable, Meta, Recording
+from tailflame.model.stacks import NONE, Int64
+from tailflame.parse.cachegrind_digits import Lines, Sums, beyond, figures_of, lines_of
+from tailflame.parse.cachegrind_profile import Place, cost_table, line_profile, words_of_command
+from tailflame.parse.frames import Numbers
+from tailflame.parse.registry import NO
+from tailflame.parse.source import Source, decode_head
+from tailflame.units import count
+
+MOST_EVENTS = 64
+_LINE_BITS = 32
+_LAST_LINE = 2**31 - 1
+_HEAD = re.compile(r"^(desc|cmd|events|fl|fn|summary)[:=]")
+_OTHER = re.compile(r"^(?:version|creator|positions|part|time_unit|snapshot|calls|cfn|ob|cob)[:=]", re.MULTILINE)
+_PLAIN_SUM = re.compile(r"-?\d{1,19}")
+
+
+class Cachegrind:
+    name = "cachegrind"
+    title = "cachegrind's costs of source lines"
+
+    def sniff(self, head: bytes, name: str) -> float:
+        if b"\0" in head[:512]:
+            return NO
+        text = decode_head(head)
+        first = next((line for line in text.split("\n") if line.strip() and not line.startswith("#")), "")
+        if not _HEAD.match(first) or _OTHER.search(text):
+            return NO
+        words = {line[: min(at for at in (line.find(":"), line.find("=")) if at >= 0)] for line in text.split("\n")
+                 if line.startswith(("events:", "fn=", "fl=", "cmd:", "desc:"))}  # fmt: skip
+        if "events" not in words:
+            return NO
+        # All of it is in the head but for a file whose descriptions never end.
+        return 0.9 if {"fn", "fl"} & words else 0.5 if "cmd" in words else NO
+
+    def load(self, source: Source) -> Recording:
+        reader = _Reader(source)
+        for block in source.byte_blocks():
+            reader.block(block)
+        return reader.recording()
+
+
+CACHEGRIND = Cachegrind()
+
+
+@dataclass(slots=True)
+class _Reader:
+    """What was read so far. A group is a function in a file; a key is a group and a line."""
+
+    source: Source
+    events: tuple[str, ...] = ()
+    summary: tuple[int, ...] | None = None
+    notes: list[str] = field(default_factory=list)
+    command: str = ""
+    damaged: int = 0
+    first_damaged: int = 0
+    _files: Numbers = field(default_factory=Numbers)
+    _functions: Numbers = field(default_factory=Numbers)
+    _groups: dict[tuple[int, int], int] = field(default_factory=dict)
+    _sums: Sums | None = None
+    _file: int = NONE
+    _group: int = NONE
+    _number: int = 0
+
+    def block(self, block: bytes) -> None:
+        lines = lines_of(block)
+        words = np.flatnonzero(~lines.figures)
+        groups = []
+        files, functions, known = self._files, self._functions, self._groups
+        file, group = self._file, self._group
+        ends = lines.end[words].tolist()
+        for at, (start, end) in enumerate(zip(lines.start[words].tolist(), ends, strict=True)):
+            groups.append(group)
+            mark = block[start : start + 3]
+            if mark == b"fn=":
+                if file < 0:
+                    file = files["???"]
+                key = (file, functions[_text(block[start + 3 : end])])
+                group = known.setdefault(key, len(known))
+            elif mark == b"fl=":
+                file, group = files[_text(block[start + 3 : end])], NONE
+            else:
+                self._word(block[start:end], self._number + int(words[at]) + 1)
+        groups.append(group)
+        self._file, self._group = file, group
+        if lines.figures.any():
+            size = len(lines.figures)
+            before = np.diff(words, prepend=-1, append=size) - 1  # lines of figures before each word, and at the end
+            self._costs(lines, np.repeat(np.array(groups, dtype=np.int64), before))
+        self._number += len(lines.start)
+
+    def _word(self, line: bytes, number: int) -> None:
+        if line[:1] == b"#" or not line.strip():
+            return
+        if line.startswith(b"events:"):
+            self._set_events(_text(line[7:]).split())
+        elif line.startswith(b"summary:"):
+            self._set_summary(_text(line[8:]).split(), number)
+        elif line.startswith(b"desc:"):
+            self.notes.append(" ".join(_text(line[5:]).split()))
+        elif line.startswith(b"cmd:"):
+            self.command = self.command or _text(line[4:]).strip()
+        else:
+            self._bad(1, number)
+
+    def _set_events(self, names: list[str]) -> None:
+        if not names or len(names) > MOST_EVENTS or len(set(names)) < len(names):
+            raise ParseError(
+                f"{self.source.name} does not say what it counts: its line of events is damaged.",
+                source=self.source.name,
+            )
+        if self.events and tuple(names) != self.events:
+            raise ParseError(
+                f"{self.source.name} counts {' '.join(self.events)} and then {' '.join(names)}: it is not one file.",
+                source=self.source.name,
+            )
+        self.events = tuple(names)
+        self._sums = self._sums or Sums(len(names))
+
+    def _set_summary(self, words: list[str], number: int) -> None:
+        if len(words) > len(self.events) or not all(_PLAIN_SUM.fullmatch(word) for word in words):
+            self._bad(1, number)
+            return
+        figures = [int(word) for word in words]
+        self.summary = tuple(figures + [0] * (len(self.events) - len(figures)))
+
+    def _costs(self, lines: Lines, group: Int64) -> None:
+        if self._sums is None:
+            raise ParseError(
+                f"{self.source.name} has costs before it says of what: a line of events is missing.",
+                source=self.source.name,
+                line=self._number + int(np.argmax(lines.figures)) + 1,
+            )
+        figures = figures_of(lines)
+        words = figures.words
+        line = figures.value[np.minimum(figures.first[:-1], max(len(figures.value) - 1, 0))]
+        bad = figures.bad | (words > len(self.events) + 1) | (words < 1) | (group < 0)
+        if figures.sign.any():
+            alien = (figures.sign == ord("*")) | (figures.sign == ord("+"))
+            bad |= np.add.reduceat(alien, figures.first[:-1]) > 0
+        costs = figures.matrix(1, len(self.events))
+        # A line number of -1 stands for one that is not known in old files of cg_merge.
+        line = np.where((line < 0) | (line > _LAST_LINE), 0, line)
+        if bad.any():
+            numbers = np.flatnonzero(lines.figures)
+            self._bad(int(bad.sum()), self._number + int(numbers[np.argmax(bad)]) + 1)
+            group, line, costs = group[~bad], line[~bad], costs[~bad]
+        if beyond(costs):
+            raise self._too_much()
+        self._sums.add((group << _LINE_BITS) | line, costs)
+
+    def _bad(self, lines: int, number: int) -> None:
+        self.damaged += lines
+        self.first_damaged = self.first_damaged or number
+
+    def _too_much(self) -> ParseError:
+        return ParseError(f"{self.source.name} holds costs beyond all bounds: it is damaged.", source=self.source.name)
+
+    def recording(self) -> Recording:
+        if self._sums is None:
+            raise ParseError(
+                f"{self.source.name} does not say what it counts: it has no line of events.",
+                source=self.source.name,
+                advice="A file of cachegrind begins with lines of desc:, cmd: and events:.",
+            )
+        keys, costs = self._sums.total()
+        if not len(keys):
+            raise ParseError(
+                f"{self.source.name} holds no costs of functions.",
+                source=self.source.name,
+                advice="The program was ended before cachegrind could write: end it with SIGTERM, not with SIGKILL.",
+            )
+        if beyond(costs):
+            raise self._too_much()
+        self.source.report(0.9)
+        group, line = keys >> _LINE_BITS, keys & _LAST_LINE
+        file_of, function_of = np.array(list(self._groups), dtype=np.int64).T
+        table = cost_table(
+            events=self.events,
+            place=Place(module=np.full(len(keys), NONE), file=file_of[group], function=function_of[group], line=line),
+            modules=(),
+            files=tuple(self._files),
+            functions=tuple(self._functions),
+            costs=costs,
+            totals=self.summary,
+            notes=tuple(self.notes),
+        )
+        profile, folded = line_profile(table)
+        return Recording(
+            tool="cachegrind",
+            format=CACHEGRIND.name,
+            source=self.source.name,
+            results=(profile, table),
+            meta=Meta(command=words_of_command(self.command)),
+            warnings=self._told(table, folded),
+        )
+
+    def _told(self, table: CostTable, folded: tuple[Caution, ...]) -> tuple[Caution, ...]:
+        told = list(folded)
+        sums = table.costs.sum(axis=0)
+        if self.summary is None:
+            told.append(
+                Caution(
+                    f"The file ends before its summary: {count(len(table))} lines of costs were read, and the rest is"
+                    " missing.",
+                    "Record again, and end the program with SIGTERM, not with SIGKILL.",
+                )
+            )
+        elif any(int(a) != b for a, b in zip(sums, self.summary, strict=True)):
+            at = next(i for i, (a, b) in enumerate(zip(sums, self.summary, strict=True)) if int(a) != b)
+            told.append(
+                Caution(
+                    f"Its lines add up to {count(int(sums[at]))} {self.events[at]}, its own summary says"
+                    f" {count(self.summary[at])}: a part may be missing.",
+                    "Copy the file again, or record again.",
+                )
+            )
+        told += damage(self.damaged, self.first_damaged)
+        if "I1mr" not in self.events and "D1mr" not in self.events:
+            told.append(
+                Caution(
+                    "The caches were not simulated: it counts instructions alone, and no miss rates can be told.",
+                    "Record with --cache-sim=yes.",
+                )
+            )
+        return tuple(told)
+
+
+def damage(lines: int, first: int) -> list[Caution]:
+    """That lines were passed over, where some were."""
+    if not lines:
+        return []
+    what = "1 line is" if lines == 1 else f"{lines:,} lines are"
+    return [Caution(f"{what} no part of the format and ignored (the first is line {first:,}).")]
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", errors="backslashreplace")

@@ -1,0 +1,214 @@
+"""Lines of figures, as cachegrind and callgrind write them by the million, read as whole arrays.
+
+A block of lines is split by the first byte of each: figures begin with a digit or a sign, everything else is left to
+the format. The figures are then read at once, digit by digit: most have but one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from tailflame.model.stacks import NONE, Bool, Int64, UInt8
+
+_BLANK, _NEWLINE, _PLUS, _MINUS, _STAR, _ZERO = 32, 10, 43, 45, 42, 48
+_DIGITS = 18
+"""Figures of so many digits fit into 63 bits whatever they are."""
+_MOST = 2**63
+
+_FIRST = np.zeros(256, dtype=bool)
+_FIRST[[_PLUS, _MINUS, _STAR, *range(_ZERO, _ZERO + 10)]] = True
+_PLAIN = np.zeros(256, dtype=bool)
+_PLAIN[[9, _NEWLINE, 13, _BLANK, *range(_ZERO, _ZERO + 10)]] = True
+
+
+class Lines(NamedTuple):
+    """The lines of a block of whole lines: where they begin, where they end (at their LF), which hold figures."""
+
+    data: UInt8
+    start: Int64
+    end: Int64
+    figures: Bool
+
+
+def lines_of(block: bytes) -> Lines:
+    """The lines of `block`, which ends with LF."""
+    data = np.frombuffer(block, dtype=np.uint8)
+    end = np.flatnonzero(data == _NEWLINE)
+    start = np.empty_like(end)
+    start[:1] = 0
+    start[1:] = end[:-1] + 1
+    return Lines(data, start, end, _FIRST[data[start]])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Figures:
+    """The words of lines of figures, line by line. first: of each line, and the number of all at the end.
+
+    value: int64; sign: 0 for a bare number, else the byte that stood before it; "*" is 0 with its sign.
+    bad: lines with something else in them, or with a number beyond 63 bits; their values mean nothing.
+    """
+
+    first: Int64
+    value: Int64
+    sign: UInt8
+    bad: Bool
+
+    def __len__(self) -> int:
+        return len(self.first) - 1
+
+    @property
+    def words(self) -> Int64:
+        """How many words each line has."""
+        return np.diff(self.first)
+
+    def matrix(self, skip: int, columns: int) -> Int64:
+        """The words of each line from `skip` on as a row of `columns`, zeros where there are fewer."""
+        words = self.words
+        lines = len(words)
+        if lines and (words == skip + columns).all():
+            return self.value.reshape(lines, skip + columns)[:, skip:]
+        rows = np.zeros((lines, columns), dtype=np.int64)
+        column = np.arange(len(self.value)) - np.repeat(self.first[:-1], words) - skip
+        held = (column >= 0) & (column < columns)
+        rows[np.repeat(np.arange(lines), words)[held], column[held]] = self.value[held]
+        return rows
+
+
+def figures_of(lines: Lines) -> Figures:
+    """The figures of all lines that hold some."""
+    if lines.figures.all():
+        data = lines.data
+    else:
+        length = lines.end - lines.start + 1
+        data = lines.data[np.repeat(lines.figures, length)]
+    blank = np.flatnonzero(data <= _BLANK)
+    start = np.empty_like(blank)
+    start[:1] = 0
+    start[1:] = blank[:-1] + 1
+    ends_line = data[blank] == _NEWLINE
+    length = blank - start
+    if len(length) and length.min() == 0:  # more than one blank, or one at the end of the line
+        held = length > 0
+        last = np.cumsum(held)[ends_line]
+        start, length = start[held], length[held]
+    else:
+        last = np.flatnonzero(ends_line) + 1
+    first = np.zeros(len(last) + 1, dtype=np.int64)
+    first[1:] = last
+    return _read(data, start, length, first)
+
+
+def _read(data: UInt8, start: Int64, length: Int64, first: Int64) -> Figures:
+    lead = data[start]
+    sign = np.where((lead == _MINUS) | (lead == _PLUS) | (lead == _STAR), lead, 0).astype(np.uint8)
+    signed = np.flatnonzero(sign)
+    if len(signed):
+        start, length = start.copy(), length.copy()
+        start[signed] += 1
+        length[signed] -= 1
+        # "*" alone means "as before"; a sign alone means nothing.
+        lead = np.where(length > 0, data[np.minimum(start, len(data) - 1)], _ZERO).astype(np.uint8)
+    value = lead.astype(np.int64)
+    value -= _ZERO
+    longer = np.flatnonzero(length > 1)
+    at, left = start[longer], length[longer]
+    for place in range(1, _DIGITS):
+        if not len(longer):
+            break
+        value[longer] = value[longer] * 10 + (data[at + place].astype(np.int64) - _ZERO)
+        more = left > place + 1
+        longer, at, left = longer[more], at[more], left[more]
+    negative = sign == _MINUS
+    bad = np.zeros(len(first) - 1, dtype=bool)
+    odd = (length > _DIGITS) | ((sign != 0) & (length == 0) & (sign != _STAR)) | ((sign == _STAR) & (length > 0))
+    strange = np.flatnonzero(~_PLAIN[data])
+    if len(strange):  # signs, the x and the letters of hex figures, and what has no place here
+        word = np.searchsorted(start, strange, side="right") - 1
+        inside = (word >= 0) & (strange < start[word] + length[word])
+        odd[word[inside]] = True
+    for word_at in np.flatnonzero(odd).tolist():
+        text = data[start[word_at] : start[word_at] + length[word_at]].tobytes()
+        number = _slowly(text)
+        if number is None or sign[word_at] == _STAR:
+            bad[np.searchsorted(first, word_at, side="right") - 1] = True
+            number = 0
+        value[word_at] = number
+    if negative.any():
+        value[negative] = -value[negative]
+    return Figures(first, value, sign, bad)
+
+
+def _slowly(text: bytes) -> int | None:
+    """A number that is long or hex; None where it is none, or beyond 63 bits."""
+    try:
+        number = int(text, 16) if text[:2] in (b"0x", b"0X") else int(text) if text.isdigit() else NONE
+    except ValueError:
+        return None
+    return number if 0 <= number < _MOST else None
+
+
+class Sums:
+    """Rows of costs by key, each key once in the end: chunks are added up whenever they have grown too many.
+
+    A key is (group, line) in one int64; its costs a row of int64.
+    """
+
+    def __init__(self, columns: int) -> None:
+        self._columns = columns
+        self._chunks: list[tuple[Int64, Int64]] = []
+        self._held = 0
+        self._summed = 0
+
+    def add(self, keys: Int64, costs: Int64) -> None:
+        if not len(keys):
+            return
+        keys, costs = added_up(keys, costs)
+        self._chunks.append((keys, costs))
+        self._held += len(keys)
+        if self._held > 2 * self._summed + _ROWS_BETWEEN:
+            self._sum()
+
+    def _sum(self) -> None:
+        if len(self._chunks) > 1:
+            keys, costs = _joined([chunk[0] for chunk in self._chunks]), _joined([chunk[1] for chunk in self._chunks])
+            self._chunks = []
+            self._chunks = [added_up(keys, costs)]
+        self._held = self._summed = len(self._chunks[0][0]) if self._chunks else 0
+
+    def total(self) -> tuple[Int64, Int64]:
+        """(keys, costs): each key once, ascending."""
+        self._sum()
+        if not self._chunks:
+            return np.zeros(0, np.int64), np.zeros((0, self._columns), np.int64)
+        return self._chunks[0]
+
+
+_ROWS_BETWEEN = 2_000_000
+"""Rows that are added before they are added up for the first time."""
+
+
+def added_up(keys: Int64, costs: Int64) -> tuple[Int64, Int64]:
+    """Each key once, ascending, with the sum of its rows."""
+    if len(keys) > 1 and not (np.diff(keys) > 0).all():
+        order = np.argsort(keys, kind="stable")
+        keys = keys[order]
+        fresh = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))
+        # Where nothing repeats, as in most files, the rows need no adding.
+        costs = costs[order] if len(fresh) == len(keys) else np.add.reduceat(costs[order], fresh, axis=0)
+        keys = keys[fresh]
+    return keys, costs
+
+
+def _joined(parts: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    return np.concatenate(parts)
+
+
+def beyond(costs: Int64) -> bool:
+    """Whether the sum of the rows may leave 63 bits."""
+    if not costs.size or max(int(costs.max()), -int(costs.min())) * len(costs) < _MOST:
+        return False
+    return bool((np.abs(costs.astype(np.float64)).sum(axis=0) >= float(_MOST)).any())
