@@ -288,10 +288,10 @@ def _peak(timeline: HeapTimeline, found: HeapSites) -> HeapFinding | None:
     if not rows or whole <= 0:
         return None
     row = rows[0]
+    blocks = f" in {_blocks(float(found.peak_blocks[row]))}" if found.peak_blocks[row] else ""  # massif counts none
     text = (
         f"At the peak of {size(timeline.facts.peak or whole)}, {found.label_of(row)} held"
-        f" {size(float(found.peak[row]))} ({percent(float(found.peak[row]) / whole, digits=0)}) in"
-        f" {_blocks(float(found.peak_blocks[row]))}."
+        f" {size(float(found.peak[row]))} ({percent(float(found.peak[row]) / whole, digits=0)}){blocks}."
     )
     return HeapFinding(kind=FindingKind.PEAK, heading="Peak", text=text, event=PEAK, frame=int(found.frame[row]))
 

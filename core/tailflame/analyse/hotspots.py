@@ -7,10 +7,12 @@ from enum import StrEnum
 
 import numpy as np
 
+from tailflame.analyse.counted import SAMPLED
 from tailflame.analyse.sample_filter import rows
 from tailflame.analyse.tree import CallTree, Grouping, TreeOptions, build_tree, invert
 from tailflame.model.stacks import (
     NONE,
+    Event,
     Float64,
     FrameKind,
     Int32,
@@ -44,7 +46,7 @@ class HotspotTable:
     """One row per key, heaviest self first. Totals count a recursive function once per sample.
 
     self_weight, total_weight: in `unit`; self_samples, total_samples: samples.
-    total, samples: of the whole view, what 100 % means.
+    total, samples: of the whole view, what 100 % means. event: what is weighed; exact where each was counted.
     """
 
     key: tuple[str, ...]
@@ -59,6 +61,7 @@ class HotspotTable:
     total: float
     samples: float
     unit: Unit
+    event: Event = SAMPLED
 
     def __len__(self) -> int:
         return len(self.key)
@@ -122,6 +125,7 @@ def table_of(tree: CallTree) -> HotspotTable:
         total=tree.total,
         samples=tree.total_samples,
         unit=tree.unit,
+        event=tree.event,
     )
 
 
@@ -161,6 +165,7 @@ def thread_table(profile: StackProfile, tree: CallTree) -> HotspotTable:
         total=tree.total,
         samples=tree.total_samples,
         unit=tree.unit,
+        event=tree.event,
     )
 
 

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tailflame.analyse.counted import as_counted, counts_word, has_counts, is_exact
+from tailflame.analyse.heap_events import snapshot_events
 from tailflame.analyse.hotspots import table_of
 from tailflame.analyse.names import short
 from tailflame.analyse.tree import CallTree, levels
+from tailflame.model.heap import HeapTimeline
 from tailflame.model.recording import Caution, Recording
-from tailflame.model.stacks import NONE, Bool, Float64, FrameKind, Int64, Weight
-from tailflame.units import Unit, count, percent, seconds
+from tailflame.model.stacks import NONE, Bool, Float64, FrameKind, Int64, StackProfile, Weight
+from tailflame.units import Unit, count, percent, seconds, size
 from tailflame.units import weight as weight_text
 
 FEW_SAMPLES = 1000
@@ -134,7 +137,7 @@ def _flat_tops(tree: CallTree, physical: _Physical) -> list[Sentence]:
         name = tree.functions.names[function]
         places = len(np.unique(physical.owner[mine & on_top]))
         where = "at one place" if places == 1 else f"at {places} places"
-        text = f"{short(name)} is on top of the stack for {percent(share)}, {where}"
+        text = f"{short(name)} {_on_top(tree, share)}, {where}"
         inlined = np.bincount(
             tree.function[mine & physical.inlined],
             weights=tree.self_weight[mine & physical.inlined],
@@ -151,6 +154,26 @@ def _flat_tops(tree: CallTree, physical: _Physical) -> list[Sentence]:
             text += f": {itself} in code inlined into it ({named})"
         sentences.append(Sentence("Flat tops", f"{text}.", name, _widest_node(tree, name)))
     return sentences
+
+
+def _on_top(tree: CallTree, share: float) -> str:
+    """What is said of a function by its own weight."""
+    if tree.unit is Unit.BYTES or tree.unit in (Unit.ALLOCATIONS, Unit.BLOCKS):
+        return f"itself asked for {percent(share)} of {_whole(tree)}"
+    if tree.event.exact:
+        return f"itself has {percent(share)} of {_whole(tree)}"
+    return f"is on top of the stack for {percent(share)}"
+
+
+def _whole(tree: CallTree) -> str:
+    """What was counted, in words."""
+    name = tree.event.name
+    return f"the {tree.unit.value} of {name}" if tree.unit.is_count and tree.unit is not Unit.SAMPLES else name
+
+
+def _advice(tree: CallTree) -> str:
+    """To inline calls saves time, and no memory."""
+    return ": candidates for inlining" if tree.unit in (Unit.SAMPLES, Unit.NANOSECONDS, Unit.EVENTS) else ""
 
 
 def _tall_stacks(tree: CallTree, physical: _Physical) -> list[Sentence]:
@@ -183,7 +206,7 @@ def _tall_stacks(tree: CallTree, physical: _Physical) -> list[Sentence]:
             Sentence(
                 "Tall stacks",
                 f"{count(best_length)} calls in a row, from {short(tree.name(best))} to {short(tree.name(best_end))}, "
-                f"pass on nearly all of their {share}: candidates for inlining.",
+                f"pass on nearly all of their {share}{_advice(tree)}.",
                 tree.name(best_end),
                 best_end,
             )
@@ -211,13 +234,9 @@ def facts(recording: Recording) -> tuple[tuple[str, str], ...]:
     if meta.duration_s is not None:
         lines.append(("Duration", seconds(meta.duration_s)))
     if profile is not None:
-        for index, event in enumerate(profile.events):
-            text = count(profile.total(event=index))
-            if event.has_period:
-                whole = profile.total(event=index, weight=Weight.PERIOD)
-                text += f" = {weight_text(whole, event.unit)}"
-            name = "Samples" if len(profile.events) == 1 else f"Samples of {event.name}"
-            lines.append((name, text))
+        lines += _event_facts(recording, profile)
+    if recording.heap is not None:
+        lines += _heap_facts(recording.heap)
     if meta.lost is not None:
         lines.append(("Lost", count(meta.lost)))
     if meta.rate_asked_hz is not None:
@@ -237,6 +256,45 @@ def facts(recording: Recording) -> tuple[tuple[str, str], ...]:
     return tuple(lines)
 
 
+def _event_facts(recording: Recording, profile: StackProfile) -> list[tuple[str, str]]:
+    lines = []
+    snapshots = snapshot_events(recording)
+    for index in range(len(profile.events)):
+        event = as_counted(profile, index)
+        if index in snapshots:
+            continue
+        number = profile.total(event=index)
+        whole = weight_text(profile.total(event=index, weight=Weight.PERIOD), event.unit)
+        if event.exact:
+            of_counts = f"{count(number)} {counts_word(event)}"
+            if not event.has_period:
+                text = of_counts
+            else:
+                text = f"{whole} in {of_counts}" if has_counts(profile, index) else whole
+            lines.append((event.name, text))
+            continue
+        text = f"{count(number)} = {whole}" if event.has_period else count(number)
+        lines.append(("Samples" if len(profile.events) == 1 else f"Samples of {event.name}", text))
+    return lines
+
+
+def _heap_facts(heap: HeapTimeline) -> list[tuple[str, str]]:
+    """What the file tells of a heap as a whole."""
+    facts, lines = heap.facts, []
+    trees = len(heap.rows_with_stacks())
+    if trees:
+        lines.append(("Snapshots", f"{count(len(heap))}, {count(trees)} with a call tree"))
+    for name, value in (
+        ("Peak", facts.peak),
+        ("Peak RSS", facts.peak_rss),
+        ("Leaked", facts.leaked),
+        ("Suppressed leaks", facts.suppressed),
+    ):
+        if value is not None:
+            lines.append((name, size(value)))
+    return lines
+
+
 def cautions(recording: Recording) -> tuple[Caution, ...]:
     """The recording's warnings, and where there are too few samples of an event to judge by."""
     found = list(recording.warnings)
@@ -246,7 +304,7 @@ def cautions(recording: Recording) -> tuple[Caution, ...]:
         number = profile.total(event=index)
         # Where each event was a sample, as with the first page faults, they were counted: nothing is rough.
         counted = event.unit is Unit.EVENTS and profile.total(event=index, weight=Weight.PERIOD) <= number
-        if counted or event.unit is Unit.BYTES or number >= FEW_SAMPLES:
+        if counted or is_exact(profile, index) or event.unit is Unit.BYTES or number >= FEW_SAMPLES:
             continue
         of_which = f" of {event.name}" if event.name != "samples" else ""
         if number:

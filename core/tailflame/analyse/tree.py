@@ -11,6 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from tailflame.analyse import sample_filter, thin
+from tailflame.analyse.counted import SAMPLED, as_counted
 from tailflame.analyse.functions import FunctionTable as FunctionTable
 from tailflame.analyse.functions import Grouping as Grouping
 from tailflame.analyse.functions import fold_modules, function_table
@@ -22,6 +23,7 @@ from tailflame.analyse.thin import is_thin
 from tailflame.model.stacks import (
     NONE,
     Bool,
+    Event,
     Float64,
     FrameKind,
     FrameTable,
@@ -88,6 +90,8 @@ class CallTree:
     sample_weight: Float64
     sample_order: Int64 | None
     """Rows of the samples in the order of time; None where the file has no order."""
+    event: Event = SAMPLED
+    """What is weighed; said to be exact where each was counted."""
     _cache: dict[str, tuple[Int64, Int64]] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -359,6 +363,7 @@ def _weighed(bones: Skeleton, profile: StackProfile, options: TreeOptions, rows:
         sample_node=bones.node if every else np.where(chosen, bones.node, np.int32(NONE)),
         sample_weight=sample_weight if every else np.where(chosen, sample_weight, 0.0),
         sample_order=bones.order,
+        event=as_counted(profile, options.event),
     )
 
 
@@ -404,6 +409,7 @@ def _pruned(tree: CallTree) -> CallTree:
         sample_node=node.astype(np.int32),
         sample_weight=tree.sample_weight,
         sample_order=tree.sample_order,
+        event=tree.event,
         _cache=cache,
     )
 
@@ -461,4 +467,5 @@ def invert(tree: CallTree, *, start: Int64 | None = None) -> CallTree:
         sample_node=end_of[tree.sample_node].astype(np.int32),  # -1 reads the sentinel at the end
         sample_weight=tree.sample_weight,
         sample_order=tree.sample_order,
+        event=tree.event,
     )

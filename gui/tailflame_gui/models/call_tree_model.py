@@ -15,7 +15,7 @@ from tailflame.model.stacks import NONE, Bool, Int64
 from tailflame.units import count
 from tailflame_gui import plain
 from tailflame_gui.models.array_table import alignment, cell_font, head_data
-from tailflame_gui.models.figures import Measure, share_text
+from tailflame_gui.models.figures import Measure
 from tailflame_gui.models.roles import Column, Face, Role
 from tailflame_gui.models.siblings import NOTHING, Found, Siblings, find
 
@@ -70,7 +70,7 @@ class CallTreeModel(QAbstractItemModel):
         left_out = set()
         if inverted:  # every leaf's weight is its own: there is nothing to tell apart
             left_out |= {SELF_SHARE, SELF}
-        if tree.unit.is_count:
+        if tree.unit.is_count or not measure.counted:
             left_out.add(SAMPLES)
         if not any(tree.functions.module):
             left_out.add(MODULE)
@@ -252,11 +252,11 @@ class CallTreeModel(QAbstractItemModel):
             case 0:
                 return tree.name(node)
             case 1:
-                return share_text(self._share(tree.total_weight[node]), self._samples)
+                return self._measure.share(self._share(tree.total_weight[node]), self._samples)
             case 2:
                 return self._measure.text(float(tree.total_weight[node]))
             case 3:
-                return share_text(self._share(tree.self_weight[node]), self._samples)
+                return self._measure.share(self._share(tree.self_weight[node]), self._samples)
             case 4:
                 return self._measure.text(float(tree.self_weight[node]))
             case 5:
@@ -300,11 +300,13 @@ class CallTreeModel(QAbstractItemModel):
         tree = self._tree
         assert tree is not None
         file, line = tree.place(node)
+        word = self._measure.counted
+        counted = f"{count(float(tree.total_samples_of[node]))} {word}, " if word else ""
         lines = [
             tree.name(node),
             f"total {self._measure.with_unit(float(tree.total_weight[node]))}, "
             f"self {self._measure.with_unit(float(tree.self_weight[node]))}, "
-            f"{count(float(tree.total_samples_of[node]))} samples, depth {count(float(tree.depth[node]) + 1)}",
+            f"{counted}depth {count(float(tree.depth[node]) + 1)}",
         ]
         if module := tree.module(node):
             lines.append(module)
@@ -332,6 +334,6 @@ def _columns(measure: Measure, *, inverted: bool, title: str) -> tuple[Column, .
         Column(f"Total, {measure.label}", total, Face.FIGURE, 120),
         Column("Self %", f"{own} Share of the view; the bar's full width is 100 %.", Face.BAR, 96),
         Column(f"Self, {measure.label}", own, Face.FIGURE, 120),
-        Column("Samples", "Samples in this call path.", Face.FIGURE, 88),
+        Column(measure.counted.capitalize(), f"{measure.counted.capitalize()} in this call path.", Face.FIGURE, 88),
         Column("Module", "The binary or library that holds the code.", Face.TEXT, 136),
     )

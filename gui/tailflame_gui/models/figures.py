@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf
 
+from tailflame.analyse.counted import as_counted, counts_word, has_counts
 from tailflame.model.stacks import StackProfile, Weight
 from tailflame.units import MINUS, Unit, count
 
@@ -15,7 +17,8 @@ def share_text(share: float, samples: float) -> str:
     """A fraction as percent without the sign, which stands in the header: "12.3"; "<0.1" for a trace, "" for none."""
     if not share:
         return ""
-    digits = 1 if samples >= _FEW else 0
+    # No samples: each was counted, and nothing is rough.
+    digits = 1 if samples >= _FEW or not samples else 0
     smallest = 10.0**-digits
     percent = share * 100
     if abs(percent) < smallest / 2:
@@ -30,6 +33,14 @@ class Measure:
     label: str
     per_unit: float
     digits: int
+    counted: str = Unit.SAMPLES.value
+    """What the counts beside the weight are called; "" where they tell nothing more."""
+    exact: bool = False
+    """Each was counted: a share is as fine as it is written."""
+
+    def share(self, share: float, samples: float) -> str:
+        """A fraction as percent, as fine as so many samples allow."""
+        return share_text(share, inf if self.exact else samples)
 
     def text(self, weight: float) -> str:
         """A weight without its unit; "" for none."""
@@ -67,8 +78,10 @@ def measure(unit: Unit, *, largest: float, noun: str = "") -> Measure:
 
 def measure_of(profile: StackProfile, *, event: int, weight: Weight) -> Measure:
     """The measure in which a view writes weights of `profile`."""
-    return measure(
-        profile.unit(event=event, weight=weight),
-        largest=profile.total(event=event, weight=weight),
-        noun=profile.events[event].name,
-    )
+    about = as_counted(profile, event)
+    unit = profile.unit(event=event, weight=weight)
+    made = measure(unit, largest=profile.total(event=event, weight=weight), noun=about.name)
+    if unit is Unit.SAMPLES and about.exact:
+        made = replace(made, label=counts_word(about))
+    tells_more = not unit.is_count and has_counts(profile, event)
+    return replace(made, counted=counts_word(about) if tells_more else "", exact=about.exact)

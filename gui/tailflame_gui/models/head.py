@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import PurePath
 
-from tailflame.model import Recording
-from tailflame.units import count, seconds
-from tailflame_gui.models.scope import counted_in
+from tailflame.model import Recording, Weight
+from tailflame.units import seconds
+from tailflame_gui.models.scope import amount_text, first_event
 
 
 def head_of(recording: Recording, *, title: str = "", commit: str = "") -> tuple[str, str]:
@@ -21,7 +21,10 @@ def head_of(recording: Recording, *, title: str = "", commit: str = "") -> tuple
     if commit:
         parts.append(commit)
     if profile is not None:
-        parts.append(f"{count(profile.total(event=0))} {counted_in(profile, 0)}")
+        event = first_event(recording)
+        counts, whole = (profile.total(event=event, weight=weight) for weight in (Weight.SAMPLES, Weight.PERIOD))
+        text = amount_text(profile, event, counts=counts, weight=whole)
+        parts.append(f"{text} at the peak" if recording.heap is not None else text)
     if meta.duration_s is not None:
         parts.append(seconds(meta.duration_s))
     return name, "  ·  ".join(part for part in parts if part)

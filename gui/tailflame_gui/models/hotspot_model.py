@@ -13,7 +13,7 @@ from tailflame.analyse.names import module_label
 from tailflame.model.stacks import Bool, FrameKind
 from tailflame.units import count
 from tailflame_gui.models.array_table import ArrayTable, found_in
-from tailflame_gui.models.figures import Measure, share_text
+from tailflame_gui.models.figures import Measure
 from tailflame_gui.models.roles import Column, Face, Role
 
 NAME, SELF_SHARE, SELF, TOTAL_SHARE, TOTAL, SAMPLES, MODULE, SOURCE = range(8)
@@ -52,7 +52,7 @@ class HotspotModel(ArrayTable):
             float(table.self_weight.max(initial=0)) or 1.0,
             float(table.total_weight.max(initial=0)) or 1.0,
         )
-        self._shown = _columns_for(table, by)
+        self._shown = _columns_for(table, by, measure)
         every = _columns(by, measure)
         self.reset(tuple(every[c] for c in self._shown))
 
@@ -89,11 +89,11 @@ class HotspotModel(ArrayTable):
             case 0:
                 return table.key[row]
             case 1:
-                return share_text(self._share(table.self_weight[row]), table.samples)
+                return self._measure.share(self._share(table.self_weight[row]), table.samples)
             case 2:
                 return self._measure.text(float(table.self_weight[row]))
             case 3:
-                return share_text(self._share(table.total_weight[row]), table.samples)
+                return self._measure.share(self._share(table.total_weight[row]), table.samples)
             case 4:
                 return self._measure.text(float(table.total_weight[row]))
             case 5:
@@ -181,12 +181,12 @@ class HotspotModel(ArrayTable):
         return self._full_place(row).rsplit("/", 1)[-1]
 
 
-def _columns_for(table: HotspotTable, by: GroupBy) -> tuple[int, ...]:
-    """A column without a single entry is left out, and so are samples that only repeat the weight."""
+def _columns_for(table: HotspotTable, by: GroupBy, measure: Measure) -> tuple[int, ...]:
+    """A column without a single entry is left out, and so are counts that only repeat the weight."""
     shown = [NAME, SELF_SHARE, SELF]
     if by is not GroupBy.THREAD:  # a thread's total is its self
         shown += [TOTAL_SHARE, TOTAL]
-    if not table.unit.is_count:
+    if measure.counted and not table.unit.is_count:
         shown.append(SAMPLES)
     if by is GroupBy.FUNCTION and any(table.module):
         shown.append(MODULE)
@@ -205,7 +205,10 @@ def _columns(by: GroupBy, measure: Measure) -> tuple[Column, ...]:
         Column("Total %", f"Share of all weight spent in the {what} and in what it calls; recursion counts once.",
                Face.BAR, 96),
         Column(f"Total, {measure.label}", f"Weight spent in the {what} and in what it calls.", Face.FIGURE, 120),
-        Column("Samples", f"Samples with the {what} on top of the stack.", Face.FIGURE, 88),
+        Column(
+            measure.counted.capitalize(), f"{measure.counted.capitalize()} with the {what} on top of the stack.",
+            Face.FIGURE, 88,
+        ),
         Column("Module", "The binary or library that holds the code.", Face.TEXT, 136),
         Column("Source", "Where the function is, as the debug information tells.", Face.TEXT, 136),
     )  # fmt: skip

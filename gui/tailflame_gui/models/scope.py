@@ -7,15 +7,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PySide6.QtCore import QObject, Signal
 
+from tailflame.analyse.counted import as_counted, counts_word, has_counts, is_exact
 from tailflame.analyse.filter_language import Term
+from tailflame.analyse.heap_events import peak_event
 from tailflame.analyse.hotspots import thread_label
 from tailflame.analyse.sample_filter import EVERYTHING, SampleFilter
 from tailflame.analyse.sample_timeline import is_off_cpu
 from tailflame.analyse.tree import TreeOptions
+from tailflame.model import Recording
 from tailflame.model.stacks import StackProfile, Weight
-from tailflame.units import Unit
-
-_LOOKED_AT = 1000
+from tailflame.units import Unit, count
+from tailflame.units import weight as weight_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +78,15 @@ class ResultScope(QObject):
 
 
 def weight_label(profile: StackProfile, event: int, weight: Weight) -> str:
-    """What a weight is called for people: "samples", "cycles", "time"."""
+    """What a weight is called for people: "samples", "cycles", "time", "allocations"."""
     unit = profile.unit(event=event, weight=weight)
     match unit:
         case Unit.NANOSECONDS:
             return "time"
         case Unit.EVENTS:
             return profile.events[event].name
+        case Unit.SAMPLES:
+            return counted_in(profile, event)
         case _:
             return unit.value
 
@@ -91,30 +95,40 @@ def weights_of(profile: StackProfile, event: int) -> tuple[Weight, ...]:
     """The weights that tell different things; the first is the one to begin with."""
     if is_off_cpu(profile, event):
         return (Weight.PERIOD, Weight.SAMPLES)  # how long is the question, how often is the other one
-    if is_counted(profile, event):
-        return (Weight.PERIOD,)
-    return (Weight.SAMPLES, Weight.PERIOD) if profile.events[event].has_period else (Weight.SAMPLES,)
-
-
-def is_counted(profile: StackProfile, event: int) -> bool:
-    """Whether an event was counted one by one, as callgrind does, and not sampled: then there are no samples."""
-    about, samples = profile.events[event], profile.samples
-    if not about.has_period or about.unit is not Unit.EVENTS or is_off_cpu(profile, event):
-        return False
-    chosen = np.flatnonzero(samples.event == event)[:_LOOKED_AT]
-    counts = samples.count[chosen]
-    return len(chosen) > 0 and float(counts.max()) > 1 and np.array_equal(counts, samples.period[chosen])
+    if not profile.events[event].has_period:
+        return (Weight.SAMPLES,)
+    if is_exact(profile, event):
+        # How much is the question where each was counted; some tools do not tell how often.
+        return (Weight.PERIOD, Weight.SAMPLES) if has_counts(profile, event) else (Weight.PERIOD,)
+    return (Weight.SAMPLES, Weight.PERIOD)
 
 
 def counted_in(profile: StackProfile, event: int) -> str:
-    """What is counted: "samples", or the event itself where each was counted."""
-    return profile.events[event].name if is_counted(profile, event) else "samples"
+    """What is counted: "samples", or what an event counts where each was counted: "allocations", "Ir"."""
+    return counts_word(as_counted(profile, event))
+
+
+def amount_text(profile: StackProfile, event: int, *, counts: float, weight: float) -> str:
+    """How much of an event there is: "48,210 samples", "39,682,525 Ir"; of what was counted in bytes, "8.9 MB"."""
+    about = as_counted(profile, event)
+    if not about.exact or not about.has_period:
+        return f"{count(counts)} {counts_word(about)}"
+    return f"{count(weight)} {about.name}" if about.unit is Unit.EVENTS else weight_text(weight, about.unit)
+
+
+def first_event(recording: Recording) -> int:
+    """The event that the views of a recording begin with: of a heap what was in use at the peak."""
+    peak = peak_event(recording)
+    return peak if peak >= 0 else 0
 
 
 def weight_for(profile: StackProfile, event: int, old: Scope) -> Weight:
-    """What `event` is weighed by when it is chosen: as before, where that can be; waiting by its time."""
+    """What `event` is weighed by when it is chosen: as before, where that can be; waiting by its time, memory by its
+    size.
+    """
     weights = weights_of(profile, event)
-    if is_off_cpu(profile, event) or is_off_cpu(profile, old.event) or old.weight not in weights:
+    special = any(is_off_cpu(profile, which) for which in (event, old.event))
+    if special or is_exact(profile, event) or old.weight not in weights:
         return weights[0]
     return old.weight
 

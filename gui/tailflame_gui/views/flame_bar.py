@@ -10,6 +10,7 @@ from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QAction, QActionGroup
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QToolButton, QWidget
 
+from tailflame.analyse.counted import as_counted, counts_word
 from tailflame.analyse.hotspots import thread_label
 from tailflame.analyse.layout import Order
 from tailflame.analyse.names import module_label
@@ -17,6 +18,7 @@ from tailflame.analyse.tree import Grouping
 from tailflame.model import FrameKind, StackProfile, Weight
 from tailflame.units import Unit
 from tailflame_gui import plain
+from tailflame_gui.models.scope import weights_of
 from tailflame_gui.views.flame_picture import FlameSettings, has_time_order
 from tailflame_gui.widgets.fitting_box import FittingBox
 from tailflame_gui.widgets.flame_colors import ColorBy
@@ -198,11 +200,19 @@ class FlameBar(QWidget):
         if profile is None:
             self.weight_box.hide()
             return
-        kind = profile.events[event]
-        offers: list[tuple[Any, str, str]] = [(Weight.SAMPLES, "Samples", "How often a stack was seen")]
-        if kind.has_period:
-            text = _WEIGHTS[kind.unit]
-            offers.append((Weight.PERIOD, text, f"How many {kind.name} events the samples stand for"))
+        kind = as_counted(profile, event)
+        offers: list[tuple[Any, str, str]] = []
+        for weight in weights_of(profile, event):
+            unit = profile.unit(event=event, weight=weight)
+            if weight is Weight.SAMPLES:
+                word = counts_word(kind)
+                tip = f"How many {word} a stack has" if kind.exact else "How often a stack was seen"
+                offers.append((weight, word.capitalize(), tip))
+            elif kind.exact:
+                offers.append((weight, _WEIGHTS.get(unit, unit.value), f"How much of {kind.name} a stack has"))
+            else:
+                tip = f"How many {kind.name} events the samples stand for"
+                offers.append((weight, _WEIGHTS.get(unit, unit.value), tip))
         self.weight_box.offer(offers)
         self.weight_box.setVisible(len(offers) > 1 and not self._hosted)
 
@@ -223,8 +233,10 @@ class FlameBar(QWidget):
         grouping = self.group_box.currentData()
         thread = self.thread_box.currentData()
         weight = self.weight_box.currentData() if event == options.event else options.weight
-        if self._profile is not None and event is not None and not self._profile.events[event].has_period:
-            weight = Weight.SAMPLES
+        if self._profile is not None and event is not None:
+            offered = weights_of(self._profile, event)
+            if weight not in offered or (event != options.event and self._profile.events[event].exact):
+                weight = offered[0]
         fresh = replace(
             options,
             event=event if event is not None else 0,
@@ -273,7 +285,8 @@ def _threads(profile: StackProfile | None) -> list[tuple[int, str, str]]:
         profile.samples.thread[known], weights=profile.samples.count[known], minlength=len(profile.threads)
     )
     order = [int(t) for t in np.argsort(-weight, kind="stable") if weight[t] > 0]
-    return [(t, thread_label(profile, t), f"{weight[t]:,.0f} samples") for t in order]
+    word = counts_word(as_counted(profile, 0)) if len(profile.events) == 1 else "samples"
+    return [(t, thread_label(profile, t), f"{weight[t]:,.0f} {word}") for t in order]
 
 
 def _modules(profile: StackProfile) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tailflame import units
+from tailflame.analyse.counted import counts_word
 from tailflame.analyse.layout import FlameLayout, Order, lay_out
 from tailflame.analyse.names import module_label
 from tailflame.analyse.reading import Sentence, read
@@ -66,24 +67,28 @@ class FlamePicture:
 @dataclass(frozen=True, slots=True, eq=False)
 class TreeFacts:
     """The hover card of a tree's nodes. `whole`: the weight of all samples in the range of time and
-    the expression that are chosen, whatever is hidden or focused on; own: flame_colors.on_cpu."""
+    the expression that are chosen, whatever is hidden or focused on; own: flame_colors.on_cpu. counted: what the
+    tree's counts are called, "" where they tell nothing besides the weight."""
 
     tree: CallTree
     whole: float
     own: Float64
+    counted: str = "samples"
 
     def __call__(self, node: int) -> FrameFacts:
         tree = self.tree
         own, total = float(self.own[node]), float(tree.total_weight[node])
         file, line = tree.place(node)
         share = total / self.whole if self.whole else 0.0
+        samples = units.count(float(tree.total_samples_of[node]))
+        counted = ((self.counted.capitalize(), samples),) if self.counted else ()
         own_share = own / self.whole if self.whole else 0.0
         return FrameFacts(
             name=tree.name(node),
             figures=(
                 ("Self", f"{units.weight(own, tree.unit)}  ·  {units.percent(own_share)}"),
                 ("Total", units.weight(total, tree.unit)),
-                ("Samples", units.count(float(tree.total_samples_of[node]))),
+                *counted,
             ),
             of_all=units.percent(share),
             module=module_label(tree.module(node)),
@@ -114,13 +119,19 @@ def draw(trees: ProfileTrees, settings: FlameSettings, tokens: Tokens, *, query:
         layout,
         function=tree.function,
         names=tree.functions.names,
-        facts=TreeFacts(tree, whole, on_cpu(tree)),
+        facts=TreeFacts(tree, whole, on_cpu(tree), _counted(tree)),
         total=units.weight(tree.total, tree.unit),
         rooted=not options.inverted,
     )
     colors, boxes = colored(tree, scene, settings.color_by, tokens)
     sentences = () if options.inverted else read(tree)
     return FlamePicture(settings, tree, scene, colors, boxes, sentences, query, _found(scene, query))
+
+
+def _counted(tree: CallTree) -> str:
+    """What the samples of a tree are called; sampled ones are named even where they are the weight itself."""
+    repeats = tree.event.exact and tree.total_samples in (0.0, tree.total)
+    return "" if repeats else counts_word(tree.event)
 
 
 def _found(scene: FlameScene, query: Query | None) -> Matches | None:

@@ -25,7 +25,6 @@ from tailflame.model import FrameKind
 from tailflame.model.stacks import NONE
 from tailflame.units import count
 from tailflame_gui import plain, tasks, theme
-from tailflame_gui.models.figures import share_text
 from tailflame_gui.models.scope import ResultScope, Scope
 from tailflame_gui.models.trees import ProfileTrees, neighbours
 from tailflame_gui.selection import Selection
@@ -242,7 +241,7 @@ class Inspector(QWidget):
         whole = portrait.whole or 1.0
 
         def share(weight: float) -> str:
-            return share_text(weight / whole, portrait.samples) or "0"
+            return measure.share(weight / whole, portrait.samples) or "0"
 
         self.name.setText(breakable(portrait.function))
         kind = KIND_WORDS[portrait.kind]
@@ -264,9 +263,10 @@ class Inspector(QWidget):
             ("Total", share(portrait.total), measure.text(portrait.total) or "0",
              "With what it calls; recursion counts once.")
         )  # fmt: skip
-        if measure.label != "samples":
-            rows.append(("Samples, self", "", count(portrait.own_samples), "Samples with it on top of the stack."))
-            rows.append(("Samples, total", "", count(portrait.total_samples), "Samples with it anywhere."))
+        if measure.counted and measure.label != measure.counted:
+            word = measure.counted.capitalize()
+            rows.append((f"{word}, self", "", count(portrait.own_samples), f"{word} with it on top of the stack."))
+            rows.append((f"{word}, total", "", count(portrait.total_samples), f"{word} with it anywhere."))
         self._fill(rows)
         for lines, entries in ((self.callers, portrait.callers), (self.callees, portrait.callees)):
             lines.show_functions(

@@ -20,7 +20,7 @@ from tailflame.analyse.time_range import has_times
 from tailflame.model import Recording
 from tailflame.units import count
 from tailflame_gui.models.head import head_of
-from tailflame_gui.models.scope import ResultScope, Scope, weights_of
+from tailflame_gui.models.scope import ResultScope, Scope, first_event, weights_of
 from tailflame_gui.models.trees import ProfileTrees
 from tailflame_gui.selection import Selection
 from tailflame_gui.views.flame_view import FlameView
@@ -432,7 +432,8 @@ class ResultView(QWidget):
             return
         profile = self._trees.profile
         if profile.events:
-            self.scope.set(replace(self.scope.scope, weight=weights_of(profile, 0)[0]))
+            event = first_event(self.recording)
+            self.scope.set(replace(self.scope.scope, event=event, weight=weights_of(profile, event)[0]))
         self.scope_bar.set_profile(profile)
         self.inspector.set_trees(self._trees)
         self.timeline.set_trees(self._trees)

@@ -15,7 +15,7 @@ from tailflame.errors import TailflameError
 from tailflame.model.stacks import NONE
 from tailflame_gui import tasks
 from tailflame_gui.models.call_tree_model import CallTreeModel
-from tailflame_gui.models.figures import Measure, share_text
+from tailflame_gui.models.figures import Measure
 from tailflame_gui.models.scope import ResultScope, Scope
 from tailflame_gui.models.trees import ProfileTrees
 from tailflame_gui.selection import Selection
@@ -188,7 +188,7 @@ class SandwichView(QWidget):
         whole = made.whole or 1.0
 
         def figure(word: str, weight: float) -> str:
-            share = share_text(weight / whole, tree.total_samples) or "0"
+            share = measure.share(weight / whole, tree.total_samples) or "0"
             return f"{word} {share}%  {measure.with_unit(weight)}"
 
         self.name.set_text(made.function)

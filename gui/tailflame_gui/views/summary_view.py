@@ -16,7 +16,6 @@ from tailflame.errors import TailflameError
 from tailflame.model import FrameKind, Recording
 from tailflame.units import percent
 from tailflame_gui import tasks
-from tailflame_gui.models.figures import share_text
 from tailflame_gui.models.scope import ResultScope, Scope
 from tailflame_gui.models.trees import ProfileTrees
 from tailflame_gui.selection import Selection
@@ -184,8 +183,8 @@ class SummaryView(QWidget):
                 continue
             i = rows[at]
             own, total = float(table.self_weight[i]), float(table.total_weight[i])
-            self_text = share_text(own / whole, table.samples)
-            total_text = share_text(total / whole, table.samples)
+            self_text = measure.share(own / whole, table.samples)
+            total_text = measure.share(total / whole, table.samples)
             where = module_label(table.module[i])
             place = f"{table.file[i].rsplit('/', 1)[-1]}:{table.line[i]}" if table.file[i] and table.line[i] > 0 else ""
             below = "   ".join(
@@ -202,6 +201,7 @@ class SummaryView(QWidget):
                 tip=f"{percent(own / whole)} of all weight in its own code, inlined code included. "
                 "Click to see it in the flame graph.",
             )
+        self._heading.setText(f"Takes the most: {table.event.name}" if table.event.exact else _HOTTEST)
         self._of.setText(f"by their own share of {measure.with_unit(table.total)}")
         if not rows:
             self._say("No sample of this recording is of the chosen event, threads and time.")

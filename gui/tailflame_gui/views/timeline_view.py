@@ -17,6 +17,7 @@ from PySide6.QtCore import QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QMenu, QSizePolicy, QStackedWidget, QWidget
 
+from tailflame.analyse.counted import is_exact
 from tailflame.analyse.filter_completion import Completer
 from tailflame.analyse.filter_language import Name, Term, What
 from tailflame.analyse.sample_filter import SampleFilter, remark, unmatched
@@ -36,9 +37,9 @@ from tailflame.analyse.subsecond import SubsecondMap, subsecond
 from tailflame.analyse.time_range import has_times
 from tailflame.errors import TailflameError
 from tailflame.model.stacks import Bool, Float64, StackProfile
-from tailflame.units import count, nanoseconds, percent, seconds
+from tailflame.units import nanoseconds, percent, seconds
 from tailflame_gui import plain, tasks, theme
-from tailflame_gui.models.scope import ResultScope, Scope, counted_in, weight_for
+from tailflame_gui.models.scope import ResultScope, Scope, amount_text, weight_for
 from tailflame_gui.models.trees import ProfileTrees
 from tailflame_gui.views.filter_chips import ScopeChips
 from tailflame_gui.views.flame_parts import add_action
@@ -452,12 +453,13 @@ class TimelineView(QWidget):
             whole_s = length_s(trees.profile)
             parts.append(seconds(whole_s) if whole_s >= 1 else _length(whole_s))
         parts.append(
-            f"{count(samples)} {counted_in(trees.profile, scope.event)}"
+            amount_text(trees.profile, scope.event, counts=samples, weight=samples)
             + (f", {share}" if scope.filter or span else "")
         )
         text = "  ·  ".join(parts)
+        exact = is_exact(trees.profile, scope.event)
         missing = unmatched(trees.profile, scope.terms)
-        note = missing[0] if missing else remark(samples) if scope.filter or span else ""
+        note = missing[0] if missing else remark(samples) if (scope.filter or span) and not exact else ""
         self._say(f"{text}  ·  {note}" if note else text, "warn" if note else "second")
         self.counted.emit(samples, whole)
 
@@ -481,9 +483,11 @@ class TimelineView(QWidget):
 
 
 def _counted(profile: StackProfile, event: int, rows: Bool | None) -> float:
-    """Samples of an event that are in `rows`."""
+    """Samples of an event that are in `rows`; of one that was counted, how much of it."""
     mask = profile.samples.event == event if len(profile.events) > 1 else np.True_
-    return float(np.add.reduce(profile.samples.count, where=mask if rows is None else rows & mask))
+    by_weight = is_exact(profile, event) and profile.events[event].has_period
+    column = profile.samples.period if by_weight else profile.samples.count
+    return float(np.add.reduce(column, where=mask if rows is None else rows & mask))
 
 
 def _length(s: float) -> str:

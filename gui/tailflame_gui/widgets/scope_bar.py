@@ -8,7 +8,15 @@ from PySide6.QtWidgets import QWidget
 
 from tailflame.model.stacks import StackProfile
 from tailflame.units import count
-from tailflame_gui.models.scope import ResultScope, Scope, thread_choices, weight_for, weight_label, weights_of
+from tailflame_gui.models.scope import (
+    ResultScope,
+    Scope,
+    counted_in,
+    thread_choices,
+    weight_for,
+    weight_label,
+    weights_of,
+)
 from tailflame_gui.widgets.fitting_box import FittingBox
 from tailflame_gui.widgets.parts import row
 
@@ -24,7 +32,7 @@ class ScopeBar(QWidget):
         self._profile: StackProfile | None = None
         self._threads: tuple[int, tuple[tuple[int, str, float], ...]] | None = None
         """Of which event, and the choices: a range that is dragged does not count them anew."""
-        self.event_box = FittingBox("activity", "Event that was sampled: every view weighs by it", self)
+        self.event_box = FittingBox("activity", "Event that was sampled or counted: every view weighs by it", self)
         self.weight_box = FittingBox("gauge", "What a sample weighs", self)
         self.thread_box = FittingBox("cpu", "Threads whose samples every view shows", self)
         self._room: int | None = None
@@ -77,9 +85,10 @@ class ScopeBar(QWidget):
             # The thread has no sample of this event: everything is better than nothing.
             self._scope.set(replace(scope, threads=None))
             return
+        word = counted_in(profile, scope.event)
         everyone = [(None, f"All {count(len(threads))} threads", "")]
         self.thread_box.offer(
-            [*everyone, *((index, label, f"{count(samples)} samples") for index, label, samples in threads)]
+            [*everyone, *((index, label, f"{count(samples)} {word}") for index, label, samples in threads)]
         )
         self.thread_box.choose(only)
         self.event_box.setVisible(len(profile.events) > 1)
