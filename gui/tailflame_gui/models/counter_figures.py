@@ -113,6 +113,8 @@ def _worth(change: CounterChange) -> str:
     match change.mark:
         case Mark.UNKNOWN:
             return "One run on a side does not tell how much runs differ: record 5 runs or more of each."
+        case Mark.NOISE if change.low > 0 or change.high < 0:
+            return "By itself it would be a change. Of so many rows one may well look like that by chance."
         case Mark.NOISE:
             return "Runs of one program differ by as much."
         case Mark.ABSENT:

@@ -32,7 +32,7 @@ class CountersView(QWidget):
         assert series is not None
         figures = summed_up(series)
         self.model = RowTable(figure_fields(figures, runs=series.runs), self)
-        self.model.set_rows(figures)
+        self.model.set_rows(tuple(sorted(figures, key=lambda figure: not figure.counted)))
         self.table = _table(self.model, "Counters")
         self.filter = FilterField("Filter counters")
         self.filter.query_changed.connect(self.table.set_words)
