@@ -94,6 +94,8 @@ def open_result(
     info = find_session(text, library, binary=binary)
     if info is None:
         path = Path(text)
+        if text and path.is_symlink() and not _is_there(path):
+            raise StoreError(f"“{text}” is a link that leads to no file.", advice="Name the file itself.")
         if not text or not _is_there(path):
             raise StoreError(
                 f"“{text}” is neither a file nor a session.", advice="See `tailflame list` for the sessions."

@@ -133,3 +133,11 @@ def test_a_cut_file_is_mended_before_it_is_read_and_a_whole_one_is_not(library: 
             session.recorded()
         open_result(session.id, library, load=lambda p: recording(), mend=mended.append)
     assert mended == [data]
+
+
+def test_a_link_that_leads_round_in_a_circle_is_said_to_be_one(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.symlink_to(other)
+    other.symlink_to(one)
+    with pytest.raises(StoreError, match="is a link that leads to no file"):
+        open_result(one, Library(tmp_path / "profiles"), load=never)
