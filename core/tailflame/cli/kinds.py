@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tailflame.cli.counters import COUNTERS_KIND
+from tailflame.cli.maps import MAPS_KIND
 from tailflame.cli.result_kind import ResultKind
 
-KINDS: tuple[ResultKind, ...] = (COUNTERS_KIND,)
+KINDS: tuple[ResultKind, ...] = (COUNTERS_KIND, MAPS_KIND)

@@ -8,10 +8,12 @@ from typing import Any
 
 from tailflame.model.costs import CostTable
 from tailflame.model.heap import HeapTimeline
+from tailflame.model.maps import ProbeMaps
 from tailflame.model.recording import Result
 from tailflame.store.cost_columns import decode_costs, encode_costs
 from tailflame.store.files import Fields
 from tailflame.store.heap_columns import decode_heap, encode_heap
+from tailflame.store.map_columns import decode_maps, encode_maps
 from tailflame.store.tables import Array, Columns
 
 
@@ -27,6 +29,7 @@ class Codec:
 
 CODECS: tuple[Codec, ...] = (
     Codec("heap", HeapTimeline, encode_heap, decode_heap),
+    Codec("maps", ProbeMaps, encode_maps, decode_maps),
     Codec("costs", CostTable, encode_costs, decode_costs),
 )
 
