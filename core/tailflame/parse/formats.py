@@ -18,6 +18,7 @@ from tailflame.parse.hlog import HLOG
 from tailflame.parse.live_log import LIVE_LOG
 from tailflame.parse.looks import looks_like
 from tailflame.parse.massif import MASSIF
+from tailflame.parse.massif import MASSIF
 from tailflame.parse.perf_data import PERF_DATA, holds_recordings, load_many
 from tailflame.parse.perf_script import PERF_SCRIPT
 from tailflame.parse.perf_stat import PERF_STAT
