@@ -13,11 +13,11 @@ from tailflame.parse.cpuprofile import CPUPROFILE
 from tailflame.parse.firefox import FIREFOX
 from tailflame.parse.flamegraph_svg import FLAMEGRAPH_SVG
 from tailflame.parse.folded import FOLDED
+from tailflame.parse.heaptrack import HEAPTRACK
 from tailflame.parse.hgrm import HGRM
 from tailflame.parse.hlog import HLOG
 from tailflame.parse.live_log import LIVE_LOG
 from tailflame.parse.looks import looks_like
-from tailflame.parse.massif import MASSIF
 from tailflame.parse.massif import MASSIF
 from tailflame.parse.perf_data import PERF_DATA, holds_recordings, load_many
 from tailflame.parse.perf_script import PERF_SCRIPT
@@ -40,6 +40,7 @@ FORMATS: tuple[Format, ...] = (
     CACHEGRIND,
     CPUPROFILE,
     MASSIF,
+    HEAPTRACK,
     HLOG,
     HGRM,
     LIVE_LOG,
