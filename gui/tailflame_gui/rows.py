@@ -131,16 +131,18 @@ class DropRow:
 
 @dataclass(frozen=True, slots=True)
 class ProgressRow:
-    """How far a recording is. `samples` is an estimate where it says so."""
+    """How far a recording is. `samples` is an estimate where it says so; None, as `lost`, where none are taken."""
 
     stage: str
     """starting, building, recording, stopping, finishing."""
     elapsed_s: float
     remaining_s: float | None
     bytes: int
-    samples: int
-    lost: int
+    samples: int | None
+    lost: int | None
     samples_are_estimate: bool
+    step: str = ""
+    """What is done of the tool's files after it has ended: "interpreting"."""
 
 
 @dataclass(frozen=True, slots=True)

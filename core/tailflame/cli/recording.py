@@ -141,11 +141,14 @@ def _pass_on(output: Output, *, to_stdout: bool) -> None:
 
 
 def _progress_line(progress: Progress, usage: ProcessSample | None) -> str:
-    parts = [progress.stage.value, seconds(progress.elapsed_s)]
+    parts = [progress.step or progress.stage.value, seconds(progress.elapsed_s)]
     if progress.remaining_s is not None and progress.stage is Stage.RECORDING:
         parts.append(f"{seconds(progress.remaining_s)} left")
     about = "about " if progress.samples_are_estimate else ""
-    parts += [f"{about}{count(progress.samples)} samples", size(progress.bytes)]
+    if progress.samples is not None:
+        parts.append(f"{about}{count(progress.samples)} samples")
+    if progress.samples is not None or progress.bytes:
+        parts.append(size(progress.bytes))
     if progress.lost:
         parts.append(f"{count(progress.lost)} lost")
     if usage is not None:

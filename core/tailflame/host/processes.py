@@ -222,6 +222,25 @@ def find_target(tool: int, *, profiler: str = "perf") -> int | None:
     return None
 
 
+def find_child(tool: int) -> int | None:
+    """The program that a tool has started as its child (strace, perf stat); None before its exec.
+
+    Until then the child has the command line of the tool, which may have other such children in its first moments:
+    strace tries out on them what this kernel can do.
+    """
+    try:
+        words = psutil.Process(tool).cmdline()
+    except (psutil.NoSuchProcess, psutil.ZombieProcess, psutil.AccessDenied):
+        return None
+    for child in _processes(_children(tool)):
+        try:
+            if child.status() != psutil.STATUS_ZOMBIE and child.cmdline() not in (words, []):
+                return int(child.pid)
+        except (psutil.NoSuchProcess, psutil.ZombieProcess, psutil.AccessDenied):
+            continue
+    return None
+
+
 def _is_recording(words: list[str], profiler: str) -> bool:
     """`perf record …`, or a script of that name with its interpreter in front."""
     return any(

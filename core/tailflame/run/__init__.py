@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from tailflame.run.events import Event, Finished, Observed, Progress, Stage, Started, TargetStarted
+from tailflame.run.events import (
+    Appeared,
+    Event,
+    Finished,
+    Observed,
+    Progress,
+    Requested,
+    Stage,
+    Started,
+    TargetStarted,
+)
 from tailflame.run.journal import Entry, Journal
 from tailflame.run.outcome import Ending, Outcome
 from tailflame.run.process import Output
-from tailflame.run.recorder import Patience, Recorder
+from tailflame.run.recorder import Recorder
+from tailflame.run.starting import Patience
 
 __all__ = [
+    "Appeared",
     "Ending",
     "Entry",
     "Event",
@@ -20,6 +32,7 @@ __all__ = [
     "Patience",
     "Progress",
     "Recorder",
+    "Requested",
     "Stage",
     "Started",
     "TargetStarted",

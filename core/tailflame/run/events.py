@@ -19,7 +19,7 @@ class Stage(StrEnum):
     RECORDING = "recording"
     STOPPING = "stopping"
     FINISHING = "finishing"
-    """The target has ended; the tool writes what it holds."""
+    """The target has ended, or the tool has let go of it; the tool writes what it holds, and its result is made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +39,36 @@ class TargetStarted:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far it is. `samples` counts the records in the file, and is an estimate where it says so."""
+    """How far it is. `samples` counts the records in the file, and is an estimate where it says so.
+
+    samples, lost: None for a tool that takes no samples; then `bytes` alone tells how it grows. step: what is done of
+    its files after it has ended ("interpreting").
+    """
 
     stage: Stage
     elapsed_s: float
     remaining_s: float | None
     bytes: int
-    samples: int
-    lost: int
+    samples: int | None
+    lost: int | None
     samples_are_estimate: bool
+    step: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Appeared:
+    """A file that the tool has left while it goes on: a dump of the heap. It opens like any result."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Requested:
+    """What became of a wish (`Recorder.request`): the file it left, if it leaves one, or why it could not be met."""
+
+    name: str
+    path: Path | None = None
+    error: TailflameError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +91,13 @@ class Finished:
     artifacts: Mapping[str, Path]
     result: Path | None
     """The file to open; None after a cancel and where nothing was recorded."""
-    samples: int
-    lost: int
+    samples: int | None
+    """None, as `lost`, for a tool that takes no samples."""
+    lost: int | None
     cancelled: bool = False
     error: TailflameError | None = None
     notes: tuple[str, ...] = ()
     """What else should be known: a file that was mended, children that live on."""
 
 
-Event = Started | TargetStarted | Output | Progress | Observed | Finished
+Event = Started | TargetStarted | Output | Progress | Observed | Appeared | Requested | Finished

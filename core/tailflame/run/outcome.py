@@ -17,6 +17,8 @@ class Ending(StrEnum):
     DURATION = "duration"
     RECORDER = "recorder"
     """We ended it because the recording could not go on."""
+    NOBODY = "nobody"
+    """It ran before the recording and runs on after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,8 @@ class Outcome:
     @property
     def ok(self) -> bool:
         """It ended well: of itself with 0, or because it was asked to."""
-        return self.code == 0 or (self.ended_by in (Ending.USER, Ending.DURATION) and not self.crashed)
+        asked = self.ended_by in (Ending.USER, Ending.DURATION, Ending.NOBODY)
+        return self.code == 0 or (asked and not self.crashed)
 
     @property
     def crashed(self) -> bool:
@@ -65,9 +68,11 @@ class Outcome:
 
     @property
     def status(self) -> int:
-        """What a shell would report in `$?`."""
+        """What a shell would report in `$?`; 0 for what runs on."""
         if self.signal is not None:
             return 128 + self.signal
+        if self.ended_by is Ending.NOBODY:
+            return 0
         return self.code if self.code is not None else 125
 
     @property
@@ -78,6 +83,8 @@ class Outcome:
         match self.ended_by:
             case Ending.ITSELF:
                 return f"{own} after {time}"
+            case Ending.NOBODY:
+                return f"runs on; it was recorded for {time}"
             case Ending.USER:
                 asked = f"stopped by you after {time}"
             case Ending.DURATION if self.forced:

@@ -39,7 +39,7 @@ class Output:
 
 
 class Child(asyncio.SubprocessProtocol):
-    """A running program, in a session of its own, with /dev/null for its stdin. `wake` is called when it has ended."""
+    """A running program, in a session of its own. `wake` is called when it has ended."""
 
     def __init__(self, wake: Callable[[], None], stdout: Tail, stderr: Tail, own_lines: re.Pattern[str] | None) -> None:
         self._wake = wake
@@ -48,6 +48,7 @@ class Child(asyncio.SubprocessProtocol):
         self._own_lines = own_lines
         self.returncode: int | None = None
         self.ended = False
+        self._over = asyncio.Event()
 
     @classmethod
     async def start(
@@ -60,41 +61,36 @@ class Child(asyncio.SubprocessProtocol):
         cwd: Path | None,
         env: Mapping[str, str],
         own_lines: re.Pattern[str] | None = None,
+        stdin: Path | None = None,
     ) -> Child:
-        """Start `argv`; the two files are written anew.
+        """Start `argv`; the two files are written anew. It reads `stdin`, or else nothing.
 
         Raises:
             ToolMissing: the program is not there.
             TargetError: the working directory is not one.
-            ToolFailed: the system cannot start it, or the files cannot be written.
+            ToolFailed: the system cannot start it, or a file cannot be written or read.
         """
         if cwd is not None and not await asyncio.to_thread(cwd.is_dir):
             raise TargetError(f"The working directory {cwd} is not there.", advice="Choose a folder that exists.")
         loop = asyncio.get_running_loop()
-        try:
-            out, err = _open(stdout), _open(stderr)
-        except OSError as problem:
-            raise ToolFailed(
-                f"{stdout.parent} may not be written to: {problem.strerror}.", advice="Choose another profiles folder."
-            ) from problem
-        try:
-            _, child = await loop.subprocess_exec(
-                lambda: cls(wake, Tail(stdout), Tail(stderr), own_lines),
-                *argv,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-                cwd=cwd,
-                env=dict(env),
-                start_new_session=True,
-            )
-        except FileNotFoundError as problem:
-            raise ToolMissing(f"{argv[0]} is not installed.", details=str(problem)) from problem
-        except OSError as problem:
-            raise ToolFailed(f"{argv[0]} could not be started: {problem.strerror}.") from problem
-        finally:
-            os.close(out)
-            os.close(err)
+        with contextlib.ExitStack() as files:
+            out, err = (_opened(path, _WRITE, files) for path in (stdout, stderr))
+            source = asyncio.subprocess.DEVNULL if stdin is None else _opened(stdin, os.O_RDONLY, files)
+            try:
+                _, child = await loop.subprocess_exec(
+                    lambda: cls(wake, Tail(stdout), Tail(stderr), own_lines),
+                    *argv,
+                    stdin=source,
+                    stdout=out,
+                    stderr=err,
+                    cwd=cwd,
+                    env=dict(env),
+                    start_new_session=True,
+                )
+            except FileNotFoundError as problem:
+                raise ToolMissing(f"{argv[0]} is not installed.", details=str(problem)) from problem
+            except OSError as problem:
+                raise ToolFailed(f"{argv[0]} could not be started: {problem.strerror}.") from problem
         return child
 
     @property
@@ -112,9 +108,16 @@ class Child(asyncio.SubprocessProtocol):
         assert self._transport is not None
         self.returncode = self._transport.get_returncode()
         self.ended = True
+        self._over.set()
         self._wake()
 
     # What the recorder calls.
+
+    async def ends_within(self, seconds: float) -> bool:
+        """Wait for its end; False where it has not come."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._over.wait(), seconds)
+        return self.ended
 
     def take(self, *, partial: bool = False) -> list[Output]:
         """The output that has come since. Half a line of stderr waits for its other half unless `partial`."""
@@ -160,9 +163,22 @@ class Child(asyncio.SubprocessProtocol):
             self._transport.close()
 
 
-def _open(path: Path) -> int:
-    # Appending: the tool and its target share the file, and neither writes over the other.
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o644)
+# Appending: the tool and its target share the file, and neither writes over the other.
+_WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+
+def _opened(path: Path, flags: int, files: contextlib.ExitStack) -> int:
+    """A descriptor that `files` closes."""
+    try:
+        descriptor = os.open(path, flags | os.O_CLOEXEC, 0o644)
+    except OSError as problem:
+        if flags == os.O_RDONLY:
+            raise ToolFailed(f"{path} cannot be read: {problem.strerror}.") from problem
+        raise ToolFailed(
+            f"{path.parent} may not be written to: {problem.strerror}.", advice="Choose another profiles folder."
+        ) from problem
+    files.callback(os.close, descriptor)
+    return descriptor
 
 
 class Handle:
