@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 
+from tailflame.model.leak_patterns import matching
 from tailflame.model.stacks import Int64, StackProfile
 
 _WORD = "leak:"
@@ -45,22 +44,3 @@ def suppressed_stacks(profile: StackProfile, patterns: Sequence[str]) -> Int64:
         inside[live] |= inside[up]
         above[live] = above[up]
     return np.flatnonzero(inside)
-
-
-def matching(names: Sequence[str], patterns: Sequence[str]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """For each name, whether one of `patterns` matches it."""
-    expressions = [expression_of(pattern) for pattern in patterns]
-    return np.array([bool(name) and any(e.search(name) for e in expressions) for name in names], bool)
-
-
-@lru_cache(maxsize=10_000)
-def expression_of(pattern: str) -> re.Pattern[str]:
-    """The sanitizers' patterns: found anywhere in the name; * stands for anything, ^ and $ hold the ends."""
-    start = "^" if pattern.startswith("^") else ""
-    body = pattern.removeprefix("^")
-    body, dollar, _ = body.partition("$")
-    # Possessive: each part is found at its first place, so that no pattern takes longer than its name is long.
-    parts = [re.escape(part) for part in body.split("*")]
-    end = r"\Z" if dollar else ""
-    text = parts[0] + "".join(f"(?>.*?{part})" for part in parts[1:]) if not end else ".*".join(parts)
-    return re.compile(start + text + end, re.DOTALL)

@@ -27,6 +27,8 @@ from tailflame.parse.prometheus_text import PROMETHEUS_TEXT
 from tailflame.parse.registry import Format
 from tailflame.parse.source import Early, Progress, Source
 from tailflame.parse.speedscope import SPEEDSCOPE
+from tailflame.parse.strace_log import STRACE_LOG
+from tailflame.parse.strace_table import STRACE_TABLE
 from tailflame.parse.trie import ROWS_LIMIT, TooManyStacks
 
 FORMATS: tuple[Format, ...] = (
@@ -47,6 +49,8 @@ FORMATS: tuple[Format, ...] = (
     PERF_STAT,
     BPFTRACE,
     PROMETHEUS_TEXT,
+    STRACE_LOG,
+    STRACE_TABLE,
     FOLDED,
 )
 

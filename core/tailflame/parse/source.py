@@ -188,10 +188,15 @@ class Source:
     def _read_head(self) -> bytes:
         head = b""
         with _opened(self.path) as raw:
-            for chunk in self._unpacked(raw, HEAD):
-                head += chunk
-                if len(head) >= HEAD:
-                    break
+            try:
+                for chunk in self._unpacked(raw, HEAD):
+                    head += chunk
+                    if len(head) >= HEAD:
+                        break
+            except ParseError as error:
+                # What is cut short may be shown as far as it goes: that is for the format to say.
+                if not head or not isinstance(error.__cause__, EOFError):
+                    raise
         return head[:HEAD]
 
     def _watched(self, raw: BinaryIO, pieces: Iterator[bytes]) -> Iterator[bytes]:
