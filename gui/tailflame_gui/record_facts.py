@@ -11,6 +11,7 @@ import shutil
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -18,148 +19,49 @@ from tailflame import units
 from tailflame.errors import TailflameError, TargetError, ToolFailed, ToolMissing
 from tailflame.host import cargo
 from tailflame.host.binary import BinaryFacts, Kind, binary_facts
-from tailflame.host.install import install_command
 from tailflame.host.processes import ProcessSample
-from tailflame.host.system import HARDWARE_EVENTS, SOFTWARE_EVENTS, Host
+from tailflame.host.system import Host
 from tailflame.store import cargo_profile
 from tailflame.store.files import absolute as as_absolute
 from tailflame.tools import (
     CARGO_FLAMEGRAPH,
     PERF_RECORD,
     CallGraph,
-    Capabilities,
     CargoKind,
     CargoOptions,
     Finding,
     PerfOptions,
     Plan,
     Target,
+    Tool,
+    ToolOptions,
     doctor,
+    field_tool,
     preflight,
     tool_named,
 )
 from tailflame.tools import Level as Grade
-from tailflame.tools.perf_record import DWARF_STACKS, OFF_CPU_COST
 from tailflame_gui.record_model import (
     Assessment,
     CargoChoice,
     CheckRow,
-    Choice,
     Draft,
     Observation,
-    OptionsDraft,
     ProjectChoice,
-    ToolChoice,
+    RequestRow,
+    RunHead,
     split,
 )
 from tailflame_gui.rows import Level
+from tailflame_gui.tool_facts import form_fields
 
 SESSION = "SESSION"
 """Stands for the folder of a session that does not exist yet."""
 _LEVELS = {Grade.OK: Level.OK, Grade.NOTE: Level.NOTE, Grade.WARNING: Level.WARNING, Grade.BLOCKER: Level.ERROR}
 _MOST_PATHS = 200
-_PROCESSOR, _KERNEL = "Processor", "Kernel"
-_CALL_GRAPHS = (
-    ("fp", "Cheap and deep, where frame pointers are kept."),
-    ("dwarf", "Copies the stack with each sample."),
-    ("lbr", "The processor’s branch records: cheap, 16 to 32 calls deep."),
-    ("none", "Which functions, but not who calls them."),
-)
-_EVENT_TIPS = {
-    "cycles": "Where the processor spends its cycles.",
-    "instructions": "Where instructions are retired; with cycles it gives the instructions per cycle.",
-    "branches": "Branch instructions.",
-    "branch-misses": "Where branches are predicted wrongly.",
-    "cache-references": "Accesses that reach the last-level cache.",
-    "cache-misses": "Where the last-level cache misses.",
-    "L1-dcache-load-misses": "Loads that miss the first-level data cache.",
-    "LLC-load-misses": "Loads that miss the last-level cache.",
-    "dTLB-load-misses": "Loads whose page translation is not cached.",
-    "cpu-clock": "The kernel’s clock: where CPU time goes, on any machine.",
-    "task-clock": "The time the tasks run.",
-    "page-faults": "Where pages are touched that are not mapped yet.",
-    "minor-faults": "Page faults served from memory.",
-    "major-faults": "Page faults that wait for a disk.",
-    "context-switches": "Where threads give up the CPU or lose it.",
-    "cpu-migrations": "Where threads move to another CPU.",
-}
 
 
-# What can be chosen.
-
-
-def tool_choices(host: Host) -> tuple[ToolChoice, ...]:
-    """The tools with what works on this machine; may ask perf, so in a thread."""
-    perf = PERF_RECORD.probe(host)
-    flamegraph = CARGO_FLAMEGRAPH.probe(host)
-    return (
-        ToolChoice(
-            name=PERF_RECORD.name,
-            title=PERF_RECORD.title,
-            answers=PERF_RECORD.answers,
-            cost=PERF_RECORD.cost,
-            available=perf.available,
-            reason=perf.reason,
-            fix=perf.fix or ("" if host.perf else install_command("perf")),
-            version=perf.version,
-            call_graphs=_call_graphs(perf),
-            events=_events(perf),
-            off_cpu=_off_cpu(perf),
-            dwarf_stacks=DWARF_STACKS,
-            max_frequency=host.max_sample_rate,
-        ),
-        ToolChoice(
-            name=CARGO_FLAMEGRAPH.name,
-            title=CARGO_FLAMEGRAPH.title,
-            answers=CARGO_FLAMEGRAPH.answers,
-            cost=CARGO_FLAMEGRAPH.cost,
-            available=flamegraph.available,
-            reason=flamegraph.reason,
-            fix=flamegraph.fix,
-            call_graphs=tuple(choice for choice in _call_graphs(perf) if choice.value != "none"),
-            events=_events(perf),
-            many_events=False,
-            dwarf_stacks=DWARF_STACKS,
-            max_frequency=host.max_sample_rate,
-            needs_project=True,
-        ),
-    )
-
-
-def _off_cpu(can: Capabilities) -> Choice:
-    capability = can.option("off-CPU")
-    tip = f"How long threads wait, and in which stacks: shown beside CPU time, never added to it. {OFF_CPU_COST}"
-    return Choice("off-CPU", "Time off the CPU", tip, capability.available, capability.reason)
-
-
-def _call_graphs(can: Capabilities) -> tuple[Choice, ...]:
-    made = []
-    for value, tip in _CALL_GRAPHS:
-        capability = can.option(f"call graph={value}")
-        made.append(Choice(value, value, tip, capability.available, capability.reason))
-    return tuple(made)
-
-
-def _events(can: Capabilities) -> tuple[Choice, ...]:
-    made = []
-    for group, names in ((_PROCESSOR, HARDWARE_EVENTS), (_KERNEL, SOFTWARE_EVENTS)):
-        for name in names:
-            capability = can.option(f"event={name}")
-            made.append(
-                Choice(name, name, _EVENT_TIPS.get(name, ""), capability.available, capability.reason, group=group)
-            )
-    return tuple(made)
-
-
-def default_options(host: Host, facts: BinaryFacts | None) -> OptionsDraft:
-    """What fits this machine and this binary best."""
-    best = PERF_RECORD.defaults(host, frame_pointers=facts.frame_pointers if facts else None)
-    return OptionsDraft(
-        call_graph=best.call_graph.value,
-        frequency=best.frequency,
-        events=tuple(name.partition(":")[0] for name in best.events),
-        dwarf_stack=best.dwarf_stack,
-    )
+# Cargo projects and paths.
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -237,44 +139,68 @@ class Undecided(TailflameError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Wish:
-    """A draft as core takes it."""
+    """A draft as core takes it: `options` are those of `tool`."""
 
     target: Target
-    options: PerfOptions | CargoOptions
-
-    @property
-    def tool(self) -> str:
-        return CARGO_FLAMEGRAPH.name if isinstance(self.options, CargoOptions) else PERF_RECORD.name
+    tool: Tool[Any]
+    options: PerfOptions | CargoOptions | ToolOptions
 
     def plan(self, out: Path) -> Plan:
-        if isinstance(self.options, CargoOptions):
-            return CARGO_FLAMEGRAPH.plan(self.target, self.options, out)
-        return PERF_RECORD.plan(self.target, self.options, out)
+        return self.tool.plan(self.target, self.options, out)
 
 
 def wish_of(draft: Draft, host: Host, *, target_folder: Path | None = None) -> Wish:
     """Raises Undecided where the form is not complete. `target_folder` is where cargo builds the project."""
+    asked = field_tool(draft.options.tool)
     if draft.in_project:
         if not draft.target.project:
             raise Undecided("Choose a cargo project.")
+    elif draft.target.attach and draft.target.pid is None:
+        raise Undecided("Choose a running program.")
     elif not draft.target.binary:
         raise Undecided("Choose a program.")
+    _fits(draft)
     words = split(draft.target.arguments)
     if words.problem:
         raise Undecided(f"The arguments cannot be split yet: {words.problem}.")
     extra = split(draft.options.extra)
     if extra.problem:
         raise Undecided(f"The tool’s further arguments cannot be split yet: {extra.problem}.")
-    if not draft.options.events:
+    if asked is None and not draft.options.events:
         raise Undecided("Choose an event.")
-    directory = draft.target.directory
-    target = Target(
-        binary=cargo_binary(draft, target_folder) if draft.in_project else program(draft.target.binary),
-        args=words.words,
-        cwd=absolute(directory) if directory else None,
-        env=dict(draft.target.environment),
+    target = _target(draft, words.words, target_folder)
+    if asked is not None:
+        values = {one.name: one.taken(draft.options.values.get(one.name)) for one in form_fields(asked, host)}
+        options = ToolOptions(tool=asked.name, values=values, duration_s=draft.target.duration_s, extra=extra.words)
+        return Wish(target, asked, options)
+    return Wish(target, CARGO_FLAMEGRAPH if draft.in_project else PERF_RECORD, _options(draft, host, extra.words))
+
+
+def _fits(draft: Draft) -> None:
+    """Whether the tool can do what the target asks for: start a program, or look into a running one."""
+    name = draft.options.tool
+    try:
+        title = tool_named(name).title
+    except StopIteration:
+        raise Undecided(f"There is no tool called “{name}” here. Choose another one.") from None
+    asked = field_tool(name)
+    if draft.target.attach and (asked is None or not asked.attaches):
+        raise Undecided(f"{title} cannot look into a running program. Choose one to start.")
+    if not draft.target.attach and asked is not None and not asked.launches:
+        raise Undecided(f"{title} looks into running programs alone. Choose one that runs.")
+
+
+def _target(draft: Draft, words: tuple[str, ...], target_folder: Path | None) -> Target:
+    asked = draft.target
+    if asked.attach:
+        # What it was started with is told, and nothing of it is used: nothing is started.
+        return Target(binary=Path(asked.binary), args=words, pid=asked.pid)
+    return Target(
+        binary=cargo_binary(draft, target_folder) if draft.in_project else program(asked.binary),
+        args=words,
+        cwd=absolute(asked.directory) if asked.directory else None,
+        env=dict(asked.environment),
     )
-    return Wish(target, _options(draft, host, extra.words))
 
 
 def _options(draft: Draft, host: Host, extra: tuple[str, ...]) -> PerfOptions | CargoOptions:
@@ -375,7 +301,9 @@ def _machine_checks(host: Host) -> tuple[Finding, ...]:
 def _note(draft: Draft, root: Path) -> str:
     ends = ""
     if draft.target.duration_s is not None:
-        ends = f" The program gets SIGTERM after {units.seconds(draft.target.duration_s)}."
+        after = units.seconds(draft.target.duration_s)
+        who = "The tool lets go" if draft.target.attach else "The program gets SIGTERM"
+        ends = f" {who} after {after}."
     return f"{SESSION} is the folder that is made for it in {home_short(root)}.{ends}"
 
 
@@ -411,8 +339,18 @@ def check_row(finding: Finding) -> CheckRow:
     )
 
 
-def run_title(plan: Plan) -> str:
-    return f"{tool_named(plan.tool).title}: {plan.target.name}"
+def run_head(plan: Plan, *, place: str = "") -> RunHead:
+    """What the run's side says of a recording that begins; `place` is "2 of 4" in a queue."""
+    return RunHead(
+        f"{tool_named(plan.tool).title}: {plan.target.name}",
+        plan.command_line,
+        plan.duration_s,
+        builds_first=plan.builds_first,
+        samples=plan.samples_hz > 0 or "perf.data" in plan.artifacts,
+        attached=plan.target.pid is not None,
+        requests=tuple(RequestRow(one.name, one.title, one.tip) for one in plan.requests),
+        place=place,
+    )
 
 
 # What is seen while it runs.

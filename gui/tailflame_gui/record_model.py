@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeAlias
 
 from tailflame_gui.rows import Level
 
@@ -21,6 +25,10 @@ MAX_STACK = 65_528
 _NAME = re.compile(r"[^=\0]+")
 _SHELL_ONLY = re.compile(r"^(\|\|?|&&?|;|[0-9]?>>?|<<?|[0-9]?>&[0-9])$")
 _EXPANDED = re.compile(r"\$[A-Za-z_{(]|`")
+_MOST_QUEUED = 64
+
+FieldValue: TypeAlias = str | bool | int | float
+NO_VALUES: Mapping[str, FieldValue] = MappingProxyType({})
 
 
 # What the user wishes.
@@ -44,6 +52,10 @@ class TargetDraft:
     cargo_kind: str = "bin"
     cargo_name: str = ""
     cargo_package: str = ""
+    pid: int | None = None
+    """The running process to attach to, in place of starting `binary`. It is not kept in presets."""
+    attach: bool = False
+    """A running process is asked for, chosen or not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,14 +75,49 @@ class OptionsDraft:
     """cargo's profile; "" for the tool's own choice."""
     features: str = ""
     """cargo's features, separated by commas."""
+    values: Mapping[str, FieldValue] = field(default_factory=lambda: NO_VALUES, hash=False)
+    """What differs from the defaults of a tool whose options are fields, by their names."""
+
+    def document(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "tool": self.tool,
+            "call_graph": self.call_graph,
+            "frequency": self.frequency,
+            "events": list(self.events),
+            "dwarf_stack": self.dwarf_stack,
+            "off_cpu": self.off_cpu,
+            "extra": self.extra,
+            "profile": self.profile,
+            "features": self.features,
+            "values": dict(self.values),
+        }
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> OptionsDraft:
+        """What `document` wrote; what is no such value keeps its default."""
+        fields, plain = _Fields(document), cls()
+        return cls(
+            tool=fields.text("tool", plain.tool),
+            call_graph=fields.text("call_graph", plain.call_graph),
+            frequency=_whole(fields.number("frequency") or plain.frequency, 1, MAX_FREQUENCY),
+            events=fields.texts("events") or plain.events,
+            dwarf_stack=_whole(fields.number("dwarf_stack") or plain.dwarf_stack, 8, MAX_STACK),
+            off_cpu=document.get("off_cpu") is True,
+            extra=fields.text("extra"),
+            profile=fields.text("profile"),
+            features=fields.text("features"),
+            values=fields.values("values"),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """Everything one recording needs."""
+    """Everything one recording needs. queue: the tools that run one after the other on this target instead."""
 
     target: TargetDraft = TargetDraft()
     options: OptionsDraft = OptionsDraft()
+    queue: tuple[OptionsDraft, ...] = ()
 
     @property
     def in_project(self) -> bool:
@@ -82,38 +129,36 @@ class Draft:
         """Whose presets it belongs to: the binary's or the project's path."""
         return self.target.project if self.in_project else self.target.binary
 
+    @property
+    def each(self) -> tuple[Draft, ...]:
+        """One draft for each tool of the queue; this one alone where nothing is queued."""
+        return tuple(Draft(self.target, options) for options in self.queue) or (self,)
+
     def document(self) -> dict[str, Any]:
         """As JSON values, for the settings file."""
-        target, options = self.target, self.options
+        target = self.target
         return {
             "arguments": target.arguments,
             "directory": target.directory,
             "environment": [list(pair) for pair in target.environment],
             "duration_s": target.duration_s,
             "cargo": [target.cargo_kind, target.cargo_name, target.cargo_package],
-            "tool": options.tool,
-            "call_graph": options.call_graph,
-            "frequency": options.frequency,
-            "events": list(options.events),
-            "dwarf_stack": options.dwarf_stack,
-            "off_cpu": options.off_cpu,
-            "extra": options.extra,
-            "profile": options.profile,
-            "features": options.features,
+            **self.options.document(),
+            "queue": [options.document() for options in self.queue],
         }
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any], *, target: TargetDraft) -> Draft:
-        """What `document` wrote, for the binary and project of `target`. What is no such value keeps its default."""
+        """What `document` wrote, for the binary, project or process of `target`. What is no such value keeps its
+        default.
+        """
         fields = _Fields(document)
         kind, name, package = _three(fields.texts("cargo"))
         duration = fields.number("duration_s")
-        plain = OptionsDraft()
         return cls(
-            TargetDraft(
-                binary=target.binary,
-                project=target.project,
-                arguments=fields.text("arguments"),
+            replace(
+                target,
+                arguments=target.arguments if target.attach else fields.text("arguments"),
                 directory=fields.text("directory"),
                 environment=fields.pairs("environment"),
                 duration_s=min(max(duration, MIN_DURATION_S), MAX_DURATION_S) if duration is not None else None,
@@ -121,17 +166,8 @@ class Draft:
                 cargo_name=name,
                 cargo_package=package,
             ),
-            OptionsDraft(
-                tool=fields.text("tool", plain.tool),
-                call_graph=fields.text("call_graph", plain.call_graph),
-                frequency=_whole(fields.number("frequency") or plain.frequency, 1, MAX_FREQUENCY),
-                events=fields.texts("events") or plain.events,
-                dwarf_stack=_whole(fields.number("dwarf_stack") or plain.dwarf_stack, 8, MAX_STACK),
-                off_cpu=document.get("off_cpu") is True,
-                extra=fields.text("extra"),
-                profile=fields.text("profile"),
-                features=fields.text("features"),
-            ),
+            OptionsDraft.from_document(document),
+            tuple(OptionsDraft.from_document(part) for part in fields.parts("queue")[:_MOST_QUEUED]),
         )
 
 
@@ -147,7 +183,21 @@ class _Fields:
 
     def number(self, name: str) -> float | None:
         value = self._document.get(name)
-        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+        usable = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        return float(value) if usable and value is not None else None
+
+    def values(self, name: str) -> Mapping[str, FieldValue]:
+        value = self._document.get(name)
+        found = value.items() if isinstance(value, dict) else ()
+        return {
+            key: one
+            for key, one in found
+            if isinstance(key, str) and isinstance(one, str | bool | int | float) and one == one
+        }
+
+    def parts(self, name: str) -> tuple[Mapping[str, Any], ...]:
+        value = self._document.get(name)
+        return tuple(part for part in value if isinstance(part, dict)) if isinstance(value, list) else ()
 
     def texts(self, name: str) -> tuple[str, ...]:
         value = self._document.get(name)
@@ -224,6 +274,64 @@ class Choice:
     group: str = ""
 
 
+class FieldKind(StrEnum):
+    """What a field of a form takes."""
+
+    CHOICE = "choice"
+    FLAG = "flag"
+    WHOLE = "whole number"
+    NUMBER = "number"
+    TEXT = "text"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormField:
+    """One option of a tool as a line of a form; the words are those of tools.OptionField."""
+
+    name: str
+    title: str
+    tip: str
+    kind: FieldKind
+    default: FieldValue
+    choices: tuple[tuple[str, str], ...] = ()
+    low: float = 0
+    high: float = 1e9
+    unit: str = ""
+    only_with: tuple[str, FieldValue] | None = None
+    rare: bool = False
+    reason: str = ""
+
+    def taken(self, value: FieldValue | None) -> FieldValue:
+        """`value` as this field takes it; what it cannot take becomes the default."""
+        match self.kind:
+            case FieldKind.FLAG:
+                return value if isinstance(value, bool) else self.default
+            case FieldKind.WHOLE | FieldKind.NUMBER:
+                if isinstance(value, bool) or not isinstance(value, int | float):
+                    return self.default
+                kept = min(max(value, self.low), self.high)
+                return round(kept) if self.kind is FieldKind.WHOLE else float(kept)
+            case FieldKind.CHOICE:
+                known = [choice for choice, _meaning in self.choices]
+                return value if isinstance(value, str) and value in known else self.default
+            case FieldKind.TEXT:
+                return value if isinstance(value, str) and "\0" not in value else self.default
+
+
+def shown_fields(fields: tuple[FormField, ...], values: Mapping[str, FieldValue]) -> tuple[FormField, ...]:
+    """The fields that have a meaning with these values: what `only_with` names may itself have none."""
+    named = {one.name: one for one in fields}
+
+    def meant(one: FormField, depth: int = 0) -> bool:
+        if one.only_with is None or depth > len(fields):
+            return True
+        name, wanted = one.only_with
+        above = named.get(name)
+        return above is None or (above.taken(values.get(name)) == wanted and meant(above, depth + 1))
+
+    return tuple(one for one in fields if meant(one))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolChoice:
     """A tool and what of it can work here."""
@@ -247,6 +355,14 @@ class ToolChoice:
     """How long threads wait, beside its events; None where the tool cannot tell."""
     needs_project: bool = False
     """It builds a target of a cargo project."""
+    family: str = ""
+    """What it looks at; the list is grouped by it."""
+    slow_down: str = ""
+    """How much slower a program runs under it, a sentence; "" where `cost` says it."""
+    launches: bool = True
+    attaches: bool = False
+    fields: tuple[FormField, ...] | None = None
+    """Its options; None for a tool with a form of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,3 +461,32 @@ class RunHead:
     command_line: str
     duration_s: float | None = None
     builds_first: bool = False
+    samples: bool = True
+    """It counts samples; what does not shows none."""
+    attached: bool = False
+    """The program ran before, and runs on when the tool lets go of it."""
+    requests: tuple[RequestRow, ...] = ()
+    place: str = ""
+    """ "2 of 4" in a queue."""
+    stop_words: str = "SIGTERM"
+    """The signal that asks the program, or the tool, to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRow:
+    """Something that can be asked for while it runs."""
+
+    name: str
+    title: str
+    tip: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """A file that appeared while it runs, or the one that an answered request has left."""
+
+    path: Path
+    title: str
+    bytes: int = 0
+    time_s: float = 0.0
+    """Seconds since the start."""

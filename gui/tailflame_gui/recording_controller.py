@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ from tailflame.host.binary import BinaryFacts, binary_facts
 from tailflame.host.processes import ProcessSample
 from tailflame.host.system import Host, forget_host, probe_host
 from tailflame.store import Settings, binary_key
-from tailflame.tools import Plan, tool_named
-from tailflame_gui import adapt, dropping, record_facts
+from tailflame.tools import Plan
+from tailflame_gui import adapt, dropping, record_facts, tool_facts
 from tailflame_gui.actions import Actions
 from tailflame_gui.controller import Controller
 from tailflame_gui.record_facts import OwnCost, Project, Rates, Undecided
@@ -26,11 +27,10 @@ from tailflame_gui.record_model import (
     Draft,
     OptionsDraft,
     ProjectChoice,
-    RunHead,
     TargetDraft,
     ToolChoice,
 )
-from tailflame_gui.recording import RecordController
+from tailflame_gui.recording import QueuedRun, RecordController
 from tailflame_gui.rows import EndRow, Level, Notice, Offer
 from tailflame_gui.state import OpenResult, Page
 from tailflame_gui.tasks import Latest, Progress
@@ -86,6 +86,9 @@ class RecordingController(QObject):
         page.again_requested.connect(self.record_again)
         page.stop_requested.connect(self._recorder.stop_recording)
         page.cancel_requested.connect(self._recorder.cancel_recording)
+        page.cancel_all_requested.connect(self._recorder.cancel_all)
+        page.request_made.connect(self._recorder.request)
+        page.file_open_requested.connect(lambda path: self._controller.open_file(path))
         page.show_requested.connect(self._show_result)
         page.preset_apply_requested.connect(self._apply_preset)
         page.preset_save_requested.connect(self._save_preset)
@@ -99,6 +102,7 @@ class RecordingController(QObject):
         recorder.output.connect(page.show_output)
         recorder.observed.connect(self._observed)
         recorder.progressed.connect(page.show_progress)
+        recorder.appeared.connect(page.show_files)
         recorder.ended.connect(self._ended)
         recorder.failed.connect(self._failed)
         recorder.kept.connect(self._kept)
@@ -150,7 +154,7 @@ class RecordingController(QObject):
         def work(_progress: Progress) -> tuple[Host, tuple[ToolChoice, ...], Assessment]:
             host = probe_host()
             made = record_facts.assess(draft, host, root, target_folder=target_folder)
-            return host, record_facts.tool_choices(host), made
+            return host, tool_facts.tool_choices(host), made
 
         self._page.show_checking(True)
         self._assessing.ask(work, self._assessed, name="checking what is to be recorded", on_error=self._not_assessed)
@@ -200,7 +204,7 @@ class RecordingController(QObject):
             whole = replace(target, project=str(folder) if folder else "")
             if isinstance(saved, dict):
                 return Draft.from_document(saved, target=whole), folder
-            return Draft(whole, record_facts.default_options(host, _facts_of(path))), folder
+            return Draft(whole, tool_facts.default_options(host, _facts_of(path))), folder
 
         self._choosing.ask(work, self._binary_known, name=f"looking at {path.name}", on_error=self._controller.fail)
         self._offer_presets(str(path))
@@ -346,13 +350,34 @@ class RecordingController(QObject):
             return
         target_folder = self._project.target_folder if self._project.choice.folder == draft.target.project else None
 
-        def work(_progress: Progress) -> record_facts.Wish:
-            return record_facts.wish_of(draft, probe_host(), target_folder=target_folder)
+        def work(_progress: Progress) -> tuple[list[QueuedRun], list[TailflameError]]:
+            host = probe_host()
+            runs: list[QueuedRun] = []
+            problems: list[TailflameError] = []
+            for one in draft.each:
+                try:
+                    wish = record_facts.wish_of(one, host, target_folder=target_folder)
+                except Undecided as problem:
+                    if not draft.queue:
+                        raise
+                    problems.append(problem)
+                else:
+                    runs.append(QueuedRun(wish.target, wish.tool, wish.options))
+            return runs, problems
 
-        def go(wish: record_facts.Wish) -> None:
+        def go(answer: tuple[list[QueuedRun], list[TailflameError]]) -> None:
+            runs, problems = answer
+            for problem in problems:
+                self._controller.fail(problem)
+            if not runs:
+                return
             self._last = draft
-            self._keep(draft.key, self._named(draft.key), last=draft)
-            self._recorder.start_recording(wish.target, tool_named(wish.tool), wish.options)
+            self._keep(draft.key, self._named(draft.key), last=replace(draft, queue=()))
+            if draft.queue:
+                self._page.clear_queue()
+                self._recorder.start_queue(runs, group=uuid.uuid4().hex)
+            else:
+                self._recorder.start_recording(runs[0].target, runs[0].tool, runs[0].options)
 
         self._choosing.ask(work, go, name="starting the recording", on_error=self._not_started)
 
@@ -378,9 +403,7 @@ class RecordingController(QObject):
         self._rates = Rates()
         self._cost = OwnCost()
         self._result = None
-        self._page.begin(
-            RunHead(record_facts.run_title(plan), plan.command_line, plan.duration_s, builds_first=plan.builds_first)
-        )
+        self._page.begin(record_facts.run_head(plan, place=self._recorder.place))
         self._controller.state.set_page(Page.RECORD)
         self._cost_timer.start()
         self._look_at_cost()

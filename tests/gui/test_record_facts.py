@@ -17,7 +17,7 @@ from tailflame.host.processes import ProcessSample
 from tailflame.host.system import EVENTS, Host, Support
 from tailflame.tools import CallGraph, CargoKind, CargoOptions, Finding, PerfOptions
 from tailflame.tools import Level as Grade
-from tailflame_gui import record_facts
+from tailflame_gui import record_facts, tool_facts
 from tailflame_gui.record_facts import OwnCost, Rates, Undecided
 from tailflame_gui.record_model import (
     CARGO_FLAMEGRAPH,
@@ -48,7 +48,7 @@ DRAFT = Draft(TargetDraft(binary="/p/engine", arguments="--seconds 3"), OptionsD
 
 
 def perf(host: Host) -> ToolChoice:
-    return record_facts.tool_choices(host)[0]
+    return tool_facts.tool_choices(host)[0]
 
 
 def test_everything_can_be_chosen_where_everything_works() -> None:
@@ -81,19 +81,19 @@ def test_a_missing_or_refused_perf_is_off_with_the_fix() -> None:
 
 def test_cargo_flamegraph_takes_one_event_and_a_project(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Host, "has_tool", lambda _host, name: Path("/usr/bin", name))
-    _, tool = record_facts.tool_choices(BARE)
+    _, tool, *_ = tool_facts.tool_choices(BARE)
     assert tool.available and tool.needs_project and not tool.many_events
     assert "none" not in [choice.value for choice in tool.call_graphs]
     monkeypatch.setattr(Host, "has_tool", lambda _host, name: None if name == "cargo-flamegraph" else Path("/x"))
-    _, tool = record_facts.tool_choices(BARE)
+    _, tool, *_ = tool_facts.tool_choices(BARE)
     assert (tool.available, tool.reason) == (False, "cargo-flamegraph is not installed")
     assert tool.fix == install_command("cargo-flamegraph")
 
 
 def test_the_defaults_fit_machine_and_binary() -> None:
     facts = BinaryFacts(path=Path("/p/engine"), kind=Kind.ELF, frame_pointers=True)
-    assert record_facts.default_options(BARE, facts) == OptionsDraft(call_graph="fp", events=("cycles",))
-    assert record_facts.default_options(VIRTUAL, None) == OptionsDraft(call_graph="dwarf", events=("cpu-clock",))
+    assert tool_facts.default_options(BARE, facts) == OptionsDraft(call_graph="fp", events=("cycles",))
+    assert tool_facts.default_options(VIRTUAL, None) == OptionsDraft(call_graph="dwarf", events=("cpu-clock",))
     assert OptionsDraft().frequency == PerfOptions().frequency == 1999
 
 
@@ -118,7 +118,7 @@ def test_a_draft_becomes_a_target_and_options() -> None:
         duration_s=2.5,
         extra=("--switch-events", "-z"),
     )
-    assert wish.tool == "perf-record"
+    assert wish.tool.name == "perf-record"
 
 
 def test_time_off_the_cpu_becomes_an_option_of_perf() -> None:
@@ -158,7 +158,7 @@ def test_a_project_becomes_a_cargo_target() -> None:
     )
     assert (options.features, options.event) == (("jemalloc", "simd"), "cpu-clock")
     assert wish.target.binary == Path("/builds/release/deps/book")
-    assert wish.tool == "cargo-flamegraph"
+    assert wish.tool.name == "cargo-flamegraph"
 
 
 @pytest.mark.parametrize(

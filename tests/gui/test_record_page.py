@@ -312,12 +312,16 @@ def test_a_project_that_cannot_be_read_says_why(page: RecordPage) -> None:
 
 def test_a_tool_says_what_it_answers_and_costs_and_why_it_is_off(page: RecordPage) -> None:
     perf, cargo = page.options.cards
-    assert "Where does the CPU time go?" in words(perf) and "A few percent." in words(perf)
-    assert "Off: cargo-flamegraph is not installed" in words(cargo)
-    copy = next(made for made in cargo.findChildren(QToolButton) if made.toolTip() == "Copy the fix")
+    assert "perf record" in words(perf) and perf.toolTip().startswith("Where does the CPU time go?")
+    assert perf.isChecked() and not cargo.isChecked()
+    head = page.options.head
+    assert "Where does the CPU time go?" in words(head) and "A few percent." in words(head)
+    cargo.click()
+    assert "Off: cargo-flamegraph is not installed" in words(head) and "A few percent." not in words(head)
+    copy = next(made for made in head.findChildren(QToolButton) if made.toolTip() == "Copy the fix")
     copy.click()
     assert QGuiApplication.clipboard().text() == "cargo install flamegraph"
-    assert perf.isChecked() and not cargo.isChecked()
+    assert "Off: cargo-flamegraph is not installed. cargo install flamegraph" in cargo.toolTip()
 
 
 def test_a_call_graph_that_cannot_work_is_off_with_the_reason(page: RecordPage, qtbot: QtBot) -> None:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from PySide6.QtCore import QSignalBlocker, Signal
+from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QButtonGroup, QCheckBox, QComboBox, QGridLayout, QLineEdit, QSpinBox, QWidget
 
 from tailflame import units
 from tailflame_gui import plain
-from tailflame_gui.record_model import MAX_FREQUENCY, Choice, OptionsDraft, ToolChoice, split
+from tailflame_gui.record_model import MAX_FREQUENCY, Choice, FieldValue, OptionsDraft, ToolChoice, split
+from tailflame_gui.views.field_form import FieldForm
 from tailflame_gui.widgets.choice_bar import ChoiceBar
 from tailflame_gui.widgets.form import Form, inset
 from tailflame_gui.widgets.parts import clear, column, label, row, set_rank
-from tailflame_gui.widgets.tool_card import ToolCard, card_list
+from tailflame_gui.widgets.tool_card import ToolCard, ToolHead, card_list
 
-_ACROSS = 3
+_ACROSS = 2
 """Columns of events."""
 
 
@@ -34,19 +36,36 @@ class OptionsForm(QWidget):
         self._cards = QButtonGroup(self)
         self._cards.idClicked.connect(self._card_clicked)
         self._card_column = column(spacing=0)
+        self._values: dict[str, Mapping[str, FieldValue]] = {}
+        """What was set for each tool whose options are fields."""
+        self.head = ToolHead()
+        self.field_form = FieldForm()
+        self.field_form.changed.connect(self._edited)
         self._build_fields()
         form = Form(spacing=6)
-        form.line("Call graph", self._graph_row)
+        form.line("Call graph", self.call_graph)
+        form.line("Copied", self._stack_row, name="stack")
         form.whole(self._graph_tip)
-        form.line("Frequency", self._frequency_row)
+        form.line("Frequency", self.frequency)
+        form.line("", self.limit)
+        self._sampling_form = form
+        self._sampling = QWidget()
+        sampling = column(spacing=6)
+        sampling.addLayout(form)
+        sampling.addWidget(self._event_box)
+        self._sampling.setLayout(sampling)
         further = Form(spacing=6)
         further.line("More", self._further_row)
-        layout = column(spacing=6)
+        options = column(spacing=6)
+        options.addWidget(self.head)
+        options.addWidget(self._sampling)
+        options.addWidget(self.field_form)
+        options.addLayout(further)
+        options.addStretch()
+        layout = row(spacing=16)
         layout.addLayout(self._card_column)
-        layout.addLayout(form)
-        layout.addWidget(self._event_box)
-        layout.addLayout(further)
-        layout.addStretch()
+        layout.setAlignment(self._card_column, Qt.AlignmentFlag.AlignTop)
+        layout.addLayout(options, 1)
         self.setLayout(layout)
         self.show_draft(OptionsDraft())
 
@@ -59,10 +78,9 @@ class OptionsForm(QWidget):
         self.stack.setAccessibleName("Stack copied with each sample")
         self.stack.setMinimumWidth(128)
         self.stack.currentIndexChanged.connect(lambda _at: self._edited())
-        self._graph_row = row(spacing=8)
-        self._graph_row.addWidget(self.call_graph)
-        self._graph_row.addWidget(self.stack)
-        self._graph_row.addStretch()
+        self._stack_row = row(spacing=8)
+        self._stack_row.addWidget(self.stack)
+        self._stack_row.addStretch()
         self.frequency = QSpinBox()
         self.frequency.setRange(1, MAX_FREQUENCY)
         self.frequency.setSuffix(" Hz")
@@ -73,10 +91,6 @@ class OptionsForm(QWidget):
         self.frequency.setAccessibleName("Frequency")
         self.frequency.valueChanged.connect(lambda _value: self._edited())
         self.limit = label("", "small")
-        self._frequency_row = row(spacing=8)
-        self._frequency_row.addWidget(self.frequency)
-        self._frequency_row.addWidget(self.limit)
-        self._frequency_row.addStretch()
         self._event_grid = QGridLayout()
         self._event_grid.setContentsMargins(0, 0, 0, 0)
         self._event_grid.setHorizontalSpacing(12)
@@ -120,19 +134,37 @@ class OptionsForm(QWidget):
             tool=self._name,
             call_graph=self.call_graph.value,
             frequency=self.frequency.value(),
-            events=self._chosen_events(),
+            events=self._asked if self._by_fields else self._chosen_events(),
             dwarf_stack=int(self.stack.currentData() or OptionsDraft().dwarf_stack),
             off_cpu=self.off_cpu.isChecked(),
             extra=self.extra.text(),
             profile=profile,
             features=features,
+            values=self.field_form.values if self._by_fields else self._values.get(self._name, {}),
         )
+
+    def draft_for(self, name: str) -> OptionsDraft:
+        """Another tool with what was last set for it, the common settings as they stand here."""
+        now = self.draft()
+        if name == now.tool:
+            return now
+        return replace(now, tool=name, extra="", values=self._values.get(name, {}))
+
+    @property
+    def tools(self) -> tuple[ToolChoice, ...]:
+        return self._tools
+
+    @property
+    def _by_fields(self) -> bool:
+        tool = self.tool
+        return tool is not None and tool.fields is not None
 
     def show_draft(self, draft: OptionsDraft) -> None:
         """Fills the fields without announcing it."""
         with QSignalBlocker(self):
             self._name = draft.tool
             self._asked = draft.events
+            self._values[draft.tool] = draft.values
             self.call_graph.choose(draft.call_graph)
             with QSignalBlocker(self.frequency):
                 self.frequency.setValue(draft.frequency)
@@ -182,13 +214,21 @@ class OptionsForm(QWidget):
         tool = self.tool
         for card in self.cards:
             card.setChecked(card.tool.name == self._name)
+        fields = tool.fields if tool is not None else None
+        self.head.show_tool(tool)
+        self._sampling.setVisible(fields is None)
+        self.others.setVisible(fields is None)
+        self.field_form.setVisible(fields is not None)
         with QSignalBlocker(self):
-            if tool is not None:
+            if fields is not None:
+                self.field_form.offer(fields, self._values.get(self._name, {}))
+            elif tool is not None:
                 self.call_graph.offer(tool.call_graphs)
                 self.call_graph.choose(self.call_graph.value)
                 self._offer_stacks(tool.dwarf_stacks)
-            self._show_events(tool)
-            self._show_off_cpu(tool)
+            if fields is None:
+                self._show_events(tool)
+                self._show_off_cpu(tool)
         self._say()
 
     def _offer_stacks(self, sizes: tuple[int, ...]) -> None:
@@ -251,7 +291,7 @@ class OptionsForm(QWidget):
 
     def _say(self) -> None:
         tool = self.tool
-        self.stack.setVisible(self.call_graph.value == "dwarf")
+        self._sampling_form.show_line("stack", self.call_graph.value == "dwarf")
         chosen = next((c for c in self.call_graph.choices if c.value == self.call_graph.value), None)
         off = [f"{c.text} is off: {c.reason}." for c in self.call_graph.choices if not c.available]
         if chosen is not None and chosen.available:
@@ -295,7 +335,7 @@ class OptionsForm(QWidget):
     def _card_clicked(self, at: int) -> None:
         name = self._tools[at].name
         if name != self._name:
-            self._asked = self._chosen_events()
+            self._keep_choices()
             tool = self._tools[at]
             if not tool.many_events:
                 self._asked = self._asked[:1]
@@ -304,8 +344,14 @@ class OptionsForm(QWidget):
             self.tool_chosen.emit(name)
             self.changed.emit()
 
+    def _keep_choices(self) -> None:
+        if self._by_fields:
+            self._values[self._name] = self.field_form.values
+        else:
+            self._asked = self._chosen_events()
+
     def _edited(self) -> None:
-        self._asked = self._chosen_events()
+        self._keep_choices()
         read = split(self.extra.text())
         bad = "bad" if read.problem else ""
         if self.extra.property("state") != bad:

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QAction, QGuiApplication, QKeySequence, QResizeEvent, QShowEvent, QTextOption
-from PySide6.QtWidgets import QFrame, QLabel, QPlainTextEdit, QScrollArea, QSizePolicy, QStackedWidget, QWidget
+from PySide6.QtWidgets import (
+    QFrame,
+    QLabel,
+    QMenu,
+    QPlainTextEdit,
+    QScrollArea,
+    QSizePolicy,
+    QStackedWidget,
+    QToolButton,
+    QWidget,
+)
 
 from tailflame.errors import TailflameError
 from tailflame_gui import icons
@@ -18,7 +28,9 @@ from tailflame_gui.record_model import (
     Assessment,
     Choice,
     Draft,
+    FileRow,
     Observation,
+    OptionsDraft,
     ProjectChoice,
     RunHead,
     ToolChoice,
@@ -39,6 +51,7 @@ from tailflame_gui.widgets.parts import (
     row,
     set_rank,
 )
+from tailflame_gui.widgets.queue_bar import QueueBar
 
 if TYPE_CHECKING:
     from tailflame_gui.views.recording_view import RecordingView
@@ -65,7 +78,8 @@ class RecordPage(QWidget):
     target_changed(TargetDraft), options_changed(OptionsDraft): a field is another one.
     binary_chosen(path), project_chosen(folder): another program, whose own settings may be known.
     completions_wanted(text), check_again(), shown().
-    record_requested, again_requested, stop_requested, cancel_requested, show_requested (the last result).
+    record_requested, again_requested, stop_requested, cancel_requested, cancel_all_requested, show_requested (the last
+    result), request_made(name: a snapshot now), file_open_requested(path: a file that appeared while it runs).
     preset_apply_requested(name), preset_save_requested(name), preset_delete_requested(name).
     """
 
@@ -80,6 +94,9 @@ class RecordPage(QWidget):
     again_requested = Signal()
     stop_requested = Signal()
     cancel_requested = Signal()
+    cancel_all_requested = Signal()
+    request_made = Signal(str)
+    file_open_requested = Signal(object)
     show_requested = Signal()
     preset_apply_requested = Signal(str)
     preset_save_requested = Signal(str)
@@ -88,6 +105,7 @@ class RecordPage(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._assessment = Assessment()
+        self._queue: tuple[OptionsDraft, ...] = ()
         self.target = TargetForm()
         self.options = OptionsForm()
         self.preflight = PreflightPanel()
@@ -152,6 +170,25 @@ class RecordPage(QWidget):
         self.record.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.record_hint = label("", "small")
         self.record_hint.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        self.add_action = QAction(icons.icon("plus"), "Add to the queue", self)
+        self.add_action.setIconText("Add to queue")
+        self.add_action.setShortcut(QKeySequence("Ctrl+Shift+Return"))
+        self.add_action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        self.add_action.setProperty("glyph", "plus")
+        self.add_action.setProperty("group", "Record")
+        describe(self.add_action, "Run this tool after the others of the queue, on the same program.")
+        self.add_action.triggered.connect(self.add_to_queue)
+        self.addAction(self.add_action)
+        self.add = QToolButton()
+        self.add.setDefaultAction(self.add_action)
+        self.add.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.add.setPopupMode(QToolButton.ToolButtonPopupMode.MenuButtonPopup)
+        self._sets = QMenu(self.add)
+        self._sets.aboutToShow.connect(self._offer_sets)
+        self.add.setMenu(self._sets)
+        self.queue_bar = QueueBar()
+        self.queue_bar.removed.connect(lambda at: self._set_queue(self._queue[:at] + self._queue[at + 1 :]))
+        self.queue_bar.cleared.connect(lambda: self._set_queue(()))
         self.show_keys()
 
     def _settings(self) -> QWidget:
@@ -171,9 +208,9 @@ class RecordPage(QWidget):
         lines.addWidget(self.preflight)
         right.setLayout(lines)
         across = row(margins=(16, 8, 16, 4), spacing=24)
-        across.addWidget(left, 36)
-        across.addWidget(middle, 44)
-        across.addWidget(right, 30)
+        across.addWidget(left, 34)
+        across.addWidget(middle, 50)
+        across.addWidget(right, 24)
         for side in (left, middle, right):
             side.setMinimumWidth(240)
         self._across = across
@@ -198,11 +235,13 @@ class RecordPage(QWidget):
         start.addWidget(self.record_hint)
         foot = row(margins=(16, 8, 16, 12), spacing=16)
         foot.addLayout(exact, 1)
+        foot.addWidget(self.add)
         foot.addLayout(start)
         page = QWidget()
         whole = column(spacing=0)
         whole.addWidget(scrolled, 1)
         whole.addWidget(hairline())
+        whole.addWidget(self.queue_bar)
         whole.addLayout(foot)
         page.setLayout(whole)
         return page
@@ -214,7 +253,7 @@ class RecordPage(QWidget):
         if beside != (self._across.indexOf(self._right) >= 0):
             if beside:
                 self._left.removeWidget(self._right)
-                self._across.addWidget(self._right, 30)
+                self._across.addWidget(self._right, 24)
             else:
                 self._across.removeWidget(self._right)
                 self._left.addWidget(self._right)
@@ -225,7 +264,7 @@ class RecordPage(QWidget):
         self.target.project_chosen.connect(self.project_chosen)
         self.target.completions_wanted.connect(self.completions_wanted)
         self.options.changed.connect(lambda: self.options_changed.emit(self.draft.options))
-        self.options.tool_chosen.connect(lambda name: self.target.show_tool(in_project=name == CARGO_FLAMEGRAPH))
+        self.options.tool_chosen.connect(self._show_target_lines)
         self.preflight.check_again.connect(self.check_again)
         presets = self.target.presets
         presets.applied.connect(self.preset_apply_requested)
@@ -251,17 +290,85 @@ class RecordPage(QWidget):
     @property
     def draft(self) -> Draft:
         profile, features = self.target.build
-        return Draft(self.target.draft, self.options.draft(profile=profile, features=features))
+        return Draft(self.target.draft, self.options.draft(profile=profile, features=features), self._queue)
 
     def show_draft(self, draft: Draft) -> None:
         """Fills every field, without announcing it."""
         self.options.show_draft(draft.options)
-        self.target.show_tool(in_project=draft.in_project)
+        self._show_target_lines(draft.options.tool)
         self.target.show_draft(draft.target)
         self.target.show_build(draft.options.profile, draft.options.features)
+        self._set_queue(draft.queue, quiet=True)
+
+    # The queue
+
+    def add_to_queue(self) -> None:
+        """The chosen tool with its options runs after those that are queued already."""
+        if self.add_action.isEnabled():
+            self._set_queue((*self._queue, self.draft.options))
+
+    def queue_set(self, family: str = "") -> None:
+        """Queues every tool that works here, or those of a family, with what was set for each."""
+        self._set_queue(tuple(self.options.draft_for(tool.name) for tool in self._usable(family)))
+
+    def clear_queue(self) -> None:
+        self._set_queue((), quiet=True)
+
+    def _usable(self, family: str = "") -> list[ToolChoice]:
+        attach = self.target.draft.attach
+        return [
+            tool
+            for tool in self.options.tools
+            if tool.available
+            and not tool.needs_project
+            and (tool.attaches if attach else tool.launches)
+            and family in ("", tool.family)
+        ]
+
+    def _offer_sets(self) -> None:
+        self._sets.clear()
+        families = list(dict.fromkeys(tool.family for tool in self.options.tools if tool.family))
+        for family in ("", *families):
+            number = len(self._usable(family))
+            action = self._sets.addAction(f"{family or 'All tools'} ({number})")
+            action.setEnabled(number > 0)
+            action.triggered.connect(lambda _=False, family=family: self.queue_set(family))
+
+    def _set_queue(self, queue: tuple[OptionsDraft, ...], *, quiet: bool = False) -> None:
+        if queue == self._queue:
+            return
+        self._queue = queue
+        titles = {tool.name: tool.title for tool in self.options.tools}
+        self.queue_bar.show_queue(
+            [
+                (titles.get(one.tool, one.tool), ", ".join(f"{name} {value}" for name, value in one.values.items()))
+                for one in queue
+            ]
+        )
+        self._update_record()
+        if not quiet:
+            self.options_changed.emit(self.draft.options)
 
     def offer_tools(self, tools: Sequence[ToolChoice]) -> None:
         self.options.offer(tools)
+        if self.options.tool is not None:
+            self._show_target_lines(self.options.tool.name)
+
+    def choose_tool(self, name: str) -> None:
+        """Shows the settings with this tool chosen, as if its card had been clicked."""
+        self.show_side(Side.SETTINGS)
+        card = next((card for card in self.options.cards if card.tool.name == name), None)
+        if card is not None:
+            card.click()
+            card.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def _show_target_lines(self, name: str) -> None:
+        tool = next((tool for tool in self.options.tools if tool.name == name), None)
+        self.target.show_tool(
+            in_project=name == CARGO_FLAMEGRAPH,
+            launches=tool is None or tool.launches,
+            attaches=tool is not None and tool.attaches,
+        )
 
     def offer_recent(self, binaries: Sequence[str]) -> None:
         self.target.offer_recent(binaries)
@@ -295,9 +402,15 @@ class RecordPage(QWidget):
 
     def _update_record(self) -> None:
         known, running = self._assessment, self.running
-        ready = known.ready and not running
+        number = len(self._queue)
+        # What a queued tool cannot do is told when it is its turn; the others go on.
+        ready = (known.ready or number > 0) and not running
         self.record_action.setEnabled(ready)
         self.record.setEnabled(ready)
+        self.record.setText(f"Record all {number}" if number > 1 else "Record")
+        self.add_action.setEnabled(known.ready)
+        if not known.ready:
+            self.add.setToolTip(known.problem or "Choose a program first.")
         if running:
             tip = "A recording runs already."
         elif ready:
@@ -324,6 +437,9 @@ class RecordPage(QWidget):
             made.show_keys(**self._keys)
             made.stop_requested.connect(self.stop_requested)
             made.cancel_requested.connect(self.cancel_requested)
+            made.cancel_all_requested.connect(self.cancel_all_requested)
+            made.asked.connect(self.request_made)
+            made.file_open_requested.connect(self.file_open_requested)
             made.again_requested.connect(self.again_requested)
             made.show_requested.connect(self.show_requested)
             self._stack.addWidget(made)
@@ -366,6 +482,9 @@ class RecordPage(QWidget):
 
     def show_output(self, outputs: Sequence[OutputRow]) -> None:
         self.run.show_output(outputs)
+
+    def show_files(self, files: Sequence[FileRow]) -> None:
+        self.run.show_files(files)
 
     def show_cost(self, text: str) -> None:
         self.run.show_cost(text)

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtGui import QAction, QGuiApplication, QKeySequence
 from PySide6.QtWidgets import QProgressBar, QSplitter, QStackedWidget, QWidget
 
 from tailflame import units
 from tailflame.errors import TailflameError
-from tailflame_gui import theme
-from tailflame_gui.record_model import Observation, RunHead
+from tailflame_gui import icons, theme
+from tailflame_gui.actions import describe
+from tailflame_gui.record_model import FileRow, Observation, RequestRow, RunHead
 from tailflame_gui.rows import EndRow, OutputRow, ProgressRow
+from tailflame_gui.views.run_files import RunFiles
 from tailflame_gui.widgets.live_plot import Line, LivePlots, Strip
 from tailflame_gui.widgets.output_console import OutputConsole
-from tailflame_gui.widgets.parts import ElidedLabel, Icon, button, column, icon_button, label, row
+from tailflame_gui.widgets.parts import ActionButton, ElidedLabel, Icon, button, clear, column, icon_button, label, row
 
 
 def _count(value: float) -> str:
@@ -66,6 +68,7 @@ STRIPS = (
     ),
 )
 _IO = ("read_bytes", "write_bytes")
+_REQUEST_KEYS = ("F9", "F10", "F11", "F12")
 
 
 class Figure(QWidget):
@@ -100,13 +103,17 @@ class Figure(QWidget):
 
 
 class RecordingView(QWidget):
-    """stop_requested, cancel_requested (it has been asked about here), again_requested, show_requested (the result).
+    """stop_requested, cancel_requested and cancel_all_requested (they have been asked about here), again_requested,
+    show_requested (the result), asked(name of a request: a snapshot now), file_open_requested(path).
 
     `head` holds title, outcome and buttons; the page puts it where its own head is.
     """
 
     stop_requested = Signal()
     cancel_requested = Signal()
+    cancel_all_requested = Signal()
+    asked = Signal(str)
+    file_open_requested = Signal(object)
     again_requested = Signal()
     show_requested = Signal()
 
@@ -131,6 +138,14 @@ class RecordingView(QWidget):
         self.bar.setSizePolicy(keeps)
         self.stop = button("Stop", self.stop_requested.emit, rank="primary", icon="square")
         self.cancel = button("Cancel…", self.ask_cancel, icon="ban")
+        self.cancel_all = button("Cancel all…", self.ask_cancel_all, icon="x")
+        self.cancel_all.setToolTip("End the queue: what runs is thrown away, what was kept stays, nothing else starts.")
+        self._keys = {"stop": "", "cancel": "", "again": ""}
+        self._all = False
+        self._requests: list[QAction] = []
+        self._request_row = row(spacing=8)
+        self.files = RunFiles()
+        self.files.open_requested.connect(self.file_open_requested)
         self.show_result = button("Show the result", self.show_requested.emit, rank="primary", icon="flame")
         self.again = button("Record again", self.again_requested.emit, icon="rotate-ccw")
         self._ask = self._build_question()
@@ -161,7 +176,8 @@ class RecordingView(QWidget):
         buttons = QWidget()
         line = row(spacing=8)
         line.addStretch()
-        for made in (self.stop, self.cancel, self.show_result, self.again):
+        line.addLayout(self._request_row)
+        for made in (self.stop, self.cancel, self.cancel_all, self.show_result, self.again):
             line.addWidget(made)
         buttons.setLayout(line)
         self._side = QStackedWidget()
@@ -193,7 +209,13 @@ class RecordingView(QWidget):
         self._split = QSplitter(Qt.Orientation.Vertical)
         self._split.setChildrenCollapsible(False)
         self._split.addWidget(plots)
-        self._split.addWidget(self.console)
+        below = QSplitter(Qt.Orientation.Horizontal)
+        below.setChildrenCollapsible(False)
+        below.addWidget(self.console)
+        below.addWidget(self.files)
+        below.setStretchFactor(0, 3)
+        below.setStretchFactor(1, 2)
+        self._split.addWidget(below)
         self._split.setStretchFactor(0, 3)
         self._split.setStretchFactor(1, 2)
         self._split.setSizes([384, 192])
@@ -206,8 +228,13 @@ class RecordingView(QWidget):
 
     def show_keys(self, *, stop: str = "", cancel: str = "", again: str = "") -> None:
         """The keys that the window gives to the buttons, for their tips."""
-        self.stop.setToolTip(f"End the program politely (SIGTERM) and keep what was recorded.  {stop}".rstrip())
-        self.cancel.setToolTip(f"End the program and throw the recording away.  {cancel}".rstrip())
+        self._keys = {"stop": stop, "cancel": cancel, "again": again}
+        if self._head is not None and self._head.attached:
+            ends, drops = "Let go of the program, which runs on, and keep what was recorded.", "Let go of the program"
+        else:
+            ends, drops = "End the program politely (SIGTERM) and keep what was recorded.", "End the program"
+        self.stop.setToolTip(f"{ends}  {stop}".rstrip())
+        self.cancel.setToolTip(f"{drops} and throw the recording away.  {cancel}".rstrip())
         self.again.setToolTip(f"Record once more with the same settings.  {again}".rstrip())
 
     # A recording
@@ -218,11 +245,17 @@ class RecordingView(QWidget):
         self._running = True
         self.plots.clear(whole_s=head.duration_s)
         self.console.clear()
-        self._title.setText(head.title)
+        self._title.setText(f"{head.place}: {head.title}" if head.place else head.title)
+        self.stop.setText("Detach" if head.attached else "Stop")
+        self.show_keys(**self._keys)
+        self._offer_requests(head.requests)
+        self.files.clear()
         self.command.set_text(head.command_line)
         self._say("building" if head.builds_first else "starting", mark=("circle-dot", "accent"))
         for figure in (self.elapsed, self.samples, self.bytes, self.lost, self.cost):
             figure.show_value("—")
+        self.samples.setVisible(head.samples)
+        self.lost.setVisible(head.samples)
         self.samples.show_value("—", words="samples")
         self.left.show_value("—", words="left" if head.duration_s is not None else "until it ends")
         self._rest()
@@ -231,6 +264,34 @@ class RecordingView(QWidget):
         # Not on a button: a stray key must neither stop nor drop it.
         self.console.text.setFocus(Qt.FocusReason.OtherFocusReason)
 
+    def _offer_requests(self, requests: Sequence[RequestRow]) -> None:
+        """A button with a key for each thing that can be asked for while it runs."""
+        clear(self._request_row)
+        for action in self._requests:
+            self.removeAction(action)
+            action.deleteLater()
+        self._requests = []
+        for at, request in enumerate(requests):
+            action = QAction(icons.icon("focus"), request.title, self)
+            action.setProperty("glyph", "focus")
+            action.setProperty("group", "Record")
+            if at < len(_REQUEST_KEYS):
+                action.setShortcut(QKeySequence(_REQUEST_KEYS[at]))
+            describe(action, request.tip)
+            action.triggered.connect(lambda _=False, name=request.name: self.asked.emit(name))
+            self.addAction(action)
+            self._requests.append(action)
+            self._request_row.addWidget(ActionButton(action))
+
+    @property
+    def requests(self) -> tuple[QAction, ...]:
+        """What can be asked for while it runs."""
+        return tuple(self._requests)
+
+    def show_files(self, files: Sequence[FileRow]) -> None:
+        """Files that appeared."""
+        self.files.add(files)
+
     @property
     def running(self) -> bool:
         return self._running
@@ -238,16 +299,20 @@ class RecordingView(QWidget):
     def show_progress(self, progress: ProgressRow) -> None:
         if not self._running:
             return
-        self._say(_STAGES.get(progress.stage, progress.stage))
+        self._say(progress.step or _STAGES.get(progress.stage, progress.stage))
         self.elapsed.show_value(_clock(progress.elapsed_s))
         remaining = progress.remaining_s
         self.left.show_value("—" if remaining is None else _clock(remaining))
-        about = progress.samples_are_estimate
-        self.samples.show_value(
-            f"{'≈ ' if about else ''}{units.count(progress.samples)}", words="samples, estimate" if about else "samples"
-        )
-        self.bytes.show_value(units.size(progress.bytes))
-        self.lost.show_value(units.count(progress.lost), warn=progress.lost > 0)
+        about, samples, lost = progress.samples_are_estimate, progress.samples, progress.lost
+        self.samples.setVisible(samples is not None)
+        self.lost.setVisible(lost is not None)
+        if samples is not None:
+            words = "samples, estimate" if about else "samples"
+            self.samples.show_value(f"{'≈ ' if about else ''}{units.count(samples)}", words=words)
+        if lost is not None:
+            self.lost.show_value(units.count(lost), warn=lost > 0)
+        # valgrind writes everything at its end: until then there is nothing to tell.
+        self.bytes.show_value(units.size(progress.bytes) if samples is not None or progress.bytes else "—")
         if progress.stage in ("building", "finishing"):
             self._wait()
         elif remaining is not None and progress.elapsed_s + remaining > 0:
@@ -304,9 +369,19 @@ class RecordingView(QWidget):
     def ask_cancel(self) -> None:
         """Asks in place whether to throw the recording away."""
         if self._running:
-            self.question.setText(f"Throw {self.elapsed.text} of recording away?" if self._timed else "Throw it away?")
-            self._side.setCurrentIndex(1)
-            self.keep.setFocus(Qt.FocusReason.OtherFocusReason)
+            self._all = False
+            self._ask_it(f"Throw {self.elapsed.text} of recording away?" if self._timed else "Throw it away?")
+
+    def ask_cancel_all(self) -> None:
+        """Asks in place whether to end the queue."""
+        if self._running:
+            self._all = True
+            self._ask_it("Throw this one away and start none of the others?")
+
+    def _ask_it(self, question: str) -> None:
+        self.question.setText(question)
+        self._side.setCurrentIndex(1)
+        self.keep.setFocus(Qt.FocusReason.OtherFocusReason)
 
     @property
     def asking(self) -> bool:
@@ -323,7 +398,7 @@ class RecordingView(QWidget):
 
     def _drop(self) -> None:
         self._side.setCurrentIndex(0)
-        self.cancel_requested.emit()
+        (self.cancel_all_requested if self._all else self.cancel_requested).emit()
 
     def _keep(self) -> None:
         self._side.setCurrentIndex(0)
@@ -354,6 +429,15 @@ class RecordingView(QWidget):
     def _show_buttons(self, *, result: bool = False) -> None:
         self.stop.setVisible(self._running)
         self.cancel.setVisible(self._running)
+        self.cancel_all.setVisible(self._running and bool(self._head and self._head.place))
+        for action in self._requests:
+            action.setVisible(self._running)
+            action.setEnabled(self._running)
+        for at in range(self._request_row.count()):
+            item = self._request_row.itemAt(at)
+            widget = item.widget() if item is not None else None
+            if widget is not None:
+                widget.setVisible(self._running)
         self.show_result.setVisible(result)
         self.again.setVisible(not self._running)
 

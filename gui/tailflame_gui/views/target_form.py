@@ -1,7 +1,10 @@
-"""What to record: a program with its arguments, folder, environment and duration, or a target of a cargo project."""
+"""What to record: a program with its arguments, folder, environment and duration, one that runs already, or a target
+of a cargo project.
+"""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +12,7 @@ from pathlib import Path
 from PySide6.QtCore import QSignalBlocker, QSize, QStringListModel, Qt, Signal
 from PySide6.QtWidgets import QComboBox, QCompleter, QDoubleSpinBox, QLineEdit, QListWidget, QListWidgetItem, QWidget
 
+from tailflame.host.running import RunningProcess
 from tailflame_gui import icons, plain, theme
 from tailflame_gui.dialogs.files import choose_folder, choose_program
 from tailflame_gui.record_model import (
@@ -20,6 +24,7 @@ from tailflame_gui.record_model import (
     TargetDraft,
     split,
 )
+from tailflame_gui.views.process_picker import ProcessPicker
 from tailflame_gui.widgets.choice_bar import ChoiceBar
 from tailflame_gui.widgets.env_editor import EnvEditor
 from tailflame_gui.widgets.few_lines import FewLines
@@ -32,6 +37,14 @@ _LASTS = (
     Choice(UNTIL, "Until it ends", "Until the program ends, or you stop it."),
     Choice(FOR, "For", "The program is asked to end (SIGTERM) after this time."),
 )
+START, ATTACH = "start", "attach"
+_WAYS = (
+    Choice(START, "Start it", "Start a program under the tool."),
+    Choice(ATTACH, "Attach", "Look into a program that runs already; it runs on afterwards."),
+)
+_PICKER_COLUMNS = ("Name", "PID", "Command")
+"""What there is room for in this form."""
+_PICKER_HEIGHT = 280
 _KINDS = {
     "bin": ("binary", "binary"),
     "example": ("book-open", "example"),
@@ -55,6 +68,9 @@ class TargetForm(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._in_project = False
+        self._can_start, self._can_attach = True, False
+        self._process: RunningProcess | None = None
+        self._picker: ProcessPicker | None = None
         self._chosen = ""
         self._cargo: tuple[CargoChoice, ...] = ()
         self._wanted = CargoChoice("bin", "")
@@ -62,16 +78,23 @@ class TargetForm(QWidget):
         self._build_project()
         self._build_rest()
         self.presets = PresetBar()
+        self.ways = ChoiceBar("Start a program or attach to one", _WAYS)
+        self.ways.choose(START)
+        self.ways.chosen.connect(lambda _value: self._way_changed())
+        self._picker_place = QWidget()
+        self._picker_place.setLayout(column(spacing=0))
         form = Form()
+        form.line("Program", self.ways, name="ways")
+        form.whole(self._picker_place, name="process")
         form.line("Binary", self._with(self.binary, self._choose), name="binary")
         form.line("", self.facts, name="facts")
         form.line("Project", self._with(self.project, self._choose_project), name="project")
         form.line("Target", self.targets, name="targets", top=True)
         form.line("Profile", self._profile_row, name="profile")
-        form.line("Arguments", self.arguments)
+        form.line("Arguments", self.arguments, name="arguments")
         form.line("", self.words, name="words")
         form.line("Directory", self._with(self.directory, self._choose_directory), name="directory")
-        form.line("Environment", self.environment, top=True)
+        form.line("Environment", self.environment, name="environment", top=True)
         form.line("Record", self._lasting)
         form.line("Preset", self.presets)
         self._form = form
@@ -180,6 +203,8 @@ class TargetForm(QWidget):
 
     @property
     def draft(self) -> TargetDraft:
+        if self.attaching:
+            return self._attached()
         return TargetDraft(
             binary=self._line.text().strip(),
             arguments=self.arguments.text(),
@@ -192,9 +217,51 @@ class TargetForm(QWidget):
             cargo_package=self._wanted.package,
         )
 
+    @property
+    def attaching(self) -> bool:
+        """A running program is asked for."""
+        return self._can_attach and (self.ways.value == ATTACH or not self._can_start)
+
+    def _attached(self) -> TargetDraft:
+        process = self._process
+        return TargetDraft(
+            binary=str(process.binary or process.image) if process is not None else "",
+            arguments=shlex.join(process.command[1:]) if process is not None else "",
+            duration_s=self.seconds.value() if self.lasts.value == FOR else None,
+            pid=process.pid if process is not None else None,
+            attach=True,
+        )
+
+    @property
+    def picker(self) -> ProcessPicker:
+        """The running programs; made when they are first asked for."""
+        if self._picker is None:
+            self._picker = made = ProcessPicker()
+            made.setFixedHeight(_PICKER_HEIGHT)
+            for at, field in enumerate(made.view.order.sourceModel().fields):  # type: ignore[attr-defined]
+                made.view.setColumnHidden(at, field.title not in _PICKER_COLUMNS)
+            made.selected.connect(self._picked)
+            layout = self._picker_place.layout()
+            assert layout is not None
+            layout.addWidget(made)
+        return self._picker
+
+    def _picked(self, process: RunningProcess | None) -> None:
+        self._process = process
+        self.changed.emit()
+
+    def _way_changed(self) -> None:
+        self._show_lines()
+        self.changed.emit()
+
     def show_draft(self, draft: TargetDraft) -> None:
         """Fills the fields without announcing it."""
         with QSignalBlocker(self):
+            self.ways.choose(ATTACH if draft.attach else START)
+            self._show_lines()
+            if draft.attach:
+                self._show_duration(draft)
+                return
             self._chosen = draft.binary
             self.binary.setEditText(draft.binary)
             tip = plain.tip(draft.binary) or "The program to record: type its path, choose it, or drop it."
@@ -203,22 +270,39 @@ class TargetForm(QWidget):
             self.arguments.setCursorPosition(0)
             self.directory.setText(draft.directory)
             self.environment.set_pairs(draft.environment)
-            self.lasts.choose(UNTIL if draft.duration_s is None else FOR)
-            if draft.duration_s is not None:
-                self.seconds.setValue(draft.duration_s)
-            self._lasts_changed(quiet=True)
+            self._show_duration(draft)
             self.project.setText(draft.project)
             self._wanted = CargoChoice(draft.cargo_kind, draft.cargo_name, draft.cargo_package)
             self._show_wanted()
 
-    def show_tool(self, *, in_project: bool) -> None:
-        """The lines that the chosen tool needs."""
+    def _show_duration(self, draft: TargetDraft) -> None:
+        self.lasts.choose(UNTIL if draft.duration_s is None else FOR)
+        if draft.duration_s is not None:
+            self.seconds.setValue(draft.duration_s)
+        self._lasts_changed(quiet=True)
+
+    def show_tool(self, *, in_project: bool, launches: bool = True, attaches: bool = False) -> None:
+        """The lines that the chosen tool needs: what it can start, what it can attach to."""
         self._in_project = in_project
+        self._can_start, self._can_attach = launches, attaches and not in_project
+        self._show_lines()
+
+    def _show_lines(self) -> None:
+        attaching, in_project = self.attaching, self._in_project
+        self._form.show_line("ways", self._can_attach and self._can_start)
+        if attaching:
+            self.picker.show()
+        self._form.show_line("process", attaching)
         for name in ("binary", "facts", "directory"):
-            self._form.show_line(name, not in_project)
+            self._form.show_line(name, not in_project and not attaching)
         for name in ("project", "targets", "profile"):
             self._form.show_line(name, in_project)
-        self.setFocusProxy(self.project if in_project else self.binary)
+        for name in ("arguments", "words", "environment"):
+            self._form.show_line(name, not attaching)
+        if attaching:
+            self.setFocusProxy(self.picker)
+        else:
+            self.setFocusProxy(self.project if in_project else self.binary)
 
     def is_shown(self, line: str) -> bool:
         return self._form.is_shown(line)

@@ -49,13 +49,15 @@ class Form(QGridLayout):
         self._lines.setdefault(name or words, []).extend((made, holder))
         return made
 
-    def whole(self, field: QWidget) -> None:
+    def whole(self, field: QWidget, *, name: str = "") -> None:
         """A line without words, over both columns."""
         self.addWidget(field, self.rowCount(), 0, 1, 2)
+        if name:
+            self._lines.setdefault(name, []).append(field)
 
     def show_line(self, name: str, shown: bool) -> None:
         for widget in self._lines[name]:
             widget.setVisible(shown)
 
     def is_shown(self, name: str) -> bool:
-        return not self._lines[name][1].isHidden()
+        return not self._lines[name][-1].isHidden()

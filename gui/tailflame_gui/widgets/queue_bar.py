@@ -1,0 +1,52 @@
+"""The tools that will run one after the other, each taken out with a click."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QPushButton, QWidget
+
+from tailflame_gui import plain
+from tailflame_gui.widgets.parts import ElidedLabel, button, clear, label, row
+
+_SHOWN = 8
+
+
+class QueueBar(QWidget):
+    """removed(place in the queue), cleared(). Hidden while nothing is queued."""
+
+    removed = Signal(int)
+    cleared = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._chips = row(spacing=4)
+        self._rest = ElidedLabel("", "small")
+        layout = row(margins=(16, 6, 16, 2), spacing=8)
+        layout.addWidget(label("Queue", "heading"))
+        layout.addLayout(self._chips)
+        layout.addWidget(self._rest, 1)
+        self.clear_all = button("Clear", self.cleared.emit, rank="link", tip="Take every tool out of the queue.")
+        layout.addWidget(self.clear_all)
+        self.setLayout(layout)
+        self.show_queue(())
+
+    def show_queue(self, tools: Sequence[tuple[str, str]]) -> None:
+        """(title, what differs from the defaults) of each, in the order they run in."""
+        clear(self._chips)
+        for at, (title, options) in enumerate(tools[:_SHOWN]):
+            made = button(title, partial(self.removed.emit, at), icon="x")
+            made.setToolTip(plain.tip(f"{at + 1}. {title} {options}".rstrip() + "\nClick to take it out of the queue."))
+            made.setAccessibleName(f"Take {title} out of the queue")
+            self._chips.addWidget(made)
+        more = len(tools) - _SHOWN
+        words = "They run one after the other, as one group of sessions."
+        self._rest.set_text(f"and {more} more. {words}" if more > 0 else words)
+        self.setVisible(bool(tools))
+
+    @property
+    def chips(self) -> tuple[QPushButton, ...]:
+        found = (self._chips.itemAt(at) for at in range(self._chips.count()))
+        return tuple(made for item in found if item and isinstance(made := item.widget(), QPushButton))
