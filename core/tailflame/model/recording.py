@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeAlias
 
+from tailflame.model.benchmarks import BenchmarkRun
 from tailflame.model.costs import CostTable
 from tailflame.model.counters import CounterSeries
 from tailflame.model.heap import HeapTimeline
@@ -26,6 +27,7 @@ Result: TypeAlias = (
     | CostTable
     | SyscallTrace
     | ProbeMaps
+    | BenchmarkRun
 )
 
 
@@ -128,6 +130,11 @@ class Recording:
     def maps(self) -> ProbeMaps | None:
         """What a bpftrace program left."""
         return next((r for r in self.results if isinstance(r, ProbeMaps)), None)
+
+    @property
+    def benchmarks(self) -> tuple[BenchmarkRun, ...]:
+        """Runs of benchmarks: the latest first, then saved baselines."""
+        return tuple(r for r in self.results if isinstance(r, BenchmarkRun))
 
     @property
     def slice_profile(self) -> StackProfile | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Protocol
 
 from tailflame.errors import ParseError, UnknownFormat
 from tailflame.model import Recording
@@ -10,6 +11,7 @@ from tailflame.parse.bpftrace import BPFTRACE
 from tailflame.parse.cachegrind import CACHEGRIND
 from tailflame.parse.callgrind import CALLGRIND
 from tailflame.parse.cpuprofile import CPUPROFILE
+from tailflame.parse.criterion import CRITERION
 from tailflame.parse.firefox import FIREFOX
 from tailflame.parse.flamegraph_svg import FLAMEGRAPH_SVG
 from tailflame.parse.folded import FOLDED
@@ -55,20 +57,43 @@ FORMATS: tuple[Format, ...] = (
 )
 
 
+class FolderKind(Protocol):
+    """A folder whose files are one result."""
+
+    def holds(self, path: Path) -> bool:
+        """Whether the folder `path` is one; reads as little as it can."""
+
+    def load(self, path: Path, *, progress: Progress | None = None) -> Recording: ...
+
+
+class _PerfFolder:
+    """What `perf record --switch-output` writes."""
+
+    holds = staticmethod(holds_recordings)
+
+    def load(self, path: Path, *, progress: Progress | None = None) -> Recording:
+        return load_many([path], progress=progress)
+
+
+FOLDERS: tuple[FolderKind, ...] = (_PerfFolder(), CRITERION)
+
+
 def load(
     path: Path, *, format: str | None = None, progress: Progress | None = None, early: Early | None = None
 ) -> Recording:
-    """Reads any result file, or a folder of the files that `perf record --switch-output` writes.
+    """Reads any result file, or a folder that holds one result (FOLDERS).
 
     early: is given a first picture, where the format has one to give before all is known.
     format: a format's name; its error is then shown. Without it the content decides: the most likely format
     is tried first, then the next; where all fail, the most likely one's error is shown.
     Raises ParseError (UnknownFormat where no format takes the file), Cancelled, and what a tool's run raises.
     """
-    many = format is None and holds_recordings(Path(path))
+    folder = None
+    if format is None and Path(path).is_dir():
+        folder = next((kind for kind in FOLDERS if kind.holds(Path(path))), None)
     try:
-        if many:
-            return load_many([Path(path)], progress=progress)
+        if folder is not None:
+            return folder.load(Path(path), progress=progress)
         return _read(Source(Path(path), progress=progress, early=early), format)
     except TooManyStacks:
         raise ParseError(

@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tailflame.model.benchmarks import BenchmarkRun
 from tailflame.model.costs import CostTable
 from tailflame.model.heap import HeapTimeline
 from tailflame.model.maps import ProbeMaps
 from tailflame.model.recording import Result
+from tailflame.store.benchmark_columns import decode_benchmarks, encode_benchmarks
 from tailflame.store.cost_columns import decode_costs, encode_costs
 from tailflame.store.files import Fields
 from tailflame.store.heap_columns import decode_heap, encode_heap
@@ -31,6 +33,7 @@ CODECS: tuple[Codec, ...] = (
     Codec("heap", HeapTimeline, encode_heap, decode_heap),
     Codec("maps", ProbeMaps, encode_maps, decode_maps),
     Codec("costs", CostTable, encode_costs, decode_costs),
+    Codec("benchmarks", BenchmarkRun, encode_benchmarks, decode_benchmarks),
 )
 
 
