@@ -3,8 +3,8 @@
 Welch's t of the samples; its p by resampling both from one pool ("mixed" bootstrap), two-tailed: twice the smaller
 share of resampled t on either side. From 0.05 on: no change. Otherwise the interval of the relative change of the mean,
 by a two-sample bootstrap with as many outer as inner resamples, both ends beyond the noise threshold: improved or
-regressed; else within the noise. Source: criterion.rs 0.5 to 0.7, src/analysis/compare.rs, src/report.rs (compare_to_threshold),
-src/stats/univariate/mixed.rs and bivariate resampling. It compares means alone.
+regressed; else within the noise. It compares means alone. Source: criterion.rs 0.5 to 0.7, src/analysis/compare.rs,
+src/report.rs (compare_to_threshold), src/stats/univariate/mixed.rs.
 """
 
 from __future__ import annotations
