@@ -1,16 +1,23 @@
-"""Two profiles compared: the union of their trees with inclusive deltas, and a table of functions with a test."""
+"""Two profiles compared: the union of their trees with inclusive deltas, and a table of functions with a test.
+
+Events that were counted one by one are compared as they are: their differences hold no noise of sampling.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 
+from tailflame.analyse.counted import first_weight, is_exact
+from tailflame.analyse.counted_diff import COUNTED, counted_sentences, counted_verdicts, differs
+from tailflame.analyse.heap_diff import compared_sites, is_heap
 from tailflame.analyse.hotspots import HotspotTable, table_of
 from tailflame.analyse.layout import FlameLayout, lay_out_ranked
 from tailflame.analyse.names import match_key, short
-from tailflame.analyse.noise import LEVEL, MISPLACED, RUN_TO_RUN, Counts, Yardstick, judge, large, yardstick
+from tailflame.analyse.noise import LEVEL, MISPLACED, RUN_TO_RUN, Counts, Verdicts, Yardstick, judge, large, yardstick
 from tailflame.analyse.tree import CallTree, FunctionTable, TreeOptions, add_up, build_tree, merge_rows, skeleton
 from tailflame.model.stacks import (
     NONE,
@@ -25,6 +32,8 @@ from tailflame.model.stacks import (
     readonly,
 )
 from tailflame.units import Unit, percent
+
+Mark = Callable[[Float64, Float64, Int32, list[str]], Bool]
 
 _TRUNK = 0.9  # of a side: a frame that holds more only says that the program ran
 
@@ -128,7 +137,10 @@ class DeltaTable:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparison:
-    """scale: the ratio after/before of the functions that stand still. test: what was tested, and how."""
+    """scale: the ratio after/before of the functions that stand still. test: what was tested, and how.
+
+    exact: both sides were counted, so that `significant` means that the counts differ, and nothing is tested.
+    """
 
     tree: DiffTree
     table: DeltaTable
@@ -138,6 +150,12 @@ class Comparison:
     test: str
     verdict: tuple[str, ...]
     inlines: bool
+    exact: bool = False
+
+    @property
+    def natural_scale(self) -> Scale:
+        """How sizes are drawn at first: counts as they are, recordings of unlike length as shares."""
+        return Scale.ABSOLUTE if self.exact else Scale.NORMALISED
 
 
 def compare(
@@ -151,7 +169,8 @@ def compare(
 ) -> Comparison:
     """Compares two profiles, whatever they were read from.
 
-    Weights are shown as asked; the test always counts samples. `inlines` None folds inlined frames where both sides
+    Weights are shown as asked; the test always counts samples. Exact events are not tested: what differs, differs, and
+    `samples_*` of the table are their weights. `inlines` None folds inlined frames where both sides
     know them; where one side (an SVG, folded stacks) cannot tell, it does what lets more of both sides match.
     """
     if inlines is None:
@@ -160,6 +179,8 @@ def compare(
             or _matched(before, after, event_before, event_after, inlines=True)
             >= _matched(before, after, event_before, event_after, inlines=False)
         )
+    if is_exact(before, event_before) and is_exact(after, event_after):
+        return _compare_counted((before, event_before), (after, event_after), weight, inlines)
     trees, counts = [], []
     for side, event in ((before, event_before), (after, event_after)):
         bones = skeleton(side, TreeOptions(inlines=inlines))
@@ -171,7 +192,11 @@ def compare(
         counts.append(Counts.of(side, event, inlines=inlines, tree=seen))
     stick = yardstick(counts[0], counts[1])
     table = _delta_table(table_of(trees[0]), table_of(trees[1]), counts[0], counts[1], stick)
-    union = _union(trees[0], trees[1], counts[0], counts[1], stick)
+
+    def leaves_noise(b: Float64, a: Float64, function: Int32, keys: list[str]) -> Bool:
+        return _significant_nodes(b, a, function, keys, counts[0], counts[1], stick)
+
+    union = _union(trees[0], trees[1], (counts[0].unit_count, counts[1].unit_count), leaves_noise)
     return Comparison(
         tree=union,
         table=table,
@@ -185,11 +210,63 @@ def compare(
     )
 
 
+def _compare_counted(
+    before: tuple[StackProfile, int], after: tuple[StackProfile, int], weight: Weight, inlines: bool
+) -> Comparison:
+    """The comparison of two events that were counted one by one."""
+    left, right = (
+        build_tree(profile, TreeOptions(event=event, weight=weight, inlines=inlines))
+        for profile, event in (before, after)
+    )
+    joined = _joined(table_of(left), table_of(right))
+    b, a = joined.columns["self_before"], joined.columns["self_after"]
+    table = joined.table(b, a, counted_verdicts(b, a), np.abs(a - b))
+    union = _union(left, right, None, None)
+    return Comparison(
+        tree=union,
+        table=table,
+        before=left,
+        after=right,
+        scale=1.0,
+        test=COUNTED,
+        verdict=counted_sentences(
+            right.event.name, left.total, right.total, right, _movers(before, after, weight, table)
+        ),
+        inlines=inlines,
+        exact=True,
+    )
+
+
+def _movers(
+    before: tuple[StackProfile, int], after: tuple[StackProfile, int], weight: Weight, table: DeltaTable
+) -> list[tuple[str, float, float]]:
+    """(name, before, after) of the functions that changed, by what is theirs; of heaps by the code that allocates,
+    and not by the libraries it allocates through.
+    """
+    if is_heap(after[0].events[after[1]]):
+        return compared_sites(before, after, weight)
+    rows = np.flatnonzero(table.significant)
+    return [(table.names[i], float(table.self_before[i]), float(table.self_after[i])) for i in rows]
+
+
 def _matched(before: StackProfile, after: StackProfile, event_before: int, event_after: int, *, inlines: bool) -> float:
     """The share of self samples that both sides have under the same names."""
+    if is_exact(before, event_before) and is_exact(after, event_after):
+        return _matched_counts((before, event_before), (after, event_after), inlines=inlines)
     left, right = Counts.of(before, event_before, inlines=inlines), Counts.of(after, event_after, inlines=inlines)
     keys = sorted(left.index.keys() & right.index.keys())
     b, a = left.columns(keys)[0] / (left.total or 1), right.columns(keys)[0] / (right.total or 1)
+    return float(np.minimum(a, b).sum())
+
+
+def _matched_counts(before: tuple[StackProfile, int], after: tuple[StackProfile, int], *, inlines: bool) -> float:
+    """The same of what was counted, by its weight."""
+    tables = [
+        table_of(build_tree(profile, TreeOptions(event=event, weight=first_weight(profile, event), inlines=inlines)))
+        for profile, event in (before, after)
+    ]
+    columns = _joined(*tables).columns
+    b, a = columns["self_before"] / (tables[0].total or 1), columns["self_after"] / (tables[1].total or 1)
     return float(np.minimum(a, b).sum())
 
 
@@ -201,9 +278,36 @@ def _knows_kinds(profile: StackProfile) -> bool:
     return bool((profile.frames.kind != FrameKind.UNKNOWN).any()) and profile.samples.time_ns.max(initial=-1) >= 0
 
 
-def _delta_table(
-    hot_before: HotspotTable, hot_after: HotspotTable, before: Counts, after: Counts, stick: Yardstick
-) -> DeltaTable:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Joined:
+    """The functions of both sides, one row for each match key; columns as DeltaTable has them."""
+
+    keys: tuple[str, ...]
+    names: tuple[str, ...]
+    module: tuple[str, ...]
+    kind: tuple[int, ...]
+    columns: dict[str, Float64]
+
+    def table(self, samples_before: Float64, samples_after: Float64, verdicts: Verdicts, size: Float64) -> DeltaTable:
+        """The rows with their verdicts: those that changed first, and of them the largest by `size`."""
+        order = np.lexsort((-size, ~verdicts.significant))
+        return DeltaTable(
+            names=tuple(self.names[i] for i in order),
+            module=tuple(self.module[i] for i in order),
+            kind=readonly(np.asarray(self.kind)[order] if self.kind else [], np.uint8),
+            **{name: readonly(column[order], np.float64) for name, column in self.columns.items()},
+            samples_before=readonly(samples_before[order], np.float64),
+            samples_after=readonly(samples_after[order], np.float64),
+            change=readonly(verdicts.change[order], np.float64),
+            low=readonly(verdicts.low[order], np.float64),
+            high=readonly(verdicts.high[order], np.float64),
+            p=readonly(verdicts.p[order], np.float64),
+            tested=readonly(verdicts.tested[order], np.bool_),
+            significant=readonly(verdicts.significant[order], np.bool_),
+        )
+
+
+def _joined(hot_before: HotspotTable, hot_after: HotspotTable) -> _Joined:
     sides = (hot_before, hot_after)
     rows: dict[str, int] = {}
     names: list[str] = []
@@ -222,13 +326,19 @@ def _delta_table(
             at[i] = rows[key]
         place.append(at)
     place.reverse()
-    size = len(names)
     columns = {
-        f"{column}_{side}": np.bincount(place[s], weights=getattr(sides[s], f"{column}_weight"), minlength=size)
+        f"{column}_{side}": np.bincount(place[s], weights=getattr(sides[s], f"{column}_weight"), minlength=len(names))
         for s, side in enumerate(("before", "after"))
         for column in ("self", "total")
     }
-    keys = list(rows)
+    return _Joined(tuple(rows), tuple(names), tuple(module), tuple(kind), columns)
+
+
+def _delta_table(
+    hot_before: HotspotTable, hot_after: HotspotTable, before: Counts, after: Counts, stick: Yardstick
+) -> DeltaTable:
+    joined = _joined(hot_before, hot_after)
+    keys, columns = list(joined.keys), joined.columns
     (b, dispersion_b, kernel_b), (a, dispersion_a, kernel_a) = before.columns(keys), after.columns(keys)
     scale, scale_variance = stick.without(keys, b, a)
     verdicts = judge(
@@ -236,24 +346,13 @@ def _delta_table(
         scale=scale, scale_variance=scale_variance,
     )  # fmt: skip
     share = columns["self_after"] / (hot_after.total or 1) - columns["self_before"] / (hot_before.total or 1)
-    order = np.lexsort((-np.abs(share), ~verdicts.significant))
-    return DeltaTable(
-        names=tuple(names[i] for i in order),
-        module=tuple(module[i] for i in order),
-        kind=readonly(np.asarray(kind)[order] if kind else [], np.uint8),
-        **{name: readonly(column[order], np.float64) for name, column in columns.items()},
-        samples_before=readonly(b[order], np.float64),
-        samples_after=readonly(a[order], np.float64),
-        change=readonly(verdicts.change[order], np.float64),
-        low=readonly(verdicts.low[order], np.float64),
-        high=readonly(verdicts.high[order], np.float64),
-        p=readonly(verdicts.p[order], np.float64),
-        tested=readonly(verdicts.tested[order], np.bool_),
-        significant=readonly(verdicts.significant[order], np.bool_),
-    )
+    return joined.table(b, a, verdicts, np.abs(share))
 
 
-def _union(left: CallTree, right: CallTree, before: Counts, after: Counts, stick: Yardstick) -> DiffTree:
+def _union(left: CallTree, right: CallTree, per_sample: tuple[float, float] | None, mark: Mark | None) -> DiffTree:
+    """per_sample: what a sample counts on either side; mark: what of its samples leaves the noise. Without them each
+    was counted, and what differs is marked.
+    """
     keys: dict[str, int] = {}
     shown: list[tuple[CallTree, int]] = []
     mapped = []
@@ -279,8 +378,13 @@ def _union(left: CallTree, right: CallTree, before: Counts, after: Counts, stick
         return np.bincount(nodes, weights=values, minlength=size)
 
     kinds = np.concatenate([left.kinds(), right.kinds()])
-    samples_before = gather(before_node, left.total_samples_of) / before.unit_count
-    samples_after = gather(after_node, right.total_samples_of) / after.unit_count
+    total_before, total_after = gather(before_node, left.total_weight), gather(after_node, right.total_weight)
+    if mark is None or per_sample is None:
+        significant = differs(total_before, total_after)
+    else:
+        samples_before = gather(before_node, left.total_samples_of) / per_sample[0]
+        samples_after = gather(after_node, right.total_samples_of) / per_sample[1]
+        significant = mark(samples_before, samples_after, trie.function, list(keys))
     return DiffTree(
         functions=FunctionTable(
             names=tuple(t.functions.names[i] for t, i in shown),
@@ -296,9 +400,9 @@ def _union(left: CallTree, right: CallTree, before: Counts, after: Counts, stick
         level_start=trie.level_start,
         self_before=gather(before_node, left.self_weight),
         self_after=gather(after_node, right.self_weight),
-        total_before=gather(before_node, left.total_weight),
-        total_after=gather(after_node, right.total_weight),
-        significant=_significant_nodes(samples_before, samples_after, trie.function, list(keys), before, after, stick),
+        total_before=total_before,
+        total_after=total_after,
+        significant=significant,
         kinds=kinds[trie.row] if size else np.zeros(0, dtype=np.uint8),
         whole_before=left.total,
         whole_after=right.total,

@@ -166,6 +166,8 @@ def _direction(comparison: Comparison, row: int) -> str:
     table = comparison.table
     if table.significant[row]:
         return "more" if table.change[row] > 0 else "less"
+    if comparison.exact:
+        return "same"
     return "within noise" if table.tested[row] else "not tested"
 
 

@@ -12,6 +12,7 @@ from functools import partial
 
 import numpy as np
 
+from tailflame.analyse.counted_diff import delta_text
 from tailflame.analyse.diff import Comparison, Scale, Status, lay_out_diff
 from tailflame.analyse.layout import FlameLayout, lay_out
 from tailflame.analyse.names import module_label
@@ -73,6 +74,8 @@ def weight_scale(comparison: Comparison) -> float:
     nanoseconds that a file calls samples.
     """
     table, tree = comparison.table, comparison.tree
+    if comparison.exact:
+        return 1.0
     samples_before, samples_after = float(table.samples_before.sum()), float(table.samples_after.sum())
     if not (samples_before and samples_after and tree.whole_before and tree.whole_after):
         return comparison.scale
@@ -222,16 +225,33 @@ def change_note(comparison: Comparison, change: Float64, node: int) -> str:
         words = with_percent(signed_percent(float(change[node])))
     else:
         words = "new" if status is Status.NEW else "gone"
+    if comparison.exact:
+        return words if comparison.tree.significant[node] else "same"
     return words if comparison.tree.significant[node] else f"≈ {words}"
 
 
 def change_words(comparison: Comparison, change: Float64, node: int) -> str:
     """The inclusive change of a node of the union, and whether it may be noise."""
+    if comparison.exact:
+        return _counted_words(comparison, change, node)
     noise = "beyond noise" if comparison.tree.significant[node] else "within noise"
     status = comparison.tree.status(node)
     if status is not Status.BOTH:
         return f"{_STATUS[status]}, {noise}"
     return f"{with_percent(signed_percent(float(change[node])))} total, {noise}"
+
+
+def _counted_words(comparison: Comparison, change: Float64, node: int) -> str:
+    """The inclusive change of a node that was counted: the difference itself, and what it is of the baseline's."""
+    tree = comparison.tree
+    status = tree.status(node)
+    if status is not Status.BOTH:
+        return _STATUS[status]
+    if not tree.significant[node]:
+        return "the same"
+    delta = float(tree.total_after[node] - tree.total_before[node])
+    noun = comparison.after.event.name
+    return f"{delta_text(delta, tree.unit, noun)} total ({with_percent(signed_percent(float(change[node])))})"
 
 
 def _figure(weight: float, whole: float, tree: CallTree) -> str:

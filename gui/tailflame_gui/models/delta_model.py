@@ -13,10 +13,10 @@ from PySide6.QtCore import QObject
 from tailflame.analyse.diff import Comparison, DeltaTable, Scale, Status
 from tailflame.analyse.names import module_label
 from tailflame.model.stacks import Bool, Float64
-from tailflame.units import change_digits, interval_text, signed_percent
+from tailflame.units import MINUS, change_digits, interval_text, signed_percent
 from tailflame_gui.models.array_table import ArrayTable, found_in
 from tailflame_gui.models.compared import weight_scale
-from tailflame_gui.models.figures import Measure, share_text
+from tailflame_gui.models.figures import Measure
 from tailflame_gui.models.roles import Column, Face, Role
 
 # The verdict stands with what it judges, not behind the totals: it is in view in narrow windows, too.
@@ -25,6 +25,9 @@ NAME, SELF_BEFORE, SELF_AFTER, CHANGE, INTERVAL, NOISE, TOTAL_BEFORE, TOTAL_AFTE
 WITHIN = "within noise"
 BEYOND = "beyond noise"
 TOO_SMALL = "too small to test"
+SAME = "same"
+COUNTED = {1: "more", -1: "less", 0: SAME}
+"""The verdict on what was counted: there is no noise of sampling to be beyond of."""
 
 
 class Show(StrEnum):
@@ -49,15 +52,20 @@ class DeltaModel(ArrayTable):
     def table(self) -> DeltaTable | None:
         return None if self._comparison is None else self._comparison.table
 
+    @property
+    def exact(self) -> bool:
+        """Whether what is compared was counted, and not sampled."""
+        return self._comparison is not None and self._comparison.exact
+
     def set_comparison(self, comparison: Comparison, *, scale: Scale, measure: Measure) -> None:
         self._comparison, self._scale, self._measure = comparison, scale, measure
-        self.reset(_columns(scale, measure))
+        self.reset(_columns(scale, measure, exact=comparison.exact))
 
     def set_scale(self, scale: Scale) -> None:
         """Shares of each side, or weights as recorded. The change and its test are the same in both."""
         self._scale = scale
         if self._comparison is not None:
-            self.retitle(_columns(scale, self._measure))
+            self.retitle(_columns(scale, self._measure, exact=self._comparison.exact))
 
     def set_show(self, show: Show) -> None:
         self._show = show
@@ -88,12 +96,16 @@ class DeltaModel(ArrayTable):
                 return self._side(column)
             case 3:
                 return table.change
+            case 4 if self.exact:
+                return table.self_after - table.self_before
             case 4:
                 # By the end of the interval that is nearest to no change: what is known at least.
                 nearest = np.where(np.abs(table.low) < np.abs(table.high), table.low, table.high)
                 return np.where(np.sign(table.low) == np.sign(table.high), nearest, 0.0)
             case 8:
                 return self._total_change()
+            case 5 if self.exact:
+                return np.sign(table.self_after - table.self_before) * table.significant
             case 5:
                 surprise = np.where(np.isnan(table.p), 2.0, table.p)
                 return np.where(table.significant, surprise - 1.0, surprise)
@@ -110,6 +122,8 @@ class DeltaModel(ArrayTable):
                 return self._figure(column, row)
             case 3:
                 return self._change_text(row)
+            case 4 if self.exact:
+                return self._delta_text(row)
             case 4:
                 if not (table.samples_before[row] and table.samples_after[row]):
                     return ""
@@ -124,6 +138,10 @@ class DeltaModel(ArrayTable):
     def noise(self, row: int) -> str:
         """The verdict on a row in words."""
         table = self._held().table
+        if self.exact:
+            return COUNTED[
+                int(np.sign(table.self_after[row] - table.self_before[row])) if table.significant[row] else 0
+            ]
         if not table.tested[row]:
             return TOO_SMALL
         return BEYOND if table.significant[row] else WITHIN
@@ -147,6 +165,11 @@ class DeltaModel(ArrayTable):
         comparison = self._held()
         table = comparison.table
         lines = [table.names[row]]
+        if self.exact:
+            before, after = (self._measure.with_unit(float(c[row])) for c in (table.self_before, table.self_after))
+            lines.append(f"self {before} before, {after} after")
+            lines.append(comparison.test)
+            return "\n".join([*lines, table.module[row]] if table.module[row] else lines)
         sides = f"self samples {table.samples_before[row]:,.0f} before, {table.samples_after[row]:,.0f} after"
         lines.append(f"{sides}; the typical function stands at ×{comparison.scale:.3f}")
         tested = f", {_p_text(float(table.p[row]))} before the correction for many tests" if table.tested[row] else ""
@@ -179,7 +202,15 @@ class DeltaModel(ArrayTable):
         if self._scale is Scale.ABSOLUTE:
             return self._measure.text(value)
         side = comparison.before if column in (SELF_BEFORE, TOTAL_BEFORE) else comparison.after
-        return share_text(value, side.total_samples)
+        return self._measure.share(value, side.total_samples)
+
+    def _delta_text(self, row: int) -> str:
+        """The difference of self, in the unit of the columns."""
+        table = self._held().table
+        if not table.significant[row]:
+            return ""
+        delta = float(table.self_after[row] - table.self_before[row])
+        return f"{'+' if delta > 0 else MINUS}{self._measure.text(abs(delta))}"
 
     def _change_text(self, row: int) -> str:
         table = self._held().table
@@ -218,6 +249,8 @@ class DeltaModel(ArrayTable):
                 return 100 * value if self._scale is Scale.NORMALISED else value
             case 3:
                 return 100 * float(table.change[row])
+            case 4 if self.exact:
+                return float(table.self_after[row] - table.self_before[row])
             case 8:
                 return 100 * float(self._total_change()[row])
             case 9:
@@ -230,7 +263,22 @@ def _p_text(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
 
 
-def _columns(scale: Scale, measure: Measure) -> tuple[Column, ...]:
+def _columns(scale: Scale, measure: Measure, *, exact: bool) -> tuple[Column, ...]:
+    columns = _tested_columns(scale, measure)
+    if not exact:
+        return columns
+    told = {
+        CHANGE: Column("Self change, %", "Relative change of self.", Face.CHANGE, 88),
+        INTERVAL: Column(
+            f"Difference, {measure.label}", "After less before, of the function itself.", Face.FIGURE, 120
+        ),
+        NOISE: Column("Counted", "Each was counted: what differs, differs. Runs may, too.", Face.WORDS, 88),
+        TOTAL_CHANGE: Column("Total change, %", "Relative change of total.", Face.FIGURE, 88),
+    }
+    return tuple(told.get(at, known) for at, known in enumerate(columns))
+
+
+def _tested_columns(scale: Scale, measure: Measure) -> tuple[Column, ...]:
     unit = "%" if scale is Scale.NORMALISED else measure.label
     of = "Share of its side" if scale is Scale.NORMALISED else "Weight as recorded"
     return (

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tailflame.analyse.heap_findings import HeapSites, event_of, leaks, pooling_candidates, sites
-from tailflame.model.heap import ALLOCATED, LEAKED, PEAK, TEMPORARY, HeapTimeline
+from tailflame.analyse.heap_diff import as_peak
+from tailflame.analyse.heap_findings import HeapSites, leaks, pooling_candidates, sites
+from tailflame.model.heap import ALLOCATED, LEAKED, TEMPORARY, HeapTimeline
 from tailflame.model.stacks import Bool, Float64, Int64, StackProfile, Weight, readonly
 from tailflame.units import Unit, count
 from tailflame_gui.models.array_table import ArrayTable, found_in
@@ -80,17 +81,6 @@ def site_table(profile: StackProfile, heap: HeapTimeline, question: Question, ev
         case _:
             left = leaks(profile, heap.suppressions)
             return _leaked(left.sites, list(left.rows))
-
-
-def as_peak(profile: StackProfile, event: int) -> StackProfile:
-    """The profile with an event in the place of the peak, whose sites are then told."""
-    if event_of(profile, PEAK) == event:
-        return profile
-    events = tuple(
-        replace(about, name=PEAK if at == event else f"({about.name})" if about.name == PEAK else about.name)
-        for at, about in enumerate(profile.events)
-    )
-    return replace(profile, events=events)
 
 
 def _by_bytes(found: HeapSites, rows: list[int], known: bool) -> SiteTable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from PySide6.QtCore import QPoint, Qt, Signal
@@ -9,6 +10,7 @@ from PySide6.QtGui import QGuiApplication, QKeySequence, QShortcut
 from PySide6.QtWidgets import QMenu, QSplitter, QStackedLayout, QWidget
 
 from tailflame.analyse.diff import Comparison, Scale, compare
+from tailflame.analyse.heap_events import paired_events
 from tailflame.analyse.noise import LEVEL
 from tailflame.analyse.reading import cautions
 from tailflame.errors import TailflameError
@@ -81,6 +83,8 @@ class CompareView(QWidget):
         self.picture: ComparePicture | None = None
         self._delta: DeltaView | None = None
         self._figures: Measure | None = None
+        self._pairs: tuple[tuple[str, int, int], ...] = ()
+        self._exact = False
         self._sides = (before, after)
         self._titles, self._commits = titles, commits
         self._comparing = tasks.Latest(self)
@@ -138,7 +142,7 @@ class CompareView(QWidget):
         self._offer_weights(profiles)
         self._show_cautions()
         self._pages.setCurrentIndex(0)
-        if comparison is not None:
+        if comparison is not None and self._answers(comparison, profiles):
             self._compared(comparison)
         else:
             self._compare()
@@ -239,9 +243,9 @@ class CompareView(QWidget):
         union_head.addWidget(words)
         union_head.addWidget(HatchKey("vanished", down=True, tip="In the baseline only"))
         union_head.addWidget(HatchKey("new", down=False, tip="In the candidate only"))
-        noise = label("≈ within noise", "small")
-        noise.setToolTip("The inclusive change of the frame may be noise; it is grey besides.")
-        union_head.addWidget(noise)
+        self.noise = label("≈ within noise", "small")
+        self.noise.setToolTip("The inclusive change of the frame may be noise; it is grey besides.")
+        union_head.addWidget(self.noise)
         union_head.addWidget(self.union_legend, 1)
         union_head.addWidget(TrunkLine(self.union))
         union.addLayout(union_head)
@@ -318,11 +322,11 @@ class CompareView(QWidget):
 
     def _offer_weights(self, profiles: tuple[StackProfile, StackProfile]) -> None:
         """Events that both sides have; where they share none, the first of each."""
-        before, after = profiles
-        names = {event.name for event in after.events}
-        shared = [event.name for event in before.events if event.name in names]
-        self.event_box.offer([(name, name, "") for name in shared])
-        self.event_box.setVisible(len(shared) > 1)
+        one, other = self._sides
+        assert one is not None and other is not None
+        self._pairs = paired_events(one, other)
+        self.event_box.offer([(name, name, "") for name, _before, _after in self._pairs])
+        self.event_box.setVisible(len(self._pairs) > 1)
         # Where neither side knows of inlining there is nothing to choose.
         self.inlines.setVisible(any((p.frames.kind == FrameKind.INLINED).any() for p in profiles))
         self._offer_weights_of(profiles)
@@ -336,10 +340,16 @@ class CompareView(QWidget):
 
     def _events(self, profiles: tuple[StackProfile, StackProfile]) -> tuple[int, int]:
         name = self.event_box.currentData()
-        if name is None:
-            return 0, 0
-        b, a = ([event.name for event in profile.events].index(name) for profile in profiles)
-        return b, a
+        return next(((b, a) for known, b, a in self._pairs if known == name), (0, 0))
+
+    def _answers(self, comparison: Comparison, profiles: tuple[StackProfile, StackProfile]) -> bool:
+        """Whether a comparison is of the events and the weight that are chosen."""
+        b, a = self._events(profiles)
+        weight: Weight = self.weight_box.currentData() or Weight.SAMPLES
+        asked = ((b, weight), (a, weight))
+        return asked == tuple(
+            (side.options.event, side.options.weight) for side in (comparison.before, comparison.after)
+        )
 
     def _event_chosen(self) -> None:
         profiles = self._profiles()
@@ -363,14 +373,21 @@ class CompareView(QWidget):
     def _compared(self, comparison: Comparison) -> None:
         self.comparison = comparison
         self.verdict.set_verdicts(verdicts_of(comparison))
+        if self._exact is not comparison.exact:
+            # What was counted is compared as it is; what was sampled, as shares.
+            self._exact = comparison.exact
+            self.scale.choose(comparison.natural_scale)
         level = percent(LEVEL, digits=0)
-        self.test.set_text(f"Beyond noise: marked at a family-wise level of {level}. {comparison.test}")
+        beyond = "" if comparison.exact else f"Beyond noise: marked at a family-wise level of {level}. "
+        self.noise.setVisible(not comparison.exact)
+        self.test.set_text(f"{beyond}{comparison.test}")
         self.test.setToolTip(comparison.test)
         profiles = self._profiles()
         assert profiles is not None
         b, _a = self._events(profiles)
         largest = max(comparison.before.total, comparison.after.total)
-        self._figures = measure(comparison.tree.unit, largest=largest, noun=profiles[0].events[b].name)
+        figures = measure(comparison.tree.unit, largest=largest, noun=profiles[0].events[b].name)
+        self._figures = replace(figures, exact=comparison.exact)
         self._fill_table()
         self._draw()
 

@@ -77,6 +77,12 @@ class DeltaView(QWidget):
 
     def set_comparison(self, comparison: Comparison, *, scale: Scale, measure: Measure) -> None:
         self.model.set_comparison(comparison, scale=scale, measure=measure)
+        tested, beyond = self.show_rows.button_of(Show.TESTED), self.show_rows.button_of(Show.BEYOND)
+        tested.setVisible(not comparison.exact)
+        beyond.setText("Changed" if comparison.exact else "Beyond noise")
+        if comparison.exact and self.show_rows.choice is Show.TESTED:
+            self.show_rows.choose(Show.ALL)
+            self.model.set_show(Show.ALL)
         self._summarise()
         self._follow(self._selection.function)
 
@@ -115,10 +121,12 @@ class DeltaView(QWidget):
         shown, every = self.model.rowCount(), self.model.size()
         beyond = int(table.significant.sum())
         of = f"{count(shown)} of " if shown != every else ""
-        self.summary.setText(f"{of}{count(every)} functions, {count(beyond)} beyond noise")
+        exact = self.model.exact
+        self.summary.setText(f"{of}{count(every)} functions, {count(beyond)} {'changed' if exact else 'beyond noise'}")
         if not shown:
             if self.show_rows.choice is Show.BEYOND and not beyond:
-                self._empty.say("Nothing moved", "No function's change leaves the sampling noise.")
+                why = "Every function counts the same." if exact else "No function's change leaves the sampling noise."
+                self._empty.say("Nothing moved", why)
             else:
                 self._empty.say("Nothing matches", "No function matches the filter. Escape clears it.")
         self._body.setCurrentIndex(0 if shown else 1)

@@ -9,6 +9,7 @@ from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QGuiApplication, QKeySequence, QShortcut
 from PySide6.QtWidgets import QFrame, QMenu, QSplitter, QStackedWidget, QWidget
 
+from tailflame.analyse.heap_diff import as_peak
 from tailflame.analyse.heap_events import peak_event
 from tailflame.analyse.heap_findings import event_of, findings
 from tailflame.analyse.reading import Sentence
@@ -25,7 +26,6 @@ from tailflame_gui.models.heap_sites import (
     Question,
     SiteModel,
     SiteTable,
-    as_peak,
     question_of,
     questions_of,
     site_table,

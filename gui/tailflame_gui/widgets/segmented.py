@@ -58,6 +58,10 @@ class Segmented(QWidget, Generic[Choice]):
         """Sets it without announcing it."""
         self._group.button(self._choices.index(choice)).setChecked(True)
 
+    def button_of(self, choice: Choice) -> QAbstractButton:
+        """The button of a choice, for one that has to say something else or to go."""
+        return self._group.button(self._choices.index(choice))
+
     def step(self, by: int) -> None:
         at = min(max(self._group.checkedId() + by, 0), len(self._choices) - 1)
         self._group.button(at).setFocus(Qt.FocusReason.OtherFocusReason)

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QAbstractButton, QSizePolicy, QVBoxLayout, QWidget
 from tailflame.analyse.diff import Comparison
 from tailflame.analyse.names import short
 from tailflame.analyse.slow_calls import OWN_WORDS
+from tailflame.units import MINUS
 from tailflame_gui import icons, plain, theme
 from tailflame_gui.widgets.parts import button
 
@@ -34,7 +35,13 @@ def verdicts_of(comparison: Comparison) -> tuple[Verdict, ...]:
     marked = {short(table.names[row]): row for row in range(len(table)) if table.significant[row]}
     any_of = {short(name): name for name in table.names}
     found = []
-    for sentence in comparison.verdict:
+    for at, sentence in enumerate(comparison.verdict):
+        if comparison.exact and not at:
+            found.append(Verdict(sentence, sign=_sign(comparison.tree.whole_after - comparison.tree.whole_before)))
+            continue
+        if comparison.exact:
+            found.append(_counted(sentence, any_of))
+            continue
         name, own, _rest = sentence.partition(f" {OWN_WORDS}")
         if own and name in any_of:
             found.append(Verdict(sentence, any_of[name], 1))
@@ -46,6 +53,21 @@ def verdicts_of(comparison: Comparison) -> tuple[Verdict, ...]:
         row = marked[max(fitting, key=len)]
         found.append(Verdict(sentence, table.names[row], 1 if table.change[row] > 0 else -1))
     return tuple(found)
+
+
+def _counted(sentence: str, any_of: dict[str, str]) -> Verdict:
+    """A sentence on what was counted, with the function that it begins with and the way it went."""
+    fitting = [name for name in any_of if sentence.startswith(f"{name} ")]
+    if not fitting:
+        return Verdict(sentence)
+    name = max(fitting, key=len)
+    rest = sentence[len(name) + 1 :]
+    less = rest.startswith((MINUS, "is gone"))
+    return Verdict(sentence, any_of[name], -1 if less else 1)
+
+
+def _sign(delta: float) -> int:
+    return (delta > 0) - (delta < 0)
 
 
 class VerdictLine(QAbstractButton):
