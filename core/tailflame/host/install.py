@@ -33,6 +33,13 @@ _PACKAGES = {
     "cargo": dict.fromkeys(_INSTALLERS, "cargo"),
     "binutils": dict.fromkeys(_INSTALLERS, "binutils"),
     **{tool: dict.fromkeys(_INSTALLERS, tool) for tool in ("bpftrace", "strace", "valgrind", "heaptrack", "gdb")},
+    "jeprof": {
+        "apt": "libjemalloc-dev",
+        "dnf": "jemalloc-devel",
+        "pacman": "jemalloc",
+        "zypper": "jemalloc-devel",
+        "apk": "jemalloc-dev",
+    },
     "jemalloc": {
         "apt": "libjemalloc2",
         "dnf": "jemalloc",

@@ -229,6 +229,15 @@ def _refusal(need: Need, process: RunningProcess, host: Host, *, root: bool = Fa
     return None
 
 
+def trace_refused(process: RunningProcess) -> Access | None:
+    """Why this user may not trace a process as we are; None where nothing stands against it. `ways` is empty."""
+    root = os.geteuid() == 0
+    why = _hidden(process) if not root and hides_memory(process.pid) else _tracing(process, root=root)
+    if why is None:
+        return None
+    return Access(need=Need.TRACE, ways=(), sentence=why.sentence, fix=why.fix, fix_argv=why.fix_argv)
+
+
 def _tracing(process: RunningProcess, *, root: bool) -> _Refusal | None:
     tracer = tracer_of(process.pid)
     if tracer:

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from tailflame import units
-from tailflame.errors import TargetError
-from tailflame.host.binary import BinaryFacts, Kind, binary_facts, check_runnable
-from tailflame.host.cargo import project_root
 from tailflame.host.install import install_command
+from tailflame.host.jemalloc import preload_library
 from tailflame.host.system import Host, existing_folder
-from tailflame.tools.base import Target
+from tailflame.tools.base import FieldTool, Target, ToolOptions
 from tailflame.tools.cargo_flamegraph import CargoOptions
+from tailflame.tools.field_checks import of_tool
 from tailflame.tools.findings import Finding, Level
 from tailflame.tools.perf_record import OFF_CPU_COST, SWITCH, CallGraph, PerfOptions
+from tailflame.tools.program_checks import of_perf
 
 _BYTES_PER_SAMPLE = 300
 """A sample without a copy of its stack: header, registers and some 25 addresses."""
@@ -31,20 +30,36 @@ _MUCH_PER_S = 20_000_000
 
 
 def preflight(
-    target: Target, options: PerfOptions | CargoOptions, host: Host, *, out: Path | None = None
+    target: Target,
+    options: PerfOptions | CargoOptions | ToolOptions,
+    host: Host,
+    *,
+    out: Path | None = None,
+    tool: FieldTool | None = None,
 ) -> tuple[Finding, ...]:
     """Everything that speaks against this recording, the worst first; what is in order comes last.
 
-    `out` is where it will be written, or a folder above.
+    `out` is where it will be written, or a folder above. `tool` is whose `options` they are, where these do not say it.
+    Raises LookupError where nobody says it.
     """
-    findings = [*_machine(host), *_options(options, host)]
-    if isinstance(options, CargoOptions):
-        findings += _project(target, options, host)
+    if isinstance(options, ToolOptions):
+        findings = [*of_tool(tool or _tool_of(options), target, options, host)]
+    elif isinstance(options, CargoOptions):
+        findings = [*_machine(host), *_options(options, host), *_project(target, options, host)]
     else:
-        findings += _target(target, options, host)
+        findings = [*_machine(host), *_options(options, host), *of_perf(target, options, host)]
     if out is not None:
         findings += _disk(out, options)
     return tuple(sorted(findings, key=lambda finding: -finding.level))
+
+
+def _tool_of(options: ToolOptions) -> FieldTool:
+    from tailflame.tools import field_tool  # which imports this module
+
+    tool = field_tool(options.tool)
+    if tool is None:
+        raise LookupError(f"no tool is called “{options.tool}”")
+    return tool
 
 
 def doctor(host: Host) -> tuple[Finding, ...]:
@@ -155,7 +170,10 @@ def _helpers(host: Host) -> Iterator[Finding]:
         ("setpriv", "lets perf finish its file should Tailflame die"),
         ("bpftrace", "times functions of a running program"),
         ("strace", "counts system calls of a running program"),
-        ("valgrind", "simulates caches and branches where the processor has no counters"),
+        ("valgrind", "simulates caches and branches, and measures the heap (massif, DHAT, cachegrind, callgrind)"),
+        ("heaptrack", "tells who allocates, what is temporary and what leaks"),
+        ("gdb", "lets heaptrack and jemalloc look into a running program"),
+        ("jeprof", "reads jemalloc's profiles as well, to compare figures; Tailflame needs it not"),
     ):
         place = host.has_tool(program)
         if place is not None:
@@ -163,6 +181,13 @@ def _helpers(host: Host) -> Iterator[Finding]:
         else:
             command = install_command(program)
             yield Finding(Level.NOTE, f"{program} is not installed.", f"It {use}.", command, _argv(command))
+    library = preload_library()
+    if library is not None:
+        yield Finding(Level.OK, "jemalloc is installed.", str(library))
+    else:
+        command = install_command("jemalloc")
+        use = "It profiles the heap of programs that do not link it themselves."
+        yield Finding(Level.NOTE, "jemalloc is not installed.", use, command, _argv(command))
 
 
 # The wishes.
@@ -232,133 +257,7 @@ def _bytes_per_cpu_second(options: PerfOptions | CargoOptions) -> int:
     return options.frequency * len(_events(options)) * (_BYTES_PER_SAMPLE + stack)
 
 
-# The program.
-
-
-def _target(target: Target, options: PerfOptions, host: Host) -> Iterator[Finding]:
-    if target.cwd is not None and not target.cwd.is_dir():
-        yield Finding(
-            Level.BLOCKER, f"The working directory {target.cwd} is not there.", "", "Choose a folder that exists."
-        )
-    try:
-        check_runnable(target.binary)
-        facts = binary_facts(target.binary)
-    except TargetError as problem:
-        yield Finding(Level.BLOCKER, problem.sentence, "", problem.advice)
-        return
-    if "\n" in str(target.binary):
-        yield Finding(
-            Level.BLOCKER,
-            "The path of the program holds a line break.",
-            "perf writes the path of every function, a line each: its output could not be read.",
-            "Record a copy at a path without one.",
-        )
-    yield from _binary(facts, options, host)
-
-
-def _binary(facts: BinaryFacts, options: PerfOptions, host: Host) -> Iterator[Finding]:
-    name = facts.path.name
-    if facts.kind is Kind.SCRIPT:
-        yield Finding(
-            Level.WARNING,
-            f"{name} is a script: perf records its interpreter, {facts.interpreter}.",
-            "The functions of the script itself have no names in the profile.",
-            "Choose the program that the script starts.",
-        )
-        return
-    if facts.path.stat().st_mode & (stat.S_ISUID | stat.S_ISGID) and host.uid != 0:
-        yield Finding(
-            Level.WARNING,
-            f"{name} runs as another user (setuid).",
-            "The kernel takes the events away from perf when it starts.",
-            "Record a copy without that bit.",
-        )
-    if facts.newer_source is not None:
-        root = project_root(facts.path)
-        source = facts.newer_source
-        shown = source.relative_to(root) if root is not None and root in source.parents else source
-        yield Finding(
-            Level.WARNING,
-            f"{name} is older than its source {shown}.",
-            "The profile would show the program as it was before the change.",
-            "Build it again.",
-            _build_command(facts.path),
-        )
-    elif project_root(facts.path) is not None:
-        yield Finding(Level.OK, f"{name} is as new as its sources.")
-    if facts.debug_build:
-        how = "is code without optimisation" if facts.optimised is False else "stands in a folder of debug builds"
-        yield Finding(
-            Level.WARNING,
-            f"{name} is a debug build.",
-            f"It {how}: what is slow there need not be slow in a release.",
-            "Record a release build that keeps its symbols.",
-            ("cargo", "build", "--release") if facts.language == "rust" else (),
-        )
-    elif facts.optimised:
-        yield Finding(Level.OK, f"{name} is optimised.")
-    yield from _symbols(facts)
-    if options.call_graph is CallGraph.FRAME_POINTERS:
-        yield from _frame_pointers(facts)
-
-
-def _symbols(facts: BinaryFacts) -> Iterator[Finding]:
-    name, rust = facts.path.name, facts.language == "rust" or project_root(facts.path) is not None
-    if not facts.has_symbols:
-        where = f" Its symbols are kept apart in {facts.debug_link}." if facts.debug_link else ""
-        yield Finding(
-            Level.NOTE if facts.debug_link else Level.WARNING,
-            f"{name} is stripped.",
-            f"Its functions will have no names.{where}",
-            'Build with `strip = false` and `debug = "line-tables-only"` in Cargo.toml\'s profile.'
-            if rust
-            else "Build without -s, and do not strip it.",
-        )
-    elif not facts.has_debug_info:
-        yield Finding(
-            Level.NOTE,
-            f"{name} has no debug information.",
-            "Functions have names, but there are no lines, and inlined functions count for those they are inlined in.",
-            'Build with `debug = "line-tables-only"` in Cargo.toml\'s profile; it costs no speed.'
-            if rust
-            else "Build with -g; it costs no speed.",
-        )
-    else:
-        yield Finding(Level.OK, f"{name} has symbols and debug information.")
-
-
-def _frame_pointers(facts: BinaryFacts) -> Iterator[Finding]:
-    share = facts.frame_pointer_share
-    if facts.frame_pointers:
-        shown = f"{units.percent(share, digits=0)} of its functions set one up." if share is not None else ""
-        yield Finding(Level.OK, f"{facts.path.name} keeps frame pointers.", shown)
-    if facts.frame_pointers or not facts.has_symbols:
-        return
-    rust = facts.language == "rust"
-    flag = 'RUSTFLAGS="-C force-frame-pointers=yes"' if rust else "-fno-omit-frame-pointer"
-    fix = f"Build with {flag}, or choose the call graph dwarf."
-    if facts.frame_pointers is False and share is not None:
-        yield Finding(
-            Level.WARNING,
-            f"{facts.path.name} keeps no frame pointers.",
-            f"{units.percent(share, digits=0)} of its functions set one up: stacks would be cut short or wrong.",
-            fix,
-        )
-    elif share is not None:
-        yield Finding(
-            Level.NOTE,
-            f"Only some functions of {facts.path.name} keep frame pointers.",
-            f"{units.percent(share, digits=0)} of them set one up: some stacks would be cut short.",
-            fix,
-        )
-
-
-def _build_command(binary: Path) -> tuple[str, ...]:
-    """`cargo build` with the profile that the path tells."""
-    profile = binary.parent.name
-    if profile == "debug":
-        return ("cargo", "build")
-    return ("cargo", "build", "--release") if profile == "release" else ("cargo", "build", "--profile", profile)
+# The project.
 
 
 def _project(target: Target, options: CargoOptions, host: Host) -> Iterator[Finding]:
@@ -385,7 +284,7 @@ def _project(target: Target, options: CargoOptions, host: Host) -> Iterator[Find
 # The disk.
 
 
-def _disk(out: Path, options: PerfOptions | CargoOptions) -> Iterator[Finding]:
+def _disk(out: Path, options: PerfOptions | CargoOptions | ToolOptions) -> Iterator[Finding]:
     folder = existing_folder(out)
     if not os.access(folder, os.W_OK):
         yield Finding(
@@ -396,7 +295,7 @@ def _disk(out: Path, options: PerfOptions | CargoOptions) -> Iterator[Finding]:
         )
         return
     free = shutil.disk_usage(folder).free
-    per_second = _bytes_per_cpu_second(options)
+    per_second = 0 if isinstance(options, ToolOptions) else _bytes_per_cpu_second(options)
     if free < _NO_SPACE:
         level = Level.BLOCKER
     elif free < max(_LITTLE_SPACE, int(per_second * 2 * (options.duration_s or 0))):
@@ -407,7 +306,7 @@ def _disk(out: Path, options: PerfOptions | CargoOptions) -> Iterator[Finding]:
     yield Finding(
         level,
         f"Only {units.size(free)} are free for the recording.",
-        f"{folder} takes up to {units.size(per_second)} per second for each busy CPU.",
+        f"{folder} takes up to {units.size(per_second)} per second for each busy CPU." if per_second else str(folder),
         "Free space, or choose another profiles folder.",
     )
 

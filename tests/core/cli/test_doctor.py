@@ -11,6 +11,7 @@ import pytest
 
 from tailflame.cli import doctor
 from tailflame.host.system import Host, Support
+from tailflame.tools import TOOLS
 
 Run = Callable[..., Any]
 GOOD = Host(
@@ -53,7 +54,7 @@ def test_json_has_the_documented_keys(tailflame: Run, on: Callable[[Host], None]
         "kptr_restrict", "max_sample_rate", "user_only", "default_event",
     }  # fmt: skip
     assert document["host"]["default_event"] == "cpu-clock:u"
-    assert {tool["name"] for tool in document["tools"]} == {"perf-record", "cargo-flamegraph"}
+    assert [tool["name"] for tool in document["tools"]] == [tool.name for tool in TOOLS]
     assert {"name": "cycles", "available": False, "reason": "no counters in this machine"} in document["events"]
     assert {finding["level"] for finding in document["findings"]} <= {"ok", "note", "warning", "blocker"}
     assert document["folders"]["free_bytes"] > 0

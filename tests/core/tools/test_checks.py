@@ -59,7 +59,7 @@ GOOD = BinaryFacts(
 def facts(program: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
     """Set `.now` to what the binary is to be."""
     holder = SimpleNamespace(now=dataclasses.replace(GOOD, path=program))
-    monkeypatch.setattr("tailflame.tools.checks.binary_facts", lambda _path: holder.now)
+    monkeypatch.setattr("tailflame.tools.program_checks.binary_facts", lambda _path: holder.now)
     yield holder
 
 
