@@ -16,6 +16,7 @@ from tailflame.analyse.names import plain
 from tailflame.model.costs import CostTable, is_library
 from tailflame.model.counter_ratios import whole_run
 from tailflame.model.counters import CounterSeries
+from tailflame.model.recording import Recording
 from tailflame.model.stacks import NONE, Float64, Int64
 from tailflame.units import percent
 
@@ -184,6 +185,14 @@ def _counted(rate: CacheRate, counters: CounterSeries | None) -> float | None:
         return None
     value = whole_run(counters, rate.counter)
     return None if value is None else value / 100
+
+
+def has_cost_lines(recording: Recording) -> bool:
+    """Whether costs of lines come first: they tell rates of caches or branches, or nothing else is there."""
+    costs, profile = recording.costs, recording.profile
+    if costs is None:
+        return False
+    return bool(rates_of(costs.events)) or profile is None or not bool((profile.stacks.parent >= 0).any())
 
 
 class CostBy(StrEnum):

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from PySide6.QtWidgets import QWidget
 
+from tailflame.analyse.cache_rates import has_cost_lines
 from tailflame.analyse.counter_summary import counters_alone
 from tailflame.model import Recording
 from tailflame_gui.models.scope import ResultScope
@@ -58,7 +59,7 @@ class KindOfResult:
     Of what it makes, a result view connects these signals where they are there: show_flame(function),
     show_callers(function), show_source(function), show_hotspots(function), event_wanted(event: int),
     open_source(file, line), failed(error); and it calls set_trees(ProfileTrees) where that is there and the recording
-    has a profile.
+    has a profile. An attribute `source_view` is answered as a SourceView is: it asks for texts.
     """
 
     part: Part
@@ -78,9 +79,16 @@ def _counters(recording: Recording, selection: Selection, scope: ResultScope) ->
     return CountersView(recording)
 
 
+def _caches(recording: Recording, selection: Selection, scope: ResultScope) -> QWidget:
+    from tailflame_gui.views.cache_view import CacheView
+
+    return CacheView(recording, selection=selection, scope=scope)
+
+
 KINDS: tuple[KindOfResult, ...] = (
     KindOfResult(Part.COUNTERS, counters_alone, _counters),
     KindOfResult(Part.MEMORY, lambda recording: recording.heap is not None, _memory),
+    KindOfResult(Part.CACHES, has_cost_lines, _caches),
 )
 """Each of them imports its view inside `make`: no other result should wait for it."""
 

@@ -321,6 +321,9 @@ class ResultView(QWidget):
             signal = getattr(view, name, None)
             if signal is not None:
                 signal.connect(answer)
+        asks = getattr(view, "source_view", None)
+        if asks is not None:
+            self.source_view_made.emit(asks)
         return view
 
     def show_event(self, event: int) -> None:
