@@ -105,7 +105,8 @@ class DeltaModel(ArrayTable):
             case 8:
                 return self._total_change()
             case 5 if self.exact:
-                return np.sign(table.self_after - table.self_before) * table.significant
+                way: Float64 = np.sign(table.self_after - table.self_before) * table.significant
+                return way
             case 5:
                 surprise = np.where(np.isnan(table.p), 2.0, table.p)
                 return np.where(table.significant, surprise - 1.0, surprise)

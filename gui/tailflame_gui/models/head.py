@@ -12,7 +12,7 @@ from tailflame_gui.models.scope import amount_text, first_event
 
 def head_of(recording: Recording, *, title: str = "", commit: str = "") -> tuple[str, str]:
     """(name, facts) of a recording: what its title line says."""
-    meta, profile = recording.meta, recording.profile
+    meta = recording.meta
     name = title or (PurePath(meta.command[0]).name if meta.command else "") or meta.title
     name = name or PurePath(recording.source).name
     parts = [" ".join(part for part in (recording.tool, meta.tool_version) if part)]
@@ -20,14 +20,21 @@ def head_of(recording: Recording, *, title: str = "", commit: str = "") -> tuple
         parts.append(moment(meta.started_at))
     if commit:
         parts.append(commit)
-    if profile is not None:
-        event = first_event(recording)
-        counts, whole = (profile.total(event=event, weight=weight) for weight in (Weight.SAMPLES, Weight.PERIOD))
-        text = amount_text(profile, event, counts=counts, weight=whole)
-        parts.append(f"{text} at the peak" if recording.heap is not None else text)
+    parts.append(how_much(recording))
     if meta.duration_s is not None:
         parts.append(seconds(meta.duration_s))
     return name, "  ·  ".join(part for part in parts if part)
+
+
+def how_much(recording: Recording) -> str:
+    """What a recording holds of the event that its views begin with: "48,210 samples", "8.9 MB at the peak"."""
+    profile = recording.profile
+    if profile is None:
+        return ""
+    event = first_event(recording)
+    counts, whole = (profile.total(event=event, weight=weight) for weight in (Weight.SAMPLES, Weight.PERIOD))
+    text = amount_text(profile, event, counts=counts, weight=whole)
+    return f"{text} at the peak" if recording.heap is not None else text
 
 
 def moment(when: datetime) -> str:

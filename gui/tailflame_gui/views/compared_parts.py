@@ -28,7 +28,21 @@ def _counters(before: Recording, after: Recording, titles: tuple[str, str], comm
     return CountersComparison(before, after, titles=titles, commits=commits)
 
 
+def _benchmarks(before: Recording, after: Recording, titles: tuple[str, str], commits: tuple[str, str]) -> QWidget:
+    from tailflame_gui.views.benchmarks_view import BenchmarksView
+
+    return BenchmarksView(after, before, titles=titles)
+
+
+def _memory(before: Recording, after: Recording, titles: tuple[str, str], commits: tuple[str, str]) -> QWidget:
+    from tailflame_gui.views.heap_comparison import HeapComparison
+
+    return HeapComparison(before, after, titles=titles, commits=commits)
+
+
 COMPARED: tuple[ComparedKind, ...] = (
+    ComparedKind("Memory", lambda before, after: before.heap is not None and after.heap is not None, _memory),
+    ComparedKind("Benchmarks", lambda before, after: bool(before.benchmarks and after.benchmarks), _benchmarks),
     ComparedKind("Counters", lambda before, after: counters_alone(before) and counters_alone(after), _counters),
 )
 """Each imports its view inside `make`."""

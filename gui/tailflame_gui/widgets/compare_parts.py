@@ -5,9 +5,8 @@ from __future__ import annotations
 from PySide6.QtWidgets import QToolButton, QWidget
 
 from tailflame.model import Recording
-from tailflame.units import count
 from tailflame_gui import plain
-from tailflame_gui.models.head import head_of, moment
+from tailflame_gui.models.head import head_of, how_much, moment
 from tailflame_gui.widgets.flame_graph import FlameGraph
 from tailflame_gui.widgets.parts import ElidedLabel, column, icon_button, label, row
 from tailflame_gui.widgets.trunk_line import TrunkLine
@@ -59,10 +58,9 @@ class SideCard(QWidget):
 
     def set_recording(self, recording: Recording, *, title: str, commit: str) -> None:
         name, every = head_of(recording, title=title, commit=commit)
-        meta, profile = recording.meta, recording.profile
+        meta = recording.meta
         when = moment(meta.started_at) if meta.started_at is not None else ""
-        samples = f"{count(profile.total())} samples" if profile is not None else ""
-        parts = (when, commit, meta.machine.hostname, samples, recording.tool)
+        parts = (when, commit, meta.machine.hostname, how_much(recording), recording.tool)
         self.title.setText(name)
         self.facts.set_text("  ·  ".join(part for part in parts if part))
         self.setAccessibleName(f"{self.word}: {name}, {every}")

@@ -186,11 +186,10 @@ class HeapPlot(TimePlot):
     def draw(self, painter: QPainter, rect: QRectF) -> None:
         heap, tokens = self.heap, theme.current()
         assert heap is not None
-        plot = rect.adjusted(0, 12, 0, -_TICK)
-        scale = linear_scale(self.top if self.top is not None else self.most, plot, least_top=1.0)
+        plot, scale = self.placed(rect)
         self.draw_scale(painter, plot, scale, size)
         painter.save()
-        painter.setClipRect(rect.adjusted(0, -1, 1, 1))
+        painter.setClipRect(rect.adjusted(-5, -1, 5, 1))  # the marks at the ends are whole
         x = self.across(heap.time)
         near = (x >= plot.left() - 2) & (x <= plot.right() + 2)
         shown = _with_neighbours(near)
@@ -205,6 +204,11 @@ class HeapPlot(TimePlot):
         painter.drawLine(QPointF(plot.left(), plot.bottom() + 0.5), QPointF(plot.right(), plot.bottom() + 0.5))
         self._draw_stops(painter, plot)
         painter.restore()
+
+    def placed(self, rect: QRectF) -> tuple[QRectF, Scale]:
+        """Where in the body memory is drawn, and at which scale."""
+        plot = rect.adjusted(0, 12, 0, -_TICK)
+        return plot, linear_scale(self.top if self.top is not None else self.most, plot, least_top=1.0)
 
     def _fill(self, painter: QPainter, x: Array, y: Array, color: QColor, plot: QRectF) -> None:
         if not len(x):
