@@ -72,7 +72,7 @@ class PointerCounts:
         """Where the allocation's last word is the free's."""
         free_end, alloc_end = end[pairs + 1], end[pairs]
         digits = free_end - start[pairs + 1] - 2
-        right = (digits > 0) & (digits <= _MOST_DIGITS) & (alloc_end - start[pairs] > digits + 4)
+        right: Bool = (digits > 0) & (digits <= _MOST_DIGITS) & (alloc_end - start[pairs] > digits + 4)
         right &= text[np.maximum(alloc_end - digits - 1, 0)] == _BLANK
         eight: UInt64 = np.ndarray((len(padded) - 7,), "<u8", padded, strides=(1,))
         for back in (0, 8):

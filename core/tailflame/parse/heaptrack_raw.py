@@ -12,7 +12,6 @@ import contextlib
 import os
 import re
 import select
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -28,6 +27,7 @@ import zstandard
 from tailflame.errors import ParseError, TailflameError, ToolFailed, ToolMissing
 from tailflame.parse.heaptrack_file import POINTER_MARK
 from tailflame.parse.heaptrack_lines import Blocks
+from tailflame.parse.heaptrack_place import interpreter
 from tailflame.parse.heaptrack_pointers import PointerCounts
 from tailflame.parse.source import Source
 
@@ -35,39 +35,11 @@ _RAW = re.compile(rb"^v [0-9a-f]{1,8}(?: [0-9a-f]{1,8})?\r?\n(?:[XIS#A][^\n]*\n)
 _STALLED_S = 120.0
 """How long heaptrack_interpret may take nothing in and not end: debug information of gigabytes takes half a minute."""
 _LEVEL = 3
-_RELATIVE = ("../lib/heaptrack", "../lib64/heaptrack", "../libexec/heaptrack")
-_USUAL = (
-    "/usr/lib/heaptrack",
-    "/usr/lib64/heaptrack",
-    "/usr/lib/x86_64-linux-gnu/heaptrack",
-    "/usr/lib/aarch64-linux-gnu/heaptrack",
-    "/usr/local/lib/heaptrack",
-    "/usr/local/lib64/heaptrack",
-)
 
 
 def is_raw(head: bytes) -> bool:
     """Whether a heaptrack file that begins so is a raw one: it names its program and modules with their places."""
     return _RAW.match(head) is not None
-
-
-def library_folder() -> Path | None:
-    """Where heaptrack's libraries are; None where it is not installed."""
-    script = shutil.which("heaptrack")
-    near = () if script is None else tuple(Path(script).resolve().parent / part for part in _RELATIVE)
-    for folder in (*near, *map(Path, _USUAL)):
-        if (folder / "libheaptrack_preload.so").is_file():
-            return folder.resolve()
-    return None
-
-
-def interpreter() -> Path | None:
-    """heaptrack_interpret, which no PATH holds; None where it is not installed."""
-    folder = library_folder()
-    if folder is None:
-        return None
-    known = (folder / "libexec/heaptrack_interpret", folder / "heaptrack_interpret")
-    return next((path for path in known if os.access(path, os.X_OK)), None)
 
 
 @contextlib.contextmanager

@@ -26,7 +26,7 @@ _NEW = frozenset(
 )
 _STOP = frozenset(("main", "__libc_start_main", "__static_initialization_and_destruction_0"))
 
-# rustc's legacy names as the C++ demangler leaves them: `_$LT$T$u20$as$u20$core..fmt..Debug$GT$::fmt::h0123456789abcde`.
+# rustc's legacy names as the C++ demangler leaves them: `_$LT$T$u20$as$u20$core..fmt..Debug$GT$::fmt::h` and a hash.
 _ESCAPE = re.compile(r"\$(?:(SP|BP|RF|LT|GT|LP|RP|C)|u([0-9a-f]{2,6}))\$")
 _ESCAPED = {"SP": "@", "BP": "*", "RF": "&", "LT": "<", "GT": ">", "LP": "(", "RP": ")", "C": ","}
 _HASH = re.compile(r"::h[0-9a-f]{16}$")
