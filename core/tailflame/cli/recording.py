@@ -72,6 +72,7 @@ def record_session(
         duration_s=finished.target.seconds,
         lost=finished.lost,
         artifacts=finished.artifacts,
+        result=finished.result,
     )
     if finished.error is not None:
         context.terminal.error(finished.error)

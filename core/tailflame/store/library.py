@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import IO
 
@@ -23,6 +22,7 @@ from tailflame.model import Caution, Recording
 from tailflame.store.catalogue import Catalogue, Entry
 from tailflame.store.files import absolute, parse_json, reason, sync_folder, write_atomically, write_json
 from tailflame.store.manifest import Manifest, SessionState
+from tailflame.store.measures import Measures
 from tailflame.store.owner import Owner
 from tailflame.store.provenance import Commit, binary_key, cargo_profile, commit_of
 from tailflame.store.session import (
@@ -47,13 +47,6 @@ _NEW = ".making-"
 _ADOPTING = ".adopting-"
 _HALF_MADE_S = 600.0
 """Whoever makes a session is done with it by then."""
-
-
-class Measures(StrEnum):
-    """A binary has a baseline of each kind: where time goes, and how long things take."""
-
-    TIME = "time"
-    LATENCY = "latency"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +93,9 @@ class SessionInfo:
     @property
     def measures(self) -> Measures:
         """What it is compared by, and so which of its binary's baselines it may be."""
+        known = self.manifest.measures if self.manifest else ""
+        if self.tool != LIVE and known in set(Measures):
+            return Measures(known)
         return Measures.TIME if self.samples is not None and self.tool != LIVE else Measures.LATENCY
 
     @property

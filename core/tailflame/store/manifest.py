@@ -69,6 +69,10 @@ class Manifest:
     """The target's own, 128 + n for signal n."""
     pinned_at: datetime | None = None
     """When it was made the baseline. Where two sessions of one binary say so, the later one is it."""
+    group: str = ""
+    """The first session of those that several tools made of one target in turn; "" for one that stands alone."""
+    measures: str = ""
+    """The kind of its result (measures.Measures); "" for what was kept before there were several."""
     written_by: str = ""
 
     def document(self) -> dict[str, Any]:
@@ -111,6 +115,8 @@ class Manifest:
             "outcome": self.outcome,
             "exit_code": self.exit_code,
             "pinned_at": self.pinned_at.isoformat() if self.pinned_at else None,
+            "group": self.group,
+            "measures": self.measures,
             "written_by": self.written_by,
         }
 
@@ -158,6 +164,8 @@ class Manifest:
             outcome=fields.text("outcome", ""),
             exit_code=fields.whole("exit_code"),
             pinned_at=_zoned(fields, "pinned_at"),
+            group=fields.text("group", ""),
+            measures=fields.text("measures", ""),
             written_by=fields.text("written_by", ""),
         )
 

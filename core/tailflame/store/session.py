@@ -24,6 +24,7 @@ from tailflame.store.codec import decode, encode
 from tailflame.store.columns import read_columns, write_columns
 from tailflame.store.files import locked, read_json, write_json
 from tailflame.store.manifest import Manifest, SessionState
+from tailflame.store.measures import Measures, measures_of
 from tailflame.store.owner import Owner
 from tailflame.store.sources import SourceExcerpts, gather_sources, load_sources, save_sources
 
@@ -78,10 +79,13 @@ class SessionFolder:
 
     @property
     def primary(self) -> Path:
-        """The artifact to read. StoreError where the session has none."""
+        """The artifact to read; of a name with a "*" the newest. StoreError where the session has none."""
         name = self.manifest.primary
         if not name:
             raise StoreError(f"{self.id} has no file to read.", advice="Record again.")
+        if "*" in name:  # it was interrupted before its tool had ended
+            found = sorted(self.path.glob(name), key=lambda path: path.stat().st_mtime_ns)
+            return found[-1] if found else self.path / name
         return self.path / name
 
     @property
@@ -124,12 +128,16 @@ class SessionFolder:
         duration_s: float | None = None,
         lost: int | None = None,
         artifacts: Mapping[str, Path] | None = None,
+        result: Path | None = None,
     ) -> None:
         """The tool has ended and its files are complete; they still have to be read.
 
-        duration_s, lost: as the recorder saw them, for files that do not tell.
+        duration_s, lost: as the recorder saw them, for files that do not tell. result: the file to read, where it is
+        not the one that was planned.
         """
+        changes = {"primary": str(result.relative_to(self.path))} if result is not None else {}
         self.update(
+            **changes,
             state=SessionState.RECORDED,
             outcome=outcome,
             exit_code=exit_code,
@@ -147,7 +155,7 @@ class SessionFolder:
         full = replace(full, source=_within(full.source, self.path))
         save_recording(self.path, full)
         artifacts = dict(manifest.artifacts)
-        profile = full.profile
+        profile, measures = full.profile, measures_of(full)
         if profile is not None:
             bases = [Path(base) for base in (manifest.cwd, manifest.commit.root if manifest.commit else "") if base]
             excerpts = gather_sources(profile, bases=bases)
@@ -156,11 +164,12 @@ class SessionFolder:
             if manifest.primary.endswith(".svg"):
                 artifacts[FLAME_GRAPH] = manifest.primary  # a tool drew it already
             elif draw is not None:
-                artifacts[FLAME_GRAPH] = self._draw(profile, draw)
+                artifacts[FLAME_GRAPH] = self._draw(profile, draw, measures)
         self.update(
             state=SessionState.COMPLETE,
             artifacts=artifacts,
-            samples=None if profile is None else round(float(profile.samples.count.sum())),
+            measures=measures.value,
+            samples=_samples(profile),
             events=() if profile is None else tuple(event.name for event in profile.events),
             lost=full.meta.lost,
             duration_s=full.meta.duration_s,
@@ -182,8 +191,8 @@ class SessionFolder:
     def sources(self) -> SourceExcerpts:
         return load_sources(self.path / SOURCES)
 
-    def _draw(self, profile: StackProfile, draw: Draw) -> str:
-        name = f"cpu_flamegraph_{self.stamp}.svg"
+    def _draw(self, profile: StackProfile, draw: Draw, measures: Measures) -> str:
+        name = f"{'cpu' if measures is Measures.TIME else measures.value.replace(' ', '_')}_flamegraph_{self.stamp}.svg"
         unfinished = self.path / f".{name}.tmp"
         try:
             draw(profile, unfinished)
@@ -224,6 +233,13 @@ def _filled(meta: Meta, manifest: Manifest) -> Meta:
         lost=manifest.lost if meta.lost is None else meta.lost,
         outcome=meta.outcome or manifest.outcome,
     )
+
+
+def _samples(profile: StackProfile | None) -> int | None:
+    """None where there are none: what was counted one by one was not sampled."""
+    if profile is None or (profile.events and all(event.exact for event in profile.events)):
+        return None
+    return round(float(profile.samples.count.sum()))
 
 
 def _build_id(meta: Meta, binary: str) -> str:

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from helpers import heaps
 from helpers.recordings import recording, same
 from tailflame.errors import StoreError
 from tailflame.model import Recording, StackProfile
 from tailflame.store import Library, SessionState, open_result
+from tailflame.store.measures import Measures
 from tailflame.store.session import SessionFolder
 
 
@@ -48,6 +50,53 @@ def test_a_finished_session_has_the_usual_files_and_facts(library: Library, book
     assert manifest.artifacts == {"data": "perf.data", "flame_graph": f"cpu_flamegraph_{stamp}.svg"}
     assert info.title == "book --seconds 1"
     assert manifest.written_by.startswith("tailflame ")
+
+
+def test_each_kind_of_result_has_a_baseline_of_its_own(library: Library, book: Path) -> None:
+    cpu = record(library, book)
+    heap = library.new_session(tool="massif", binary=book, args=())
+    whole = heap.complete(heaps.massif(), draw=draw)
+    assert whole.heap is not None
+    info = library.session(heap.id)
+    assert (info.measures, library.session(cpu.id).measures) == (Measures.MEMORY, Measures.TIME)
+    assert info.samples is None  # blocks are counted, not sampled
+    assert info.manifest is not None
+    assert info.manifest.artifacts["flame_graph"] == f"memory_flamegraph_{heap.stamp}.svg"
+    library.set_baseline(cpu.id)
+    library.set_baseline(heap.id)
+    assert [info.id for info in library.sessions() if info.baseline] == [heap.id, cpu.id]
+    found = library.baseline_of(book, measures=Measures.MEMORY)
+    assert found is not None
+    assert found.id == heap.id
+
+
+def test_a_session_of_before_tells_what_it_measures_by_its_samples(library: Library, book: Path) -> None:
+    session = record(library, book)
+    session.update(measures="")
+    assert library.session(session.id).measures is Measures.TIME
+    session.update(measures="what a later Tailflame knows")
+    assert library.session(session.id).measures is Measures.TIME
+    session.update(measures="", samples=None)
+    assert library.session(session.id).measures is Measures.LATENCY
+
+
+def test_sessions_of_one_group_know_their_first(library: Library, book: Path) -> None:
+    first, second = record(library, book), record(library, book)
+    second.update(group=first.id)
+    assert library.session(second.id).manifest.group == first.id  # type: ignore[union-attr]
+
+
+def test_the_file_to_read_may_have_another_name_than_planned(library: Library, book: Path) -> None:
+    session = library.new_session(tool="jemalloc", binary=book, args=())
+    planned = session.path / "dump.*.heap"
+    session.planned(argv=("book",), artifacts={"heap": planned}, primary="heap")
+    assert session.primary == planned
+    for number in (9, 10):
+        (session.path / f"dump.{number}.heap").write_text("x")
+        os.utime(session.path / f"dump.{number}.heap", (number, number))
+    assert session.primary.name == "dump.10.heap"  # Tailflame was killed: the newest
+    session.recorded(artifacts={"heap": session.path / "dump.9.heap"}, result=session.path / "dump.9.heap")
+    assert session.primary.name == "dump.9.heap"
 
 
 def test_the_build_id_of_a_binary_behind_a_link(library: Library, book: Path, tmp_path: Path) -> None:
