@@ -10,6 +10,12 @@ from pathlib import Path
 from tailflame_gui.rows import DropRow
 
 SESSION = "session.json"
+_ONE_RESULT = (
+    *(f"{'*/' * depth}new/estimates.json" for depth in range(4)),  # criterion: group, function, value
+    "estimates.json",
+    "*.heap",  # jemalloc's dumps
+)
+"""Files that make one result of the folder which they are in."""
 
 
 class Kind(StrEnum):
@@ -50,7 +56,12 @@ def _folder(folder: Path) -> Kind:
         for entry in entries:
             if entry.is_dir() and (Path(entry.path) / SESSION).is_file():
                 return Kind.PROFILES
-    return Kind.RESULT if any(_is_recording(file) for file in folder.glob("*perf.data*")) else Kind.NOTHING
+    recorded = any(_is_recording(file) for file in folder.glob("*perf.data*"))
+    return Kind.RESULT if recorded or any(_first(folder, name) for name in _ONE_RESULT) else Kind.NOTHING
+
+
+def _first(folder: Path, pattern: str) -> Path | None:
+    return next(folder.glob(pattern), None)
 
 
 def _is_recording(file: Path) -> bool:

@@ -162,3 +162,13 @@ def test_text_fields_leave_drops_to_the_window(parts: Parts) -> None:
     on_pages = [field for field in fields if field is not parts.window.palette_box.field]
     assert on_pages
     assert not any(field.acceptDrops() for field in on_pages)
+
+
+@pytest.mark.parametrize(
+    "file", ["new/estimates.json", "group/function/new/estimates.json", "estimates.json", "a.1.heap"]
+)
+def test_a_folder_that_is_one_result(tmp_path: Path, file: str) -> None:
+    made = tmp_path / file
+    made.parent.mkdir(parents=True, exist_ok=True)
+    made.write_text("{}")
+    assert look_at(tmp_path).kind is Kind.RESULT

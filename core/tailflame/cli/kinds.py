@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from tailflame.cli.benchmarks import BENCHMARKS_KIND
 from tailflame.cli.counters import COUNTERS_KIND
 from tailflame.cli.maps import MAPS_KIND
 from tailflame.cli.result_kind import ResultKind
+from tailflame.cli.syscalls import SYSCALLS_KIND
 
-KINDS: tuple[ResultKind, ...] = (COUNTERS_KIND, MAPS_KIND)
+KINDS: tuple[ResultKind, ...] = (COUNTERS_KIND, MAPS_KIND, BENCHMARKS_KIND, SYSCALLS_KIND)

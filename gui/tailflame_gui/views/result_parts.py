@@ -32,6 +32,7 @@ class Part(StrEnum):
     SYSCALLS = "System calls"
     COUNTERS = "Counters"
     MAPS = "Maps"
+    BENCHMARKS = "Benchmarks"
 
 
 _TIPS = {
@@ -47,6 +48,7 @@ _TIPS = {
     Part.SYSCALLS: "System calls: how often, how long, with which errors, on which files and peers.",
     Part.COUNTERS: "What was counted, and the ratios that follow from it.",
     Part.MAPS: "The maps of the probe's program.",
+    Part.BENCHMARKS: "What each benchmark takes, its samples, and what changed since another run.",
 }
 _LONG = {Part.CALLERS: "Callers and callees"}
 """What a tab has no room for; the palette, the keys sheet and tooltips say it."""
@@ -85,7 +87,14 @@ def _caches(recording: Recording, selection: Selection, scope: ResultScope) -> Q
     return CacheView(recording, selection=selection, scope=scope)
 
 
+def _benchmarks(recording: Recording, selection: Selection, scope: ResultScope) -> QWidget:
+    from tailflame_gui.views.benchmarks_view import BenchmarksView
+
+    return BenchmarksView(recording)
+
+
 KINDS: tuple[KindOfResult, ...] = (
+    KindOfResult(Part.BENCHMARKS, lambda recording: bool(recording.benchmarks), _benchmarks),
     KindOfResult(Part.COUNTERS, counters_alone, _counters),
     KindOfResult(Part.MEMORY, lambda recording: recording.heap is not None, _memory),
     KindOfResult(Part.CACHES, has_cost_lines, _caches),
