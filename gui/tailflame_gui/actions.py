@@ -34,6 +34,7 @@ SPECS: tuple[Spec, ...] = (
     Spec("compare", "Go to", "Compare", "git-compare", "Two results side by side, and what changed.", ("Alt+5",)),
     Spec("library", "Go to", "Library", "library", "All sessions of the profiles folder.", ("Alt+6",)),
     Spec("console", "Go to", "Console", "terminal", "Every command that was run, and how it ended.", ("Alt+7",)),
+    Spec("tools", "Go to", "Tools", "book-open", "What each tool answers, costs, and would run now.", ("Alt+8",)),
     Spec("palette", "Go to", "Search…", "search", "Search actions, open results and sessions.", ("Ctrl+K",)),
     Spec("open", "File", "Open…", "folder-open", "Open result files of any format.", ("Ctrl+O",)),
     Spec("demo", "File", "Open the demo", "flame-kindling", "Open the sample session that ships with Tailflame."),

@@ -281,13 +281,16 @@ def assess(draft: Draft, host: Host, root: Path, *, target_folder: Path | None =
         checks = tuple(check_row(finding) for finding in _machine_checks(host))
         return Assessment(checks=checks, facts=facts, problem=missing.sentence)
     checks = tuple(check_row(finding) for finding in preflight(wish.target, wish.options, host, out=root))
-    plan = wish.plan(root / SESSION)
+    try:
+        plan, to_copy = wish.plan(root / SESSION), wish.plan(Path()).command_line
+    except TailflameError as wrong:  # what only the tool knows of its options
+        return Assessment(checks=checks, facts=facts, problem=wrong.sentence)
     blockers = [check for check in checks if check.level is Level.ERROR]
     return Assessment(
         checks=checks,
         facts=facts,
         command_line=plan.command_line,
-        to_copy=wish.plan(Path()).command_line,
+        to_copy=to_copy,
         note=_note(draft, root),
         problem=blockers[0].title if blockers else "",
     )

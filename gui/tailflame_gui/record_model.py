@@ -468,8 +468,6 @@ class RunHead:
     requests: tuple[RequestRow, ...] = ()
     place: str = ""
     """ "2 of 4" in a queue."""
-    stop_words: str = "SIGTERM"
-    """The signal that asks the program, or the tool, to end."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from PySide6.QtCore import QObject, Signal
 
 from tailflame.errors import TailflameError
 from tailflame.model import Recording
+from tailflame.store.measures import Measures, measures_of
 from tailflame_gui.rows import FindingRow, Notice, RunRow, SessionRow, TargetRow
 from tailflame_gui.selection import Selection
 from tailflame_gui.tasks import Job
@@ -35,6 +36,7 @@ class Page(StrEnum):
     COMPARE = "Compare"
     LIBRARY = "Library"
     CONSOLE = "Console"
+    TOOLS = "Tools"
 
 
 class Stage(StrEnum):
@@ -103,10 +105,10 @@ class OpenResult(Tab):
 
     @property
     def measures(self) -> str:
-        """What it is compared by: "time" or "latency"."""
+        """What it is compared by: "time", "latency", "memory", ... (store.measures)."""
         if self.session is not None:
             return self.session.measures
-        return "latency" if self.recording is not None and self.recording.profile is None else "time"
+        return measures_of(self.recording).value if self.recording is not None else Measures.TIME.value
 
     def ready(self, recording: Recording, *, title: str, session: SessionRow | None) -> None:
         self.recording, self.title, self.session = recording, title, session

@@ -161,3 +161,8 @@ def default_options(host: Host, facts: BinaryFacts | None) -> OptionsDraft:
         events=tuple(name.partition(":")[0] for name in best.events),
         dwarf_stack=best.dwarf_stack,
     )
+
+
+def names() -> tuple[str, ...]:
+    """Every tool's name."""
+    return tuple(tool.name for tool in tools.TOOLS)

@@ -25,8 +25,10 @@ from tailflame_gui.rows import SessionRow
 from tailflame_gui.state import AppState, OpenResult
 from tailflame_gui.tab_views import TabViews
 from tailflame_gui.tasks import JobList
+from tailflame_gui.tools_controller import ToolsController
 from tailflame_gui.views.main_window import MainWindow
 from tailflame_gui.views.record_page import RecordPage
+from tailflame_gui.views.tools_page import ToolsPage
 
 CONSENT = "TAILFLAME_DEBUGINFOD"
 """See parse.symbolize.debuginfod."""
@@ -92,12 +94,15 @@ def build() -> Parts:
     views = TabViews(controller, actions)
     record_page = RecordPage()
     RecordingController(record_page, controller, recorder, actions)
+    tools_page = ToolsPage()
+    ToolsController(tools_page, controller, draft_for=record_page.draft_for, use=record_page.choose_tool)
     live = LateLive(controller, actions)
     window = MainWindow(
         state,
         jobs,
         actions,
         record_page=record_page,
+        tools_page=tools_page,
         make_live=live.page,
         make_result=views.result,
         make_comparison=views.comparison,

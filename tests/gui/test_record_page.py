@@ -381,11 +381,11 @@ def test_time_off_the_cpu_is_an_option_of_perf_and_says_why_it_is_off(page: Reco
 
 
 def test_the_frequency_shows_the_kernels_limit(page: RecordPage, qtbot: QtBot) -> None:
-    assert page.options.limit.text() == "the kernel's limit: 100,000 Hz"
+    assert page.options.limit.text() == "limit: 100,000 Hz"
     with qtbot.waitSignal(page.options_changed) as heard:
         page.options.frequency.setValue(200_000)
     assert heard.args[0].frequency == 200_000
-    assert page.options.limit.text() == "above the kernel's limit: 100,000 Hz"
+    assert page.options.limit.text() == "above the limit: 100,000 Hz"
     assert page.options.limit.property("rank") == "warn"
     page.offer_tools((replace(PERF, max_frequency=None), CARGO))
     assert page.options.limit.text() == ""

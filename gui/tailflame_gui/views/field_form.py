@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
+from PySide6.QtGui import QTextOption
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -28,7 +29,9 @@ _MOST_WHOLE = 2**31 - 1
 """What a spin box of whole numbers can hold."""
 _BAR_LETTERS = 30
 """Of all choices together, for them to stand side by side."""
-_TEXT_HEIGHT = 160
+_PROGRAM_HEIGHT = 160
+_LONG_TEXT, _LONG_HEIGHT = 40, 72
+"""Letters from which on a text has several lines, and their height."""
 
 
 class FieldForm(QWidget):
@@ -176,12 +179,16 @@ class FieldForm(QWidget):
         return box
 
     def _text(self, one: FormField) -> QWidget:
-        if "\n" in str(one.default):
+        program = "\n" in str(one.default)
+        if program or len(str(one.default)) > _LONG_TEXT:
             area = QPlainTextEdit()
             area.setProperty("face", "mono")
-            area.setFixedHeight(_TEXT_HEIGHT)
+            area.setFixedHeight(_PROGRAM_HEIGHT if program else _LONG_HEIGHT)
+            area.setWordWrapMode(QTextOption.WrapMode.NoWrap if program else QTextOption.WrapMode.WrapAnywhere)
             area.setTabChangesFocus(True)
-            area.textChanged.connect(lambda: self._take(one, area.toPlainText()))
+            # What is one line by itself stays one: the lines are those of this field alone.
+            joined = "\n" if program else ""
+            area.textChanged.connect(lambda: self._take(one, joined.join(area.toPlainText().splitlines())))
             return area
         line = QLineEdit()
         line.setProperty("face", "mono")

@@ -51,6 +51,7 @@ _RAIL = {
     Page.COMPARE: "compare",
     Page.LIBRARY: "library",
     Page.CONSOLE: "console",
+    Page.TOOLS: "tools",
 }
 _SETTINGS = (
     "theme_system",
@@ -91,6 +92,7 @@ class MainWindow(QMainWindow):
         actions: Actions,
         *,
         record_page: QWidget,
+        tools_page: QWidget,
         make_live: Callable[[], QWidget],
         make_result: Callable[[Tab], QWidget],
         make_comparison: Callable[[Tab], QWidget],
@@ -126,6 +128,7 @@ class MainWindow(QMainWindow):
             Page.COMPARE: self.comparisons,
             Page.LIBRARY: self.library_page,
             Page.CONSOLE: self.console_page,
+            Page.TOOLS: tools_page,
         }
         self._stack = QStackedWidget()
         for page in self._pages.values():

@@ -19,6 +19,7 @@ from tailflame_gui.widgets.tool_card import ToolCard, ToolHead, card_list
 
 _ACROSS = 2
 """Columns of events."""
+_EVENT_HEIGHT = 18
 
 
 class OptionsForm(QWidget):
@@ -42,21 +43,20 @@ class OptionsForm(QWidget):
         self.field_form = FieldForm()
         self.field_form.changed.connect(self._edited)
         self._build_fields()
-        form = Form(spacing=6)
+        form = Form(spacing=4)
         form.line("Call graph", self.call_graph)
         form.line("Copied", self._stack_row, name="stack")
         form.whole(self._graph_tip)
-        form.line("Frequency", self.frequency)
-        form.line("", self.limit)
+        form.line("Frequency", self._frequency_row)
         self._sampling_form = form
         self._sampling = QWidget()
-        sampling = column(spacing=6)
+        sampling = column(spacing=4)
         sampling.addLayout(form)
         sampling.addWidget(self._event_box)
         self._sampling.setLayout(sampling)
         further = Form(spacing=6)
         further.line("More", self._further_row)
-        options = column(spacing=6)
+        options = column(spacing=4)
         options.addWidget(self.head)
         options.addWidget(self._sampling)
         options.addWidget(self.field_form)
@@ -91,6 +91,10 @@ class OptionsForm(QWidget):
         self.frequency.setAccessibleName("Frequency")
         self.frequency.valueChanged.connect(lambda _value: self._edited())
         self.limit = label("", "small")
+        self._frequency_row = row(spacing=8)
+        self._frequency_row.addWidget(self.frequency)
+        self._frequency_row.addWidget(self.limit)
+        self._frequency_row.addStretch()
         self._event_grid = QGridLayout()
         self._event_grid.setContentsMargins(0, 0, 0, 0)
         self._event_grid.setHorizontalSpacing(12)
@@ -105,7 +109,7 @@ class OptionsForm(QWidget):
         self.others.setAccessibleName("Further events")
         self.others.textEdited.connect(lambda _text: self._edited())
         self.off_cpu = QCheckBox("Time off the CPU")
-        self.off_cpu.setFixedHeight(20)
+        self.off_cpu.setFixedHeight(_EVENT_HEIGHT)
         self.off_cpu.clicked.connect(lambda _on: self._edited())
         self._event_box = QWidget()
         lines = column(spacing=4)
@@ -259,12 +263,12 @@ class OptionsForm(QWidget):
         for group in dict.fromkeys(choice.group for choice in choices):
             members = [choice for choice in choices if choice.group == group]
             heading = label(f"{group} events", "small")
-            heading.setFixedHeight(20)
+            heading.setFixedHeight(_EVENT_HEIGHT)
             self._event_grid.addWidget(heading, line, 0, 1, _ACROSS)
             deep = -(-len(members) // _ACROSS)
             for at, choice in enumerate(members):
                 box = QCheckBox(choice.text)
-                box.setFixedHeight(20)
+                box.setFixedHeight(_EVENT_HEIGHT)
                 box.setChecked(choice.value in self._asked)
                 # What was asked for can always be taken away again.
                 box.setEnabled(choice.available or box.isChecked())
@@ -302,7 +306,8 @@ class OptionsForm(QWidget):
         set_rank(self._graph_tip, rank)
         limit = tool.max_frequency if tool is not None else None
         above = limit is not None and self.frequency.value() > limit
-        self.limit.setText("" if limit is None else f"{'above ' if above else ''}the kernel's limit: {limit:,} Hz")
+        self.limit.setText("" if limit is None else f"{'above the limit' if above else 'limit'}: {limit:,} Hz")
+        self.limit.setToolTip("The kernel takes no more samples a second than this.")
         set_rank(self.limit, "warn" if above else "small")
 
     def _volume(self) -> str:

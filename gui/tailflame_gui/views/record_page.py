@@ -33,6 +33,7 @@ from tailflame_gui.record_model import (
     OptionsDraft,
     ProjectChoice,
     RunHead,
+    TargetDraft,
     ToolChoice,
 )
 from tailflame_gui.rows import EndRow, OutputRow, ProgressRow
@@ -291,6 +292,13 @@ class RecordPage(QWidget):
     def draft(self) -> Draft:
         profile, features = self.target.build
         return Draft(self.target.draft, self.options.draft(profile=profile, features=features), self._queue)
+
+    def draft_for(self, tool: str) -> Draft:
+        """What would be recorded with another tool, as it was last set."""
+        attaches = next((known.attaches for known in self.options.tools if known.name == tool), False)
+        target = self.target.draft
+        usable = not target.attach or (attaches and target.pid is not None)
+        return Draft(target if usable else TargetDraft(), self.options.draft_for(tool))
 
     def show_draft(self, draft: Draft) -> None:
         """Fills every field, without announcing it."""

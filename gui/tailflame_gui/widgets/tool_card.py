@@ -12,7 +12,7 @@ from tailflame_gui import plain, theme
 from tailflame_gui.record_model import ToolChoice
 from tailflame_gui.widgets.parts import ElidedLabel, Icon, clear, column, icon_button, label, row, selectable
 
-LIST_WIDTH = 172
+LIST_WIDTH = 160
 
 
 class ToolCard(QAbstractButton):
