@@ -34,9 +34,12 @@ def peak_event(recording: Recording) -> int:
 
 
 def snapshot_events(recording: Recording) -> frozenset[int]:
-    """The events that are the call tree of one row of the timeline."""
-    heap = recording.heap
-    return frozenset() if heap is None else frozenset(int(heap.event[row]) for row in heap.rows_with_stacks())
+    """The events that are the call tree of one row of the timeline, and have no name that holds in another run."""
+    heap, profile = recording.heap, recording.profile
+    if heap is None or profile is None:
+        return frozenset()
+    events = {int(heap.event[row]) for row in heap.rows_with_stacks()}
+    return frozenset(event for event in events if profile.events[event].name not in ROLES)
 
 
 def paired_events(before: Recording, after: Recording) -> tuple[tuple[str, int, int], ...]:

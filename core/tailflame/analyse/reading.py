@@ -11,7 +11,7 @@ from tailflame.analyse.heap_events import snapshot_events
 from tailflame.analyse.hotspots import table_of
 from tailflame.analyse.names import short
 from tailflame.analyse.tree import CallTree, levels
-from tailflame.model.heap import HeapTimeline
+from tailflame.model.heap import LEAKED, PEAK, HeapTimeline
 from tailflame.model.recording import Caution, Recording
 from tailflame.model.stacks import NONE, Bool, Float64, FrameKind, Int64, StackProfile, Weight
 from tailflame.units import Unit, count, percent, seconds, size
@@ -236,7 +236,8 @@ def facts(recording: Recording) -> tuple[tuple[str, str], ...]:
     if profile is not None:
         lines += _event_facts(recording, profile)
     if recording.heap is not None:
-        lines += _heap_facts(recording.heap)
+        named = {event.name for event in profile.events} if profile is not None else set()
+        lines += [line for line in _heap_facts(recording.heap, len(snapshot_events(recording))) if line[0] not in named]
     if meta.lost is not None:
         lines.append(("Lost", count(meta.lost)))
     if meta.rate_asked_hz is not None:
@@ -278,16 +279,15 @@ def _event_facts(recording: Recording, profile: StackProfile) -> list[tuple[str,
     return lines
 
 
-def _heap_facts(heap: HeapTimeline) -> list[tuple[str, str]]:
-    """What the file tells of a heap as a whole."""
+def _heap_facts(heap: HeapTimeline, trees: int) -> list[tuple[str, str]]:
+    """What the file tells of a heap as a whole; `trees`: snapshots with a call tree."""
     facts, lines = heap.facts, []
-    trees = len(heap.rows_with_stacks())
     if trees:
         lines.append(("Snapshots", f"{count(len(heap))}, {count(trees)} with a call tree"))
     for name, value in (
-        ("Peak", facts.peak),
+        (PEAK, facts.peak),
         ("Peak RSS", facts.peak_rss),
-        ("Leaked", facts.leaked),
+        (LEAKED, facts.leaked),
         ("Suppressed leaks", facts.suppressed),
     ):
         if value is not None:

@@ -11,9 +11,9 @@ UNKNOWN = "–"
 _NOT_TOLD = "the file does not tell"
 
 _REPORTED = (
-    "What heaptrack_print reports: it takes a block for temporary when one of the same size and call stack was the "
-    "last to be allocated, which need not be the same block. The figure above goes by the pointer: freed before "
-    "anything else was allocated."
+    "heaptrack_print takes one block for another of the same size and place, and counts some frees that follow another "
+    "free: its figure is often higher. Where the file tells pointers, the figure above goes by them; a line under the "
+    "title says so where it does not."
 )
 
 

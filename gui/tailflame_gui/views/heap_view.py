@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from functools import partial
 
 from PySide6.QtCore import QPoint, Qt, Signal
@@ -45,6 +46,7 @@ from tailflame_gui.widgets.heap_plot import HeapPlot, RatePlot, axis_of
 from tailflame_gui.widgets.heap_ruler import HeapRuler
 from tailflame_gui.widgets.heap_sizes import SizesPlot
 from tailflame_gui.widgets.parts import ElidedLabel, button, column, hairline, icon_button, label, row
+from tailflame_gui.widgets.segmented import Segmented
 from tailflame_gui.widgets.table import Table
 
 _SIDE = 340
@@ -66,6 +68,13 @@ _NOTHING = {
     ),
     Question.LEAKED: ("Nothing leaked", "Everything was freed, or is suppressed."),
 }
+
+
+class Beside(StrEnum):
+    """What stands beside the sites."""
+
+    FINDINGS = "findings"
+    SIZES = "sizes"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -172,6 +181,12 @@ class HeapView(QWidget):
         self.reading.setFrameShape(QFrame.Shape.NoFrame)
         self.sizes = SizesPlot()
         self.sizes.set_heap(heap)
+        self.beside: Segmented[Beside] = Segmented(
+            [
+                (Beside.FINDINGS, "What stands out", "Leaks, temporary allocations and what the peak is made of."),
+                (Beside.SIZES, "Sizes", "How large allocations are."),
+            ]
+        )
         self.empty = EmptyState("table-2", "", "")
         self.busy_line = BusyLine()
 
@@ -205,9 +220,16 @@ class HeapView(QWidget):
         self._side = side = QWidget()
         side.setProperty("surface", "surface")
         right = column(spacing=0)
-        right.addWidget(self.reading, 1)
-        right.addWidget(self.sizes)
+        choice = row(margins=(12, 4, 12, 4))
+        choice.addWidget(self.beside)
+        choice.addStretch()
+        right.addLayout(choice)
+        self._beside = QStackedWidget()
+        self._beside.addWidget(self.reading)
+        self._beside.addWidget(self.sizes)
+        right.addWidget(self._beside, 1)
         side.setLayout(right)
+        self.beside.setVisible(bool(self.sizes.lines))
         self._below = QSplitter(Qt.Orientation.Horizontal)
         self._below.addWidget(listed)
         self._below.addWidget(side)
@@ -244,6 +266,7 @@ class HeapView(QWidget):
 
     def _connect(self) -> None:
         self._latest.busy_changed.connect(self.busy_line.set_busy)
+        self.beside.chosen.connect(lambda shown: self._beside.setCurrentIndex(1 if shown is Beside.SIZES else 0))
         self.plot.chosen.connect(self.choose_row)
         self.plot.opened.connect(lambda row: self._open_row(row))
         self.questions.chosen.connect(lambda _value: self._want())

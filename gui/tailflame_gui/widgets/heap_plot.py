@@ -135,7 +135,7 @@ class HeapPlot(TimePlot):
             self._hidden.add(RSS.key)
         snapshots = len(self._stops)
         self.unit = f"over {_UNITS[heap.time_unit]}"
-        self.note = f"{count(snapshots)} call trees" if snapshots else ""
+        self.note = f"{count(snapshots)} call tree{'' if snapshots == 1 else 's'}" if snapshots else ""
         self.empty_text = "" if len(heap) and (self.layers or self._has_rss) else "The file holds no memory over time."
         self.draw_anew()
 
@@ -300,7 +300,7 @@ class HeapPlot(TimePlot):
         row = self.read_row
         lines = []
         for band in self._read_bands():
-            value = float(getattr(heap, band.key)[row])
+            value = _known_at(getattr(heap, band.key), row)
             hidden = band is RSS and RSS.key in self._hidden
             text = size(value) if math.isfinite(value) else "–"
             lines.append(Reading(text, band.words, color_of(band), known=math.isfinite(value), hidden=hidden))
@@ -326,7 +326,7 @@ class HeapPlot(TimePlot):
         lines = []
         for band in self._read_bands():
             values = getattr(heap, band.key)
-            added = float(values[last] - values[first])
+            added = _known_at(values, last) - _known_at(values, first)
             text = f"{'+' if added > 0 else MINUS if added < 0 else '±'}{size(abs(added))}"
             lines.append(Reading(text if math.isfinite(added) else "–", band.words, color_of(band)))
         return lines
@@ -338,7 +338,7 @@ class HeapPlot(TimePlot):
         row = self.row_at(time_s)
         lines = [f"{self.row_words(row)} at {time_text(float(heap.time[row]), heap.time_unit)}"]
         for band in reversed(self._read_bands()):
-            value = float(getattr(heap, band.key)[row])
+            value = _known_at(getattr(heap, band.key), row)
             if math.isfinite(value):
                 lines.append(f"{band.words}: {size(value)}, {count(value)} bytes. {band.tip}")
         stop = self.stop_near(float(self.across(np.array([time_s]))[0]))
@@ -412,12 +412,13 @@ class RatePlot(TimePlot):
     def __init__(self, axis: TimeAxis) -> None:
         super().__init__(axis, "Allocations", least_height=_RATE_HIGH)
         self.heap: HeapTimeline | None = None
+        self.times: Array = np.zeros(0)
         self.rate: Array = np.zeros(0)
 
     def set_heap(self, heap: HeapTimeline) -> None:
         self.heap = heap
         self.unit = f"per {_PER[heap.time_unit][0]}"
-        self.rate = rates(heap)
+        self.times, self.rate = rates(heap)
         self.empty_text = "" if len(self.rate) else "The file does not tell when it allocated."
         self.draw_anew()
 
@@ -427,7 +428,7 @@ class RatePlot(TimePlot):
         self.draw_scale(painter, rect, scale, short_count)
         painter.save()
         painter.setClipRect(rect.adjusted(0, -1, 1, 1))
-        edges = self.across(self.heap.time)
+        edges = self.across(self.times)
         x, y = np.repeat(edges, 2)[1:-1], np.repeat(self.rate, 2)
         shown = _with_neighbours((x >= rect.left() - 2) & (x <= rect.right() + 2))
         at, (line,) = thinned(x[shown], [y[shown]])
@@ -441,22 +442,31 @@ class RatePlot(TimePlot):
             return []
         time = self.axis.hover_s
         if time is None:
-            whole = float(heap.allocations[-1])
+            whole = float(np.nanmax(heap.allocations))
             return [Reading(count(whole), "in all")] if math.isfinite(whole) else []
-        at = min(max(int(np.searchsorted(heap.time, time, side="right")) - 1, 0), len(self.rate) - 1)
+        at = min(max(int(np.searchsorted(self.times, time, side="right")) - 1, 0), len(self.rate) - 1)
         value = float(self.rate[at])
         unit = _PER[heap.time_unit][0]
         return [Reading(short_count(value) if math.isfinite(value) else "–", f"/{unit}")]
 
 
-def rates(heap: HeapTimeline) -> Array:
-    """Allocations between each two rows, by the unit of time that is spoken of; empty where they are not known."""
-    if len(heap) < 2 or not np.isfinite(heap.allocations).any():
-        return np.zeros(0)
-    per = _PER[heap.time_unit][1]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        rate = np.diff(heap.allocations) / np.diff(heap.time) * per
-    return np.where(np.isfinite(rate), rate, np.nan)
+def rates(heap: HeapTimeline) -> tuple[Array, Array]:
+    """(times, allocations between each two of them by the unit of time that is spoken of) of the rows that tell; empty
+    where fewer than two do.
+    """
+    known = np.flatnonzero(np.isfinite(heap.allocations))
+    times, calls = heap.time[known], heap.allocations[known]
+    moved = np.flatnonzero(np.diff(times, prepend=-np.inf) > 0)
+    times, calls = times[moved], calls[moved]
+    if len(times) < 2:
+        return np.zeros(0), np.zeros(0)
+    return times, np.diff(calls) / np.diff(times) * _PER[heap.time_unit][1]
+
+
+def _known_at(values: Array, row: int) -> float:
+    """The value of a row, else the last one that is known before it: some rows tell only a part."""
+    known = np.flatnonzero(np.isfinite(values[: row + 1]))
+    return float(values[known[-1]]) if len(known) else math.nan
 
 
 _UNITS = {TimeUnit.SECONDS: "seconds", TimeUnit.INSTRUCTIONS: "instructions", TimeUnit.BYTES: "bytes allocated"}

@@ -16,7 +16,7 @@ from tailflame_gui.widgets.plot_ink import elided, name_font, small_font, value_
 
 _LINE = 18
 _HEAD = 24
-_WORDS = 128
+_WORDS = 148
 _FIGURES = 72
 
 
