@@ -27,12 +27,19 @@ VENV = HOME / "venv"
 RECEIPT = HOME / "installed.txt"
 DESTDIR = os.environ.get("DESTDIR", "")
 HELPER = Path(f"{DESTDIR}/usr/libexec/tailflame")
-ACTION = Path(f"{DESTDIR}/usr/share/polkit-1/actions/org.tailflame.helper.policy")
+ACTIONS = Path(f"{DESTDIR}/usr/share/polkit-1/actions")
+POLICIES = ("org.tailflame.helper.policy", "org.tailflame.run-program.policy")
 HELPER_FILES = {
     "tailflame-helper": (HERE / "helper" / "tailflame-helper", 0o755),
     "rules.py": (HERE / "helper" / "rules.py", 0o644),
     # The same text that Tailflame composes its programs with: the helper does not take them from anybody.
     "probe_program.py": (ROOT / "core" / "tailflame" / "live" / "probe_program.py", 0o644),
+    "bpftrace_recipe.py": (ROOT / "core" / "tailflame" / "parse" / "bpftrace_recipe.py", 0o644),
+    "tailflame-run-program": (HERE / "helper" / "tailflame-run-program", 0o755),
+    **{
+        f"recipes/{recipe.name}": (recipe, 0o644)
+        for recipe in sorted((ROOT / "resources" / "tailflame_resources" / "bpftrace").glob("*.bt"))
+    },
 }
 
 
@@ -93,19 +100,23 @@ def install_helper() -> int:
         raise SystemExit("the helper belongs to root: sudo make install-helper")
     os.umask(0o022)
     HELPER.mkdir(parents=True, exist_ok=True)
+    (HELPER / "recipes").mkdir(exist_ok=True)
     for name, (source, mode) in HELPER_FILES.items():
         place(source.read_bytes(), HELPER / name, mode)
-    ACTION.parent.mkdir(parents=True, exist_ok=True)
-    place((HERE / "helper" / ACTION.name).read_bytes(), ACTION, 0o644)
-    print(f"installed {HELPER / 'tailflame-helper'} and its polkit action")
+    ACTIONS.mkdir(parents=True, exist_ok=True)
+    for name in POLICIES:
+        place((HERE / "helper" / name).read_bytes(), ACTIONS / name, 0o644)
+    print(f"installed {HELPER / 'tailflame-helper'} and its polkit actions")
     return 0
 
 
 def uninstall_helper() -> int:
     if os.geteuid() != 0 and not DESTDIR:
         raise SystemExit("the helper belongs to root: sudo make uninstall-helper")
-    for path in (ACTION, *(HELPER / name for name in HELPER_FILES)):
+    for path in (*(ACTIONS / name for name in POLICIES), *(HELPER / name for name in HELPER_FILES)):
         path.unlink(missing_ok=True)
+    if (HELPER / "recipes").is_dir() and not any((HELPER / "recipes").iterdir()):
+        (HELPER / "recipes").rmdir()
     if HELPER.exists() and not any(HELPER.iterdir()):
         HELPER.rmdir()
     print("uninstalled the helper")

@@ -103,9 +103,23 @@ def numbers(lowest, highest):
     return check
 
 
+def recipe_name(name, value):
+    if type(value) is not str or not re.fullmatch(r"[a-z][a-z0-9-]{0,40}", value):
+        raise Refused(f"“{name}” has to be the name of a recipe.")
+    return value
+
+
+def texts(name, value):
+    """What the module that composes the program lets through; here only that it is text by name, and little of it."""
+    known = type(value) is dict and len(value) <= 16
+    if not known or any(type(part) is not str or len(part) > 4096 for pair in value.items() for part in pair):
+        raise Refused(f"“{name}” has to be at most 16 texts by name.")
+    return value
+
+
 COMMON = {
     "job": number(0, 1 << 31),
-    "verb": one_of("perf-record", "perf-ring", "perf-stat", "strace-summary", "probe"),
+    "verb": one_of("perf-record", "perf-ring", "perf-stat", "strace-summary", "probe", "recipe"),
     "pid": number(1, 1 << 22),
     "start": number(0, 1 << 63),
 }
@@ -127,6 +141,7 @@ FIELDS = {
         "slow_ns": numbers(0, 1 << 40),
         "slow_per_s": number(1, 100_000),
     },
+    "recipe": {"recipe": recipe_name, "values": texts, "interval_ms": number(100, 60_000)},
 }
 
 # A ring of its own size, or of perf's; it is read where the client asks for a snapshot.
@@ -353,3 +368,35 @@ def probe(request, binary, composer):
     except ValueError as problem:
         raise Refused(f"The probe is refused: {problem}") from None
     return [tool("bpftrace"), "-f", "json", "-B", "none", "-e", program]
+
+
+def recipe(request, target, composer, folder, given):
+    """The helper's own copy of the recipe, filled in. What it opens is put to `given`."""
+    try:
+        found = composer.read(request["recipe"], recipe_text(folder, request["recipe"]))
+        if found.machine_wide and target.client != 0:
+            raise Refused(f"“{found.title}” sees what other users' programs do: it runs for root alone.")
+        values = composer.values_of(found, request["values"])
+        for parameter in found.parameters:
+            if parameter.kind == "file":
+                given.append(probed_file(target, values[parameter.name]))
+                values[parameter.name] = f"/proc/self/fd/{given[-1]}"
+        program = composer.compose(
+            found, values, pid=target.pid, machine=os.uname().machine, live_ms=request["interval_ms"]
+        )
+    except ValueError as problem:
+        raise Refused(f"The recipe is refused: {problem}.") from None
+    return [tool("bpftrace"), "-f", "json", "-B", "line", "-e", program]
+
+
+def recipe_text(folder, name):
+    """Installed, in a checkout, in a wheel. Where the helper is root's own, the recipe has to be as well."""
+    for place in ("recipes", "../../resources/tailflame_resources/bpftrace", "../../tailflame_resources/bpftrace"):
+        path = f"{folder}/{place}/{name}.bt"
+        if os.path.isfile(path):
+            status = os.lstat(path)
+            if os.lstat(folder).st_uid == 0 and (status.st_uid != 0 or status.st_mode & 0o022):
+                raise Refused(f"{path} does not belong to root alone.")
+            with open(path, encoding="utf-8") as file:
+                return file.read()
+    raise Refused(f"There is no recipe {name!r:.80} here.")

@@ -239,8 +239,7 @@ def test_it_is_of_no_use_without_root(installed: Path) -> None:
     options: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
-        for path in installed.parent.iterdir():
-            shutil.copy(path, folder)
+        shutil.copytree(installed.parent, folder, dirs_exist_ok=True)
         done = subprocess.run(
             ["/usr/bin/python3", "-I", f"{folder}/tailflame-helper"], env={"PKEXEC_UID": str(NOBODY)},
             capture_output=True, text=True, cwd="/", **options,
@@ -812,7 +811,7 @@ def test_the_helper_is_small_and_needs_no_packages() -> None:
     """So that it can be read before it is trusted; `-I` keeps the user's own modules away."""
     script = (SOURCE / "tailflame-helper").read_text()
     assert script.startswith("#!/usr/bin/python3 -I\n")
-    assert len(script.splitlines()) < 400
+    assert len(script.splitlines()) < 420
     imported = set(re.findall(r"^(?:import|from) (\w+)", script + (SOURCE / "rules.py").read_text(), re.MULTILINE))
     assert imported <= set(sys.stdlib_module_names)
 
@@ -828,7 +827,7 @@ def test_the_composer_needs_no_packages_either(installed: Path) -> None:
 # Installing.
 
 
-def test_installing_puts_four_files_in_place_and_takes_them_away(tmp_path: Path) -> None:
+def test_installing_puts_the_files_in_place_and_takes_them_away(tmp_path: Path) -> None:
     def run(verb: str) -> list[str]:
         subprocess.run(
             [sys.executable, str(ROOT / "packaging" / "install.py"), verb],
@@ -837,12 +836,15 @@ def test_installing_puts_four_files_in_place_and_takes_them_away(tmp_path: Path)
         return sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file())
 
     libexec = "usr/libexec/tailflame"
-    action = "usr/share/polkit-1/actions/org.tailflame.helper.policy"
-    expected = [f"{libexec}/probe_program.py", f"{libexec}/rules.py", f"{libexec}/tailflame-helper", action]
+    actions = [f"usr/share/polkit-1/actions/org.tailflame.{name}.policy" for name in ("helper", "run-program")]
+    recipes = [f"{libexec}/recipes/{recipe.name}" for recipe in (ROOT / "resources").glob("*/bpftrace/*.bt")]
+    modules = [f"{libexec}/{name}.py" for name in ("bpftrace_recipe", "probe_program", "rules")]
+    scripts = [f"{libexec}/{name}" for name in ("tailflame-helper", "tailflame-run-program")]
+    expected = sorted([*modules, *scripts, *recipes, *actions])
     assert run("install-helper") == expected
     assert run("install-helper") == expected, "again, over the old ones"
-    assert (tmp_path / expected[2]).stat().st_mode & 0o777 == 0o755
-    assert all((tmp_path / name).stat().st_mode & 0o777 == 0o644 for name in (*expected[:2], action))
+    assert all((tmp_path / name).stat().st_mode & 0o777 == 0o755 for name in scripts)
+    assert all((tmp_path / name).stat().st_mode & 0o777 == 0o644 for name in (*modules, *recipes, *actions))
     assert run("uninstall-helper") == []
 
 

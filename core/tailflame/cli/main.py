@@ -37,10 +37,21 @@ class Entry:
 
 
 COMMANDS = (
-    Entry("record", "record", "RecordCommand", "Record a CPU profile of a program and keep it as a session."),
+    Entry(
+        "record",
+        "record",
+        "RecordCommand",
+        "Record a program with a profiler, or with several in turn, and keep what they find as sessions.",
+    ),
     Entry("live", "live", "LiveCommand", "Watch a program's latency percentiles and counters while it runs."),
     Entry("attach", "live", "AttachCommand", "Watch a program that runs already."),
     Entry("watch", "watch", "WatchCommand", "Profile a running program for hours, or follow a folder of profiles."),
+    Entry(
+        "probe",
+        "bpftrace",
+        "ProbeCommand",
+        "Ask the kernel one question about a program: system calls, waits, faults, calls of a function.",
+    ),
     Entry("show", "show", "ShowCommand", "Show a result: the facts of the run and where its time went."),
     Entry(
         "annotate",
@@ -58,6 +69,12 @@ COMMANDS = (
     Entry("export", "export", "ExportCommand", "Write a result in a form that others read."),
     Entry("list", "list", "ListCommand", "List the sessions, newest first."),
     Entry("baseline", "baseline", "BaselineCommand", "Pin the result that a program's later ones are compared with."),
+    Entry(
+        "tools",
+        "tools",
+        "ToolsCommand",
+        "Name the tools: what each answers and costs, its options, and the exact command it would run.",
+    ),
     Entry(
         "doctor",
         "doctor",
@@ -145,7 +162,7 @@ def _run(words: list[str], target: list[str]) -> int:
     if args.command is None:
         raise UsageError("Which command?", advice=f"One of {', '.join(c.name for c in COMMANDS)}; see --help.")
     args.target = target
-    if target and args.command not in ("record", "live"):
+    if target and args.command not in ("record", "live", "probe"):
         raise UsageError(f"`{args.command}` takes nothing after --.", advice=f"See `tailflame {args.command} --help`.")
     from tailflame.cli.command import Context
     from tailflame.cli.terminal import Terminal

@@ -22,13 +22,14 @@ from typing import Any
 
 from tailflame.errors import TailflameError, ToolDenied, ToolFailed, ToolMissing
 from tailflame.host.running import process_of
+from tailflame.live.bpftrace_start import RecipeRequest
 from tailflame.live.helper_requests import HelperRequest, request_of
 from tailflame.live.helper_ring import RingFiles
 from tailflame.live.launcher import Running
 from tailflame.live.probe_program import ProbeRequest
 from tailflame.live.terminal_agent import TerminalAgent
 
-VERSION = 2
+VERSION = 3
 _STDERR_SHOWN = 64 << 10
 _END_S = 90.0
 """For the helper to end its tools once it is let go of; perf may have much to write."""
@@ -144,6 +145,15 @@ class HelperClient:
             "slow_per_s": request.slow_per_s,
         }
         return await self._run(HelperRequest("probe", request.pid, fields))
+
+    async def recipe(self, request: RecipeRequest) -> Running:
+        """bpftrace with a recipe of the helper's own; its JSON lines are `lines`. A `bpftrace_start.RecipeStart`."""
+        values = dict(request.values)
+        for parameter in request.recipe.parameters:
+            if parameter.kind == "file":
+                values[parameter.name] = await asyncio.to_thread(_as_mapped, values[parameter.name])
+        fields = {"recipe": request.recipe.name, "values": values, "interval_ms": request.live_ms}
+        return await self._run(HelperRequest("recipe", request.pid, fields))
 
     async def _run(self, request: HelperRequest, *, stdout: Path | None = None) -> Running:
         process = await asyncio.to_thread(process_of, request.pid)

@@ -14,6 +14,7 @@ from tailflame.errors import TailflameError, TargetError, ToolDenied
 from tailflame.host.privilege import Access, Means, Need, Way, access, means
 from tailflame.host.running import process_of
 from tailflame.host.system import Host, probe_host
+from tailflame.live.bpftrace_start import RecipeRequest, recipes_as_ourselves
 from tailflame.live.helper_client import HelperClient
 from tailflame.live.launcher import Launcher, Running, start
 from tailflame.live.probe_program import ProbeRequest
@@ -74,6 +75,13 @@ class Permission:
         ourselves = as_ourselves(self._launch)
         return await self._by_any_way(
             Need.PROBE, request.pid, lambda: ourselves(request), lambda client: client.probe(request)
+        )
+
+    async def recipe(self, request: RecipeRequest) -> Running:
+        """Starts bpftrace with a recipe: a `bpftrace_start.RecipeStart`."""
+        ourselves = recipes_as_ourselves(self._launch)
+        return await self._by_any_way(
+            Need.PROBE, request.pid, lambda: ourselves(request), lambda client: client.recipe(request)
         )
 
     async def close(self) -> None:

@@ -171,7 +171,11 @@ class Names:
                         )
                         for n in range(first, last)
                     )
-                    if not found and named.name[at] >= 0:
+                    known = named.name[at] >= 0
+                    # Where a probe stands on the first instruction, nothing that is inlined has begun.
+                    if found and innermost and known and int(named.start[at]) == int(offsets[at]):
+                        found = found[:1]
+                    if not found and known:
                         found = (NamedFrame(strings[int(named.name[at])], module.path),)
                     if found:
                         self._known[address, innermost] = found

@@ -21,15 +21,18 @@ from tailflame.tools.base import (
     ToolOptions,
     command_line,
 )
+from tailflame.tools.bpftrace import Bpftrace
 from tailflame.tools.cargo_flamegraph import CargoFlamegraph, CargoKind, CargoOptions
 from tailflame.tools.checks import doctor, preflight
 from tailflame.tools.findings import Finding, Level
+from tailflame.tools.heaptrack import Heaptrack
 from tailflame.tools.perf_record import CallGraph, PerfOptions, PerfRecord
 from tailflame.tools.perf_stat import PerfStat
+from tailflame.tools.strace import Strace
 
 PERF_RECORD = PerfRecord()
 CARGO_FLAMEGRAPH = CargoFlamegraph()
-FIELD_TOOLS: tuple[FieldTool, ...] = (PerfStat(),)
+FIELD_TOOLS: tuple[FieldTool, ...] = (PerfStat(), Heaptrack(), Bpftrace(), Strace())
 """The tools whose options are described by fields, in the order of lists."""
 TOOLS: tuple[Tool[Any], ...] = (PERF_RECORD, CARGO_FLAMEGRAPH, *FIELD_TOOLS)
 

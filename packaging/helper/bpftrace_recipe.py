@@ -1,0 +1,1 @@
+../../core/tailflame/parse/bpftrace_recipe.py
