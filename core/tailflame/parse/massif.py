@@ -31,13 +31,12 @@ import numpy.typing as npt
 from tailflame.errors import ParseError
 from tailflame.model import NONE, Caution, Event, Meta, Recording
 from tailflame.model.heap import HeapFacts, HeapTimeline, TimeUnit
-from tailflame.model.stacks import Bool, Float64, Int32, Int64, readonly
-from tailflame.parse.massif_lines import cut_block
+from tailflame.model.stacks import Bool, Int32, Int64, readonly
+from tailflame.parse.massif_lines import Details, TreeLines, cut_blocks
 from tailflame.parse.massif_trees import BELOW, Trees, Turned, frame_numbers, read_details, turned
 from tailflame.parse.profile_tables import ProfileTables
 from tailflame.parse.registry import NO
 from tailflame.parse.source import Source
-from tailflame.parse.token_table import TokenTable
 from tailflame.units import Unit
 
 _BEGIN = re.compile(rb"(?:^|\n)#-+\r?\nsnapshot=\d+\r?\n#-+\r?\ntime=")
@@ -52,6 +51,7 @@ _UNITS = {"i": (TimeUnit.INSTRUCTIONS, 1.0), "B": (TimeUnit.BYTES, 1.0), "s": (T
 _SNAPSHOTS_LIMIT = 200_000
 """massif itself keeps at most 1,000."""
 _LINES_AT_ONCE = 500_000
+_MUCH = 16 * 1024 * 1024
 
 
 class Massif:
@@ -67,8 +67,8 @@ class Massif:
 
     def load(self, source: Source) -> Recording:
         reading = _Reading(source)
-        for block in source.byte_blocks():
-            reading.block(block)
+        for lines in cut_blocks(source.byte_blocks(), many=source.size > _MUCH):
+            reading.block(lines)
         return reading.recording()
 
 
@@ -100,8 +100,10 @@ class _Reading:
     source: Source
     header: dict[str, str] = field(default_factory=dict)
     snapshots: list[_Snapshot] = field(default_factory=list)
-    _details: TokenTable = field(default_factory=TokenTable)
+    _details: Details = field(default_factory=Details)
     _columns: list[tuple[npt.NDArray[Any], ...]] = field(default_factory=list)
+    _lines: tuple[npt.NDArray[Any], ...] = ()
+    """Of all trees: depth, children, size, detail."""
     _tree_lines: int = 0
     _line: int = 0
     """Of the last block's end."""
@@ -111,15 +113,14 @@ class _Reading:
     _strange: tuple[int, str] | None = None
     """A line that is none of the format's: it is forgiven where the file ends with it, cut short."""
 
-    def block(self, block: bytes) -> None:
-        lines = cut_block(block)
-        for at, text in lines.other_texts():
-            self._other(text, self._line + at + 1, self._tree_lines + int(np.searchsorted(lines.line, at)))
+    def block(self, lines: TreeLines) -> None:
+        before = np.searchsorted(lines.line, lines.others).tolist()
+        for (at, text), trees in zip(lines.other_texts(), before, strict=True):
+            self._other(text, self._line + at + 1, self._tree_lines + trees)
         if len(lines.line):
             self._last_tree = self._line + int(lines.line[-1]) + 1
             self._forgive_not(self._last_tree)
-            detail = lines.details(self._details)
-            self._columns.append((lines.depth, lines.children.astype(np.int32), lines.size, detail))
+            self._columns.append((lines.depth, lines.children, lines.size, self._details.numbers(lines)))
             self._tree_lines += len(lines.line)
         self._line += lines.lines
 
@@ -176,6 +177,9 @@ class _Reading:
 
     def recording(self) -> Recording:
         cautions: list[Caution] = []
+        if self._columns:
+            self._lines = tuple(np.concatenate(columns) for columns in zip(*self._columns, strict=True))
+            self._columns.clear()
         cut = self._cut_short()
         if not self.snapshots:
             raise ParseError(
@@ -190,10 +194,10 @@ class _Reading:
                     "Copy the file again, or record again.",
                 )
             )
-        order = np.argsort([s.figures["time"] for s in self.snapshots], kind="stable").tolist()
-        self.snapshots = [self.snapshots[row] for row in order]
         tables, event, told = self._profile()
-        heap = self._timeline(event)
+        order = np.argsort([s.figures["time"] for s in self.snapshots], kind="stable")
+        self.snapshots = [self.snapshots[row] for row in order.tolist()]
+        heap = self._timeline(readonly(event[order], np.int32))
         return Recording(
             tool="heaptrack" if self._by_heaptrack else MASSIF.name,
             format=MASSIF.name,
@@ -222,50 +226,34 @@ class _Reading:
             return last.number if self._strange else None
         whole = not self._strange and last.end > last.first
         if whole and self._last_tree > self._last_other:
-            _, children, _, detail = (column[-1] for column in self._columns[-1])
-            whole = not children and _is_whole(list(self._details.names)[detail])
-            columns = self._lines_of(last.first, last.end)
+            _, children, _, detail = (column[last.first :] for column in self._lines)
             # Each line but the first is one of the children that another announces.
-            whole = whole and int(columns[1].sum()) == len(columns[0]) - 1
+            whole = (
+                not children[-1]
+                and int(children.sum(dtype=np.int64)) == len(children) - 1
+                and _is_whole(self._details.names[detail[-1]])
+            )
         if not whole:
             last.tree = ""
         return None if whole else last.number
 
-    def _lines_of(self, first: int, end: int) -> tuple[npt.NDArray[Any], ...]:
-        """Columns of the lines [first, end) of all trees."""
-        pieces: list[tuple[npt.NDArray[Any], ...]] = []
-        done = 0
-        for chunk in self._columns:
-            begin, size = done, len(chunk[0])
-            done += size
-            if done <= first or begin >= end:
-                continue
-            pieces.append(tuple(column[max(first - begin, 0) : end - begin] for column in chunk))
-        return tuple(np.concatenate(columns) for columns in zip(*pieces, strict=True))
-
     def _profile(self) -> tuple[ProfileTables, Int32, list[Caution]]:
         """The trees as events, the event of each snapshot (-1: none), and what is wrong with trees."""
-        names = self._details.names
-        none = names[BELOW]
-        frames, addresses = read_details(tuple(names))
+        none = len(self._details.names)
+        frames, addresses = read_details((*self._details.names, BELOW))
         rows = [row for row, snapshot in enumerate(self.snapshots) if snapshot.tree in _TREES[1:]]
-        physical = np.zeros(len(names), np.bool_)
+        physical = np.zeros(len(frames), np.bool_)
         pieces: list[tuple[Int64, Turned]] = []
-        wrong: list[int] = []
+        wrong: set[int] = set()
         for group in self._groups(rows):
-            trees = self._trees(group)
-            try:
-                piece = turned(trees, addresses, none)
-            except ValueError as misplaced:
-                raise self._misplaced(group, trees.first, int(misplaced.args[0])) from None
+            piece = self._turned(group, addresses, none)
             physical[piece.physical] = True
-            wrong += [group[tree] for tree in np.flatnonzero(piece.unfinished | piece.overfull).tolist()]
-            root = trees.size[trees.first[:-1]]
-            heap = np.array([self.snapshots[row].figures["mem_heap_B"] for row in group])
-            wrong += [group[tree] for tree in np.flatnonzero(root != heap).tolist()]
+            doubted = piece.unfinished | piece.overfull
+            doubted |= piece.root != np.array([self.snapshots[row].figures["mem_heap_B"] for row in group])
             if self._by_heaptrack:  # roots alone, without what hangs on them
                 bare = (piece.lengths == 1) & (piece.frames[np.cumsum(piece.lengths) - 1] == none)
-                wrong += [group[tree] for tree in np.unique(piece.tree[bare]).tolist()]
+                doubted[piece.tree[bare]] = True
+            wrong.update(group[tree] for tree in np.flatnonzero(doubted).tolist())
             pieces.append((np.array(group, np.int64), piece))
             self.source.report(0.98)
         tables = ProfileTables()
@@ -273,8 +261,9 @@ class _Reading:
         event = self._events(tables, pieces)
         for group_rows, piece in pieces:
             stack = tables.stacks(numbers[piece.frames], piece.lengths)
-            self._add(tables, stack, event[group_rows[piece.tree]], piece.size)
-        return tables, readonly(event, np.int32), self._doubts(sorted(set(wrong)))
+            # massif counts bytes alone.
+            tables.add(stack, count=0.0, period=piece.size, event=event[group_rows[piece.tree]])
+        return tables, event, self._doubts(sorted(wrong))
 
     def _groups(self, rows: list[int]) -> list[list[int]]:
         """The snapshots in groups of so many lines that arrays are worth it, and memory is not full of them."""
@@ -289,18 +278,20 @@ class _Reading:
             lines += size
         return groups
 
-    def _trees(self, group: list[int]) -> Trees:
-        spans = [(self.snapshots[row].first, self.snapshots[row].end) for row in group]
-        parts = [self._lines_of(first, end) for first, end in spans]
-        depth, children, size, detail = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-        first = np.append(0, np.cumsum([end - begin for begin, end in spans]))
-        return Trees(first, depth, children, size, detail)
-
-    def _misplaced(self, group: list[int], first: Int64, at: int) -> ParseError:
-        tree = int(np.searchsorted(first, at, side="right")) - 1
-        snapshot = self.snapshots[group[min(tree, len(group) - 1)]]
-        line = snapshot.tree_line + 1 + at - int(first[tree])
-        return self._wrong(line, f"is no line that may follow in the call tree of snapshot {snapshot.number}")
+    def _turned(self, group: list[int], addresses: Int64, none: int) -> Turned:
+        """group: snapshots whose trees stand one after another."""
+        begin, end = self.snapshots[group[0]].first, self.snapshots[group[-1]].end
+        first = np.array([*(self.snapshots[row].first for row in group), end]) - begin
+        depth, children, size, detail = (column[begin:end] for column in self._lines)
+        try:
+            return turned(Trees(first, depth, children, size, detail), addresses, none)
+        except ValueError as misplaced:
+            at = int(misplaced.args[0])
+            tree = int(np.searchsorted(first, at, side="right")) - 1
+            snapshot = self.snapshots[group[tree]]
+            line = snapshot.tree_line + 1 + at - int(first[tree])
+            what = f"is no line that may follow in the call tree of snapshot {snapshot.number}"
+            raise self._wrong(line, what) from None
 
     def _events(self, tables: ProfileTables, pieces: list[tuple[Int64, Turned]]) -> Int32:
         """One event for each tree that holds bytes: the peak's first, or what is largest; the others in their order."""
@@ -308,22 +299,14 @@ class _Reading:
         for group, piece in pieces:
             np.add.at(held, group[piece.tree], piece.size)
         rows = np.flatnonzero(held > 0).tolist()
-        marked = [row for row in rows if self.snapshots[row].tree == "peak"]
-        first = marked[0] if marked else max(rows, key=lambda row: held[row], default=NONE)
+        marked = {row for row in rows if self.snapshots[row].tree == "peak"}
+        first = min(marked) if marked else max(rows, key=lambda row: held[row], default=NONE)
         event = np.full(len(self.snapshots), NONE, np.int64)
         for number, row in enumerate(sorted(rows, key=lambda row: row != first)):
             event[row] = number
             name = f"Snapshot {self.snapshots[row].number}{', peak' if row in marked else ''}"
             tables.events.append(Event(name, Unit.BYTES, True, Unit.BLOCKS, exact=True))
         return event
-
-    @staticmethod
-    def _add(tables: ProfileTables, stack: Int32, event: Int64, size: Float64) -> None:
-        """massif counts bytes alone: the count of each row is 0."""
-        order = np.argsort(event, kind="stable")
-        numbers, begin = np.unique(event[order], return_index=True)
-        for number, rows in zip(numbers.tolist(), np.split(order, begin)[1:], strict=True):
-            tables.add(stack[rows], count=0.0, period=size[rows], event=number)
 
     def _doubts(self, wrong: list[int]) -> list[Caution]:
         if not wrong:

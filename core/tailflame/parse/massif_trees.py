@@ -37,7 +37,8 @@ class Turned:
 
     tree: of each stack; frames: of all stacks one after another, as details; lengths, size (bytes): per stack.
     physical: the details that are functions of their own somewhere and not inlined into a caller.
-    unfinished: trees of which lines are missing; overfull: trees in which callers have more than the callee.
+    root: what each root says. unfinished: trees of which lines are missing; overfull: trees in which callers have
+    more than the callee.
     """
 
     tree: Int64
@@ -45,6 +46,7 @@ class Turned:
     lengths: Int64
     size: Float64
     physical: Int32
+    root: Int64
     unfinished: Bool
     overfull: Bool
 
@@ -75,7 +77,7 @@ def turned(trees: Trees, addresses: Int64, none: int) -> Turned:
 
     # An inlined function has its caller's address. One that ends a run of an address somewhere is the physical one.
     at = addresses[detail]
-    ends = (callers == 0) | False
+    ends = callers == 0
     differs = hanging[at[hanging] != at[parent[hanging]]]
     ends[parent[differs]] = True
     physical = np.unique(detail[ends])
@@ -93,13 +95,16 @@ def turned(trees: Trees, addresses: Int64, none: int) -> Turned:
         here, place = parent[here], place + 1
         goes_on = depth[here] > 0
         here, place = here[goes_on], place[goes_on]
-    return Turned(tree[leaves], frames, lengths, own[leaves].astype(np.float64), physical, unfinished, overfull)
+    return Turned(
+        tree[leaves], frames, lengths, own[leaves].astype(np.float64), physical, size[is_root], unfinished, overfull
+    )
 
 
 def _parents(depth: Int32) -> Int64:
     """The line above each that is one less deep, -1 for roots. Lines of one depth stand together, in their order."""
     parent = np.full(len(depth), NONE, np.int64)
-    order = np.argsort(depth, kind="stable")
+    small = depth.astype(np.int16) if int(depth.max()) < 2**15 else depth  # sorted by digits, in linear time
+    order = np.argsort(small, kind="stable")
     bounds = np.append(0, np.cumsum(np.bincount(depth)))
     for level in range(1, len(bounds) - 1):
         above = order[bounds[level - 1] : bounds[level]]

@@ -134,7 +134,7 @@ class ProfileTables:
         time_ns: npt.ArrayLike = NONE,
         thread: npt.ArrayLike = NONE,
         cpu: npt.ArrayLike = NONE,
-        event: int = 0,
+        event: npt.ArrayLike = 0,
     ) -> None:
         """Rows of samples: columns, or one value for all rows. `period` defaults to `count`."""
         rows = np.asarray(stack)
