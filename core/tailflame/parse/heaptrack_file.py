@@ -189,7 +189,10 @@ class HeaptrackFile:
         elif mark == b"v ":
             self._version(line)
         elif mark == b"S ":
-            rule = line[2:].decode("utf-8", "backslashreplace").strip()
+            # Format 3 says its length before it ("S f leak:known_leak"), which heaptrack_print 1.4 does not expect.
+            length, _, rest = line[2:].partition(b" ")
+            sized = self.version[1] >= 3 and _number(length) == len(rest)
+            rule = (rest if sized else line[2:]).decode("utf-8", "backslashreplace").strip()
             if rule.startswith("leak:") and len(rule) > len("leak:"):
                 self.suppressions.append(rule.removeprefix("leak:"))
         elif line.startswith(POINTER_MARK):
