@@ -37,6 +37,8 @@ def session_document(info: SessionInfo) -> dict[str, Any]:
         "git": {"commit": commit.commit, "branch": commit.branch, "dirty": commit.dirty} if commit else None,
         "note": manifest.note if manifest else "",
         "problem": info.problem,
+        "group": manifest.group if manifest else "",
+        "measures": info.measures.value,
     }
 
 

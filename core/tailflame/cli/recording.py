@@ -16,7 +16,7 @@ from tailflame.errors import Cancelled, StoreError, TailflameError, ToolFailed
 from tailflame.host.processes import ProcessSample
 from tailflame.model import Caution, Recording
 from tailflame.parse import load
-from tailflame.run import Finished, Observed, Output, Progress, Recorder, Stage, Started
+from tailflame.run import Appeared, Finished, Observed, Output, Progress, Recorder, Stage, Started
 from tailflame.run.logs import with_logs
 from tailflame.store import SessionFolder, SessionInfo
 from tailflame.tools import Plan, Target
@@ -41,15 +41,22 @@ def record_session(
     title: str = "",
     show_output: bool = True,
     logs: tuple[str, ...] = (),
+    group: str = "",
 ) -> Recorded:
     """Records, reads and keeps. Ctrl-C stops politely and keeps the result; a second one cancels.
 
     plan: makes the plan for the session's folder. show_output: pass on what the target prints. logs: artifacts that the
-    target writes by itself, whose results join the recording.
+    target writes by itself, whose results join the recording. group: what it has in common with other sessions.
     Raises what the recorder, the parser and the store raise; Cancelled after a cancel, with nothing kept.
     """
     session = context.library.new_session(
-        tool=tool, binary=target.binary, args=target.args, cwd=target.cwd or "", env=target.env, title=title
+        tool=tool,
+        binary=target.binary,
+        args=target.args,
+        cwd=target.cwd or "",
+        env=target.env,
+        title=title,
+        group=group,
     )
     try:
         finished = _run(context, session, plan(session.path), show_output=show_output)
@@ -125,6 +132,9 @@ async def _follow(
                         _pass_on(event, to_stdout=not context.terminal.as_json)
                 case Observed():
                     usage = event.sample
+                case Appeared():
+                    status.clear()
+                    context.terminal.note(f"there is a new file: {event.path}")
                 case Progress():
                     status.show(_progress_line(event, usage))
                 case Finished():

@@ -136,9 +136,11 @@ class Library:
         title: str = "",
         at: datetime | None = None,
         build_id: str = "",
+        group: str = "",
     ) -> SessionFolder:
         """Makes a session's folder with its session.json in state "recording", owned by this process.
 
+        group: what the sessions of several tools on one target have in common.
         Asks git for the binary's commit: a few milliseconds, at most some seconds in a huge project.
         """
         at = at or now()
@@ -155,6 +157,7 @@ class Library:
             env=dict(env or {}),
             build_id=build_id,
             cargo_profile=cargo_profile(place) if place else "",
+            group=group,
             owner=Owner.of_this_process(),
             written_by=f"tailflame {tailflame.__version__}",
         )

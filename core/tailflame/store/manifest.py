@@ -70,7 +70,7 @@ class Manifest:
     pinned_at: datetime | None = None
     """When it was made the baseline. Where two sessions of one binary say so, the later one is it."""
     group: str = ""
-    """The first session of those that several tools made of one target in turn; "" for one that stands alone."""
+    """What the sessions have in common that several tools made of one target in turn; "" for one that stands alone."""
     measures: str = ""
     """The kind of its result (measures.Measures); "" for what was kept before there were several."""
     written_by: str = ""

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 
 from tailflame.host.binary import Kind
 from tailflame.host.privilege import trace_refused
-from tailflame.host.running import process_of
 from tailflame.host.system import Host
 from tailflame.tools.base import Capabilities, FieldTool, Target, ToolOptions
 from tailflame.tools.findings import Finding, Level
-from tailflame.tools.program_checks import build, facts_of, starting, symbols
+from tailflame.tools.program_checks import build, facts_of, running, starting, symbols
 
 _SLOW = 20
 """Times from which on somebody has to know before: a run of a minute takes twenty."""
@@ -80,21 +79,10 @@ def _running(tool: FieldTool, target: Target, pid: int) -> Iterator[Finding]:
             "Let Tailflame start the program.",
         )
         return
-    process = process_of(pid)
+    process, findings = running(pid)
+    yield from findings
     if process is None:
-        yield Finding(Level.BLOCKER, f"There is no process {pid}.", "It may have ended.", "Choose a running program.")
         return
-    if not process.attachable:
-        yield Finding(Level.BLOCKER, f"{process.name} ({pid}) cannot be attached to: {process.reason}.")
-        return
-    yield Finding(Level.OK, f"{process.name} ({pid}) runs.", process.command_line)
-    if process.deleted:
-        yield Finding(
-            Level.WARNING,
-            f"{process.name} was built anew since it was started.",
-            "The names of its functions are those of the file that is gone.",
-            "Start it again.",
-        )
     if tool.program in _TRACERS and (refusal := trace_refused(process)) is not None:
         yield Finding(Level.BLOCKER, refusal.sentence, "", refusal.fix, refusal.fix_argv)
 

@@ -12,6 +12,7 @@ told by its shape. And the command that is shown is the command that runs, in an
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,7 +21,7 @@ from types import MappingProxyType
 
 from tailflame.errors import TailflameError, TargetError, ToolDenied, ToolFailed
 from tailflame.host.system import EVENTS, Host
-from tailflame.tools.base import Capabilities, Capability, Plan, Target
+from tailflame.tools.base import Capabilities, Capability, Plan, Target, TargetIs
 
 
 class CallGraph(StrEnum):
@@ -113,18 +114,22 @@ class PerfRecord:
 
     def plan(self, target: Target, options: PerfOptions, out: Path) -> Plan:
         data = out / "perf.data"
+        attached = target.pid is not None
+        started = (*_argv(options), "-o", str(data), "--", *target.argv)
         return Plan(
             tool=self.name,
-            argv=(*_argv(options), "-o", str(data), "--", *target.argv),
+            argv=started if target.pid is None else attach_argv(options, target.pid, data),
             target=target,
             out=out,
             artifacts=MappingProxyType({"perf.data": data}),
             primary="perf.data",
             cwd=target.cwd,
             duration_s=options.duration_s,
-            mirrors_target=True,
+            mirrors_target=not attached,
             samples_hz=_expected_rate(options),
             own_lines=OWN_LINES,
+            target_is=TargetIs.RUNNING if attached else TargetIs.CHILD_OF_PERF,
+            stop_signal=signal.SIGINT if attached else signal.SIGTERM,
         )
 
     def explain(self, output: str, plan: Plan) -> TailflameError | None:

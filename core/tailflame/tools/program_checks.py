@@ -10,6 +10,7 @@ from tailflame import units
 from tailflame.errors import TargetError
 from tailflame.host.binary import BinaryFacts, Kind, binary_facts, check_runnable
 from tailflame.host.cargo import project_root
+from tailflame.host.running import RunningProcess, process_of
 from tailflame.host.system import Host
 from tailflame.tools.base import Target
 from tailflame.tools.findings import Finding, Level
@@ -18,6 +19,9 @@ from tailflame.tools.perf_record import CallGraph, PerfOptions
 
 def of_perf(target: Target, options: PerfOptions, host: Host) -> Iterator[Finding]:
     """What speaks against perf on this program."""
+    if target.pid is not None:
+        yield from running(target.pid)[1]
+        return
     yield from starting(target)
     facts = facts_of(target)
     if facts is None:
@@ -43,6 +47,29 @@ def starting(target: Target) -> Iterator[Finding]:
         binary_facts(target.binary)
     except TargetError as problem:
         yield Finding(Level.BLOCKER, problem.sentence, "", problem.advice)
+
+
+def running(pid: int) -> tuple[RunningProcess | None, tuple[Finding, ...]]:
+    """The program to attach to, None where that cannot be, and what is to be said of it."""
+    process = process_of(pid)
+    if process is None:
+        gone = Finding(
+            Level.BLOCKER, f"There is no process {pid}.", "It may have ended.", "Choose a program that runs."
+        )
+        return None, (gone,)
+    if not process.attachable:
+        return None, (Finding(Level.BLOCKER, f"{process.name} ({pid}) cannot be attached to: {process.reason}."),)
+    found = [Finding(Level.OK, f"{process.name} ({pid}) runs.", process.command_line)]
+    if process.deleted:
+        found.append(
+            Finding(
+                Level.WARNING,
+                f"{process.name} was built anew since it was started.",
+                "The names of its functions are those of the file that is gone.",
+                "Start it again.",
+            )
+        )
+    return process, tuple(found)
 
 
 def facts_of(target: Target) -> BinaryFacts | None:

@@ -47,7 +47,21 @@ def test_sessions_are_listed_newest_first_with_their_state(tailflame: Run, libra
     assert set(last) == {
         "id", "path", "state", "baseline", "title", "tool", "binary", "args", "started_at", "duration_s", "samples",
         "lost", "events", "outcome", "exit_code", "build_id", "cargo_profile", "git", "note", "problem",
+        "group", "measures",
     }  # fmt: skip
+
+
+def test_sessions_of_several_tools_are_shown_as_a_group(tailflame: Run, library: Library) -> None:
+    first, alone, second = kept(library), kept(library), kept(library)
+    for name in (first, second):
+        library.session(name).folder.update(group="g")
+    rows = {line.split()[0]: line for line in tailflame("list").out.splitlines()[1:]}
+    assert "1 of 2" in rows[first]
+    assert "2 of 2" in rows[second]
+    assert " of 2" not in rows[alone]
+    assert "1 of 2" not in tailflame("list", "-n", "1").out
+    groups = [row["group"] for row in tailflame("list", "--json").document["sessions"]]
+    assert groups == ["g", "", "g"]
 
 
 def test_the_list_may_be_cut_to_a_program_and_a_number(tailflame: Run, library: Library) -> None:

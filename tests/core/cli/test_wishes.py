@@ -69,7 +69,15 @@ def test_the_session_belongs_to_the_program_that_cargo_builds(
     project: Path, kind: str, name: str, profile: str, place: str
 ) -> None:
     given = dict.fromkeys(("bin", "example", "test", "bench", "frequency", "event", "duration", "call_graph"))
-    given |= {"stack_size": None, "package": "", "features": "", "cargo": False, "env": [], "directory": None}
+    given |= {
+        "stack_size": None,
+        "package": "",
+        "features": "",
+        "cargo": False,
+        "env": [],
+        "directory": None,
+        "pid": "",
+    }
     args = SimpleNamespace(**{**given, kind: name, "cargo_profile": profile, "off_cpu": False})
     wish = wishes.wish_of(args, [], HOST)  # type: ignore[arg-type]
     assert wish.tool == "cargo-flamegraph"

@@ -87,7 +87,7 @@ def test_a_running_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setattr(privilege.os, "geteuid", lambda: 1000)
         monkeypatch.setattr(privilege, "hides_memory", lambda _pid: False)
         monkeypatch.setattr(privilege, "read_setting", lambda _name: 1)
-        monkeypatch.setattr("tailflame.tools.field_checks.process_of", _as_mine)
+        monkeypatch.setattr("tailflame.tools.program_checks.process_of", _as_mine)
         assert bad(preflight(target, OPTIONS, HOST, tool=TOY)) == []
         (refused,) = bad(preflight(target, OPTIONS, HOST, tool=TOY.but(program="strace")))
         assert "ptrace_scope is 1" in refused
