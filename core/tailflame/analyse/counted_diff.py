@@ -68,11 +68,14 @@ def counted_sentences(
     def said(value: float) -> str:
         return amount(value, unit, noun)
 
-    name = f"{event}, {unit.value}" if unit.is_count and unit is not Unit.SAMPLES else event
+    def both(b: float, a: float) -> str:
+        """ "8.9 MB to 11.6 MB", "35,000 to 20,000 allocations": the unit once where it is a word."""
+        return f"{said(b) if unit is Unit.BYTES else count(b)} to {said(a)} ({change_text(b, a)})"
+
     if differs(np.array([before]), np.array([after]))[0]:
-        first = f"{name}: {said(before)} to {said(after)} ({change_text(before, after)})."
+        first = f"{event}: {both(before, after)}."
     else:
-        first = f"{name}: {said(after)} on both sides."
+        first = f"{event}: {said(after)} on both sides."
     least = _WORTH * max(before, after)
     moved = [(n, b, a) for n, b, a in movers if abs(a - b) >= max(least, _ROUNDING * max(a, b)) and a != b]
     if not moved:
@@ -86,5 +89,5 @@ def counted_sentences(
         elif not a:
             sentences.append(f"{short(n)} is gone: it had {said(b)}.")
         else:
-            sentences.append(f"{short(n)} {delta}: {said(b)} to {said(a)} ({change_text(b, a)}).")
+            sentences.append(f"{short(n)} {delta}: {both(b, a)}.")
     return tuple(sentences)
