@@ -162,7 +162,7 @@ def _run(words: list[str], target: list[str]) -> int:
     if args.command is None:
         raise UsageError("Which command?", advice=f"One of {', '.join(c.name for c in COMMANDS)}; see --help.")
     args.target = target
-    if target and args.command not in ("record", "live", "probe"):
+    if target and args.command not in ("record", "live", "probe", "tools"):
         raise UsageError(f"`{args.command}` takes nothing after --.", advice=f"See `tailflame {args.command} --help`.")
     from tailflame.cli.command import Context
     from tailflame.cli.terminal import Terminal
