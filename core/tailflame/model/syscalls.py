@@ -15,13 +15,17 @@ def _no_rows(dtype: type) -> Int32:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class SyscallSums:
-    """A table of `strace -c`: per system call. seconds: CPU time inside the kernel, or wall time where `wall`."""
+    """A table of `strace -c`: per system call. seconds: CPU time inside the kernel, or wall time where `wall`; None
+    where nobody knows which. shortest_s, longest_s: NaN where the table has them not.
+    """
 
     names: tuple[str, ...]
     calls: Int64
     errors: Int64
     seconds: Float64
-    wall: bool = False
+    shortest_s: Float64 = field(default_factory=lambda: _no_rows(np.float64))
+    longest_s: Float64 = field(default_factory=lambda: _no_rows(np.float64))
+    wall: bool | None = None
     title: str = ""
     """Of a further table: "32 bit mode"."""
 

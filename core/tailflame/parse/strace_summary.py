@@ -7,38 +7,47 @@
     100.00    0.870236         109      7921        12 total
 
 The column of errors is blank where there are none; newer versions print usecs/call in the line of the total, older
-ones do not. With -w the seconds are of the wall clock, otherwise CPU time of the kernel. Programs of another word size
-have a second table, under "System call usage summary for 32 bit mode:".
+ones do not. With -w the seconds are of the wall clock, otherwise CPU time of the kernel. -U chooses the columns and
+their order, among them "shortest" and "longest". Programs of another word size have a second table, under "System call
+usage summary for 32 bit mode:".
 https://github.com/strace/strace/blob/v6.1/src/count.c
 """
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
 from tailflame.errors import ParseError
 
-_HEAD = re.compile(r"% time\s+seconds\s+usecs/call\s+calls\s+errors\s+syscall\s*")
 _MODE = re.compile(r"System call usage summary for (.+?)(?: mode)?:\s*")
-# " 95.38    0.830068         209      3960        12 clock_nanosleep"; "100.00    0.005      7921           total"
-_ROW = re.compile(
-    r"\s*(?P<share>\d+\.\d+|-?nan)\s+(?P<seconds>\d+\.\d+)(?:\s+(?P<each>\d+))?\s+(?P<calls>\d+)"
-    r"(?:\s+(?P<errors>\d+))?\s+(?P<name>\S+)\s*",
-    re.ASCII,
-)
+_COLUMNS = {
+    "% time": re.compile(r"\d+\.\d+|-?nan", re.ASCII),
+    "seconds": re.compile(r"\d{1,12}\.\d+", re.ASCII),
+    "shortest": re.compile(r"\d{1,12}\.\d+", re.ASCII),
+    "longest": re.compile(r"\d{1,12}\.\d+", re.ASCII),
+    "usecs/call": re.compile(r"\d{1,18}", re.ASCII),
+    "calls": re.compile(r"\d{1,18}", re.ASCII),
+    "errors": re.compile(r"\d{1,18}", re.ASCII),
+    "syscall": re.compile(r"[A-Za-z_]\S{0,63}", re.ASCII),
+}
 _RULE = re.compile(r"[- ]*-[- ]*")
 
 
 @dataclass(frozen=True, slots=True)
 class SyscallCount:
-    """One system call of the table. `share` of all the seconds, 0..1."""
+    """One system call of the table. `share` of all the seconds, 0..1; what the table has not is 0, and NaN of the
+    shortest and longest.
+    """
 
     name: str
     calls: int
     errors: int
     seconds: float
     share: float
+    shortest_s: float = math.nan
+    longest_s: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,23 +70,32 @@ class SyscallTable:
         return sum(row.seconds for row in self.rows)
 
 
-def read_summary(text: str, *, source: str = "") -> tuple[SyscallTable, ...]:
-    """The tables of `text`; none where no system call was made. Other lines are passed over.
+def is_heading(line: str) -> bool:
+    """Whether it names the columns of a table."""
+    return _columns_of(line) is not None
+
+
+def read_summary(text: str, *, source: str = "", partial: bool = False) -> tuple[SyscallTable, ...]:
+    """The tables of `text`; none where no system call was made. Other lines are passed over. With `partial`, a table
+    without its end is given as far as it goes.
 
     Raises:
         ParseError: a line of a table cannot be read, or a table ends before its total.
     """
     tables: list[SyscallTable] = []
     rows: list[SyscallCount] | None = None
+    columns: tuple[str, ...] = ()
     mode = ""
     for number, line in enumerate(text.splitlines(), start=1):
         if (named := _MODE.fullmatch(line)) is not None:
             mode = named[1]
-        elif _HEAD.fullmatch(line):
-            rows = []
-        elif rows is not None and not _RULE.fullmatch(line):
-            row = _read_row(line)
+        elif (found := _columns_of(line)) is not None:
+            rows, columns = [], found
+        elif rows is not None and line.strip() and not _RULE.fullmatch(line):
+            row = _read_row(line, columns)
             if row is None:
+                if partial:
+                    break
                 raise ParseError(f"This is no line of strace's table: {line[:80]!r}.", source=source, line=number)
             if row.name == "total":
                 tables.append(SyscallTable(tuple(rows), mode))
@@ -85,20 +103,48 @@ def read_summary(text: str, *, source: str = "") -> tuple[SyscallTable, ...]:
             else:
                 rows.append(row)
     if rows is not None:
-        raise ParseError("strace's table has no end.", source=source, advice="strace was killed while it wrote.")
+        if not partial:
+            raise ParseError("strace's table has no end.", source=source, advice="strace was killed while it wrote.")
+        tables.append(SyscallTable(tuple(rows), mode))
     return tuple(tables)
 
 
-def _read_row(line: str) -> SyscallCount | None:
-    match = _ROW.fullmatch(line)
-    if match is None:
-        return None
-    share = match["share"]
-    # Two numbers after the seconds are usecs/call and calls, or in an old total calls and errors; nobody needs that.
+def _columns_of(line: str) -> tuple[str, ...] | None:
+    """The columns that a heading names; None where it is none, or names no calls."""
+    columns: list[str] = []
+    left = line.strip().replace("% time", "%time").split()
+    for word in left:
+        name = "% time" if word == "%time" else word
+        if name not in _COLUMNS or name in columns:
+            return None
+        columns.append(name)
+    return tuple(columns) if "syscall" in columns and "calls" in columns else None
+
+
+def _read_row(line: str, columns: tuple[str, ...]) -> SyscallCount | None:
+    """ " 95.38    0.830068         209      3960        12 clock_nanosleep": the errors may be blank, and in the total
+    of older versions usecs/call."""
+    words = line.split()
+    for missing in ((), ("errors",), ("usecs/call",), ("errors", "usecs/call")):
+        there = [name for name in columns if name not in missing]
+        if len(there) != len(words) or not set(missing) <= set(columns):
+            continue
+        if "usecs/call" in missing and words[there.index("syscall")] != "total":
+            continue
+        cell = dict(zip(there, words, strict=True))
+        if all(_COLUMNS[name].fullmatch(text) for name, text in cell.items()):
+            return _count_of(cell)
+    return None
+
+
+def _count_of(cell: dict[str, str]) -> SyscallCount:
+    share = cell.get("% time", "0")
     return SyscallCount(
-        name=match["name"],
-        calls=int(match["calls"]),
-        errors=int(match["errors"] or 0),
-        seconds=float(match["seconds"]),
+        name=cell["syscall"],
+        calls=int(cell["calls"]),
+        errors=int(cell.get("errors", 0)),
+        seconds=float(cell.get("seconds", 0.0)),
         share=0.0 if "nan" in share else float(share) / 100,
+        shortest_s=float(cell.get("shortest", math.nan)),
+        longest_s=float(cell.get("longest", math.nan)),
     )

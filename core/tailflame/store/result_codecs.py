@@ -11,11 +11,13 @@ from tailflame.model.costs import CostTable
 from tailflame.model.heap import HeapTimeline
 from tailflame.model.maps import ProbeMaps
 from tailflame.model.recording import Result
+from tailflame.model.syscalls import SyscallTrace
 from tailflame.store.benchmark_columns import decode_benchmarks, encode_benchmarks
 from tailflame.store.cost_columns import decode_costs, encode_costs
 from tailflame.store.files import Fields
 from tailflame.store.heap_columns import decode_heap, encode_heap
 from tailflame.store.map_columns import decode_maps, encode_maps
+from tailflame.store.syscall_columns import decode_syscalls, encode_syscalls
 from tailflame.store.tables import Array, Columns
 
 
@@ -33,6 +35,7 @@ CODECS: tuple[Codec, ...] = (
     Codec("heap", HeapTimeline, encode_heap, decode_heap),
     Codec("maps", ProbeMaps, encode_maps, decode_maps),
     Codec("costs", CostTable, encode_costs, decode_costs),
+    Codec("syscalls", SyscallTrace, encode_syscalls, decode_syscalls),
     Codec("benchmarks", BenchmarkRun, encode_benchmarks, decode_benchmarks),
 )
 
