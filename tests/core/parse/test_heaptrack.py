@@ -1,4 +1,4 @@
-"""heaptrack files: every figure is heaptrack_print's; temporary allocations are counted by the pointer where it is told."""
+"""heaptrack files: every figure is heaptrack_print's; temporary ones are counted by the pointer where it is told."""
 
 from __future__ import annotations
 
