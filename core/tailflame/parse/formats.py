@@ -12,6 +12,7 @@ from tailflame.parse.cachegrind import CACHEGRIND
 from tailflame.parse.callgrind import CALLGRIND
 from tailflame.parse.cpuprofile import CPUPROFILE
 from tailflame.parse.criterion import CRITERION
+from tailflame.parse.dhat import DHAT
 from tailflame.parse.firefox import FIREFOX
 from tailflame.parse.flamegraph_svg import FLAMEGRAPH_SVG
 from tailflame.parse.folded import FOLDED
@@ -44,6 +45,7 @@ FORMATS: tuple[Format, ...] = (
     CACHEGRIND,
     CPUPROFILE,
     MASSIF,
+    DHAT,
     HEAPTRACK,
     HLOG,
     HGRM,

@@ -171,7 +171,7 @@ def _windows(buffer: bytes, dtype: str, size: int) -> npt.NDArray[Any]:
 def _lowest_byte(bits: UInt64) -> Int64:
     """Which byte holds the lowest bit that is set; 8 where none is."""
     lowest = (bits & (~bits + np.uint64(1))).astype(np.float64)
-    return np.where(lowest > 0, np.frexp(lowest)[1] - 1 >> 3, 8)
+    return np.asarray(np.where(lowest > 0, np.frexp(lowest)[1] - 1 >> 3, 8))
 
 
 def _after_blanks(words: npt.NDArray[Any], start: Int64, end: Int64) -> Int64:
@@ -181,7 +181,7 @@ def _after_blanks(words: npt.NDArray[Any], start: Int64, end: Int64) -> Int64:
     while len(live):
         at[live] += 8
         live = live[words[at[live]] == _BLANKS]
-    return np.minimum(at + _lowest_byte(words[at] ^ _BLANKS), end)
+    return np.asarray(np.minimum(at + _lowest_byte(words[at] ^ _BLANKS), end))
 
 
 def _numbers(words: npt.NDArray[Any], at: Int64) -> tuple[Int64, Int64, Bool]:

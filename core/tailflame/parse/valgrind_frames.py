@@ -12,7 +12,8 @@ from tailflame.model import NONE, FrameKind
 
 UNKNOWN = "[unknown]"
 _ADDRESS = re.compile(r"(0x[0-9A-Fa-f]+): (.*)", re.DOTALL)
-_LINE = re.compile(r"(.*):(\d{1,10})", re.DOTALL)
+# Rust's dhat crate tells the column as well.
+_LINE = re.compile(r"(.*?):(\d{1,10})(?::\d{1,10})?", re.DOTALL)
 
 
 class ValgrindFrame(NamedTuple):
