@@ -93,14 +93,19 @@ def decimal(text: str) -> str:
 )
 def test_heaptrack_shows_what_heaptrack_print_shows(qtbot: QtBot, name: str, report: str) -> None:
     told = figures(text_of(HEAPTRACK / report))
-    _result, view = shown(qtbot, HEAPTRACK / name)
+    result, view = shown(qtbot, HEAPTRACK / name)
     texts = view.figures.texts()
     below = {block.name.whole: block.below.whole for block in view.figures.blocks}
     assert texts["Allocations"] == units.count(float(told["calls to allocation functions"]))
     assert below["Temporary"] == f"heaptrack_print: {units.count(float(told['temporary memory allocations']))}"
     assert texts["Peak heap"] == decimal(told["peak heap memory consumption"])
     assert texts["Peak RSS"] == decimal(told["peak RSS (including heaptrack overhead)"])
-    assert texts["Leaked"] == decimal(told["total memory leaked"])
+    heap = result.recording.heap
+    assert heap is not None and heap.facts.leaked is not None
+    # heaptrack_print does not understand the suppression that alloc.cpp embeds, and counts what it names.
+    embedded = (heap.facts.suppressed or 0.0) if name == "alloc.zst" else 0.0
+    assert texts["Leaked"] == units.size(heap.facts.leaked)
+    assert units.size(heap.facts.leaked + embedded) == decimal(told["total memory leaked"])
 
 
 def test_the_histogram_of_sizes_is_that_of_heaptrack_print(qtbot: QtBot) -> None:
