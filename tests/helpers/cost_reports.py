@@ -42,7 +42,7 @@ def report_functions(text: str) -> dict[str, Costs]:
 
 
 def report_lines(text: str, file: str) -> dict[int, Costs]:
-    """Costs by line of a file that was annotated with --context=0."""
+    """Costs by line of a file that was annotated with --context=0, without what callgrind_annotate tells of calls."""
     lines: dict[int, Costs] = {}
     section = text.split(f"-- Auto-annotated source: {file}\n", 1)[1]
     at = 0
@@ -50,7 +50,7 @@ def report_lines(text: str, file: str) -> dict[int, Costs]:
         mark = _LINE.fullmatch(line)
         if mark is not None:
             at = int(mark[1])
-        elif at and (row := _ROW.fullmatch(line)) is not None:
+        elif at and (row := _ROW.fullmatch(line)) is not None and not row[2].startswith("=> "):
             lines[at] = _figures(row[1])
             at += 1
     return lines

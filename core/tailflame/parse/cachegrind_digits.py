@@ -172,6 +172,13 @@ class Sums:
         if self._held > 2 * self._summed + _ROWS_BETWEEN:
             self._sum()
 
+    def widen(self, columns: int) -> None:
+        """More columns, zeros so far."""
+        if columns > self._columns:
+            more = columns - self._columns
+            self._chunks = [(keys, np.pad(costs, ((0, 0), (0, more)))) for keys, costs in self._chunks]
+            self._columns = columns
+
     def _sum(self) -> None:
         if len(self._chunks) > 1:
             keys, costs = _joined([chunk[0] for chunk in self._chunks]), _joined([chunk[1] for chunk in self._chunks])

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
 from tailflame.model import NONE
-from tailflame.model.stacks import Float64, Int64
+from tailflame.model.stacks import Bool, Float64, Int64
 
 THIN = 1e-6
 """Ways to a function that carry less than this share of every event's total are told together."""
@@ -32,57 +34,166 @@ class Shared(NamedTuple):
 
 
 class _Ways(NamedTuple):
-    """Ways that lead to `entry`: the nodes they come from, and which part of each event's cost they carry."""
+    """Ways, one a row: the function that each leads to, the node it comes from (-1: none), and which part of each
+    event's cost it carries."""
 
-    entry: int
-    parents: Int64
+    entry: Int64
+    parent: Int64
     shares: Float64
+
+    def at(self, rows: Bool | Int64) -> _Ways:
+        return _Ways(self.entry[rows], self.parent[rows], self.shares[rows])
 
 
 def shared_out(own: Float64, calls: Mapping[tuple[int, int], Sequence[float]]) -> Shared:
     """own: (functions, events); calls: inclusive cost per event of (caller, callee)."""
-    functions, events = own.shape
-    callees: list[list[int]] = [[] for _ in range(functions)]
-    for caller, callee in calls:
-        if caller != callee:
-            callees[caller].append(callee)
-    circles, circle_of = _circles(callees)
-    spent, passed = _inclusive(own, calls, circle_of, len(circles))
-    # Where calls are said to cost more than there is, or less, what is there decides.
-    whole = np.maximum(spent, passed)
-    total = np.maximum(own.sum(axis=0), 1e-300)
-    nodes = _Nodes(events)
+    pairs = np.array(list(calls), dtype=np.int64).reshape(-1, 2)
+    costs = np.array(list(calls.values()), dtype=np.float64).reshape(len(pairs), own.shape[1])
+    return share_out(own, pairs[:, 0], pairs[:, 1], costs)
+
+
+def share_out(own: Float64, caller: Int64, callee: Int64, costs: Float64) -> Shared:
+    """own: (functions, events); costs: (calls, events), inclusive, of each pair of caller and callee once.
+
+    Circles are worked on level by level, callers first, all of a level at once.
+    """
+    graph = _Graph.of(own, caller, callee, costs)
+    nodes = _Nodes(own.shape[1])
     pending: dict[int, list[_Ways]] = defaultdict(list)
-    thin_root = NONE
-    for number, members in enumerate(circles):  # callers first
-        ways = pending.pop(number, [])
-        from_nowhere = np.divide(
-            whole[number] - passed[number], whole[number], where=whole[number] > 0, out=np.zeros(events)
-        )
-        if not ways:
-            from_nowhere = np.ones(events)
-        elif not (from_nowhere > 1e-9).any():
-            from_nowhere = np.zeros(events)
-        if from_nowhere.any():
-            ways.append(_Ways(members[0], np.array([NONE]), from_nowhere[None, :]))
-        _settle(ways, spent[number])
-        fat, thin = _apart(ways, spent[number] / total, len(members), full=len(nodes) > MOST_NODES)
-        if thin:
-            if thin_root < 0:
-                thin_root = int(nodes.add(np.array([NONE]), NONE, np.zeros((1, events)))[0])
-            fat += [way._replace(parents=np.array([thin_root])) for way in thin]
-        for way in fat:
+    for level, circles in enumerate(graph.levels()):
+        ways = graph.settled(circles, _joined(pending.pop(level, []), own.shape[1]))
+        fat, thin = graph.apart(ways, full=len(nodes) > MOST_NODES)
+        if len(thin.entry):
+            fat = _joined([fat, thin._replace(parent=np.full(len(thin.entry), nodes.thin()))], own.shape[1])
+        alone = graph.size[graph.circle[fat.entry]] == 1
+        whole = fat.at(alone)
+        grown = [(nodes.add(whole.parent, whole.entry, whole.shares * own[whole.entry]), whole.entry, whole.shares)]
+        circular = fat.at(~alone)
+        for entry in np.unique(circular.entry).tolist():
+            mine = circular.at(circular.entry == entry)
             places: dict[int, Int64] = {}
-            for member, above in _shortest_ways(way.entry, callees, circle_of):
-                parents = way.parents if above < 0 else places[above]
-                at = places[member] = nodes.add(parents, member, way.shares * own[member])
-                for callee in callees[member]:
-                    goal = circle_of[callee]
-                    if goal != number:
-                        cost = np.asarray(calls[member, callee], np.float64)
-                        part = np.divide(cost, whole[goal], where=whole[goal] > 0, out=np.zeros(events))
-                        pending[goal].append(_Ways(callee, at, way.shares * part))
+            for member, above in _shortest_ways(entry, graph.callees, graph.circle_of):
+                function = np.full(len(mine.entry), member, np.int64)
+                parent = mine.parent if above < 0 else places[above]
+                at = places[member] = nodes.add(parent, function, mine.shares * own[member])
+                grown.append((at, function, mine.shares))
+        for at, function, shares in grown:
+            for goal, further in graph.onwards(at, function, shares):
+                pending[goal].append(further)
     return nodes.told()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Graph:
+    """Who calls whom, in circles. Calls within a circle are not among `callee` and `part`, which stand by caller from
+    first[caller] to first[caller + 1]: part of what the callee's circle costs, per event.
+
+    circle, level: of each function its circle, of each circle its level (callers below callees); size, entry: how many
+    functions a circle has, and the one to begin with where nobody calls it.
+    """
+
+    own: Float64
+    callees: list[list[int]]
+    circle_of: list[int]
+    circle: Int64
+    size: Int64
+    entry: Int64
+    level: Int64
+    first: Int64
+    callee: Int64
+    part: Float64
+    spent: Float64
+    passed: Float64
+    weight: Float64
+    """Of each circle what it and all it calls spend, as a share of everything."""
+
+    @classmethod
+    def of(cls, own: Float64, caller: Int64, callee: Int64, costs: Float64) -> _Graph:
+        functions = len(own)
+        order = np.lexsort((callee, caller))
+        caller, callee, costs = caller[order], callee[order], costs[order]
+        callees = _lists(caller, callee, functions)
+        circles, circle_of = _circles(callees)
+        circle = np.array(circle_of, dtype=np.int64)
+        outside = circle[caller] != circle[callee] if len(caller) else np.zeros(0, bool)
+        caller, callee, costs = caller[outside], callee[outside], costs[outside]
+        # Where calls are said to cost more than there is, or less, what is there decides.
+        spent = _added(circle, own, len(circles)) + _added(circle[caller], costs, len(circles))
+        passed = _added(circle[callee], costs, len(circles))
+        goal = np.maximum(spent, passed)[circle[callee]]
+        return cls(
+            own=own,
+            callees=callees,
+            circle_of=circle_of,
+            circle=circle,
+            size=np.bincount(circle, minlength=len(circles)),
+            entry=np.array([members[0] for members in circles], dtype=np.int64),
+            level=_levels(circle[caller], circle[callee], len(circles)),
+            first=np.searchsorted(caller, np.arange(functions + 1)),
+            callee=callee,
+            part=np.divide(costs, goal, where=goal > 0, out=np.zeros_like(costs)),
+            spent=spent,
+            passed=passed,
+            weight=spent / np.maximum(own.sum(axis=0), 1e-300),
+        )
+
+    def levels(self) -> list[Int64]:
+        """The circles of each level."""
+        order = np.argsort(self.level, kind="stable")
+        bounds = np.searchsorted(self.level[order], np.arange(int(self.level.max(initial=-1)) + 2))
+        return [order[first:last] for first, last in pairwise(bounds.tolist())]
+
+    def settled(self, circles: Int64, ways: _Ways) -> _Ways:
+        """The ways into circles of one level, and one out of nowhere into each that spends more than its callers tell.
+
+        The shares of each event add up to one where there is anything to share.
+        """
+        number = np.full(len(self.size), NONE, dtype=np.int64)
+        number[circles] = np.arange(len(circles))
+        spent, passed = self.spent[circles], self.passed[circles]
+        whole = np.maximum(spent, passed)
+        from_nowhere = np.divide(whole - passed, whole, where=whole > 0, out=np.zeros_like(whole))
+        called = np.bincount(number[self.circle[ways.entry]], minlength=len(circles)) > 0
+        from_nowhere[~called] = 1.0
+        from_nowhere[called & ~(from_nowhere > 1e-9).any(axis=1)] = 0.0
+        rooted = from_nowhere.any(axis=1)
+        roots = _Ways(self.entry[circles[rooted]], np.full(int(rooted.sum()), NONE), from_nowhere[rooted])
+        ways = _joined([ways, roots], spent.shape[1])
+        at = number[self.circle[ways.entry]]
+        given = _added(at, ways.shares, len(circles))
+        wrong = (np.abs(given - 1.0) > 1e-12) & (spent > 0)
+        shares = ways.shares * np.divide(1.0, given, where=wrong & (given > 0), out=np.ones_like(given))[at]
+        for circle, event in np.argwhere(wrong & (given <= 0)).tolist():
+            # No call tells of this event: split as the first one that is told, or evenly.
+            rows = np.flatnonzero(at == circle)
+            told = np.flatnonzero(given[circle] > 0)
+            like = shares[rows, told[0]] if len(told) else np.ones(len(rows))
+            shares[rows, event] = like / like.sum()
+        return ways._replace(shares=shares)
+
+    def apart(self, ways: _Ways, *, full: bool) -> tuple[_Ways, _Ways]:
+        """Ways worth a place of their own, and what the others carry together, by entry."""
+        circle = self.circle[ways.entry]
+        carried = (ways.shares * self.weight[circle]).max(axis=1, initial=0.0)
+        # A root stays one however little it spends: nobody called it.
+        root = ways.parent < 0
+        kept = root if full else root | (carried >= THIN * np.maximum(1.0, self.size[circle] / 4))
+        thin = ways.at(~kept & (carried > 0))
+        entry, at = np.unique(thin.entry, return_inverse=True)
+        together = _Ways(entry, np.full(len(entry), NONE), _added(at, thin.shares, len(entry)))
+        return ways.at(kept), together
+
+    def onwards(self, node: Int64, function: Int64, shares: Float64) -> list[tuple[int, _Ways]]:
+        """(level, ways) that lead from nodes to what their functions call."""
+        calls = self.first[function + 1] - self.first[function]
+        of = np.repeat(np.arange(len(node)), calls)
+        call = np.arange(len(of)) - np.repeat(np.cumsum(calls) - calls, calls) + self.first[function][of]
+        ways = _Ways(self.callee[call], node[of], shares[of] * self.part[call])
+        level = self.level[self.circle[ways.entry]]
+        order = np.argsort(level, kind="stable")
+        goals, starts = np.unique(level[order], return_index=True)
+        bounds = pairwise([*starts.tolist(), len(order)])
+        return [(goal, ways.at(order[slice(*run)])) for goal, run in zip(goals.tolist(), bounds, strict=True)]
 
 
 class _Nodes:
@@ -90,14 +201,22 @@ class _Nodes:
         self._events = events
         self._size = 0
         self._parts: list[tuple[Int64, Int64, Float64]] = []
+        self._thin = NONE
 
     def __len__(self) -> int:
         return self._size
 
-    def add(self, parents: Int64, function: int, own: Float64) -> Int64:
-        self._parts.append((parents, np.full(len(parents), function, np.int64), own))
-        self._size += len(parents)
-        return np.arange(self._size - len(parents), self._size)
+    def add(self, parent: Int64, function: Int64, own: Float64) -> Int64:
+        self._parts.append((parent, function, own))
+        self._size += len(parent)
+        return np.arange(self._size - len(parent), self._size)
+
+    def thin(self) -> int:
+        """The node that stands for all thin ways."""
+        if self._thin < 0:
+            none = np.array([NONE], dtype=np.int64)
+            self._thin = int(self.add(none, none, np.zeros((1, self._events)))[0])
+        return self._thin
 
     def told(self) -> Shared:
         none = np.zeros(0, np.int64)
@@ -107,59 +226,39 @@ class _Nodes:
         return Shared(parent, function, own)
 
 
-def _inclusive(
-    own: Float64, calls: Mapping[tuple[int, int], Sequence[float]], circle_of: list[int], circles: int
-) -> tuple[Float64, Float64]:
-    """What each circle spends with all it calls, and what callers outside say that they spend in it."""
-    spent, passed = np.zeros((circles, own.shape[1])), np.zeros((circles, own.shape[1]))
-    np.add.at(spent, np.array(circle_of, np.int64), own)
-    for (caller, callee), cost in calls.items():
-        if circle_of[caller] != circle_of[callee]:
-            spent[circle_of[caller]] += cost
-            passed[circle_of[callee]] += cost
-    return spent, passed
+def _joined(ways: list[_Ways], events: int) -> _Ways:
+    none = np.zeros(0, dtype=np.int64)
+    return _Ways(
+        np.concatenate([none, *(way.entry for way in ways)]),
+        np.concatenate([none, *(way.parent for way in ways)]),
+        np.concatenate([np.zeros((0, events)), *(way.shares for way in ways)]),
+    )
 
 
-def _settle(ways: list[_Ways], spent: Float64) -> None:
-    """Makes the shares of each event add up to one where there is anything to share."""
-    given = np.sum([way.shares.sum(axis=0) for way in ways], axis=0)
-    for event in np.flatnonzero((np.abs(given - 1.0) > 1e-12) & (spent > 0)).tolist():
-        if given[event] > 0:
-            for way in ways:
-                way.shares[:, event] /= given[event]
-        else:  # no call tells of this event: split as the first one that is told, or evenly
-            told = np.flatnonzero(given > 0)
-            rows = sum(len(way.parents) for way in ways)
-            for way in ways:
-                way.shares[:, event] = way.shares[:, told[0]] / given[told[0]] if len(told) else 1.0 / rows
+def _added(index: Int64, values: Float64, size: int) -> Float64:
+    """The rows of `values` added up by `index`."""
+    sums = np.empty((size, values.shape[1]))
+    for column in range(values.shape[1]):
+        sums[:, column] = np.bincount(index, weights=values[:, column], minlength=size)
+    return sums
 
 
-def _apart(ways: list[_Ways], weight: Float64, members: int, *, full: bool) -> tuple[list[_Ways], list[_Ways]]:
-    """Ways worth a place of their own, and what the others carry together, by entry."""
-    least = THIN * max(1.0, members / 4)
-    fat: list[_Ways] = []
-    thin: dict[int, Float64] = {}
-    for way in _by_entry(ways):
-        carried = (way.shares * weight).max(axis=1)
-        kept = (carried >= least) & (not full or (way.parents < 0))
-        # A root stays one however little it spends: nobody called it.
-        kept |= way.parents < 0
-        if kept.any():
-            fat.append(_Ways(way.entry, way.parents[kept], way.shares[kept]))
-        if not kept.all() and carried.any():
-            thin[way.entry] = thin.get(way.entry, 0.0) + way.shares[~kept].sum(axis=0)
-    return fat, [_Ways(entry, np.zeros(1, np.int64), shares[None, :]) for entry, shares in thin.items()]
+def _lists(caller: Int64, callee: Int64, functions: int) -> list[list[int]]:
+    """Whom each function calls, but itself; the pairs stand by caller."""
+    other = caller != callee
+    goals = callee[other].tolist()
+    bounds = np.searchsorted(caller[other], np.arange(functions + 1)).tolist()
+    return [goals[first:last] for first, last in pairwise(bounds)]
 
 
-def _by_entry(ways: list[_Ways]) -> list[_Ways]:
-    """One for each entry: they are many nodes, and few arrays."""
-    grouped: dict[int, list[_Ways]] = defaultdict(list)
-    for way in ways:
-        grouped[way.entry].append(way)
-    return [
-        _Ways(entry, np.concatenate([way.parents for way in same]), np.concatenate([way.shares for way in same]))
-        for entry, same in grouped.items()
-    ]
+def _levels(caller: Int64, callee: Int64, circles: int) -> Int64:
+    """Of each circle how many calls the longest way to it has. Circles are numbered callers first."""
+    order = np.argsort(caller, kind="stable")
+    level = [0] * circles
+    for above, below in zip(caller[order].tolist(), callee[order].tolist(), strict=True):
+        if level[above] >= level[below]:
+            level[below] = level[above] + 1
+    return np.array(level, dtype=np.int64)
 
 
 def _shortest_ways(entry: int, callees: list[list[int]], circle_of: list[int]) -> list[tuple[int, int]]:

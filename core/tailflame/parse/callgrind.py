@@ -1,31 +1,45 @@
-"""callgrind.out files (https://valgrind.org/docs/manual/cl-format.html), read as a tree.
+"""callgrind.out files (https://valgrind.org/docs/manual/cl-format.html), read as costs of lines and as a tree.
 
-The file is a call graph: what each function spends by itself, and what each of its calls spends. Functions' own
-costs are exact; their places in the tree are shared out (see call_graph).
+The file is a call graph: what each function spends by itself, line by line, and what each of its calls spends.
+Functions' own costs are exact; their places in the tree are shared out (see call_graph).
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 from tailflame.errors import ParseError
-from tailflame.model import NONE, Caution, Event, FrameKind, Meta, Recording
-from tailflame.parse.call_graph import shared_out
-from tailflame.parse.frames import Numbers
+from tailflame.model import Caution, CostTable, FrameKind, Meta, Recording, StackProfile
+from tailflame.model.stacks import Float64, Int64
+from tailflame.parse.cachegrind import damage
+from tailflame.parse.cachegrind_digits import beyond
+from tailflame.parse.cachegrind_profile import (
+    DESCRIPTIONS,
+    Place,
+    cost_table,
+    events_of,
+    normalised,
+    words_of_command,
+)
+from tailflame.parse.call_graph import Shared, share_out
+from tailflame.parse.callgrind_lines import MOST_EVENTS, CallgrindLines
 from tailflame.parse.profile_tables import EndlessTree, ProfileTables
 from tailflame.parse.registry import NO
 from tailflame.parse.source import Source, decode_head
-from tailflame.units import Unit, count
+from tailflame.units import count
 
-_NAMED = re.compile(r"\((\d+)\)(?: (.*))?")
-_CALLS = re.compile(r"calls=\s*(\d+)")
-_COST = frozenset("0123456789+-*")
 _THIN = "[ways too thin to tell]"
-_MOST_EVENTS = 64
-_MOST = 2**63
+_KEY = re.compile(r"[a-z]+[a-z ]*")
+# "event: Cycles = Ir + 10 L1m : Estimated cycles"; "event: Ir : Instruction fetches"
+_DERIVED = re.compile(r"(?P<name>[^\s:=]+)\s*(?:=\s*(?P<formula>[^:]+?))?\s*(?::\s*(?P<words>.*))?", re.ASCII)
+_TERM = re.compile(r"(?:(\d{1,9})\s*\*?\s*)?([A-Za-z_]\w*)", re.ASCII)
+_MOST_TOLD = 64
+_MOST_SPLIT = 200_000
+"""Rows that tell the tree's nodes line by line: beyond that, the cheapest nodes stand without lines."""
 
 
 class Callgrind:
@@ -47,218 +61,209 @@ class Callgrind:
         return NO
 
     def load(self, source: Source) -> Recording:
-        graph = _Graph(source)
-        number = 0
-        for block in source.line_blocks():
-            for line in block:
-                number += 1
-                graph.line(line, number)
-        return graph.recording()
+        header = _Header()
+        lines = CallgrindLines(source.name, header.take)
+        for block in source.byte_blocks():
+            lines.block(block)
+        lines.finish()
+        return _Graph(source, header, lines).recording()
 
 
 CALLGRIND = Callgrind()
 
 
 @dataclass(slots=True)
+class _Header:
+    """What the lines of headers say, of all parts."""
+
+    first: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    totals: list[tuple[int, ...]] = field(default_factory=list)
+    events: list[str] = field(default_factory=list)
+    threads: set[str] = field(default_factory=set)
+
+    def take(self, line: bytes) -> bool:
+        """Whether it is a line of a header."""
+        key, colon, value = line.decode("utf-8", "backslashreplace").partition(":")
+        value = value.strip()
+        if not colon or not _KEY.fullmatch(key):
+            return False
+        match key:
+            case "desc":
+                note = " ".join(value.split())
+                if note not in self.notes and len(self.notes) < _MOST_TOLD and not note.startswith("Option:"):
+                    self.notes.append(note)
+            case "event":
+                if len(self.events) < _MOST_TOLD:
+                    self.events.append(value)
+            case "totals":
+                self._add(value)
+            case "thread":
+                self.threads.add(value)
+        self.first.setdefault(key, value)
+        return True
+
+    def _add(self, value: str) -> None:
+        words = value.split()
+        if words and len(words) <= MOST_EVENTS and all(word.isdecimal() and len(word) < 20 for word in words):
+            self.totals.append(tuple(map(int, words)))
+
+
+class _Split(NamedTuple):
+    """Nodes of the tree whose own cost is told by line: a node and a row of the table each."""
+
+    node: Int64
+    row: Int64
+
+
+@dataclass(slots=True)
 class _Graph:
-    """Functions with their own costs, and calls with theirs, line by line."""
+    """The graph of all lines, as a recording."""
 
     source: Source
-    events: Numbers = field(default_factory=Numbers)
-    functions: dict[tuple[str, str, str], int] = field(default_factory=dict)
-    own: list[list[int]] = field(default_factory=list)
-    calls: dict[tuple[int, int], list[int]] = field(default_factory=dict)
-    header: dict[str, str] = field(default_factory=dict)
-    parts: int = 0
-    totals: int = 0
-    damaged: int = 0
-    first_damaged: int = 0
-    _names: dict[str, dict[str, str]] = field(default_factory=lambda: {"ob": {}, "fl": {}, "fn": {}})
-    _columns: list[int] = field(default_factory=list)
-    _positions: int = 1
-    _object: str = ""
-    _file: str = ""
-    _here: str = ""
-    _at: int = NONE
-    _called_object: str | None = None
-    _called_file: str | None = None
-    _called: int = NONE
-    _awaits_inclusive: bool = False
-
-    def line(self, line: str, number: int) -> None:
-        first = line[:1]
-        if first in _COST and first:
-            self._cost(line, number)
-        elif "=" in line and (name := line.partition("=")[0]).isalpha() and name.islower():
-            self._position(name, line[len(name) + 1 :].lstrip(), line, number)
-        elif ":" in line and first != "#":
-            self._header(*line.split(":", 1))
-        elif line.strip() and first != "#":
-            self._bad(number)
-
-    def _header(self, key: str, value: str) -> None:
-        value = value.strip()
-        if key == "events":
-            names = value.split()
-            if len(names) > _MOST_EVENTS:
-                raise ParseError(
-                    f"{self.source.name} counts {len(names):,} events: it is damaged.", source=self.source.name
-                )
-            self._columns = [self.events[name] for name in names]
-            self.parts += 1
-            self._object = self._file = self._here = ""
-            self._at = NONE
-            self._forget_call()
-        elif key == "positions":
-            self._positions = max(len(value.split()), 1)
-        elif key == "totals" and value:
-            figure = value.split()[0]
-            self.totals += int(figure) if figure.isdecimal() and len(figure) < 20 else 0
-        self.header.setdefault(key, value)
-
-    def _position(self, name: str, value: str, line: str, number: int) -> None:
-        match name:
-            case "fn":
-                self._at = self._function(self._object, self._file, self._name("fn", value))
-                self._forget_call()
-            case "cfn":
-                target = self._object if self._called_object is None else self._called_object
-                file = self._here if self._called_file is None else self._called_file
-                self._called = self._function(target, file, self._name("fn", value))
-            case "fl":
-                self._file = self._here = self._name("fl", value)
-            case "ob":
-                self._object = self._name("ob", value)
-            case "cob":
-                self._called_object = self._name("ob", value)
-            case "cfi" | "cfl":
-                self._called_file = self._name("fl", value)
-            case "fi" | "fe":
-                # Code inlined from another file: it counts for the function. A call from it is told by that file:
-                # callgrind leaves cfi= out where it would say the file it wrote last (dump.c, fprint_jcc).
-                self._here = self._name("fl", value)
-            case "jfi":
-                self._name("fl", value)  # the name may be needed later
-            case "jfn":
-                self._name("fn", value)
-            case "calls":
-                if _CALLS.match(line) and self._called >= 0:
-                    self._awaits_inclusive = True
-                else:
-                    self._bad(number)
-            case "jump" | "jcnd" | "rcalls" | "frfn":
-                pass
-            case _:
-                self._bad(number)
-
-    def _name(self, space: str, text: str) -> str:
-        """Names are written once with a number, "(12) main", and by the number afterwards."""
-        match = _NAMED.fullmatch(text)
-        if match is None:
-            return text
-        known = self._names[space]
-        if match[2]:
-            known[match[1]] = match[2]
-        return known.get(match[1], f"({match[1]})")
-
-    def _function(self, target: str, file: str, name: str) -> int:
-        key = (target, file, name)
-        number = self.functions.get(key)
-        if number is None:
-            number = self.functions[key] = len(self.functions)
-            self.own.append([])
-        return number
-
-    def _cost(self, line: str, number: int) -> None:
-        try:
-            figures = [int(word) for word in line.split()[self._positions :]]
-        except ValueError:
-            self._bad(number)
-            return
-        if len(figures) > len(self._columns) or any(not 0 <= figure < _MOST for figure in figures):
-            self._bad(number)
-            return
-        if self._awaits_inclusive:
-            self._awaits_inclusive = False
-            if self._at >= 0:
-                self._add(self.calls.setdefault((self._at, self._called), []), figures)
-            self._forget_call()
-        elif self._at >= 0:
-            self._add(self.own[self._at], figures)
-        elif figures:
-            self._bad(number)
-
-    def _add(self, to: list[int], figures: list[int]) -> None:
-        for column, figure in zip(self._columns, figures, strict=False):
-            if column >= len(to):
-                to.extend([0] * (column + 1 - len(to)))
-            to[column] += figure
-
-    def _forget_call(self) -> None:
-        """cob= and cfi= hold for the next call alone."""
-        self._called_object = self._called_file = None
-        self._called = NONE
-        self._awaits_inclusive = False
-
-    def _bad(self, number: int) -> None:
-        self.damaged += 1
-        self.first_damaged = self.first_damaged or number
+    header: _Header
+    lines: CallgrindLines
 
     def recording(self) -> Recording:
-        events = len(self.events)
-        if not events or not self.functions:
+        lines = self.lines
+        group, line, costs = lines.own()
+        if not lines.events or not (len(costs) or len(lines.calls()[0])):
             raise ParseError(
                 f"{self.source.name} holds no costs of functions.",
                 source=self.source.name,
                 advice="With --separate-threads=yes the costs are in the files that end in -01, -02 and so on.",
             )
-        own = np.zeros((len(self.own), events))
-        for number, costs in enumerate(self.own):
-            own[number, : len(costs)] = costs
-        calls = {key: [float(c) for c in cost] + [0.0] * (events - len(cost)) for key, cost in self.calls.items()}
-        if not np.isfinite(own).all() or own.sum() > 2**63:
-            raise ParseError(
-                f"{self.source.name} holds costs beyond all bounds: it is damaged.", source=self.source.name
-            )
-        self.source.report(0.9)
-        tables = ProfileTables()
-        frames = [self._frame(tables, *key) for key in self.functions]
-        frames.append(tables.frame(_THIN, kind=FrameKind.OTHER))
-        shared = shared_out(own, calls)
-        try:
-            stacks = tables.nodes(shared.parent, np.array(frames, np.int64)[shared.function])
-        except EndlessTree:  # pragma: no cover
-            raise AssertionError("a shared-out tree has parents first") from None
-        for number, name in enumerate(self.events):
-            weight = shared.own[:, number]
-            spent = weight > 0
-            event = tables.event(Event(name, Unit.EVENTS, True))
-            tables.add(stacks[spent], count=weight[spent], event=event)
+        if beyond(costs):
+            raise lines.too_much()
+        function, file = lines.group_parts() if lines.groups else (np.zeros(0, np.int64),) * 2
+        table = self._table(function[group], file[group], line, costs)
+        self.source.report(0.8)
+        events = len(lines.events)
+        own = np.zeros((len(lines.functions), events))
+        for event in range(events):
+            own[:, event] = np.bincount(function[group], weights=costs[:, event], minlength=len(own))
+        profile = self._profile(own, table)
         return Recording(
             tool="callgrind",
             format=CALLGRIND.name,
             source=self.source.name,
-            results=(tables.profile(),),
+            results=(profile, table),
             meta=self._meta(),
-            warnings=self._told(own),
+            warnings=self._told(costs.sum(axis=0)),
         )
 
-    def _frame(self, tables: ProfileTables, target: str, file: str, name: str) -> int:
+    def _table(self, function: Int64, file: Int64, line: Int64, costs: Int64) -> CostTable:
+        lines = self.lines
+        strings = tuple(lines.strings)
+        places = np.array(list(lines.functions), dtype=np.int64).reshape(-1, 3)
+        names = tuple(lines.events)
+        formulas, words = self._derived(names)
+        for _name, terms in formulas:
+            made = np.zeros(len(costs), dtype=np.int64)
+            for event, factor in terms:
+                made += factor * costs[:, names.index(event)]
+            costs = np.column_stack([costs, made])
+        every = (*names, *(name for name, _terms in formulas))
+        return cost_table(
+            events=every,
+            place=Place(module=places[function, 0], file=file, function=places[function, 2], line=line),
+            modules=strings,
+            files=strings,
+            functions=strings,
+            costs=costs,
+            totals=None,
+            notes=tuple(self.header.notes),
+            descriptions=tuple(words.get(name) or DESCRIPTIONS.get(name, "") for name in every),
+        )
+
+    def _derived(self, names: tuple[str, ...]) -> tuple[list[tuple[str, list[tuple[str, int]]]], dict[str, str]]:
+        """(sums of events that the file's header defines, long names of events)."""
+        formulas: list[tuple[str, list[tuple[str, int]]]] = []
+        words: dict[str, str] = {}
+        for told in self.header.events:
+            match = _DERIVED.fullmatch(told)
+            if match is None:
+                continue
+            name = match["name"]
+            words[name] = match["words"] or ""
+            if match["formula"] is None or name in names or len(names) + len(formulas) >= MOST_EVENTS:
+                continue
+            terms = [_TERM.fullmatch(term.strip()) for term in match["formula"].split("+")]
+            if all(term is not None and term[2] in names for term in terms) and name not in dict(formulas):
+                formulas.append((name, [(term[2], int(term[1] or 1)) for term in terms if term is not None]))
+        return formulas, words
+
+    def _profile(self, own: Float64, table: CostTable) -> StackProfile:
+        lines = self.lines
+        caller, callee, costs = lines.calls()
+        tables = ProfileTables()
+        strings = tuple(lines.strings)
+        frames = [self._frame(tables, strings, *key) for key in lines.functions]
+        frames.append(tables.frame(_THIN, kind=FrameKind.OTHER))
+        shared = share_out(own, caller, callee, costs.astype(np.float64))
+        split = self._split(shared, own, table)
+        frame_of = np.array(frames, np.int64)[shared.function]
+        line_frames = self._line_frames(tables, table, split.row)
+        try:
+            stacks = tables.nodes(
+                np.concatenate([shared.parent, shared.parent[split.node]]), np.concatenate([frame_of, line_frames])
+            )
+        except EndlessTree:  # pragma: no cover
+            raise AssertionError("a shared-out tree has parents first") from None
+        whole = np.ones(len(shared.parent), dtype=bool)
+        whole[split.node] = False
+        for number, event in enumerate(events_of(table)[: len(lines.events)]):
+            total = own[shared.function[split.node], number]
+            part = np.divide(table.costs[split.row, number], total, where=total > 0, out=np.zeros(len(total)))
+            weight = np.concatenate([shared.own[:, number] * whole, shared.own[split.node, number] * part])
+            spent = weight > 0
+            tables.add(stacks[spent], count=0.0, period=weight[spent], event=tables.event(event))
+        return tables.profile()
+
+    def _split(self, shared: Shared, own: Float64, table: CostTable) -> _Split:
+        """Which nodes are told line by line: all, or where that would be too many rows the costliest."""
+        group, _line, _costs = self.lines.own()
+        function = self.lines.group_parts()[0][group] if len(group) else group
+        order = np.argsort(function, kind="stable")
+        starts = np.searchsorted(function[order], np.arange(len(own) + 1))
+        rows = np.append(np.diff(starts), 0)[shared.function]  # the node of thin ways has none
+        total = np.maximum(own.sum(axis=0), 1.0)
+        share = (shared.own / total).max(axis=1) if len(shared.own) else np.zeros(0)
+        heaviest = np.argsort(-share, kind="stable")
+        kept = heaviest[(np.cumsum(rows[heaviest]) <= _MOST_SPLIT) & (share[heaviest] > 0)]
+        nodes = np.sort(kept)
+        size = rows[nodes]
+        node = np.repeat(nodes, size)
+        within = np.arange(len(node)) - np.repeat(np.cumsum(size) - size, size)
+        return _Split(node, order[starts[shared.function[node]] + within] if len(node) else node)
+
+    def _line_frames(self, tables: ProfileTables, table: CostTable, rows: Int64) -> Int64:
+        """The frame of each row of the table: the function at the line."""
+        distinct, inverse = np.unique(rows, return_inverse=True)
+        columns = (table.function, table.module, table.file, table.line)
+        made = [
+            tables.frame(table.string(name) or "???", module=table.string(module), file=table.string(file), line=line)
+            for name, module, file, line in zip(*(column[distinct].tolist() for column in columns), strict=True)
+        ]
+        return np.array(made, dtype=np.int64)[inverse] if made else np.zeros(0, dtype=np.int64)
+
+    def _frame(self, tables: ProfileTables, strings: tuple[str, ...], target: int, file: int, name: int) -> int:
+        module, place = (strings[at] if at >= 0 else "" for at in (target, file))
         return tables.frame(
-            name,
-            module="" if target == "???" else target,
-            file="" if file == "???" else file,
+            strings[name] if name >= 0 else "???",
+            module="" if module == "???" else module,
+            file="" if place == "???" else normalised(place),
             kind=FrameKind.USER,
         )
 
     def _meta(self) -> Meta:
-        command = self.header.get("cmd", "")
+        first = self.header.first
         return Meta(
-            command=tuple(command.split()),
-            tool_version=self.header.get("creator", "").removeprefix("callgrind-"),
+            command=words_of_command(first.get("cmd", "")),
+            tool_version=first.get("creator", "").removeprefix("callgrind-"),
         )
 
-    def _told(self, own: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> tuple[Caution, ...]:
+    def _told(self, sums: Int64) -> tuple[Caution, ...]:
         told = [
             Caution(
                 "callgrind knows who calls whom, not whole stacks: what a function spends by itself is exact; how it"
@@ -266,19 +271,30 @@ class _Graph:
                 "For real stacks, record with perf.",
             )
         ]
-        first = float(own[:, 0].sum())
-        if self.totals and abs(first - self.totals) > 0.5:
-            name = next(iter(self.events))
+        names = tuple(self.lines.events)
+        totals = self._totals(len(names))
+        wrong = [at for at in range(len(names)) if totals is not None and int(sums[at]) != totals[at]]
+        if totals is not None and wrong:
             told.append(
                 Caution(
-                    f"Its functions add up to {count(first)} {name}, its own total says {count(self.totals)}: a part"
-                    " may be missing.",
+                    f"Its functions add up to {count(int(sums[wrong[0]]))} {names[wrong[0]]}, its own total says"
+                    f" {count(totals[wrong[0]])}: a part may be missing.",
                     "Copy the file again, or record again.",
                 )
             )
-        if self.damaged:
-            what = "1 line is" if self.damaged == 1 else f"{self.damaged:,} lines are"
+        elif totals is None and "creator" in self.header.first:
             told.append(
-                Caution(f"{what} no part of the format and ignored (the first is line {self.first_damaged:,}).")
+                Caution(
+                    "The file ends before its totals: what was read stands here, and the rest is missing.",
+                    "Record again, and end the program with SIGTERM, not with SIGKILL.",
+                )
             )
+        told += damage(self.lines.damaged, self.lines.first_damaged)
         return tuple(told)
+
+    def _totals(self, events: int) -> tuple[int, ...] | None:
+        """What the parts' lines of totals add up to; None where a part has none, or zeros."""
+        totals = self.header.totals
+        if not totals or len(totals) < self.lines.parts or not any(map(any, totals)):
+            return None
+        return tuple(sum(part[at] for part in totals if at < len(part)) for at in range(events))

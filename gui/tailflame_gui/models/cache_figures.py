@@ -52,7 +52,7 @@ class CostFigure:
             return np.ones(len(costs), dtype=bool)
         columns = [events.index(name) for name in self.of.below]
         below, whole = costs[:, columns].sum(axis=1), int(totals[columns].sum())
-        return np.asarray(np.abs(below) >= WORTH * abs(whole)) & (below != 0)
+        return np.asarray((np.abs(below) >= WORTH * abs(whole)) & (below != 0))
 
     def sorted_by(self, costs: Int64, events: tuple[str, ...], totals: Int64) -> Float64:
         """What sorting compares: rates of trifles stand below the others."""

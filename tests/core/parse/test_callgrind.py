@@ -14,12 +14,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.stack_counts import DATA, stack_counts
+from helpers.cost_reports import report_functions, report_lines, report_totals, table_functions, table_lines, text_of
+from helpers.stack_counts import DATA, stack_periods
+from tailflame.analyse.annotate import line_costs, place_tree
 from tailflame.analyse.hotspots import hotspots
 from tailflame.analyse.tree import TreeOptions, build_tree
 from tailflame.errors import ParseError
-from tailflame.model import Recording, StackProfile, Weight
+from tailflame.model import CostTable, Recording, StackProfile, Weight
 from tailflame.parse import load
+from tailflame.parse import source as source_module
+from tailflame.parse.cachegrind_profile import normalised
 from tailflame.parse.call_graph import MOST_NODES, shared_out
 from tailflame.parse.callgrind import CALLGRIND
 
@@ -111,7 +115,7 @@ def test_costs_are_shared_out_as_calls_cost(tmp_path: Path) -> None:
     profile = profile_of(recording)
     of = {e.name: n for n, e in enumerate(profile.events)}
     only = [row for row in range(len(profile.samples)) if profile.samples.event[row] == of["Ir"]]
-    assert sum(profile.samples.count[only]) == 125
+    assert sum(profile.samples.period[only]) == 125
     tree = build_tree(profile, TreeOptions(event=of["Ir"], weight=Weight.PERIOD))
     total = {
         ";".join(tree.name(n) for n in tree.path(node)): float(tree.total_weight[node]) for node in range(len(tree))
@@ -133,10 +137,10 @@ def test_names_jumps_parts_and_what_is_unknown(tmp_path: Path) -> None:
     )
     profile = profile_of(read(text, tmp_path))
     # An id that no line defines stays a number.
-    assert stack_counts(profile) == {"main": 1, "main;(8)": 6}
+    assert stack_periods(profile) == {"main": 1, "main;(8)": 6}
     assert profile.frames.file_of(profile.frames.names().index("(8)")) == "late.c"
     twice = profile_of(read(text + text, tmp_path))
-    assert stack_counts(twice) == {"main": 2, "main;(8)": 12}
+    assert stack_periods(twice) == {"main": 2, "main;(8)": 12}
     wrong = read(text.replace("totals: 7", "totals: 70"), tmp_path)
     assert "its own total says 70" in wrong.warnings[1].text
     odd = read(text + "what is this\nfn=(1)\n1 x\n1 1 1 1 1\n", tmp_path)
@@ -205,6 +209,172 @@ def test_no_prefix_and_no_changed_byte_does_more_than_fail(tmp_path: Path) -> No
             load(path, format="callgrind")
         except ParseError as error:
             assert error.sentence
+
+
+MATRIX = VALGRIND / "matrix.out.gz"
+
+
+def costs_of(recording: Recording) -> CostTable:
+    assert recording.costs is not None
+    return recording.costs
+
+
+def test_the_costs_of_each_function_and_line_are_those_of_callgrind_annotate() -> None:
+    table = costs_of(load(MATRIX))
+    report = text_of(VALGRIND / "matrix.annotate.txt.gz")
+    assert tuple(table.costs.sum(axis=0).tolist()) == tuple(table.totals.tolist())
+    # callgrind_annotate prints the file's summary, which also holds what was spent outside all functions.
+    assert max(abs(a - b) for a, b in zip(table.totals.tolist(), report_totals(report), strict=True)) <= 2
+    found = table_functions(table)
+    for key, costs in report_functions(report).items():
+        file, _, function = key.partition(":")
+        assert found[f"{normalised(file)}:{function}"] == costs, key
+    for file in ("matrix.c", "square.h"):
+        expected = {line: c for line, c in report_lines(report, f"././{file}").items() if any(c)}
+        lines = table_lines(table, file)
+        assert {line: lines[line] for line in expected} == expected and len(expected) == len(lines)
+
+
+def test_recursion_is_never_more_than_everything() -> None:
+    recording = load(MATRIX)
+    profile = profile_of(recording)
+    table = hotspots(profile, weight=Weight.PERIOD)
+    inclusive = dict(zip(table.key, table.total_weight.tolist(), strict=True))
+    # callgrind_annotate --inclusive=yes tells 13,490,500 of 12,411,972 for even'2.
+    assert inclusive["main"] == pytest.approx(12_288_972)
+    assert inclusive["by_columns"] == pytest.approx(3_433_505)
+    assert inclusive["even'2"] < 30_000
+    assert max(inclusive.values()) <= table.total * (1 + 1e-9)
+
+
+def test_the_tree_knows_the_lines() -> None:
+    recording = load(MATRIX)
+    profile, costs = profile_of(recording), costs_of(recording)
+    event = costs.event("D1mr")
+    tree = place_tree(profile, TreeOptions(event=event, weight=Weight.PERIOD))
+    lines = line_costs(tree, "matrix.c")
+    own = dict(zip(lines.line.tolist(), lines.own.tolist(), strict=True))
+    assert own[22] == pytest.approx(table_lines(costs, "matrix.c")[22][event])
+    assert profile.total(event=event, weight=Weight.PERIOD) == pytest.approx(int(costs.totals[event]))
+
+
+COUNTED = """fl=a.c
+fn=f
+10 1
++5 2
+-3 4
+* 8
+cfn=g
+calls=1 90
++1 100
++1 16
+jump=1 +70
+*
+-2 32
+fl=b.c
+fn=g
++1 100
+"""
+
+
+def test_lines_are_counted_from_the_one_before(tmp_path: Path) -> None:
+    table = costs_of(read(HEAD + COUNTED, tmp_path))
+    assert {line: c[0] for line, c in table_lines(table, "a.c").items()} == {10: 1, 15: 2, 12: 12 + 32, 14: 16}
+    assert {line: c[0] for line, c in table_lines(table, "b.c").items()} == {13: 100}
+    head = HEAD.replace("positions: line", "positions: instr line")
+    both = re.sub(r"(?m)^(?=[+*-])", "+4 ", COUNTED).replace("10 1", "0x401f0 10 1")
+    assert table_lines(costs_of(read(head + both, tmp_path)), "a.c") == table_lines(table, "a.c")
+    blind = costs_of(read(HEAD.replace("positions: line", "positions: instr") + COUNTED, tmp_path))
+    assert (blind.line == -1).all()
+
+
+def test_what_a_call_is_told_holds_for_it_alone(tmp_path: Path) -> None:
+    text = HEAD + (
+        "ob=(1) app\nfl=(1) a.c\nfn=(1) main\n1 1\ncob=(2) lib\ncfi=(2) l.c\ncfn=(2) far\ncalls=1 1\n2 10\n"
+        "cfn=(3) near\ncalls=1 1\n3 20\nfi=(3) inl.h\ncfn=(4) inlined\ncalls=1 1\n4 30\n4 5\nfe=(1)\n5 2\n"
+    )
+    recording = read(text, tmp_path)
+    frames = profile_of(recording).frames
+    calls = hotspots(profile_of(recording), weight=Weight.PERIOD)
+    assert calls.total == 8  # what calls cost is no function's own
+    table = costs_of(recording)
+    assert table_functions(table) == {"a.c:main": (3, 0), "inl.h:main": (5, 0)}
+    assert {table.string(m) for m in table.module.tolist()} == {"app"}
+    text += "\nob=(2)\nfl=(2)\nfn=(2)\n1 10\nob=(1)\nfl=(1)\nfn=(3)\n1 20\nfl=(3)\nfn=(4)\n1 30\n"
+    frames = profile_of(read(text, tmp_path)).frames
+    placed = {(frames.name_of(f), frames.module_of(f), frames.file_of(f)) for f in range(len(frames))}
+    assert {("far", "lib", "l.c"), ("near", "app", "a.c"), ("inlined", "app", "inl.h")} <= placed
+    assert stack_periods(profile_of(read(text, tmp_path))) == {
+        "main": 8, "main;far": 10, "main;near": 20, "main;inlined": 30,
+    }  # fmt: skip
+
+
+def test_parts_may_give_a_number_to_another_name_and_count_other_events(tmp_path: Path) -> None:
+    one = HEAD + "fl=(1) a.c\nfn=(1) f\n1 5 1\nfn=(2) g\n2 7\n\ntotals: 12 1\n"
+    two = (
+        "version: 1\ncreator: hand\npart: 2\npositions: line\nevents: Dr Dw\n\n"
+        "fl=(1) b.c\nfn=(1) h\n1 3 9\nfn=(2)\n4 1\n\ntotals: 4 9\n"
+    )
+    table = costs_of(read(one + two, tmp_path))
+    assert table.events == ("Ir", "Dr", "Dw")
+    assert table_functions(table) == {"a.c:f": (5, 1, 0), "a.c:g": (7, 0, 0), "b.c:h": (0, 3, 9), "b.c:g": (0, 1, 0)}
+
+
+def test_sums_of_events_that_the_file_defines(tmp_path: Path) -> None:
+    text = "event: Both = Ir + 10 Dr : Reads and all\nevent: Dr : Data reads\nevent: Odd = Ir + Nothing\n" + HEAD
+    table = costs_of(read(text + "fl=a.c\nfn=f\n1 5 2\ntotals: 5 2\n", tmp_path))
+    assert table.events == ("Ir", "Dr", "Both") and table.costs.tolist() == [[5, 2, 25]]
+    assert table.descriptions == ("Instructions executed", "Data reads", "Reads and all")
+    assert [e.name for e in profile_of(read(text + "fl=a.c\nfn=f\n1 5 2\n", tmp_path)).events] == ["Ir", "Dr"]
+
+
+def test_totals_that_do_not_agree_and_are_not_there(tmp_path: Path) -> None:
+    body = "fl=a.c\nfn=f\n1 5 2\n"
+    assert "its own total says 3" in read(HEAD + body + "totals: 5 3\n", tmp_path).warnings[1].text
+    assert len(read(HEAD + body + "totals: 5 2\n", tmp_path).warnings) == 1
+    assert "ends before its totals" in read(HEAD + body, tmp_path).warnings[1].text
+    assert len(read("summary: 0 0\n" + HEAD + body + "totals: 5 2\n", tmp_path).warnings) == 1
+
+
+def test_a_file_cut_after_any_line_is_refused_or_told(tmp_path: Path) -> None:
+    text = HEAD + "ob=(1) o\nfl=(1) a.c\nfn=(1) f\n1 5\ncfn=(2) g\ncalls=1 1\n2 7\n\nfn=(2)\n+1 7\n\ntotals: 12\n"
+    lines = text.splitlines(keepends=True)
+    seen = set()
+    for kept in range(1, len(lines)):
+        try:
+            recording = read("".join(lines[:kept]), tmp_path)
+        except ParseError as error:
+            assert error.sentence.endswith(".")
+        else:
+            assert "ends before its totals" in recording.warnings[1].text
+            seen.add(int(costs_of(recording).totals[0]))
+    assert seen == {5, 12}
+
+
+@pytest.mark.parametrize(
+    "line", ["1 x", "1 1 2 3", "1 99999999999999999999", "1 -5", "1 +5", "1 *", "what is this", "fx=(1)", "calls=1 1"]
+)
+def test_a_line_that_is_none_is_told(line: str, tmp_path: Path) -> None:
+    recording = read(HEAD + f"fl=a.c\nfn=f\n1 5 2\n{line}\ntotals: 5 2\n", tmp_path)
+    assert [w.text for w in recording.warnings[1:]] == [
+        "1 line is no part of the format and ignored (the first is line 9)."
+    ]
+    assert costs_of(recording).totals.tolist() == [5, 2]
+
+
+def test_windows_line_ends_change_nothing(tmp_path: Path) -> None:
+    text = gzip.decompress(MATRIX.read_bytes()).decode()
+    assert np.array_equal(costs_of(read(text.replace("\n", "\r\n"), tmp_path)).costs, costs_of(load(MATRIX)).costs)
+
+
+def test_blocks_of_any_size_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = costs_of(load(MATRIX))
+    monkeypatch.setattr(source_module, "CHUNK", 777)
+    monkeypatch.setattr(source_module.Source.chunks, "__defaults__", (777,))
+    small = load(MATRIX)
+    assert table_functions(costs_of(small)) == table_functions(whole)
+    assert table_lines(costs_of(small), "matrix.c") == table_lines(whole, "matrix.c")
+    assert [w.text for w in small.warnings] == [w.text for w in load(MATRIX).warnings]
 
 
 CACHEGRIND = b"desc: I1 cache: 32768 B\ncmd: ./x\nevents: Ir Dr\nfl=a.c\nfn=main\n1 2 3\nsummary: 2 3\n"

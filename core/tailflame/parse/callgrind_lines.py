@@ -1,0 +1,434 @@
+"""The lines of callgrind.out files, block by block as arrays: what each function costs by line, and what its calls do.
+
+    fn=(12) main            a name is written once with its number, and by the number afterwards: fn=(12)
+    16 400                  line 16 costs 400; +3, -2 and * are lines counted from the one before
+    cfi=(2)                 of the call that follows: the called function's file, where it is another one
+    cfn=(13)
+    calls=1 50              the next line of figures is what the call costs, and not the function itself
+    16 300
+
+Objects, files and functions have numbers of their own. What says which function, file and object a line belongs to is
+carried forward by arrays; Python sees a line alone where it defines a name, or is none of the format.
+https://valgrind.org/docs/manual/cl-format.html, callgrind/dump.c
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tailflame.errors import ParseError
+from tailflame.model.stacks import NONE, Bool, Int64, UInt8
+from tailflame.parse.cachegrind_digits import Lines, Sums, beyond, figures_of, lines_of
+from tailflame.parse.frames import Numbers
+
+MOST_EVENTS = 64
+_MOST_PARTS = 100_000
+_MOST_CLASHES = 200_000
+_HELD = 4 << 20
+"""Bytes of lines without figures that wait for the next block, so that no call is torn in two."""
+_LINE_BITS = 32
+_LAST_LINE = 2**31 - 1
+_IDS = 1 << 22
+"""Numbers of names up to which they are looked up in arrays."""
+_HEADER = re.compile(rb"^(?:events|positions):.*\n", re.MULTILINE)
+
+_OTHER, _FIGURES, _NOTHING, _FN, _FL, _FI, _OB, _CFN, _CFI, _COB, _CALLS, _JFI, _JFN = range(13)
+_KINDS = (
+    (b"fn=", _FN), (b"fl=", _FL), (b"fi=", _FI), (b"fe=", _FI), (b"ob=", _OB), (b"cfn=", _CFN), (b"cfi=", _CFI),
+    (b"cfl=", _CFI), (b"cob=", _COB), (b"calls=", _CALLS), (b"jfi=", _JFI), (b"jfn=", _JFN), (b"jump=", _NOTHING),
+    (b"jcnd=", _NOTHING), (b"rcalls=", _NOTHING), (b"frfn=", _NOTHING),
+)  # fmt: skip
+_OBJECTS, _FILES, _FUNCTIONS = range(3)
+_SPACE = {_FN: _FUNCTIONS, _CFN: _FUNCTIONS, _JFN: _FUNCTIONS, _OB: _OBJECTS, _COB: _OBJECTS,
+          _FL: _FILES, _FI: _FILES, _CFI: _FILES, _JFI: _FILES}  # fmt: skip
+_OPEN, _CLOSE, _BLANK, _NEWLINE, _ZERO = 40, 41, 32, 10, 48
+
+
+@dataclass(slots=True)
+class CallgrindLines:
+    """What was read so far. functions: (object, file, name) as numbers of `strings` -> number; groups: (function, file
+    of the code) -> number; own: costs by group and line; calls: costs by caller and callee.
+    """
+
+    source: str
+    header: Callable[[bytes], bool]
+    """Takes a line that belongs to no function; whether it is one of the format."""
+    events: Numbers = field(default_factory=Numbers)
+    strings: Numbers = field(default_factory=Numbers)
+    functions: dict[tuple[int, int, int], int] = field(default_factory=dict)
+    groups: dict[int, int] = field(default_factory=dict)
+    parts: int = 0
+    damaged: int = 0
+    first_damaged: int = 0
+    _own: Sums = field(default_factory=lambda: Sums(0))
+    _calls: Sums = field(default_factory=lambda: Sums(0))
+    _columns: list[int] = field(default_factory=list)
+    _positions: int = 1
+    _line_position: int = 0
+    _ids: tuple[Int64, ...] = field(default_factory=lambda: tuple(np.full(1024, NONE, np.int64) for _ in range(3)))
+    _far: tuple[dict[int, int], ...] = field(default_factory=lambda: ({}, {}, {}))
+    _object: int = NONE
+    _file: int = NONE
+    _here: int = NONE
+    _at: int = NONE
+    _line: int = 0
+    _number: int = 0
+    _clashes: int = 0
+    _held: bytes = b""
+
+    def block(self, block: bytes) -> None:
+        """Whole lines, each with its end."""
+        block = self._held + block
+        self._held = b""
+        end = _after_figures(block)
+        if len(block) - end <= _HELD:
+            block, self._held = block[:end], block[end:]
+        self._whole(block)
+
+    def finish(self) -> None:
+        """After the last block."""
+        held, self._held = self._held, b""
+        self._whole(held)
+
+    def own(self) -> tuple[Int64, Int64, Int64]:
+        """(group, line, costs) of what functions cost by themselves; line 0 is unknown."""
+        keys, costs = self._own.total()
+        return keys >> _LINE_BITS, keys & _LAST_LINE, costs
+
+    def calls(self) -> tuple[Int64, Int64, Int64]:
+        """(caller, callee, costs): each pair once."""
+        keys, costs = self._calls.total()
+        return keys >> _LINE_BITS, keys & _LAST_LINE, costs
+
+    # blocks
+
+    def _whole(self, block: bytes) -> None:
+        """Cut where the meaning of figures changes."""
+        done = 0
+        for cut in _HEADER.finditer(block):
+            self._even(block[done : cut.start()])
+            self._number += 1
+            self._meaning(cut[0])
+            done = cut.end()
+        self._even(block[done:])
+
+    def _meaning(self, line: bytes) -> None:
+        key, _, value = line.decode("utf-8", "backslashreplace").partition(":")
+        words = value.split()
+        self.header(line)
+        if key == "positions":
+            self._positions = max(len(words), 1)
+            # "instr line": the line is the second; without one, no line is known.
+            self._line_position = words.index("line") if "line" in words else NONE if words else 0
+            return
+        if len(words) > MOST_EVENTS or len(set(words)) < len(words):
+            raise ParseError(f"{self.source} counts {len(words):,} events: it is damaged.", source=self.source)
+        self.parts += 1
+        if self.parts > _MOST_PARTS:
+            raise ParseError(f"{self.source} says what it counts again and again: it is damaged.", source=self.source)
+        self._columns = [self.events[name] for name in words]
+        if len(self.events) > MOST_EVENTS:
+            raise ParseError(f"{self.source} counts {len(self.events):,} events: it is damaged.", source=self.source)
+        self._own.widen(len(self.events))
+        self._calls.widen(len(self.events))
+        self._object = self._file = self._here = self._at = NONE
+        self._line = 0
+
+    def _even(self, block: bytes) -> None:
+        """A block in which figures mean the same throughout."""
+        if not block:
+            return
+        lines = lines_of(block)
+        kind, begin = _kinds(lines)
+        names = _Names(block, lines, kind, begin)
+        first = 0
+        for at, space, number, text in names.defined():
+            name = self.strings[text]
+            known = self._known(space, number)
+            if known not in (NONE, name) and at > first:
+                # Another part uses the number for another name: what stood before is read with the old one.
+                self._clashes += 1
+                if self._clashes > _MOST_CLASHES:
+                    raise ParseError(
+                        f"{self.source} gives the same numbers to name after name: it is damaged.", source=self.source
+                    )
+                self._piece(names, first, at)
+                first = at
+            self._define(space, number, name)
+        self._piece(names, first, len(kind))
+        self._number += len(kind)
+
+    def _known(self, space: int, number: int) -> int:
+        if number >= _IDS:
+            return self._far[space].get(number, NONE)
+        return int(self._ids[space][number]) if number < len(self._ids[space]) else NONE
+
+    def _define(self, space: int, number: int, name: int) -> None:
+        if number >= _IDS:
+            self._far[space][number] = name
+            return
+        ids = self._ids[space]
+        if number >= len(ids):
+            grown = np.full(min(max(2 * number, 1024), _IDS), NONE, np.int64)
+            grown[: len(ids)] = ids
+            self._ids = tuple(grown if at == space else old for at, old in enumerate(self._ids))
+            ids = grown
+        ids[number] = name
+
+    def _piece(self, names: _Names, first: int, last: int) -> None:
+        """Lines from `first` on, before `last`: no number means two names among them."""
+        if first >= last:
+            return
+        kind = names.kind[first:last]
+        value = self._values(names, first, last)
+        for at in (np.flatnonzero(kind == _OTHER) + first).tolist():
+            line = names.text(at, 0)
+            if line.strip() and not line.startswith(b"#") and not self.header(line + b"\n"):
+                self._bad(at)
+        start, end = names.lines.start[first:last], names.lines.end[first:last]
+        whole = slice(int(start[0]), int(end[-1]) + 1)
+        lines = Lines(names.lines.data[whole], start - start[0], end - start[0], kind == _FIGURES)
+        self._costs(lines, kind, value, first)
+
+    def _values(self, names: _Names, first: int, last: int) -> Int64:
+        """The name that each line tells, as a number of `strings`."""
+        value = np.full(last - first, NONE, dtype=np.int64)
+        for space in range(3):
+            rows = names.referring(space, first, last)
+            numbers = names.number[rows]
+            ids = self._ids[space]
+            found = np.where(numbers < len(ids), ids[np.minimum(numbers, len(ids) - 1)], NONE)
+            for at in np.flatnonzero(found < 0).tolist():
+                # An id that no line defines stays a number.
+                wanted = int(numbers[at])
+                known = self._known(space, wanted)
+                found[at] = self.strings[f"({wanted})"] if known < 0 else known
+            value[rows - first] = found
+        for at in names.spelt(first, last):
+            value[at - first] = self.strings[_text(names.text(at, names.begin[at]))]
+        return value
+
+    def _function(self, target: int, file: int, name: int) -> int:
+        return self.functions.setdefault((target, file, name), len(self.functions))
+
+    def _costs(self, lines: Lines, kind: UInt8, value: Int64, first: int) -> None:
+        size = len(kind)
+        index = np.arange(size)
+
+        def last(mask: Bool) -> Int64:
+            """The last line up to each one where `mask` holds, -1 for none."""
+            return np.asarray(np.maximum.accumulate(np.where(mask, index, NONE)))
+
+        def carried(at: Int64, values: Int64, before: int) -> Int64:
+            return np.where(at >= 0, values[at], before)
+
+        target = carried(last(kind == _OB), value, self._object)
+        file = carried(last(kind == _FL), value, self._file)
+        here = carried(last((kind == _FL) | (kind == _FI)), value, self._here)
+        begins = np.flatnonzero(kind == _FN)
+        numbers = np.full(size, NONE, dtype=np.int64)
+        triples = zip(target[begins].tolist(), file[begins].tolist(), value[begins].tolist(), strict=True)
+        numbers[begins] = [self._function(*triple) for triple in triples]
+        last_function = last(kind == _FN)
+        function = carried(last_function, numbers, self._at)
+        called = self._called(kind, value, target, here, last)
+        is_call = (kind == _CALLS) & (called >= 0)
+        for at in np.flatnonzero((kind == _CALLS) & (called < 0)).tolist():
+            self._bad(first + at)
+        rows = np.flatnonzero(lines.figures)
+        if len(rows):
+            call = last(is_call)[rows]
+            before = np.concatenate(([NONE], rows[:-1]))
+            inclusive = (call > before) & (call > last_function[rows])
+            self._figures(lines, first + rows, function[rows], here[rows], np.where(inclusive, called[call], NONE))
+        self._object, self._file, self._here = int(target[-1]), int(file[-1]), int(here[-1])
+        self._at = int(function[-1])
+
+    def _called(self, kind: UInt8, value: Int64, target: Int64, here: Int64, last: Callable[[Bool], Int64]) -> Int64:
+        """Of each line of calls the function that is called, -1 where none is named.
+
+        cob= and cfi= hold for the next call alone. Without cfi= it is in the file that was told last, of inlined code
+        as well (dump.c, fprint_jcc).
+        """
+        ends = last((kind == _FN) | (kind == _CALLS))
+        since = np.concatenate(([NONE], ends[:-1]))
+        rows = np.flatnonzero(kind == _CFN)
+        in_object, in_file = last(kind == _COB)[rows], last(kind == _CFI)[rows]
+        objects = np.where(in_object > since[rows], value[in_object], target[rows]).tolist()
+        files = np.where(in_file > since[rows], value[in_file], here[rows]).tolist()
+        named = np.full(len(kind), NONE, dtype=np.int64)
+        named[rows] = [self._function(*triple) for triple in zip(objects, files, value[rows].tolist(), strict=True)]
+        calls = np.flatnonzero(kind == _CALLS)
+        by = last(kind == _CFN)[calls]
+        called = np.full(len(kind), NONE, dtype=np.int64)
+        called[calls] = np.where(by > since[calls], named[by], NONE)
+        return called
+
+    def _figures(self, lines: Lines, numbers: Int64, function: Int64, here: Int64, called: Int64) -> None:
+        figures = figures_of(lines)
+        words = figures.words
+        costs = figures.matrix(self._positions, len(self._columns))
+        bad = figures.bad | (words > self._positions + len(self._columns)) | (costs < 0).any(axis=1)
+        if figures.sign.any():  # of a cost
+            place = np.arange(len(figures.sign)) - np.repeat(figures.first[:-1], words)
+            bad[np.repeat(np.arange(len(words)), words)[(place >= self._positions) & (figures.sign != 0)]] = True
+        line = self._lines_of(figures.value, figures.sign, figures.first, words)
+        homeless = (function < 0) & (words > self._positions)
+        for at in np.flatnonzero(bad | homeless).tolist():
+            self._bad(int(numbers[at]))
+        kept = ~bad & (function >= 0) & (costs.any(axis=1) | (called >= 0))
+        if not kept.all():
+            costs, function, here, called, line = costs[kept], function[kept], here[kept], called[kept], line[kept]
+        if beyond(costs):
+            raise self.too_much()
+        if self._columns != list(range(len(self.events))):
+            every = np.zeros((len(costs), len(self.events)), dtype=np.int64)
+            every[:, self._columns] = costs
+            costs = every
+        own = called < 0
+        self._own.add((self._group(function[own], here[own]) << _LINE_BITS) | line[own], costs[own])
+        called_costs = costs[~own]
+        self._calls.add((function[~own] << _LINE_BITS) | called[~own], called_costs)
+
+    def _lines_of(self, value: Int64, sign: UInt8, first: Int64, words: Int64) -> Int64:
+        """The source line of each line of figures: absolute, or counted from the one before."""
+        if self._line_position < 0 or not len(value):
+            return np.zeros(len(words), dtype=np.int64)
+        at = np.minimum(first[:-1] + self._line_position, len(value) - 1)
+        given = words > self._line_position
+        step = np.where(given, value[at], 0)
+        absolute = given & (sign[at] == 0)
+        index = np.maximum.accumulate(np.where(absolute, np.arange(len(words)), NONE))
+        moved = np.cumsum(np.where(absolute, 0, step))
+        base = np.where(index >= 0, step[index] - moved[index], self._line)
+        line = base + moved
+        self._line = int(line[-1])
+        return np.where((line > 0) & (line <= _LAST_LINE), line, 0)
+
+    def _group(self, function: Int64, file: Int64) -> Int64:
+        keys = (function << _LINE_BITS) | (file + 1)
+        distinct, inverse = np.unique(keys, return_inverse=True)
+        groups = self.groups
+        known = [groups.setdefault(key, len(groups)) for key in distinct.tolist()]
+        return np.array(known, dtype=np.int64)[inverse]
+
+    def group_parts(self) -> tuple[Int64, Int64]:
+        """(function, file as a number of `strings`, -1 unknown) of each group."""
+        keys = np.array(list(self.groups), dtype=np.int64)
+        return keys >> _LINE_BITS, (keys & (2**_LINE_BITS - 1)) - 1
+
+    def too_much(self) -> ParseError:
+        return ParseError(f"{self.source} holds costs beyond all bounds: it is damaged.", source=self.source)
+
+    def _bad(self, at: int) -> None:
+        """`at`: a line of the block that is read, from 0 on."""
+        self.damaged += 1
+        self.first_damaged = self.first_damaged or self._number + at + 1
+
+
+class _Names:
+    """The lines of a block that tell a name: by number, spelt out, or both, which defines the number."""
+
+    def __init__(self, block: bytes, lines: Lines, kind: UInt8, begin: Int64) -> None:
+        self.lines, self.kind, self.begin = lines, kind, begin
+        self._block = block
+        data, end = lines.data, lines.end
+        rows = np.flatnonzero((kind >= _FN) & (kind != _CALLS))
+        at = begin[rows]
+        # A parser of old let blanks stand before a name.
+        for row in np.flatnonzero(data[at] == _BLANK).tolist():
+            line = block[at[row] : end[rows[row]]]
+            at[row] += len(line) - len(line.lstrip())
+        begin[rows] = at
+        bracket = data[at] == _OPEN
+        number = np.zeros(len(rows), dtype=np.int64)
+        stop = at + 1
+        most = len(data) - 1
+        going = bracket.copy()
+        for _ in range(9):
+            digit = data[np.minimum(stop, most)].astype(np.int64) - _ZERO
+            going &= (digit >= 0) & (digit <= 9)
+            if not going.any():
+                break
+            number = np.where(going, number * 10 + digit, number)
+            stop = stop + going
+        closed = bracket & (stop > at + 1) & (data[np.minimum(stop, most)] == _CLOSE)
+        after = data[np.minimum(stop + 1, most)]
+        defines = closed & (after == _BLANK) & (stop + 2 < end[rows])
+        refers = closed & ((after == _NEWLINE) | ((after == _BLANK) & (stop + 2 >= end[rows])) | defines)
+        self._rows, self._refers, self._defines, self._stop = rows, refers, defines, stop
+        space_of = np.full(16, NONE, dtype=np.int64)
+        for which, space in _SPACE.items():
+            space_of[which] = space
+        self._space = space_of[kind[rows]]
+        self.number = np.zeros(len(kind), dtype=np.int64)
+        self.number[rows] = number
+
+    def text(self, at: int, begin: int) -> bytes:
+        """The line from byte `begin` on; from its own beginning with 0."""
+        return self._block[max(begin, int(self.lines.start[at])) : self.lines.end[at]]
+
+    def defined(self) -> list[tuple[int, int, int, str]]:
+        """(line, space, number, name) of each definition."""
+        which = np.flatnonzero(self._defines)
+        rows = self._rows[which]
+        columns = zip(
+            rows.tolist(),
+            self._space[which].tolist(),
+            self.number[rows].tolist(),
+            self._stop[which].tolist(),
+            self.lines.end[rows].tolist(),
+            strict=True,
+        )
+        return [(at, space, number, _text(self._block[stop + 2 : end])) for at, space, number, stop, end in columns]
+
+    def referring(self, space: int, first: int, last: int) -> Int64:
+        """Lines that tell a name of `space` by its number."""
+        rows = self._rows[self._refers & (self._space == space)]
+        return np.asarray(rows[(rows >= first) & (rows < last)])
+
+    def spelt(self, first: int, last: int) -> list[int]:
+        """Lines that spell out a name without a number."""
+        rows = self._rows[~self._refers]
+        return [int(at) for at in rows[(rows >= first) & (rows < last)]]
+
+
+def _kinds(lines: Lines) -> tuple[UInt8, Int64]:
+    """(what each line is, where its value begins)."""
+    kind = np.full(len(lines.start), _OTHER, dtype=np.uint8)
+    kind[lines.figures] = _FIGURES
+    begin = lines.start.copy()
+    rows = np.flatnonzero(~lines.figures)
+    start, end, data = lines.start[rows], lines.end[rows], lines.data
+    most = len(data) - 1
+    head = np.zeros(len(rows), dtype=np.int64)
+    for place in range(7):
+        byte = data[np.minimum(start + place, most)].astype(np.int64)
+        head |= np.where(start + place < end, byte, 0) << (8 * place)
+    found = np.full(len(rows), _OTHER, dtype=np.uint8)
+    for words, which in _KINDS:
+        mine = (head & ((1 << (8 * len(words))) - 1)) == int.from_bytes(words, "little")
+        found[mine] = which
+        begin[rows[mine]] += len(words)
+    found[start == end] = _NOTHING
+    kind[rows] = found
+    return kind, begin
+
+
+def _after_figures(block: bytes) -> int:
+    """Where the last line of figures of a block of whole lines ends; 0 where there is none."""
+    end = len(block)
+    while end > 0:
+        begin = block.rfind(b"\n", 0, end - 1) + 1
+        if block[begin : begin + 1] in b"0123456789+-*" and end - begin > 1:
+            return end
+        end = begin
+    return 0
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", errors="backslashreplace")
