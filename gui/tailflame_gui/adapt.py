@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from tailflame.run import Entry
@@ -33,7 +36,21 @@ def session_row(info: SessionInfo) -> SessionRow:
         project=info.commit.root if info.commit else "",
         binary_key=info.binary_key,
         measures=info.measures.value,
+        group=manifest.group if manifest else "",
     )
+
+
+def session_rows(infos: Iterable[SessionInfo]) -> tuple[SessionRow, ...]:
+    """The library's sessions, newest first, each with its place in its group."""
+    rows = tuple(session_row(info) for info in infos)
+    sizes = Counter(row.group for row in rows)
+    seen: Counter[str] = Counter()
+    placed = []
+    for row in reversed(rows):
+        seen[row.group] += 1
+        alone = not row.group or sizes[row.group] == 1
+        placed.append(row if alone else replace(row, place=f"{seen[row.group]} of {sizes[row.group]}"))
+    return tuple(reversed(placed))
 
 
 def tool_title(name: str) -> str:

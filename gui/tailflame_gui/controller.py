@@ -93,7 +93,7 @@ class Controller(QObject):
         """Reads the list of sessions anew."""
         library = self.library
         self._listing.ask(
-            lambda _progress: tuple(adapt.session_row(info) for info in library.sessions()),
+            lambda _progress: adapt.session_rows(library.sessions()),
             self._listed,
             name="reading the library",
             on_error=self._not_listed,

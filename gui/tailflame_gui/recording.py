@@ -202,10 +202,16 @@ class RecordController(QObject):
         self, target: Target, tool: Tool[Any], plan_for: Callable[[Path], Plan], logs: tuple[str, ...]
     ) -> None:
         library = self._controller.library
+        group = self._queue.group if self._queue is not None else ""
 
         def prepare(_progress: tasks.Progress) -> tuple[SessionFolder, Plan]:
             session = library.new_session(
-                tool=tool.name, binary=target.binary, args=target.args, cwd=target.cwd or "", env=target.env
+                tool=tool.name,
+                binary=target.binary,
+                args=target.args,
+                cwd=target.cwd or "",
+                env=target.env,
+                group=group,
             )
             plan = plan_for(session.path)
             session.planned(argv=plan.argv, artifacts=plan.artifacts, primary=plan.primary, args=plan.target.args)
@@ -311,6 +317,7 @@ class RecordController(QObject):
                 duration_s=outcome.seconds,
                 lost=finished.lost,
                 artifacts=finished.artifacts,
+                result=result,
             )
         )
         # A crash is a result, and whoever reads the profile has to know of it.

@@ -67,6 +67,10 @@ class SessionRow:
     """The root of the git checkout that the binary was built in."""
     binary_key: str = ""
     """What a baseline belongs to: equal for all builds of one binary."""
+    group: str = ""
+    """What sessions that were recorded one after the other have in common."""
+    place: str = ""
+    """ "2 of 4" in its group."""
     measures: str = "time"
     """ "time" (where it goes) or "latency": a binary has a baseline of each."""
 

@@ -181,12 +181,12 @@ def session_fields(*, short: bool = False) -> tuple[Field[SessionRow], ...]:
     )
     title = Field[SessionRow](
         "Session",
-        lambda row: row.title,
+        lambda row: f"{row.title}   {row.place}" if row.place else row.title,
         lambda row: row.title.casefold(),
         0,
-        tip=lambda row: str(row.path),
+        tip=lambda row: f"{row.place}, recorded one after the other.\n{row.path}" if row.place else str(row.path),
         mono=True,
-        icon=lambda row: ("pin", "accent") if row.baseline else None,
+        icon=lambda row: ("pin", "accent") if row.baseline else ("layers-2", "second") if row.place else None,
     )
     tool = Field[SessionRow](
         "Tool", lambda row: row.tool, lambda row: row.tool, 96, muted=lambda _row: True, leaves=True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QPoint, Qt, Signal
+from PySide6.QtCore import QItemSelectionModel, QPoint, Qt, Signal
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QLineEdit, QMenu, QStackedWidget, QWidget
 
@@ -50,6 +50,10 @@ class LibraryPage(QWidget):
         self._delete = self._action("Delete", "trash-2", "Delete the selected sessions; you can undo it.", "Del")
         self._show_folder = self._action("Show the files", "folder", "Open the session's folder.", "")
         self._find = self._action("Filter sessions", "search", "Type to filter the sessions.", "Ctrl+F")
+        self._group = self._action(
+            "Select the group", "layers-2", "Select every session that was recorded in the same queue.", "Ctrl+G"
+        )
+        self._group.triggered.connect(self._select_group)
         self._open.triggered.connect(self._open_selected)
         self._compare.triggered.connect(self._compare_selected)
         self._pin.triggered.connect(self._pin_selected)
@@ -64,7 +68,7 @@ class LibraryPage(QWidget):
         head.addWidget(ActionButton(actions["profiles"], rank="quiet", text="Change folder…"))
         head.addWidget(self._filter)
         tools = row(margins=(8, 0, 8, 8), spacing=4)
-        for action in (self._open, self._compare, self._pin, self._show_folder, self._delete):
+        for action in (self._open, self._compare, self._pin, self._group, self._show_folder, self._delete):
             tools.addWidget(ActionButton(action, rank="quiet"))
         tools.addStretch()
         table = QWidget()
@@ -124,6 +128,7 @@ class LibraryPage(QWidget):
         one = chosen[0] if len(chosen) == 1 else None
         self._open.setEnabled(any(session.readable for session in chosen))
         self._show_folder.setEnabled(one is not None)
+        self._group.setEnabled(bool(chosen) and bool(chosen[0].place))
         self._delete.setEnabled(any(session.state != "recording" for session in chosen))
         self._pin.setEnabled(one is not None and one.readable)
         unpin = one is not None and one.baseline
@@ -160,6 +165,16 @@ class LibraryPage(QWidget):
         if chosen:
             self.deleted.emit(chosen)
 
+    def _select_group(self) -> None:
+        chosen = self._selected()
+        order = self._view.order
+        lines = [order.index(at, 0) for at in range(order.rowCount())]
+        together = [line for line in lines if chosen and order.row_at(line).group == chosen[0].group]
+        self._view.clearSelection()
+        how = QItemSelectionModel.SelectionFlag.Select | QItemSelectionModel.SelectionFlag.Rows
+        for line in together:
+            self._view.selectionModel().select(line, how)
+
     def _show_selected(self) -> None:
         for session in self._selected()[:1]:
             self.folder_opened.emit(session)
@@ -168,7 +183,7 @@ class LibraryPage(QWidget):
         if not self._selected():
             return
         menu = QMenu(self)
-        menu.addActions([self._open, self._compare, self._pin, self._show_folder])
+        menu.addActions([self._open, self._compare, self._pin, self._group, self._show_folder])
         menu.addSeparator()
         menu.addAction(self._delete)
         menu.exec(self._view.viewport().mapToGlobal(at))

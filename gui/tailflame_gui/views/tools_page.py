@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QAction, QGuiApplication, QKeyEvent, QKeySequence, QPainter, QPaintEvent, QShowEvent
 from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QPushButton, QScrollArea, QStackedWidget, QWidget
@@ -9,7 +11,6 @@ from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QPushButton, QScrollA
 from tailflame_gui import icons, theme
 from tailflame_gui.actions import describe
 from tailflame_gui.models.session_table import moment
-from tailflame_gui.rows import SessionRow
 from tailflame_gui.tools_model import Reference, ToolReference
 from tailflame_gui.widgets.empty_state import EmptyState
 from tailflame_gui.widgets.filter_field import FilterField
@@ -31,10 +32,11 @@ _KEYS = "Return: its last result.   U: use it.   C: copy the command."
 
 
 class ToolEntry(QWidget):
-    """One tool. used(name), opened(SessionRow: its last result)."""
+    """One tool. used(name), opened(SessionRow: its last result), left(+1 or -1: to the next or the one before)."""
 
     used = Signal(str)
     opened = Signal(object)
+    left = Signal(int)
 
     def __init__(self, known: ToolReference) -> None:
         super().__init__()
@@ -103,6 +105,8 @@ class ToolEntry(QWidget):
                 self.use.click()
             case Qt.Key.Key_C:
                 self.copy()
+            case Qt.Key.Key_Down | Qt.Key.Key_Up:  # the area around it would scroll
+                self.left.emit(1 if event.key() == Qt.Key.Key_Down else -1)
             case _:
                 super().keyPressEvent(event)
 
@@ -194,7 +198,8 @@ class ToolsPage(QWidget):
                 self._list.addWidget(heading)
             entry = ToolEntry(known)
             entry.used.connect(self.used)
-            entry.opened.connect(self._open)
+            entry.opened.connect(self.opened)
+            entry.left.connect(partial(self._step, entry))
             self._entries.append(entry)
             self._list.addWidget(entry)
             self._list.addWidget(hairline())
@@ -206,9 +211,6 @@ class ToolsPage(QWidget):
         if chosen:
             self.entry(chosen).setFocus(Qt.FocusReason.OtherFocusReason)
         self._scroll.verticalScrollBar().setValue(place)
-
-    def _open(self, session: SessionRow) -> None:
-        self.opened.emit(session)
 
     # The filter, and moving by keys
 
@@ -229,18 +231,13 @@ class ToolsPage(QWidget):
         if self.entries:
             self._go_to(self.entries[0])
 
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        by = {Qt.Key.Key_Down: 1, Qt.Key.Key_Up: -1}.get(Qt.Key(event.key()), 0)
+    def _step(self, entry: ToolEntry, by: int) -> None:
         seen = self.entries
-        at = next(
-            (at for at, entry in enumerate(seen) if entry.hasFocus() or entry.isAncestorOf(self.focusWidget())), None
-        )
-        if by and at is not None and 0 <= at + by < len(seen):
-            self._go_to(seen[at + by])
-        elif by < 0 and at == 0:
+        at = seen.index(entry) + by
+        if at < 0:
             self.filter.setFocus(Qt.FocusReason.OtherFocusReason)
-        else:
-            super().keyPressEvent(event)
+        elif at < len(seen):
+            self._go_to(seen[at])
 
     def _go_to(self, entry: ToolEntry) -> None:
         entry.setFocus(Qt.FocusReason.OtherFocusReason)
