@@ -15,6 +15,7 @@ lives on.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import signal
 import time
@@ -29,6 +30,7 @@ from tailflame.host.install import install_command
 from tailflame.host.processes import ProcessTree, end_session, find_child, find_target
 from tailflame.host.survivors import survivors, survivors_sentence
 from tailflame.host.system import find_tool
+from tailflame.host.watchdog import watching
 from tailflame.run import worth as files
 from tailflame.run.commands import Command, Requests, has_input, start_step
 from tailflame.run.events import (
@@ -82,6 +84,7 @@ class Recorder:
         """By the clock on the wall, which processes are told by."""
         self._forced = False
         self._tree: ProcessTree | None = None
+        self._watchdog: asyncio.subprocess.Process | None = None
         # The tool.
         self._output = {name: plan.out / f"{name}.txt" for name in ("stdout", "stderr")}
         self._words = {"tool": "", "stderr": ""}
@@ -148,6 +151,7 @@ class Recorder:
                 if self._target is None:
                     pid = await asyncio.to_thread(self._find, child)
                     if pid is not None and self._hold(pid):
+                        await self._watch(pid)
                         yield TargetStarted(pid)
                 now = time.monotonic()
                 self._press(child, now)
@@ -259,6 +263,13 @@ class Recorder:
         self._target_began = time.monotonic()
         self._tree = ProcessTree(pid)
         return True
+
+    async def _watch(self, pid: int) -> None:
+        """See to it that a target whose tool does not heed signals ends with Tailflame."""
+        argv = watching(pid, self.plan.stop_signal) if self.plan.target_is is TargetIs.CHILD else ()
+        if argv:
+            quiet = asyncio.subprocess.DEVNULL
+            self._watchdog = await asyncio.create_subprocess_exec(*argv, stdin=quiet, stdout=quiet, stderr=quiet)
 
     def _target_gone(self) -> None:
         self._target_ended = time.monotonic()
@@ -431,6 +442,10 @@ class Recorder:
                 child.signal_group(signal.SIGKILL)
                 await child.ends_within(self.patience.tool_grace)
             await asyncio.to_thread(end_session, child.pid)
+        if self._watchdog is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._watchdog.kill()
+            await self._watchdog.wait()
         if self._target is not None:
             self._target.close()
         child.close()

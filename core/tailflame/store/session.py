@@ -34,6 +34,8 @@ SOURCES = "sources.json"
 FLAME_GRAPH = "flame_graph"
 """The role of the SVG among a session's artifacts."""
 
+_NOT_READ = frozenset({FLAME_GRAPH, "stdout", "stderr"})
+
 Draw: TypeAlias = Callable[[StackProfile, Path], None]
 """Writes a profile's flame graph to a path (report.svg: the store does not draw)."""
 
@@ -79,14 +81,22 @@ class SessionFolder:
 
     @property
     def primary(self) -> Path:
-        """The artifact to read; of a name with a "*" the newest. StoreError where the session has none."""
-        name = self.manifest.primary
-        if not name:
+        """The artifact to read; of a name with a "*" the newest. StoreError where the session has none.
+
+        Of a recording that was interrupted before its result was made, what that would have been made of.
+        """
+        manifest = self.manifest
+        if not manifest.primary:
             raise StoreError(f"{self.id} has no file to read.", advice="Record again.")
-        if "*" in name:  # it was interrupted before its tool had ended
-            found = sorted(self.path.glob(name), key=lambda path: path.stat().st_mtime_ns)
-            return found[-1] if found else self.path / name
-        return self.path / name
+        roles = [
+            role for role, name in manifest.artifacts.items() if name != manifest.primary and role not in _NOT_READ
+        ]
+        for name in (manifest.primary, *(manifest.artifacts[role] for role in roles)):
+            found = self.path.glob(name) if "*" in name else (self.path / name,)
+            held = sorted(filter(_holds, found), key=lambda path: path.stat().st_mtime_ns)
+            if held:
+                return held[-1]
+        return self.path / manifest.primary
 
     @property
     def stamp(self) -> str:
@@ -233,6 +243,10 @@ def _filled(meta: Meta, manifest: Manifest) -> Meta:
         lost=manifest.lost if meta.lost is None else meta.lost,
         outcome=meta.outcome or manifest.outcome,
     )
+
+
+def _holds(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size > 0
 
 
 def _samples(profile: StackProfile | None) -> int | None:

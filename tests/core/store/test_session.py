@@ -99,6 +99,19 @@ def test_the_file_to_read_may_have_another_name_than_planned(library: Library, b
     assert session.primary.name == "dump.9.heap"
 
 
+def test_a_result_that_was_not_made_yet_is_read_from_what_it_is_made_of(library: Library, book: Path) -> None:
+    session = library.new_session(tool="heaptrack", binary=book, args=())
+    made, raw, out = (session.path / name for name in ("heaptrack.zst", "heaptrack.raw", "stdout.txt"))
+    session.planned(argv=("book",), artifacts={"stdout": out, "made": made, "raw": raw}, primary="made")
+    out.write_text("42 orders")
+    assert session.primary == made
+    raw.write_text("v 10400")
+    made.touch()
+    assert session.primary == raw
+    made.write_text("whole")
+    assert session.primary == made
+
+
 def test_the_build_id_of_a_binary_behind_a_link(library: Library, book: Path, tmp_path: Path) -> None:
     link = tmp_path / "link-to-book"
     link.symlink_to(book)
