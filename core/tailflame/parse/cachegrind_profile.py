@@ -134,7 +134,7 @@ def line_profile(table: CostTable) -> tuple[StackProfile, tuple[Caution, ...]]:
         ),
         samples=SampleTable(
             stack=readonly(stack, np.int32),
-            count=readonly(np.zeros(size), np.float64),
+            count=readonly(period, np.float64),
             period=readonly(period, np.float64),
             time_ns=readonly(np.full(size, NONE), np.int64),
             thread=readonly(np.full(size, NONE), np.int32),

@@ -217,7 +217,7 @@ class _Graph:
             part = np.divide(table.costs[split.row, number], total, where=total > 0, out=np.zeros(len(total)))
             weight = np.concatenate([shared.own[:, number] * whole, shared.own[split.node, number] * part])
             spent = weight > 0
-            tables.add(stacks[spent], count=0.0, period=weight[spent], event=tables.event(event))
+            tables.add(stacks[spent], count=weight[spent], event=tables.event(event))
         return tables.profile()
 
     def _split(self, shared: Shared, own: Float64, table: CostTable) -> _Split:
