@@ -1,0 +1,380 @@
+"""Keep, revert, or not enough data: what a change is worth by everything that was measured before and after it.
+
+Every figure is compared by what it varies by between repetitions (Welch's test on logarithms, so that a change is a
+ratio), never only by what it varies by within one run. What is called a change holds with a false-discovery rate of
+2.5 % over all rows together (Benjamini and Hochberg). The goal is kept apart: its interval decides.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import numpy as np
+
+from tailflame.analyse.metrics import chosen_functions
+from tailflame.analyse.student import mean_and_error, quantile, two_sided
+from tailflame.model.metrics import Better, Family, Metric
+from tailflame.model.stacks import Float64
+from tailflame.units import interval_text, percent, reading, signed_percent, with_percent
+
+RATE = 0.025
+"""Of false discoveries among what is called a change: low enough that of twenty unchanged programs nineteen have none,
+the chance of a goal that seems to move included.
+"""
+LEVEL = 0.05
+"""Of intervals."""
+WANTED = 0.10
+"""The least improvement of the goal that is kept."""
+LEAST_EFFECT = 0.01
+"""A change of less than a hundredth is none that matters, however sure it is."""
+_MOST_REPETITIONS = 200
+_LEAST_FREEDOM_ERROR = 1e-12
+
+
+class Mark(StrEnum):
+    """What a row is worth."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    MORE = "more"
+    LESS = "less"
+    NOISE = "within noise"
+    SAME = "same"
+    UNKNOWN = "one run each"
+    ABSENT = "not comparable"
+
+
+class Decision(StrEnum):
+    """What to do with the change."""
+
+    KEEP = "keep"
+    REVERT = "revert"
+    NOTHING = "within noise"
+    """Nothing changed that runs do not differ by; by the rule such a change is not kept."""
+    UNDECIDED = "not enough data"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One figure before and after. change: relative, of the geometric means; low, high: its 95 % interval; NaN where it
+    cannot be known. p: NaN where it was not tested.
+    """
+
+    family: Family
+    key: str
+    unit: str
+    better: Better
+    before: tuple[float, ...]
+    after: tuple[float, ...]
+    change: float
+    low: float
+    high: float
+    p: float
+    mark: Mark
+
+    @property
+    def before_mean(self) -> float:
+        return _mean(self.before)
+
+    @property
+    def after_mean(self) -> float:
+        return _mean(self.after)
+
+    @property
+    def improvement(self) -> float:
+        """By how much it is better, 0.1 for 10 %; negative where it is worse."""
+        if self.better is Better.MORE:
+            return self.change
+        return -self.change
+
+    @property
+    def sentence(self) -> str:
+        """ "p99 total_us 184 µs to 251 µs, +36% (+31 to +44)" """
+        figures = f"{self.key} {reading(self.before_mean, self.unit)} to {reading(self.after_mean, self.unit)}"
+        if math.isnan(self.change):
+            return figures
+        ends = "" if math.isnan(self.low) else f" ({interval_text(self.low, self.high)})"
+        return f"{figures}, {with_percent(signed_percent(self.change, digits=1))}{ends}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """decision with its sentence and reasons. goal: the row that was aimed at, None where it was not measured on both
+    sides. more_repetitions: how many more of each side would settle it, where that can be told.
+    """
+
+    decision: Decision
+    sentence: str
+    reasons: tuple[str, ...]
+    rows: tuple[Row, ...]
+    goal: Row | None
+    wanted: float = WANTED
+    more_repetitions: int | None = None
+
+    def of(self, family: Family) -> tuple[Row, ...]:
+        return tuple(row for row in self.rows if row.family is family)
+
+    @property
+    def worse(self) -> tuple[Row, ...]:
+        return tuple(row for row in self.rows if row.mark is Mark.WORSE)
+
+
+def compared(before: Sequence[Metric], after: Sequence[Metric]) -> tuple[Row, ...]:
+    """All figures that either side has, in the order of families; the marks hold for all of them together."""
+    earlier = {(metric.family, metric.key): metric for metric in before}
+    later = {(metric.family, metric.key): metric for metric in after}
+    shown = chosen_functions(before, after)
+    stretched = _against_what_stands_still(before, after)
+    rows = []
+    for place in dict.fromkeys((*later, *earlier)):
+        one, other = earlier.get(place), later.get(place)
+        if place[0] is Family.CPU and place[1] not in shown:
+            continue
+        rows.append(_row(one, other, stretched.get(place[1]) if place[0] is Family.CPU else None))
+    order = list(Family)
+    rows.sort(key=lambda row: order.index(row.family))
+    return _marked(rows)
+
+
+def judge(before: Sequence[Metric], after: Sequence[Metric], *, goal: str, wanted: float = WANTED) -> Verdict:
+    """goal: the key of the metric that the change was made for ("p99 total_us"), or of a function."""
+    rows = compared(before, after)
+    aimed = next((row for row in rows if row.key == goal), None)
+    worse = [row for row in rows if row.mark is Mark.WORSE and row is not aimed]
+    better = [row for row in rows if row.mark is Mark.BETTER and row is not aimed]
+    if aimed is None or not aimed.before or not aimed.after:
+        return _without_goal(rows, goal, worse, wanted)
+    low, high = _improvements(aimed)
+    reasons = [f"Goal: {aimed.sentence}."]
+    reasons += [f"Worse: {row.sentence}." for row in _heaviest(worse)]
+    reasons += [f"Better: {row.sentence}." for row in _heaviest(better)]
+    if math.isnan(low):
+        return _undecided(rows, aimed, reasons, wanted, "One repetition on a side does not tell how much runs differ.")
+    moved = [row for row in rows if row.mark in (Mark.WORSE, Mark.BETTER)]
+    if aimed.mark is Mark.WORSE:
+        decision, why = Decision.REVERT, f"{aimed.key} got worse by {_share(-aimed.improvement)}"
+    elif worse:
+        decision, why = Decision.REVERT, f"{_names(worse)} got worse"
+    elif low >= wanted:
+        decision, why = Decision.KEEP, f"{aimed.key} is {_share(aimed.improvement)} better and nothing is worse"
+    elif not moved and low <= 0 and aimed.improvement < wanted:
+        decision, why = Decision.NOTHING, "no figure changed beyond what runs differ by"
+        if high >= wanted:
+            more = repetitions_needed(aimed, wanted)
+            reasons.append(f"An improvement of up to {_share(high)} cannot be ruled out yet. {_settling(more, wanted)}")
+    elif high < wanted:
+        decision, why = Decision.REVERT, f"{aimed.key} is at most {_share(high)} better, and {_share(wanted)} is wanted"
+    else:
+        ends = f"between {_share(low)} and {_share(high)} better"
+        return _undecided(rows, aimed, reasons, wanted, f"{aimed.key} is {ends}: {_share(wanted)} is wanted.")
+    return Verdict(
+        decision=decision,
+        sentence=f"{decision.value.capitalize()}: {why}.",
+        reasons=tuple(reasons),
+        rows=rows,
+        goal=aimed,
+        wanted=wanted,
+    )
+
+
+def _without_goal(rows: tuple[Row, ...], goal: str, worse: list[Row], wanted: float) -> Verdict:
+    if worse:
+        decision, sentence = Decision.REVERT, f"Revert: {_names(worse)} got worse."
+    else:
+        decision = Decision.UNDECIDED
+        sentence = f"Not enough data: {goal or 'the goal'} was not measured on both sides."
+    return Verdict(
+        decision=decision,
+        sentence=sentence,
+        reasons=tuple(f"Worse: {row.sentence}." for row in _heaviest(worse)),
+        rows=rows,
+        goal=None,
+        wanted=wanted,
+    )
+
+
+def _undecided(rows: tuple[Row, ...], aimed: Row, reasons: list[str], wanted: float, why: str) -> Verdict:
+    more = repetitions_needed(aimed, wanted)
+    return Verdict(
+        decision=Decision.UNDECIDED,
+        sentence=f"Not enough data: {why}",
+        reasons=(*reasons, _settling(more, wanted)),
+        rows=rows,
+        goal=aimed,
+        wanted=wanted,
+        more_repetitions=more,
+    )
+
+
+def repetitions_needed(row: Row, wanted: float = WANTED) -> int | None:
+    """How many more repetitions of each side make the interval of the goal's change exclude `wanted`, if it stays where
+    it is and varies as it does. None where that is beyond reason. With one repetition a side: 4 more, to see.
+    """
+    n = min(len(row.before), len(row.after))
+    if n < 2 or math.isnan(row.low):
+        return 4
+    edge = math.log1p(-wanted) if row.better is not Better.MORE else math.log1p(wanted)
+    distance = abs(math.log1p(row.change) - edge)
+    error = (math.log1p(row.high) - math.log1p(row.low)) / 2 / quantile(LEVEL, 2 * n - 2)
+    for total in range(n + 1, n + _MOST_REPETITIONS + 1):
+        margin = error * math.sqrt(n / total) * quantile(LEVEL, 2 * total - 2)
+        if margin < distance:
+            return total - n
+    return None
+
+
+def _settling(more: int | None, wanted: float) -> str:
+    if more is None:
+        return f"More than {_MOST_REPETITIONS} repetitions would be needed: it is too close to {_share(wanted)}."
+    return f"Some {more} more {'repetition' if more == 1 else 'repetitions'} of each side would settle it."
+
+
+def _improvements(row: Row) -> tuple[float, float]:
+    """The interval of the improvement, low to high."""
+    if row.better is Better.MORE:
+        return row.low, row.high
+    return -row.high, -row.low
+
+
+# One figure
+
+
+def _row(one: Metric | None, other: Metric | None, tested: tuple[Metric, Metric] | None) -> Row:
+    """tested: what is compared in their place."""
+    known = other or one
+    assert known is not None
+    before = one.values if one is not None else ()
+    after = other.values if other is not None else ()
+    if tested is not None:
+        change, low, high, p = _compare(tested[0].values, tested[1].values)
+    else:
+        change, low, high, p = _compare(before, after)
+    return Row(
+        family=known.family,
+        key=known.key,
+        unit=known.unit,
+        better=known.better,
+        before=before,
+        after=after,
+        change=change,
+        low=low,
+        high=high,
+        p=p,
+        mark=_plain_mark(before, after, p),
+    )
+
+
+def _compare(before: Sequence[float], after: Sequence[float]) -> tuple[float, float, float, float]:
+    """(change, low, high, p). Positive figures by their logarithms; others have a change, and no interval."""
+    nothing = math.nan
+    if not before or not after:
+        return nothing, nothing, nothing, nothing
+    if min(*before, *after) <= 0:
+        start = _mean(before)
+        change = (_mean(after) - start) / start if start else nothing
+        return change, nothing, nothing, nothing
+    one, one_error = mean_and_error([math.log(value) for value in before])
+    other, other_error = mean_and_error([math.log(value) for value in after])
+    difference = other - one
+    change = math.expm1(difference)
+    if len(before) < 2 or len(after) < 2:
+        return change, nothing, nothing, nothing
+    error = math.hypot(one_error, other_error)
+    if error < _LEAST_FREEDOM_ERROR:  # counted the same every time
+        return change, change, change, (1.0 if difference == 0 else 0.0)
+    freedom = error**4 / (one_error**4 / (len(before) - 1) + other_error**4 / (len(after) - 1))
+    margin = error * quantile(LEVEL, freedom)
+    return (
+        change,
+        math.expm1(difference - margin),
+        math.expm1(difference + margin),
+        two_sided(difference / error, freedom),
+    )
+
+
+def _plain_mark(before: Sequence[float], after: Sequence[float], p: float) -> Mark:
+    if not before or not after:
+        return Mark.ABSENT
+    if set(before) == set(after) and len(set(before)) == 1:
+        return Mark.SAME
+    return Mark.UNKNOWN if math.isnan(p) else Mark.NOISE
+
+
+def _against_what_stands_still(before: Sequence[Metric], after: Sequence[Metric]) -> dict[str, tuple[Metric, Metric]]:
+    """The shares of functions that both sides have, each repetition stretched so that the typical function stands
+    still: when one function grows, the shares of all others fall, and none of them got better. Each repetition by
+    itself, so that what is not known of the stretch shows in how much repetitions differ.
+    """
+    earlier = {metric.key: metric for metric in before if metric.scaled}
+    pairs = {m.key: (earlier[m.key], m) for m in after if m.scaled and m.key in earlier}
+    sizes = (
+        max((len(one.values) for one, _other in pairs.values()), default=0),
+        max((len(other.values) for _one, other in pairs.values()), default=0),
+    )
+    whole = [pair for pair in pairs.values() if (len(pair[0].values), len(pair[1].values)) == sizes]
+    if len(whole) < 3 or not all(sizes):
+        return pairs
+    table = np.array([(*one.values, *other.values) for one, other in whole])  # functions by repetitions
+    usual = (table[:, : sizes[0]].mean(1) + table[:, sizes[0] :].mean(1)) / 2
+    stretch = [_weighted_median(usual / column, np.minimum(usual, column)) for column in table.T]
+    stretched = {}
+    for key, (one, other) in pairs.items():
+        if (len(one.values), len(other.values)) != sizes:
+            stretched[key] = (one, other)
+            continue
+        values = [value * by for value, by in zip((*one.values, *other.values), stretch, strict=True)]
+        stretched[key] = (
+            replace(one, values=tuple(values[: sizes[0]])),
+            replace(other, values=tuple(values[sizes[0] :])),
+        )
+    return stretched
+
+
+def _weighted_median(values: Float64, weights: Float64) -> float:
+    order = np.argsort(values)
+    summed = np.cumsum(weights[order])
+    return float(values[order][int(np.searchsorted(summed, summed[-1] / 2))])
+
+
+# All figures together
+
+
+def _marked(rows: list[Row]) -> tuple[Row, ...]:
+    """Benjamini and Hochberg over every row that was tested."""
+    tested = sorted((row.p, at) for at, row in enumerate(rows) if not math.isnan(row.p))
+    found: set[int] = set()
+    for rank in range(len(tested), 0, -1):
+        if tested[rank - 1][0] <= RATE * rank / len(tested):
+            found = {at for _p, at in tested[:rank]}
+            break
+    return tuple(
+        replace(row, mark=_direction(row)) if at in found and abs(row.change) >= LEAST_EFFECT else row
+        for at, row in enumerate(rows)
+    )
+
+
+def _direction(row: Row) -> Mark:
+    if row.better is Better.NEITHER:
+        return Mark.MORE if row.change > 0 else Mark.LESS
+    return Mark.BETTER if row.improvement > 0 else Mark.WORSE
+
+
+def _heaviest(rows: Sequence[Row], most: int = 5) -> list[Row]:
+    return sorted(rows, key=lambda row: -abs(row.change))[:most]
+
+
+def _names(rows: Sequence[Row], most: int = 3) -> str:
+    named = [row.key for row in _heaviest(rows)]
+    rest = len(rows) - most
+    return ", ".join(named[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values) if values else math.nan
+
+
+def _share(value: float) -> str:
+    return percent(value, digits=0 if abs(value) >= 0.1 else 1)

@@ -1,0 +1,171 @@
+"""What a verdict says of measurements whose truth is known."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tailflame.analyse.verdict import Decision, Mark, Verdict, compared, judge, repetitions_needed
+from tailflame.model.metrics import Better, Family, Metric
+
+GOAL = "p99 total_us"
+
+
+def metric(
+    key: str,
+    values: tuple[float, ...],
+    *,
+    family: Family = Family.LATENCY,
+    better: Better = Better.LESS,
+    unit: str = "ns",
+) -> Metric:
+    return Metric(family=family, key=key, unit=unit, better=better, values=values, scaled=family is Family.CPU)
+
+
+def drawn(random_: random.Random, mean: float, n: int = 5, *, spread: float = 0.02) -> tuple[float, ...]:
+    return tuple(mean * math.exp(random_.gauss(0, spread)) for _ in range(n))
+
+
+def side(
+    random_: random.Random, *, goal: float = 1.0, cpu: float = 1.0, n: int = 5, spread: float = 0.02
+) -> list[Metric]:
+    """A measurement of `n` repetitions: the goal is `goal` times what it is otherwise, one function takes `cpu` times.
+
+    The shares of functions are those of one run and sum up to a hundred.
+    """
+    metrics = [metric(GOAL, drawn(random_, 184_000 * goal, n, spread=spread))]
+    metrics += [metric(f"p{p} total_us", drawn(random_, 90_000, n, spread=spread)) for p in (50, 95)]
+    work = {"check_exposure": 40 * cpu, "match_order": 25.0, "validate": 20.0, "parse": 10.0, "log": 5.0}
+    runs = [{name: share * math.exp(random_.gauss(0, 0.02)) for name, share in work.items()} for _ in range(n)]
+    for name in work:
+        shares = tuple(100 * run[name] / sum(run.values()) for run in runs)
+        metrics.append(metric(name, shares, family=Family.CPU, unit="%"))
+    metrics.append(
+        metric("page-faults", tuple(1000 + random_.randrange(3) for _ in range(n)), family=Family.COUNTERS, unit="")
+    )
+    return metrics
+
+
+def verdict(before: list[Metric], after: list[Metric], goal: str = GOAL) -> Verdict:
+    return judge(before, after, goal=goal)
+
+
+def test_a_clear_improvement_of_the_goal_is_kept() -> None:
+    random_ = random.Random(1)
+    told = verdict(side(random_), side(random_, goal=0.7))
+    assert told.decision is Decision.KEEP
+    assert told.sentence.startswith("Keep: p99 total_us is ") and told.sentence.endswith("better and nothing is worse.")
+    assert told.goal is not None and told.goal.low < -0.3 < told.goal.high
+
+
+def test_a_slower_function_is_named_and_the_change_reverted() -> None:
+    random_ = random.Random(2)
+    told = verdict(side(random_), side(random_, goal=1.3, cpu=1.5))
+    assert told.decision is Decision.REVERT
+    assert told.sentence.startswith("Revert: p99 total_us got worse by ")
+    assert "check_exposure" in {row.key for row in told.worse}
+    assert any("check_exposure" in reason for reason in told.reasons)
+
+
+def test_when_one_function_grows_the_others_have_not_got_better() -> None:
+    """Its share rises from 40 to 50 %, and the shares of all others fall by a sixth."""
+    random_ = random.Random(3)
+    rows = {row.key: row for row in compared(side(random_, spread=0.005), side(random_, cpu=1.5, spread=0.005))}
+    assert rows["check_exposure"].mark is Mark.WORSE
+    assert rows["check_exposure"].change == pytest.approx(0.5, abs=0.08)
+    for name in ("match_order", "validate", "parse", "log"):
+        assert rows[name].mark is Mark.NOISE and abs(rows[name].change) < 0.08, name
+
+
+def test_an_improvement_that_breaks_something_else_is_reverted() -> None:
+    random_ = random.Random(4)
+    after = [*side(random_, goal=0.7), metric("peak heap", drawn(random_, 12e6), family=Family.HEAP, unit="B")]
+    before = [*side(random_), metric("peak heap", drawn(random_, 8e6), family=Family.HEAP, unit="B")]
+    told = verdict(before, after)
+    assert told.decision is Decision.REVERT and told.sentence == "Revert: peak heap got worse."
+
+
+def test_less_than_a_tenth_is_not_kept() -> None:
+    random_ = random.Random(5)
+    told = verdict(side(random_, spread=0.005), side(random_, goal=0.96, spread=0.005))
+    assert told.decision is Decision.REVERT and "and 10% is wanted" in told.sentence
+
+
+def test_one_repetition_is_not_enough_data() -> None:
+    random_ = random.Random(6)
+    told = verdict(side(random_, n=1), side(random_, n=1, goal=0.5))
+    assert told.decision is Decision.UNDECIDED and told.more_repetitions == 4
+    assert "does not tell how much runs differ" in told.sentence
+    assert all(row.mark is not Mark.WORSE for row in told.rows)
+
+
+def test_how_many_more_repetitions_settle_it_is_told_and_true() -> None:
+    random_ = random.Random(7)
+    tried = (verdict(side(random_, spread=0.1), side(random_, goal=0.80, spread=0.1)) for _ in range(50))
+    told = next(one for one in tried if one.decision is Decision.UNDECIDED)
+    more = told.more_repetitions
+    assert more is not None and any(f"Some {more} more repetition" in reason for reason in told.reasons)
+    settled = sum(
+        verdict(
+            side(random_, n=5 + 2 * more, spread=0.1), side(random_, n=5 + 2 * more, goal=0.80, spread=0.1)
+        ).decision is Decision.KEEP
+        for _ in range(40)
+    )  # fmt: skip
+    assert settled >= 20
+
+
+def test_a_goal_that_nobody_measured_is_said_so() -> None:
+    random_ = random.Random(9)
+    told = verdict(side(random_), side(random_), goal="p99 of something else")
+    assert told.decision is Decision.UNDECIDED and told.sentence.startswith("Not enough data: p99 of something else")
+
+
+def test_an_unchanged_program_is_within_noise_nineteen_times_out_of_twenty() -> None:
+    random_ = random.Random(10)
+    told = [verdict(side(random_, spread=0.03), side(random_, spread=0.03)).decision for _ in range(400)]
+    assert told.count(Decision.NOTHING) >= 380
+    assert told.count(Decision.KEEP) <= 4
+
+
+def test_a_true_regression_of_a_tenth_is_found() -> None:
+    random_ = random.Random(11)
+    told = [verdict(side(random_), side(random_, goal=1.10)).decision for _ in range(200)]
+    assert told.count(Decision.REVERT) >= 190
+
+
+def test_the_direction_of_a_figure_counts() -> None:
+    random_ = random.Random(12)
+    before = [metric("IPC", drawn(random_, 1.0), better=Better.MORE, family=Family.COUNTERS, unit="")]
+    after = [metric("IPC", drawn(random_, 1.5), better=Better.MORE, family=Family.COUNTERS, unit="")]
+    told = judge(before, after, goal="IPC")
+    assert told.decision is Decision.KEEP and told.rows[0].mark is Mark.BETTER
+    neither = [metric("branches", drawn(random_, 1.0), better=Better.NEITHER, family=Family.COUNTERS, unit="")]
+    more = [metric("branches", drawn(random_, 3.0), better=Better.NEITHER, family=Family.COUNTERS, unit="")]
+    assert judge([*before, *neither], [*after, *more], goal="IPC").decision is Decision.KEEP
+
+
+def test_what_is_counted_the_same_every_time_needs_no_spread() -> None:
+    before = [metric("Ir", (1e6, 1e6, 1e6), family=Family.CACHES, unit="")]
+    same = compared(before, before)
+    assert same[0].mark is Mark.SAME
+    changed = compared(before, [metric("Ir", (1.2e6, 1.2e6, 1.2e6), family=Family.CACHES, unit="")])
+    assert changed[0].mark is Mark.WORSE and changed[0].change == pytest.approx(0.2)
+    hardly = compared(before, [metric("Ir", (1.001e6,) * 3, family=Family.CACHES, unit="")])
+    assert hardly[0].mark is Mark.NOISE, "a thousandth does not matter, however sure it is"
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.lists(st.floats(-1e12, 1e12), max_size=4),
+    st.lists(st.floats(-1e12, 1e12), max_size=4),
+)
+def test_no_figures_make_it_fail(before: list[float], after: list[float]) -> None:
+    told = judge([metric(GOAL, tuple(before))], [metric(GOAL, tuple(after))], goal=GOAL)
+    assert told.sentence
+    if told.goal is not None:
+        assert told.goal.sentence
+        assert repetitions_needed(told.goal) != 0
