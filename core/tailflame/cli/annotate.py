@@ -21,7 +21,7 @@ from tailflame.analyse.annotate import (
 )
 from tailflame.analyse.names import plain
 from tailflame.analyse.tree import CallTree, TreeOptions
-from tailflame.cli.command import Context, add_view_arguments, chosen_event, chosen_weight, profile_of
+from tailflame.cli.command import Context, add_view_arguments, chosen_event, chosen_weight, profile_of, weight_word
 from tailflame.cli.exit_codes import ExitCode, UsageError
 from tailflame.cli.terminal import Terminal
 from tailflame.errors import StoreError, TailflameError
@@ -66,12 +66,13 @@ class AnnotateCommand:
         opened = context.open(args.result)
         profile = profile_of(opened)
         event = chosen_event(args.event, profile)
-        tree = place_tree(profile, TreeOptions(event=event, weight=chosen_weight(args)))
+        weight = chosen_weight(args, profile, event)
+        tree = place_tree(profile, TreeOptions(event=event, weight=weight))
         function = _function(tree, args.function)
         document: dict[str, Any] = {
             "function": function,
             "event": profile.events[event].name,
-            "weight": args.weight,
+            "weight": weight_word(weight),
             "unit": tree.unit.value,
         }
         told = []

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tailflame import parse
+from tailflame.analyse.counted import first_weight, is_exact
 from tailflame.cli.exit_codes import UsageError
 from tailflame.cli.terminal import Terminal
 from tailflame.model import Event, Recording, StackProfile, Weight
@@ -82,8 +83,7 @@ def add_view_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weight",
         choices=("samples", "period"),
-        default="samples",
-        help="count samples, or the event's own units (default: samples)",
+        help="count samples, or the event's own units (default: samples; bytes of a heap, and what else was counted)",
     )
 
 
@@ -121,8 +121,16 @@ def filtered_as(args: argparse.Namespace, opened: Opened) -> Opened:
     return replace(opened, recording=replace(opened.recording, results=results))
 
 
-def chosen_weight(args: argparse.Namespace) -> Weight:
+def chosen_weight(args: argparse.Namespace, profile: StackProfile, event: int) -> Weight:
+    """What was asked for; else samples, and of what was counted one by one its own units."""
+    if args.weight is None:
+        return first_weight(profile, event) if is_exact(profile, event) else Weight.SAMPLES
     return Weight.PERIOD if args.weight == "period" else Weight.SAMPLES
+
+
+def weight_word(weight: Weight) -> str:
+    """What --weight calls it."""
+    return "period" if weight is Weight.PERIOD else "samples"
 
 
 def chosen_event(name: str | None, profile: StackProfile) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from rich.text import Text
 
+from tailflame.analyse.counted_diff import amount
 from tailflame.analyse.diff import Comparison, Status, compare
 from tailflame.analyse.latency_runs import SeriesDiff, compare_runs
 from tailflame.analyse.names import module_label
@@ -81,13 +82,9 @@ class DiffCommand:
                     profile_of(before), profile_of(after)  # says which one holds nothing to compare
                 return _without_stacks(before, after, series, args, context)
             left, right = profile_of(before), profile_of(after)
-        comparison = compare(
-            left,
-            right,
-            event_before=chosen_event(args.event, left),
-            event_after=chosen_event(args.event, right),
-            weight=chosen_weight(args),
-        )
+        events = (chosen_event(args.event, left), chosen_event(args.event, right))
+        weight = chosen_weight(args, right, events[1])
+        comparison = compare(left, right, event_before=events[0], event_after=events[1], weight=weight)
         _print(before, after, comparison, args, context)
         document = _document(before, after, comparison)
         beyond = args.tolerate / 100
@@ -212,6 +209,8 @@ def _print(before: Opened, after: Opened, comparison: Comparison, args: argparse
 
 
 def _amount(total: float, comparison: Comparison) -> str:
+    if comparison.exact:
+        return amount(total, comparison.tree.unit, comparison.after.event.name)
     return f"{count(round(total))} {comparison.tree.unit.value}"
 
 

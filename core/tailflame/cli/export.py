@@ -20,6 +20,7 @@ from tailflame.cli.command import (
     chosen_weight,
     filtered_as,
     profile_of,
+    weight_word,
 )
 from tailflame.cli.documents import (
     counters_document,
@@ -149,7 +150,8 @@ def _export(
 
 def _export_binary(target: Path | BinaryIO, form: str, opened: Opened, args: argparse.Namespace) -> tuple[Caution, ...]:
     profile, meta = profile_of(opened), opened.recording.meta
-    event, weight = chosen_event(args.event, profile), chosen_weight(args)
+    event = chosen_event(args.event, profile)
+    weight = chosen_weight(args, profile, event)
     if form == "pprof":
         return pprof.write(profile, target, event=event if args.event else None, meta=meta)
     return firefox.write(profile, target, name=_title(opened), event=event, weight=weight, meta=meta)
@@ -162,7 +164,8 @@ def _export_text(target: Path | TextIO, form: str, opened: Opened, args: argpars
             stream.write("\n")
         return ()
     profile = profile_of(opened)
-    event, weight = chosen_event(args.event, profile), chosen_weight(args)
+    event = chosen_event(args.event, profile)
+    weight = chosen_weight(args, profile, event)
     if form == "svg":
         order, title = ORDERS[args.order], args.title or _title(opened)
         svg.write(profile, target, event=event, weight=weight, title=title, order=order, icicle=args.icicle)
@@ -194,7 +197,8 @@ def _document(opened: Opened, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _profile_document(profile: StackProfile, args: argparse.Namespace) -> dict[str, Any]:
-    event, weight = chosen_event(args.event, profile), chosen_weight(args)
+    event = chosen_event(args.event, profile)
+    weight = chosen_weight(args, profile, event)
     tree = build_tree(profile, TreeOptions(event=event, weight=weight))
     table = hotspots(profile, event=event, weight=weight)
     functions = tree.functions
@@ -202,7 +206,7 @@ def _profile_document(profile: StackProfile, args: argparse.Namespace) -> dict[s
         "events": events_document(profile),
         "view": {
             "event": profile.events[event].name,
-            "weight": args.weight,
+            "weight": weight_word(weight),
             "unit": tree.unit.value,
             "total": tree.total,
             "samples": tree.total_samples,

@@ -6,6 +6,7 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
+from tailflame.analyse.counted import counts_word
 from tailflame.analyse.hotspots import GroupBy, HotspotTable
 from tailflame.analyse.names import NAMELESS, module_label
 from tailflame.analyse.reading import cautions, facts
@@ -36,7 +37,11 @@ def rows_of(table: HotspotTable, by: GroupBy, number: int) -> list[int]:
 def hotspot_table(table: HotspotTable, rows: list[int], by: GroupBy, *, places: bool = False) -> Table:
     """Self and total as shares of the view, the samples, and the name."""
     counted = table.unit.is_count
-    columns: list[str | tuple[str, str]] = [("self", "right"), ("total", "right"), ("samples", "right")]
+    # Where each was counted, some tools tell nothing but the weight itself.
+    tells = counted or not table.event.exact or table.samples not in (0.0, table.total)
+    columns: list[str | tuple[str, str]] = [("self", "right"), ("total", "right")]
+    if tells:
+        columns.append((counts_word(table.event), "right"))
     if not counted:
         columns.append(("weight", "right"))
     columns.append(by.value)
@@ -51,8 +56,9 @@ def hotspot_table(table: HotspotTable, rows: list[int], by: GroupBy, *, places: 
         cells: list[str | Text] = [
             percent(float(table.self_weight[row] / whole)),
             percent(float(table.total_weight[row] / whole)),
-            count(float(table.self_samples[row])),
         ]
+        if tells:
+            cells.append(count(float(table.self_samples[row])))
         if not counted:
             cells.append(weight(float(table.self_weight[row]), table.unit))
         cells.append(table.key[row] or NAMELESS)

@@ -15,6 +15,7 @@ from tailflame.cli.command import (
     chosen_event,
     chosen_weight,
     filtered_as,
+    weight_word,
 )
 from tailflame.cli.documents import (
     counters_document,
@@ -107,7 +108,8 @@ def show(opened: Opened, args: argparse.Namespace, context: Context) -> None:
 def _show_profile(recording: Recording, args: argparse.Namespace, context: Context) -> dict[str, Any]:
     profile = recording.profile
     assert profile is not None
-    event, weight, by = chosen_event(args.event, profile), chosen_weight(args), GROUPS[args.by]
+    event, by = chosen_event(args.event, profile), GROUPS[args.by]
+    weight = chosen_weight(args, profile, event)
     table = hotspots(profile, event=event, weight=weight, by=by, inlines=args.inlines)
     rows = rows_of(table, by, max(args.number, 0))
     sentences = read(build_tree(profile, TreeOptions(event=event, weight=weight)))
@@ -125,7 +127,7 @@ def _show_profile(recording: Recording, args: argparse.Namespace, context: Conte
         "events": events_document(profile),
         "view": {
             "event": profile.events[event].name,
-            "weight": args.weight,
+            "weight": weight_word(weight),
             "by": args.by,
             "unit": table.unit.value,
             "total": table.total,

@@ -70,7 +70,8 @@ class TailCommand:
                 advice="Record at a higher rate (--cpu-rate), for longer, or with another threshold.",
                 details="\n".join(facts),
             )
-        comparison = parts.compared(event=chosen_event(args.event, profile), weight=chosen_weight(args))
+        event = chosen_event(args.event, profile)
+        comparison = parts.compared(event=event, weight=chosen_weight(args, profile, event))
         terminal, table, tree = context.terminal, comparison.table, comparison.tree
         name = f"{opened.session.id}  {opened.label}" if opened.session else opened.label
         terminal.line(Text(name))
