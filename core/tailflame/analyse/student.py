@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 _STEPS = 300
 _TINY = 1e-300
@@ -22,15 +23,14 @@ def two_sided(t: float, freedom: float) -> float:
     return _beta(freedom / (freedom + t * t), freedom / 2, 0.5)
 
 
+@lru_cache(maxsize=4096)
 def quantile(tail: float, freedom: float) -> float:
     """The t that |T| is beyond with probability `tail`: 2.776 for 0.05 and 4 degrees of freedom."""
     low, high = 0.0, 1.0
     while two_sided(high, freedom) > tail and high < 1e12:
-        high *= 2
-    for _ in range(200):
+        low, high = high, high * 2
+    while high - low > 1e-10 * high:
         middle = (low + high) / 2
-        if middle in (low, high):
-            break
         if two_sided(middle, freedom) > tail:
             low = middle
         else:

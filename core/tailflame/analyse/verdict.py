@@ -216,14 +216,22 @@ def repetitions_needed(row: Row, wanted: float = WANTED) -> int | None:
     n = min(len(row.before), len(row.after))
     if n < 2 or math.isnan(row.low):
         return 4
+    if not math.isfinite(row.high) or row.low <= -1:
+        return None
     edge = math.log1p(-wanted) if row.better is not Better.MORE else math.log1p(wanted)
     distance = abs(math.log1p(row.change) - edge)
     error = (math.log1p(row.high) - math.log1p(row.low)) / 2 / quantile(LEVEL, 2 * n - 2)
-    for total in range(n + 1, n + _MOST_REPETITIONS + 1):
-        margin = error * math.sqrt(n / total) * quantile(LEVEL, 2 * total - 2)
-        if margin < distance:
-            return total - n
-    return None
+
+    def settles(total: int) -> bool:
+        return error * math.sqrt(n / total) * quantile(LEVEL, 2 * total - 2) < distance
+
+    least, most = n + 1, n + _MOST_REPETITIONS
+    if not settles(most):
+        return None
+    while least < most:
+        middle = (least + most) // 2
+        least, most = (least, middle) if settles(middle) else (middle + 1, most)
+    return least - n
 
 
 def _settling(more: int | None, wanted: float) -> str:
@@ -279,7 +287,7 @@ def _compare(before: Sequence[float], after: Sequence[float]) -> tuple[float, fl
     one, one_error = mean_and_error([math.log(value) for value in before])
     other, other_error = mean_and_error([math.log(value) for value in after])
     difference = other - one
-    change = math.expm1(difference)
+    change = _ratio(difference)
     if len(before) < 2 or len(after) < 2:
         return change, nothing, nothing, nothing
     error = math.hypot(one_error, other_error)
@@ -289,10 +297,15 @@ def _compare(before: Sequence[float], after: Sequence[float]) -> tuple[float, fl
     margin = error * quantile(LEVEL, freedom)
     return (
         change,
-        math.expm1(difference - margin),
-        math.expm1(difference + margin),
+        _ratio(difference - margin),
+        _ratio(difference + margin),
         two_sided(difference / error, freedom),
     )
+
+
+def _ratio(logarithm: float) -> float:
+    """A difference of logarithms as a relative change; infinite where no number is large enough."""
+    return math.expm1(logarithm) if logarithm < 700 else math.inf
 
 
 def _plain_mark(before: Sequence[float], after: Sequence[float], p: float) -> Mark:
