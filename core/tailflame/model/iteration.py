@@ -1,0 +1,70 @@
+"""One turn of the loop: everything that was measured of one state of a program, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class StepState(StrEnum):
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One run of one step. name: "test", "build", or what is measured: "cpu", "counters", "caches", "heap", "latency",
+    "syscalls", "benches". repetition: from 1 on; 0 for a step that is not repeated. session: the id of the session that
+    holds its result, "" for none. problem: why it failed or was skipped, a sentence; fix: what to do about it.
+    """
+
+    name: str
+    tool: str = ""
+    repetition: int = 0
+    state: StepState = StepState.WAITING
+    session: str = ""
+    problem: str = ""
+    fix: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Iteration:
+    """id: sortable by time, unique in a profiles folder. number: from 1 on within a project. goal: the key of the metric
+    that is judged, wanted: the least improvement that is kept. fixed_work: see analyse.metrics. environment: facts of
+    the machine and the build by name ("rustc", "governor", "load"). baseline: the id of the iteration that it was judged
+    against, "" for none; decision and sentence: that verdict's.
+    """
+
+    id: str
+    number: int
+    project: str
+    binary: str
+    started_at: datetime
+    finished_at: datetime | None = None
+    goal: str = ""
+    wanted: float = 0.10
+    fixed_work: bool = False
+    commit: str = ""
+    branch: str = ""
+    dirty: bool = False
+    note: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    steps: tuple[Step, ...] = ()
+    baseline: str = ""
+    decision: str = ""
+    sentence: str = ""
+    goal_values: tuple[float, ...] = ()
+    """The goal's figure of each repetition, for the history."""
+    goal_unit: str = ""
+    checked: tuple[str, ...] = ()
+    """Points of the checklists that were ticked by hand."""
+
+    @property
+    def is_finished(self) -> bool:
+        return self.finished_at is not None
