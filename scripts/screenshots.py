@@ -134,6 +134,9 @@ class Studio:
             ("library", page(Page.LIBRARY)),
             ("record", self.record),
             ("record-running", self.recording),
+            ("record-tool", self.record_tool),
+            ("record-attach", self.record_attach),
+            ("tools", self.tools),
             ("live-setup", self.live_setup),
             ("live-running", self.live_running),
             ("live-range", self.live_range),
@@ -214,6 +217,36 @@ class Studio:
         await asyncio.sleep(1)
         page.record_requested.emit()
         await asyncio.sleep(5)
+
+    async def record_tool(self) -> None:
+        """A tool with a form of its own fields, and a queue."""
+        from tailflame_gui.state import Page
+        from tailflame_gui.views.record_page import Side
+
+        await self.until(lambda: not self.parts.recorder.running)
+        await self.quiet()
+        page = self.record_page()
+        self.parts.state.set_page(Page.RECORD)
+        page.show_side(Side.SETTINGS)
+        page.queue_set()
+        page.choose_tool("strace")
+        page.options.field_form.fold.setChecked(True)
+        await asyncio.sleep(1)
+
+    async def record_attach(self) -> None:
+        page = self.record_page()
+        page.clear_queue()
+        page.target.ways.button("attach").click()
+        await asyncio.sleep(2)
+
+    async def tools(self) -> None:
+        from tailflame_gui.state import Page
+
+        page = self.record_page()
+        page.target.ways.button("start").click()
+        page.choose_tool("perf-record")
+        self.parts.state.set_page(Page.TOOLS)
+        await asyncio.sleep(1.5)
 
     # Live: the demo serves, with its log, histogram log and metrics; root can probe its functions as well.
 

@@ -176,7 +176,6 @@ class RecordingView(QWidget):
         buttons = QWidget()
         line = row(spacing=8)
         line.addStretch()
-        line.addLayout(self._request_row)
         for made in (self.stop, self.cancel, self.cancel_all, self.show_result, self.again):
             line.addWidget(made)
         buttons.setLayout(line)
@@ -194,6 +193,7 @@ class RecordingView(QWidget):
         for figure in (self.elapsed, self.left, self.samples, self.bytes, self.lost):
             figures.addWidget(figure)
         figures.addStretch()
+        figures.addLayout(self._request_row)
         figures.addWidget(self.cost)
         ran = row(margins=(16, 0, 12, 6), spacing=4)
         ran.addWidget(self.command, 1)

@@ -13,6 +13,7 @@ from tailflame_gui.actions import describe
 from tailflame_gui.models.session_table import moment
 from tailflame_gui.tools_model import Reference, ToolReference
 from tailflame_gui.widgets.empty_state import EmptyState
+from tailflame_gui.widgets.few_lines import FewLines
 from tailflame_gui.widgets.filter_field import FilterField
 from tailflame_gui.widgets.parts import (
     ElidedLabel,
@@ -59,9 +60,11 @@ class ToolEntry(QWidget):
             right.addWidget(off_line(tool.reason, tool.fix))
         if known.command_line:
             line = row(spacing=4)
-            command = ElidedLabel(known.command_line, "second", mono=True)
+            command = FewLines(2, rank="second", mono=True)
+            command.set_text(known.command_line)
             line.addWidget(command, 1)
-            line.addWidget(icon_button("copy", self.copy, tip="Copy the command for a terminal.  C"))
+            copy = icon_button("copy", self.copy, tip="Copy the command for a terminal.  C")
+            line.addWidget(copy, alignment=Qt.AlignmentFlag.AlignTop)
             right.addLayout(line)
         else:
             right.addWidget(selectable(label(known.problem, "faint", wrap=True)))
@@ -119,12 +122,13 @@ class ToolEntry(QWidget):
 
 
 class ToolsPage(QWidget):
-    """shown(), check_again(), used(tool's name), opened(SessionRow)."""
+    """shown(), check_again(), used(tool's name), opened(SessionRow), probes_requested()."""
 
     shown = Signal()
     check_again = Signal()
     used = Signal(str)
     opened = Signal(object)
+    probes_requested = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -148,6 +152,7 @@ class ToolsPage(QWidget):
         head.addWidget(label("Tools", "title"))
         head.addWidget(self._target, 1)
         head.addWidget(self.filter)
+        head.addWidget(button("Probes…", self.probes_requested.emit, rank="link", tip="Recipes for bpftrace."))
         head.addWidget(self.again)
         self._list = column(margins=(0, 0, 0, 16), spacing=0)
         inside = QWidget()
