@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tailflame.analyse.syscall_sums import CallSums, length_s, sum_calls
 from tailflame.model.syscalls import SyscallTrace
+from tailflame.units import nanoseconds
 
 _SAME_LENGTH = 0.02
 """Runs that differ by less in length are compared as they are."""
@@ -55,6 +56,13 @@ class CallDiff:
         if not self.before_s or not self.after_s:
             return False
         return abs(self.after_s / self.before_s - 1) > _SAME_LENGTH
+
+    @property
+    def lengths(self) -> str:
+        """ "1.33 s and 1.28 s", "" where one is not known."""
+        if self.before_s is None or self.after_s is None:
+            return ""
+        return f"{nanoseconds(self.before_s * 1e9)} and {nanoseconds(self.after_s * 1e9)}"
 
     @property
     def note(self) -> str:

@@ -13,7 +13,7 @@ from tailflame.analyse.syscall_waits import blocked_together
 from tailflame.cli.result_kind import Section
 from tailflame.cli.terminal import Terminal, add_row, plain_table
 from tailflame.model import Recording
-from tailflame.units import count, nanoseconds, percent, seconds, signed_percent, with_percent
+from tailflame.units import count, nanoseconds, percent, signed_percent, with_percent
 
 _RIGHT = "right"
 
@@ -108,9 +108,7 @@ class SyscallsKind:
         diff = compare_calls(before.syscalls, after.syscalls)
         terminal.table(_change_table(diff, number))
         if diff.differ_in_length:
-            assert diff.before_s is not None and diff.after_s is not None
-            lasted = f"{seconds(diff.before_s)} and {seconds(diff.after_s)}"
-            terminal.note(f"The runs lasted {lasted}: compare calls a second.")
+            terminal.note(f"The runs lasted {diff.lengths}: compare calls a second.")
         if not diff.singles:
             terminal.note("strace -c keeps no single calls: there are no percentiles.")
         terminal.note(diff.note)

@@ -40,7 +40,21 @@ def _memory(before: Recording, after: Recording, titles: tuple[str, str], commit
     return HeapComparison(before, after, titles=titles, commits=commits)
 
 
+def _maps(before: Recording, after: Recording, titles: tuple[str, str], commits: tuple[str, str]) -> QWidget:
+    from tailflame_gui.views.maps_view import MapsComparison
+
+    return MapsComparison(before, after, titles=titles, commits=commits)
+
+
+def _syscalls(before: Recording, after: Recording, titles: tuple[str, str], commits: tuple[str, str]) -> QWidget:
+    from tailflame_gui.views.syscall_comparison import SyscallComparison
+
+    return SyscallComparison(before, after, titles=titles, commits=commits)
+
+
 COMPARED: tuple[ComparedKind, ...] = (
+    ComparedKind("System calls", lambda before, after: None not in (before.syscalls, after.syscalls), _syscalls),
+    ComparedKind("Maps", lambda before, after: before.maps is not None and after.maps is not None, _maps),
     ComparedKind("Memory", lambda before, after: before.heap is not None and after.heap is not None, _memory),
     ComparedKind("Benchmarks", lambda before, after: bool(before.benchmarks and after.benchmarks), _benchmarks),
     ComparedKind("Counters", lambda before, after: counters_alone(before) and counters_alone(after), _counters),

@@ -93,7 +93,21 @@ def _benchmarks(recording: Recording, selection: Selection, scope: ResultScope) 
     return BenchmarksView(recording)
 
 
+def _maps(recording: Recording, selection: Selection, scope: ResultScope) -> QWidget:
+    from tailflame_gui.views.maps_view import MapsResult
+
+    return MapsResult(recording)
+
+
+def _syscalls(recording: Recording, selection: Selection, scope: ResultScope) -> QWidget:
+    from tailflame_gui.views.syscall_view import SyscallView
+
+    return SyscallView(recording, selection=selection, scope=scope)
+
+
 KINDS: tuple[KindOfResult, ...] = (
+    KindOfResult(Part.SYSCALLS, lambda recording: recording.syscalls is not None, _syscalls),
+    KindOfResult(Part.MAPS, lambda recording: recording.maps is not None, _maps),
     KindOfResult(Part.BENCHMARKS, lambda recording: bool(recording.benchmarks), _benchmarks),
     KindOfResult(Part.COUNTERS, counters_alone, _counters),
     KindOfResult(Part.MEMORY, lambda recording: recording.heap is not None, _memory),
