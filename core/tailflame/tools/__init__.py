@@ -22,6 +22,8 @@ from tailflame.tools.base import (
     command_line,
 )
 from tailflame.tools.bpftrace import Bpftrace
+from tailflame.tools.cachegrind import Cachegrind
+from tailflame.tools.callgrind import Callgrind
 from tailflame.tools.cargo_flamegraph import CargoFlamegraph, CargoKind, CargoOptions
 from tailflame.tools.checks import doctor, preflight
 from tailflame.tools.findings import Finding, Level
@@ -32,7 +34,7 @@ from tailflame.tools.strace import Strace
 
 PERF_RECORD = PerfRecord()
 CARGO_FLAMEGRAPH = CargoFlamegraph()
-FIELD_TOOLS: tuple[FieldTool, ...] = (PerfStat(), Heaptrack(), Bpftrace(), Strace())
+FIELD_TOOLS: tuple[FieldTool, ...] = (PerfStat(), Heaptrack(), Bpftrace(), Strace(), Cachegrind(), Callgrind())
 """The tools whose options are described by fields, in the order of lists."""
 TOOLS: tuple[Tool[Any], ...] = (PERF_RECORD, CARGO_FLAMEGRAPH, *FIELD_TOOLS)
 
