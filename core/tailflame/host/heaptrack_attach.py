@@ -20,10 +20,45 @@ from pathlib import Path
 INJECTED = "heaptrack: recording"
 REMOVED = "heaptrack: taken out"
 
+_DONE = "tailflame: done %d"
+
 _GDB_S = 60.0
 """For gdb to load a library, or to take the recording out: it reads the program's symbols first."""
 _LIBRARY = "libheaptrack_inject.so"
 _LOOK_S = 0.5
+
+
+# A thread that gdb stops in the middle of malloc or of heaptrack's own code holds a lock there, or has the heap in
+# pieces: a library loaded at that moment ends the program (seen in every second try on one that does nothing but
+# allocate). So it is first let out of there. gdb must know the libraries that stand on its way, to find its callers.
+_SAFE_POINT = """
+import gdb
+parts = ("malloc", "calloc", "realloc", "free", "memalign", "valloc", "_int_", "tcache", "systrim", "arena")
+def outermost():
+    frame, found, depth = gdb.newest_frame(), None, 0
+    while frame is not None and frame.is_valid() and depth < 48:
+        name, library = frame.name() or "", gdb.solib_name(frame.pc()) or ""
+        inside = "libheaptrack" in library or ("/libc" in library and (not name or any(p in name for p in parts)))
+        found = frame if inside else found
+        frame, depth = frame.older(), depth + 1
+    return found
+for _ in range(16):
+    try:
+        frame = outermost()
+        if frame is None:
+            break
+        frame.select()
+        gdb.execute("finish", to_string=True)
+    except gdb.error as problem:
+        print("safe point:", problem)
+        break
+"""
+_AT_A_SAFE_POINT = (
+    *(f"sharedlibrary {name}" for name in ("libc[.]so", "libc-", "ld-linux", "libunwind", "libgcc_s", "libstdc")),
+    "sharedlibrary libheaptrack_inject",
+    "handle SIGUSR1 SIGUSR2 SIGPIPE SIGHUP SIGTERM SIGQUIT nostop noprint pass",
+    f"python exec({_SAFE_POINT!r})",
+)
 
 
 class Failed(Exception):
@@ -48,20 +83,23 @@ def gdb_argv(pid: int, *commands: str) -> list[str]:
 def inject_commands(load: str, raw: Path) -> tuple[str, ...]:
     """What loads the library and begins the recording. load: the call of dlopen that fits the program's C library."""
     return (
-        "sharedlibrary libc.so",
+        *_AT_A_SAFE_POINT,
         f"call (void) {load}",
         "sharedlibrary libheaptrack_inject",
-        f"call (void) heaptrack_inject({quoted(str(raw))})",
-        f'printf "{INJECTED}\\n"',
+        _done(f"heaptrack_inject({quoted(str(raw))})"),
     )
 
 
 def stop_commands() -> tuple[str, ...]:
     return (
-        "sharedlibrary libheaptrack_inject",
-        "call (void) heaptrack_stop()",
-        f'printf "{REMOVED}\\n"',
+        *_AT_A_SAFE_POINT,
+        _done("heaptrack_stop()"),
     )
+
+
+def _done(call: str) -> str:
+    """A call, and a word where it was made: gdb goes on after an error. For a string it would allocate one there."""
+    return f'printf "{_DONE}\\n", ((void) {call}, 1)'
 
 
 def quoted(text: str) -> str:
@@ -105,7 +143,7 @@ class Attachment:
         if not library.is_file():
             raise Failed(f"heaptrack's library {library} is not there.")
         words = self._gdb(inject_commands(self._load(library), self._raw))
-        if INJECTED not in words.splitlines() or not self._raw.stat().st_size:
+        if not _is_done(words) or not self._raw.stat().st_size:
             raise Failed(f"heaptrack could not be loaded into the program: {_reason(words)}", words)
 
     def _load(self, library: Path) -> str:
@@ -121,7 +159,7 @@ class Attachment:
 
     def _stop(self) -> None:
         words = self._gdb(stop_commands())
-        if REMOVED not in words.splitlines() and not self._ended(0):
+        if not _is_done(words) and not self._ended(0):
             raise Failed(f"heaptrack could not be taken out of the program: {_reason(words)}", words)
         print(REMOVED, file=sys.stderr, flush=True)
 
@@ -157,6 +195,10 @@ class Attachment:
                 return bool(ready)
         ready, _, _ = select.select([self._program], [], [], 0)
         return bool(ready)
+
+
+def _is_done(words: str) -> bool:
+    return (_DONE % 1) in words.splitlines()
 
 
 def _reason(words: str) -> str:
