@@ -31,6 +31,9 @@ from tailflame.tools import (
     preflight,
 )
 
+_LONGEST = 40
+"""Characters of a default that are printed; --json has all of them."""
+
 
 class ToolsCommand:
     """Name the tools: what each answers and costs, its options, and the exact command it would run.
@@ -136,15 +139,20 @@ def print_options(chosen: Sequence[Tool[Any]], host: Host, context: Context, *, 
             meaning = option.tip
             if option.only_with is not None:
                 meaning += f" Only with {option.only_with[0]}={said(option.only_with[1])}."
-            add_row(table, (option.name, said(option.default), possible(option), meaning))
-            for value, words in option.choices:
-                if words:
-                    add_row(table, ("", "", Text(value, style="dim"), Text(words, style="dim")))
+            told = any(words for _, words in option.choices)
+            takes = "one of" if told else possible(option)
+            add_row(table, (option.name, _short(said(option.default)), takes, meaning))
+            for value, words in option.choices if told else ():
+                add_row(table, ("", "", value, Text(words, style="dim")))
             if option.reason:
                 add_row(table, ("", "", "", Text(f"Not here: {option.reason}", style=STYLES["warn"])))
         terminal.table(table)
     if title:
         terminal.document({"tools": [{"name": tool.name, "options": _options(tool, host)} for tool in chosen]})
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def _print_command(wish: Wish, host: Host, context: Context) -> dict[str, Any]:

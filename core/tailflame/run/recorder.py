@@ -412,8 +412,12 @@ class Recorder:
 
     @property
     def _killed_from(self) -> float:
-        """From when on a tool that was asked to end is killed. One that is attached still has everything to write."""
-        if self._attached and not self._cancelled:
+        """From when on a tool that was asked to end is killed.
+
+        One that is attached still has everything to write, and has to let go of the program whole: heaptrack takes its
+        recording out of it.
+        """
+        if self._attached:
             return max(self._tool_asked_at, self._active_at) + self.patience.flush
         return self._tool_asked_at + self.patience.tool_grace
 
@@ -438,7 +442,7 @@ class Recorder:
                 child.signal(self.plan.stop_signal)
             elif self._target is None or not self._target.signal(self.plan.stop_signal):
                 child.signal(signal.SIGINT)
-            if not await child.ends_within(self.patience.grace):
+            if not await child.ends_within(self.patience.flush if self._attached else self.patience.grace):
                 child.signal_group(signal.SIGKILL)
                 await child.ends_within(self.patience.tool_grace)
             await asyncio.to_thread(end_session, child.pid)

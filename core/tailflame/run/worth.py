@@ -17,7 +17,7 @@ from tailflame.tools import Plan, tool_named
 
 _FULL = 1 << 20
 """Bytes that are free on a disk that counts as full: file systems keep a little for themselves."""
-_VGDB_PIPES = "vgdb-pipe-*-vgdb-{pid}-by-*"
+_VGDB_PIPES = "vgdb-pipe-*-{pid}-by-*"
 
 
 @dataclass(frozen=True, slots=True)

@@ -257,7 +257,8 @@ class SlowDown:
     def sentence(self) -> str:
         """ "About 3 times slower; up to 60 times for threads that do nothing but allocate." """
         usual = "Hardly slower" if self.typical < 1.15 else f"About {self.typical:.2g} times slower"
-        return f"{usual}; up to {self.worst:.0f} times for {self.worst_for}."
+        worst = f"{self.worst:.2g}" if self.worst < 10 else f"{self.worst:.0f}"
+        return f"{usual}; up to {worst} times for {self.worst_for}."
 
 
 OptionsT = TypeVar("OptionsT")

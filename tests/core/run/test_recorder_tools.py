@@ -628,7 +628,7 @@ def test_a_killed_valgrind_leaves_no_pipes(plan: Callable[..., Plan]) -> None:
         if isinstance(event, TargetStarted):
             pid = event.pid
         elif isinstance(event, Progress) and not seen:
-            seen.update(name for name in pipes() if f"-vgdb-{pid}-by-" in name)
+            seen.update(name for name in pipes() if f"-{pid}-by-" in name)
             if seen:
                 os.kill(pid, signal.SIGKILL)
 
@@ -636,7 +636,7 @@ def test_a_killed_valgrind_leaves_no_pipes(plan: Callable[..., Plan]) -> None:
     assert last.target.signal == signal.SIGKILL
     assert last.result is None
     assert last.error is not None
-    assert seen
+    assert len(seen) >= 2
     assert not seen & pipes()
 
 
