@@ -35,10 +35,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Iteration:
-    """id: sortable by time, unique in a profiles folder. number: from 1 on within a project. goal: the key of the metric
-    that is judged, wanted: the least improvement that is kept. fixed_work: see analyse.metrics. environment: facts of
-    the machine and the build by name ("rustc", "governor", "load"). baseline: the id of the iteration that it was judged
-    against, "" for none; decision and sentence: that verdict's.
+    """id: sortable by time, unique in a profiles folder. number: from 1 on within a project.
+
+    goal: the key of the metric that is judged, wanted: the least improvement that is kept. fixed_work: see
+    analyse.metrics. environment: facts of the machine and the build by name ("rustc", "governor", "load").
+    baseline: the id of the iteration that it was judged against, "" for none; decision and sentence: that verdict's.
     """
 
     id: str

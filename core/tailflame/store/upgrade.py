@@ -11,6 +11,8 @@
     sources    sources.json             1            none yet
     settings   settings.json            1            none yet
     slices     slices.json              1            none yet
+    iteration  iterations/ID.json       1            none yet
+    baselines  baselines.json           1            none yet
 
 To change a format: raise `version`, and append one function that turns a document of the version before
 into the next. Never edit a step that has shipped.
@@ -67,4 +69,6 @@ RECORDING = Kind("recording", (_as_it_is,) * 5)
 SOURCES = Kind("sources")
 SETTINGS = Kind("settings")
 SLICES = Kind("slices")
-KINDS = (SESSION, RECORDING, SOURCES, SETTINGS, SLICES)
+ITERATION = Kind("iteration")
+BASELINES = Kind("baselines")
+KINDS = (SESSION, RECORDING, SOURCES, SETTINGS, SLICES, ITERATION, BASELINES)

@@ -1,0 +1,198 @@
+"""The turns of the loop, and named baselines of them: one JSON file each in the profiles folder.
+
+    PROFILES/iterations/ID.json    an Iteration; its sessions lie beside those of single recordings
+    PROFILES/baselines.json        names of baselines, and the iterations that they stand for
+
+A file is replaced whole, so that a crash at any moment leaves the one before or the one after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tailflame.errors import StoreError
+from tailflame.model.iteration import Iteration, Step, StepState
+from tailflame.store.files import Fields, locked, read_json, write_json
+from tailflame.store.upgrade import BASELINES, ITERATION
+
+BASELINE = "baseline"
+"""The name of the baseline that is meant where none is named."""
+_FOLDER = "iterations"
+_NAMES = "baselines.json"
+
+
+class Iterations:
+    """The iterations of one profiles folder. Every call reads the disk: others may write as well."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._folder = root / _FOLDER
+
+    def create(self, *, project: Path, binary: Path, **known: Any) -> Iteration:
+        """A new one, kept from this moment on. known: further fields of Iteration."""
+        now = datetime.now(UTC).astimezone()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with locked(self._folder):
+            every = self.all()
+            number = 1 + max((one.number for one in every if one.project == str(project)), default=0)
+            stem = now.strftime("%Y%m%d-%H%M%S")
+            taken = {one.id for one in every}
+            identity = next(name for n in range(len(taken) + 2) if (name := f"{stem}-{n}" if n else stem) not in taken)
+            made = Iteration(
+                id=identity, number=number, project=str(project), binary=str(binary), started_at=now, **known
+            )
+            self.save(made)
+        return made
+
+    def save(self, iteration: Iteration) -> None:
+        """StoreError where it cannot be written; what was there before is then still there."""
+        write_json(self._folder / f"{iteration.id}.json", _document(iteration))
+
+    def all(self) -> tuple[Iteration, ...]:
+        """Newest first. What cannot be read is left out: one damaged file hides no other."""
+        found = []
+        for path in self._folder.glob("*.json") if self._folder.is_dir() else ():
+            try:
+                found.append(_read(path))
+            except StoreError:
+                continue
+        return tuple(sorted(found, key=lambda one: (one.started_at, one.id), reverse=True))
+
+    def get(self, identity: str) -> Iteration:
+        """By its id, or by the name of a baseline, or "latest", "latest~1". StoreError where there is none."""
+        if identity == "latest" or identity.startswith("latest~"):
+            back = identity.partition("~")[2] or "0"
+            every = self.all()
+            if back.isdecimal() and int(back) < len(every):
+                return every[int(back)]
+            raise StoreError("There are not so many measurements yet.", advice="`tailflame run` makes one.")
+        named = self.baselines().get(identity, identity)
+        path = self._folder / f"{named}.json"
+        if "/" in named or not path.is_file():
+            raise StoreError(
+                f"There is no measurement called “{identity}”.", advice="See `tailflame list --iterations`."
+            )
+        return _read(path)
+
+    def baselines(self) -> dict[str, str]:
+        """Iterations' ids by the names of baselines."""
+        path = self.root / _NAMES
+        if not path.is_file():
+            return {}
+        fields = BASELINES.upgraded(read_json(path))
+        return fields.mapping("baselines")
+
+    def baseline(self, name: str = BASELINE) -> Iteration | None:
+        """None where there is no baseline of this name, or its iteration is gone."""
+        identity = self.baselines().get(name)
+        if identity is None or not (self._folder / f"{identity}.json").is_file():
+            return None
+        return _read(self._folder / f"{identity}.json")
+
+    def name_baseline(self, name: str, iteration: Iteration) -> None:
+        """`name` stands for `iteration` from now on. StoreError for a name that is none."""
+        if not name or "/" in name or name.startswith(("latest", ".")) or name != name.strip():
+            raise StoreError(f"“{name}” is no name for a baseline.", advice="Letters, digits, dots and dashes do.")
+        self._write_names({**self.baselines(), name: iteration.id})
+
+    def drop_baseline(self, name: str) -> None:
+        """Nothing where there is none."""
+        self._write_names({one: of for one, of in self.baselines().items() if one != name})
+
+    def _write_names(self, names: dict[str, str]) -> None:
+        document = {"format": "tailflame baselines", "version": BASELINES.version, "baselines": names}
+        self.root.mkdir(parents=True, exist_ok=True)
+        write_json(self.root / _NAMES, document)
+
+
+def interrupted(iteration: Iteration) -> Iteration:
+    """The same with steps that were running told as cut short: whoever ran them is gone."""
+    steps = tuple(
+        replace(step, state=StepState.FAILED, problem="It was cut short.", fix="`tailflame run --resume` goes on.")
+        if step.state is StepState.RUNNING
+        else step
+        for step in iteration.steps
+    )
+    return replace(iteration, steps=steps)
+
+
+_TEXTS = ("goal", "commit", "branch", "note", "baseline", "decision", "sentence", "goal_unit")
+
+
+def _document(one: Iteration) -> dict[str, Any]:
+    return {
+        "format": "tailflame iteration",
+        "version": ITERATION.version,
+        "id": one.id,
+        "number": one.number,
+        "project": one.project,
+        "binary": one.binary,
+        "started_at": one.started_at.isoformat(),
+        "finished_at": one.finished_at.isoformat() if one.finished_at else None,
+        "wanted": one.wanted,
+        "fixed_work": one.fixed_work,
+        "dirty": one.dirty,
+        "environment": dict(one.environment),
+        "steps": [
+            {
+                "name": step.name,
+                "tool": step.tool,
+                "repetition": step.repetition,
+                "state": step.state.value,
+                "session": step.session,
+                "problem": step.problem,
+                "fix": step.fix,
+                "seconds": step.seconds,
+            }
+            for step in one.steps
+        ],
+        "goal_values": list(one.goal_values),
+        "checked": list(one.checked),
+        **{name: getattr(one, name) for name in _TEXTS},
+    }
+
+
+def _read(path: Path) -> Iteration:
+    fields = ITERATION.upgraded(read_json(path))
+    started = fields.moment("started_at")
+    if started is None:
+        raise fields.wrong("started_at", "a time (ISO 8601)")
+    values = fields.document.get("goal_values", [])
+    known = isinstance(values, list) and all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+    return Iteration(
+        id=path.stem,
+        number=fields.integer("number"),
+        project=fields.text("project"),
+        binary=fields.text("binary"),
+        started_at=started,
+        finished_at=fields.moment("finished_at"),
+        wanted=fields.number("wanted") or 0.0,
+        fixed_work=fields.flag("fixed_work", False),
+        dirty=fields.flag("dirty", False),
+        environment=fields.mapping("environment"),
+        steps=tuple(_steps(fields.parts("steps"))),
+        goal_values=tuple(float(value) for value in values) if known else (),
+        checked=fields.texts("checked"),
+        **{name: fields.text(name, "") for name in _TEXTS},
+    )
+
+
+def _steps(parts: Iterable[Fields]) -> Iterable[Step]:
+    for part in parts:
+        state = part.text("state")
+        if state not in set(StepState):
+            raise part.wrong("state", "a known state")
+        yield Step(
+            name=part.text("name"),
+            tool=part.text("tool", ""),
+            repetition=part.integer("repetition", 0),
+            state=StepState(state),
+            session=part.text("session", ""),
+            problem=part.text("problem", ""),
+            fix=part.text("fix", ""),
+            seconds=part.number("seconds") or 0.0,
+        )
