@@ -74,7 +74,7 @@ class Iterations:
         path = self._folder / f"{named}.json"
         if "/" in named or not path.is_file():
             raise StoreError(
-                f"There is no measurement called “{identity}”.", advice="See `tailflame list --iterations`."
+                f"There is no measurement called “{identity}”.", advice="`tailflame verdict --list` names them."
             )
         return _read(path)
 

@@ -75,7 +75,7 @@ def test_what_is_left_out_has_its_default(tmp_path: Path) -> None:
         ("[target]\nbin = 3", "“target.bin” must be a text"),
         ("[target]\nbin = 'x'\npath = 'y'", "“target.path” must be alone"),
         ("[target]\nargs = 'a b'", "“target.args” must be a list of texts"),
-        ("[target]\nargs = ['a\\u0000']", "“target.args” must be a list of texts"),
+        ('[target]\nargs = ["a\\u0000"]', "“target.args” must be a list of texts"),
         ("[measure]\nsteps = ['cpu', 'magic']", "not “magic”"),
         ("[measure]\nrepetitions = 0", "a whole number from 1 to 100"),
         ("[measure]\nrepetitions = true", "a whole number"),

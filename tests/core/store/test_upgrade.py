@@ -45,5 +45,7 @@ def test_a_file_without_a_version_is_damaged(document: Document) -> None:
 
 
 def test_every_stored_kind_is_listed_under_its_own_name() -> None:
-    assert [kind.name for kind in KINDS] == ["session", "recording", "sources", "settings", "slices"]
+    assert [kind.name for kind in KINDS] == [
+        "session", "recording", "sources", "settings", "slices", "iteration", "baselines",
+    ]  # fmt: skip
     assert all(kind.version == len(kind.steps) + 1 for kind in KINDS)
