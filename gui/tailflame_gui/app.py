@@ -182,6 +182,7 @@ class _Closer:
         if parts.late_live.running:
             parts.controller.warn("Tailflame closes when the live run is over and kept.")
             await parts.live.close()
+        await parts.late_recipes.close()
         await parts.watches.close()
         parts.jobs.cancel_all()
         await parts.controller.close(window=parts.window.geometry_document())

@@ -23,5 +23,6 @@ def build(controller: Controller, actions: Actions) -> LiveParts:
     runner = LiveRunner(controller)
     page = LivePage(LiveView())
     live_controller = LiveController(page, controller, runner, actions)
+    page.setup.probes_requested.connect(actions["recipes"].trigger)
     runner.kept.connect(live_controller.kept)
     return LiveParts(page, runner, live_controller)

@@ -37,6 +37,8 @@ class Page(StrEnum):
     LIBRARY = "Library"
     CONSOLE = "Console"
     TOOLS = "Tools"
+    RECIPES = "Probes"
+    """Not in the rail: the Live and the Tools page lead there."""
 
 
 class Stage(StrEnum):

@@ -18,6 +18,7 @@ COMPARISONS = (
     "tailflame_gui.views.latency_comparison",
 )
 LIVE = ("tailflame_gui.live_wiring",)
+RECIPES = ("tailflame_gui.recipes_controller",)
 
 
 def load(names: tuple[str, ...]) -> None:

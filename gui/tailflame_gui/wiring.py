@@ -36,7 +36,9 @@ CONSENT = "TAILFLAME_DEBUGINFOD"
 if TYPE_CHECKING:
     from tailflame_gui.live_runner import LiveRunner
     from tailflame_gui.live_wiring import LiveParts
+    from tailflame_gui.recipes_controller import RecipesController
     from tailflame_gui.views.live_page import LivePage
+    from tailflame_gui.views.recipes_page import RecipesPage
 
 
 class LateLive:
@@ -64,6 +66,27 @@ class LateLive:
         return self.parts.page
 
 
+class LateRecipes:
+    """The probes page with its controller, made when it is first looked at."""
+
+    def __init__(self, controller: Controller) -> None:
+        self._controller = controller
+        self.made: RecipesController | None = None
+
+    def page(self) -> RecipesPage:
+        from tailflame_gui.recipes_controller import RecipesController
+        from tailflame_gui.views.recipes_page import RecipesPage
+
+        page = RecipesPage()
+        self.made = RecipesController(page, self._controller)
+        return page
+
+    async def close(self) -> None:
+        """A probe that runs is stopped and kept."""
+        if self.made is not None:
+            await self.made.close()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Parts:
     """Everything that makes one window."""
@@ -74,6 +97,7 @@ class Parts:
     controller: Controller
     recorder: RecordController
     late_live: LateLive
+    late_recipes: LateRecipes
     machine: Machine
     window: MainWindow
     views: TabViews
@@ -95,8 +119,10 @@ def build() -> Parts:
     record_page = RecordPage()
     RecordingController(record_page, controller, recorder, actions)
     tools_page = ToolsPage()
+    tools_page.probes_requested.connect(actions["recipes"].trigger)
     ToolsController(tools_page, controller, draft_for=record_page.draft_for, use=record_page.choose_tool)
     live = LateLive(controller, actions)
+    probes = LateRecipes(controller)
     window = MainWindow(
         state,
         jobs,
@@ -104,6 +130,7 @@ def build() -> Parts:
         record_page=record_page,
         tools_page=tools_page,
         make_live=live.page,
+        make_recipes=probes.page,
         make_result=views.result,
         make_comparison=views.comparison,
         inspect=dropping.announce,
@@ -111,7 +138,7 @@ def build() -> Parts:
     views.window = window
     demo = Demo(controller, recorder)
     watches = FolderWatches(controller)
-    parts = Parts(state, jobs, actions, controller, recorder, live, machine, window, views, demo, watches)
+    parts = Parts(state, jobs, actions, controller, recorder, live, probes, machine, window, views, demo, watches)
     window.library_page.show_folder(state.profiles)
     window.restore_geometry(controller.settings.window)
     _connect_pages(parts)

@@ -40,7 +40,7 @@ def opened(parts: Parts, title: str, **session: object) -> OpenResult:
 
 def test_the_rail_has_words_and_no_dead_entry(parts: Parts) -> None:
     assert parts.window.rail.words == ("Start", "Record", "Live", "Results", "Compare", "Library", "Console", "Tools")
-    assert parts.window.rail.words == tuple(page.value for page in Page)
+    assert parts.window.rail.words == tuple(page.value for page in Page if page is not Page.RECIPES)
 
 
 @pytest.mark.parametrize("page", list(Page))

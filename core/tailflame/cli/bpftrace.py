@@ -23,11 +23,11 @@ from tailflame.cli.wishes import environment_of
 from tailflame.errors import ParseError, TargetError, ToolFailed
 from tailflame.host.binary import check_runnable
 from tailflame.host.functions import functions_of
-from tailflame.host.running import RunningProcess, find
+from tailflame.host.running import find
 from tailflame.live.permission import Permission
 from tailflame.parse.bpftrace_bundled import recipe_named, recipes
 from tailflame.parse.bpftrace_recipe import Recipe
-from tailflame.run.bpftrace_run import ProbeEnded, ProbeRun, ProbeSeen, ProbeWish
+from tailflame.run.bpftrace_run import ProbeEnded, ProbeRun, ProbeSeen, ProbeWish, attached_target
 from tailflame.run.bpftrace_session import kept, new_session
 from tailflame.store import Opened
 from tailflame.tools import Target
@@ -207,8 +207,7 @@ def _target(args: argparse.Namespace) -> Target | None:
     if args.pid and words:
         raise UsageError("--pid looks at a running program, and what follows -- starts one.")
     if args.pid:
-        process: RunningProcess = find(args.pid)
-        return Target(binary=process.image, args=process.command[1:], pid=process.pid)
+        return attached_target(find(args.pid))
     if not words:
         return None
     found = None if "/" in words[0] else shutil.which(words[0])

@@ -122,10 +122,10 @@ class _Reading:
     def _shown(self, part: str, kind: str) -> str:
         """A part of a key in words."""
         match kind:
-            case "syscall":
-                return (
-                    syscall_names(self.output.machine).get(int(part), f"syscall {part}") if part.isdecimal() else part
-                )
+            case "syscall" if part == "-1":
+                return "rt_sigreturn"  # it leaves as no call at all, having put back the state from before the signal
+            case "syscall" if part.isdecimal():
+                return syscall_names(self.output.machine).get(int(part), f"syscall {part}")
             case "errno":
                 number = int(part) if part.isdecimal() else 0
                 return errno.errorcode.get(number) or _RESTARTS.get(number, part)
@@ -166,12 +166,17 @@ class _Reading:
     def maps(self) -> ProbeMaps:
         output = self.output
         return ProbeMaps(
-            maps=tuple(self._map(name, printed) for name, printed in output.maps.items()),
+            maps=tuple(self._map(name, output.maps[name]) for name in sorted(output.maps, key=self._place)),
             text=output.text,
             lost=output.lost,
             probes=output.probes,
             recipe=output.recipe,
         )
+
+    def _place(self, name: str) -> int:
+        """In the order of the recipe; what it does not know stays behind, as it was printed."""
+        known = list(self.output.columns)
+        return known.index(name) if name in known else len(known)
 
     def _map(self, name: str, printed: PrintedMap) -> ProbeMap:
         values: dict[str, Value] = dict(printed.rows)

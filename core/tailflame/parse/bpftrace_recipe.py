@@ -245,7 +245,12 @@ def compose(
     # A map of stacks is long, and its addresses are looked up anew each time: at the end alone.
     shown = [one.name for one in recipe.maps if STACK_KEY not in one.keys]
     hidden = list(recipe.hidden)
-    parts = [f"BEGIN {{ {' '.join(said)} }}", _PLACE.sub(lambda place: values[place[1]], recipe.text).rstrip("\n")]
+    parts = [
+        "BEGIN {",
+        *(f"  {one}" for one in said),
+        "}",
+        _PLACE.sub(lambda place: values[place[1]], recipe.text).rstrip("\n"),
+    ]
     if shown:
         parts.append(f"interval:ms:{live_ms} {{ {' '.join(f'print({name});' for name in shown)} }}")
     if recipe.takes_stacks:

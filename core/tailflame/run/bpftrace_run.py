@@ -19,6 +19,7 @@ from typing import TypeAlias
 from tailflame.errors import TailflameError, TargetError, ToolDenied, ToolFailed
 from tailflame.host.binary import check_runnable
 from tailflame.host.processes import find_child
+from tailflame.host.running import RunningProcess
 from tailflame.live.bpftrace_own import start_own
 from tailflame.live.bpftrace_start import RecipeRequest, RecipeStart, recipes_as_ourselves
 from tailflame.live.launcher import Running, lines_of, start
@@ -87,6 +88,18 @@ class ProbeWish:
         assert self.recipe is not None
         binary = self.target.binary if self.target is not None else Path()
         return given_values(self.recipe, self.values, binary)
+
+
+def attached_target(process: RunningProcess) -> Target:
+    """A running program, by the file that it was started from where that is still there, else through /proc."""
+    file = process.binary
+    try:
+        same = file is not None and file.samefile(process.image)
+    except OSError:
+        same = False
+    return Target(
+        binary=file if file is not None and same else process.image, args=process.command[1:], pid=process.pid
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,5 +319,6 @@ __all__ = [
     "ProbeSeen",
     "ProbeUpdate",
     "ProbeWish",
+    "attached_target",
     "child_command",
 ]

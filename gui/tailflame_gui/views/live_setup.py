@@ -30,12 +30,13 @@ class How(StrEnum):
 
 class LiveSetup(QWidget):
     """changed(): the draft is another one. program_changed(): other functions can be chosen.
-    start_requested(): look at it now.
+    start_requested(): look at it now. probes_requested(): by bpftrace recipes instead.
     """
 
     changed = Signal()
     program_changed = Signal()
     start_requested = Signal()
+    probes_requested = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -94,6 +95,11 @@ class LiveSetup(QWidget):
         head.addWidget(label("Live", "title"))
         head.addWidget(self.how)
         head.addStretch()
+        probes = button("Probes…", self.probes_requested.emit, rank="quiet", icon="code")
+        probes.setToolTip(
+            "Ask the kernel one question about a program: waits, faults, system calls, calls of a function."
+        )
+        head.addWidget(probes)
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QFrame.Shape.NoFrame)

@@ -75,8 +75,8 @@ _MOST = QSize(16384, 16384)
 class MainWindow(QMainWindow):
     """opened(SessionRow), dropped(paths), compared(before, after), tab_closed(Tab), tab_retried(Tab).
 
-    `make_live` builds the live page when it is first looked at, `make_result` and `make_comparison` the view of a tab
-    that is ready; `inspect` says what a drop would do.
+    `make_live` and `make_recipes` build their pages when these are first looked at, `make_result` and `make_comparison`
+    the view of a tab that is ready; `inspect` says what a drop would do.
     """
 
     opened = Signal(object)
@@ -94,6 +94,7 @@ class MainWindow(QMainWindow):
         record_page: QWidget,
         tools_page: QWidget,
         make_live: Callable[[], QWidget],
+        make_recipes: Callable[[], QWidget],
         make_result: Callable[[Tab], QWidget],
         make_comparison: Callable[[Tab], QWidget],
         inspect: Inspect,
@@ -114,6 +115,10 @@ class MainWindow(QMainWindow):
         self._live: QWidget | None = None
         self._live_place = LatePlace("live", needs=warm.LIVE, parent=self)
         self._live_place.turn.connect(lambda _number: self.live_page)
+        self._make_recipes = make_recipes
+        self._recipes: QWidget | None = None
+        self._recipes_place = LatePlace("probes", needs=warm.RECIPES, parent=self)
+        self._recipes_place.turn.connect(lambda _number: self.recipes_page)
         self.library_page = LibraryPage(actions)
         self.console_page = ConsolePage()
         self.picker = ComparePicker()
@@ -129,6 +134,7 @@ class MainWindow(QMainWindow):
             Page.LIBRARY: self.library_page,
             Page.CONSOLE: self.console_page,
             Page.TOOLS: tools_page,
+            Page.RECIPES: self._recipes_place,
         }
         self._stack = QStackedWidget()
         for page in self._pages.values():
@@ -195,6 +201,7 @@ class MainWindow(QMainWindow):
             tabs.current_changed.connect(self._update_actions)
         for page, name in _RAIL.items():
             actions[name].triggered.connect(lambda _=False, page=page: state.set_page(page))
+        actions["recipes"].triggered.connect(lambda: state.set_page(Page.RECIPES))
         actions["palette"].triggered.connect(self.open_palette)
         actions["settings"].triggered.connect(self.open_settings)
         actions["keys"].triggered.connect(self.show_keys)
@@ -223,11 +230,20 @@ class MainWindow(QMainWindow):
             leave_drops(self._live)
         return self._live
 
+    @property
+    def recipes_page(self) -> QWidget:
+        """Made when it is first asked for."""
+        if self._recipes is None:
+            self._recipes = self._make_recipes()
+            self._recipes_place.hold(self._recipes)
+            leave_drops(self._recipes)
+        return self._recipes
+
     def _show_page(self, page: Page) -> None:
         shown = self._pages[page]
         self._stack.setCurrentWidget(shown)
         shown.setFocus()
-        self.rail.show_page(page)
+        self.rail.show_page(Page.LIVE if page is Page.RECIPES else page)
         self._update_actions()
 
     def _sessions_changed(self) -> None:
