@@ -42,7 +42,8 @@ from tailflame_gui.widgets.empty_state import EmptyState
 from tailflame_gui.widgets.filter_field import FilterField
 from tailflame_gui.widgets.flame_search import PatternError
 from tailflame_gui.widgets.heap_figures import FigureRow
-from tailflame_gui.widgets.heap_plot import HeapPlot, RatePlot, axis_of
+from tailflame_gui.widgets.heap_plot import HeapPlot, axis_of
+from tailflame_gui.widgets.heap_rate_plot import RatePlot
 from tailflame_gui.widgets.heap_ruler import HeapRuler
 from tailflame_gui.widgets.heap_sizes import SizesPlot
 from tailflame_gui.widgets.parts import ElidedLabel, button, column, hairline, icon_button, label, row

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from PySide6.QtCore import QPointF, QRectF, Qt, Signal
-from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPolygonF
+from PySide6.QtGui import QColor, QImage, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPolygonF
 
 from tailflame.model.heap import HeapTimeline, TimeUnit
 from tailflame.model.stacks import NONE, Bool
 from tailflame.units import MINUS, count, size
 from tailflame_gui import theme
-from tailflame_gui.models.heap_facts import short_count, time_text
+from tailflame_gui.models.heap_facts import time_text
 from tailflame_gui.widgets.plot_ink import (
     Array,
     Scale,
@@ -35,7 +36,11 @@ _NEAR = 8
 _TICK = 7
 _FAR_ABOVE = 4.0
 """Resident memory so many times the heap would press the heap flat: then it is drawn only when it is asked for."""
-_RATE_HIGH = 56
+_FULL, _PALE = 0.62, 0.34
+"""How much of its colour a band has, and the part of it that is not always in use."""
+
+
+_UNITS = {TimeUnit.SECONDS: "seconds", TimeUnit.INSTRUCTIONS: "instructions", TimeUnit.BYTES: "bytes allocated"}
 
 
 class Band(NamedTuple):
@@ -192,9 +197,9 @@ class HeapPlot(TimePlot):
         painter.setClipRect(rect.adjusted(-5, -1, 5, 1))  # the marks at the ends are whole
         x = self.across(heap.time)
         near = (x >= plot.left() - 2) & (x <= plot.right() + 2)
-        shown = _with_neighbours(near)
-        for layer in reversed(self.layers):
-            self._fill(painter, x[shown], scale.y(layer.top[shown]), color_of(layer.band), plot)
+        shown = with_neighbours(near)
+        at, tops = thinned(x[shown], [scale.y(layer.top[shown]) for layer in self.layers])
+        self._fill(painter, at, tops, plot, dense=len(at) < int(shown.sum()))
         if self.shows_rss:
             at, (line,) = thinned(x[shown], [heap.rss[shown]])
             painter.setPen(hair(color_of(RSS)))
@@ -210,18 +215,28 @@ class HeapPlot(TimePlot):
         plot = rect.adjusted(0, 12, 0, -_TICK)
         return plot, linear_scale(self.top if self.top is not None else self.most, plot, least_top=1.0)
 
-    def _fill(self, painter: QPainter, x: Array, y: Array, color: QColor, plot: QRectF) -> None:
+    def _fill(self, painter: QPainter, x: Array, tops: Sequence[Array], plot: QRectF, *, dense: bool) -> None:
+        """The bands, each over what is below it. dense: of each pixel the most and the least."""
+        surface = theme.current().surface
         if not len(x):
             return
-        at, (line,) = thinned(x, [y])
-        base = [plot.bottom()]
-        area = polygon(np.concatenate((at[:1], at, at[-1:])), np.concatenate((base, line, base)))
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(theme.blend(color, theme.current().surface, 0.62))
-        painter.drawPolygon(area)
+        inks = [color_of(layer.band) for layer in self.layers]
+        if dense:
+            # Where memory comes and goes faster than a pixel tells, the most is pale and the least is full.
+            bands = [(y[0::2], y[1::2], ink) for y, ink in zip(tops, inks, strict=True)]
+            _pile(painter, x[0::2], bands, plot)
+            x, tops, inks = x[0::2], [y[0::2] for y in tops[-1:]], inks[-1:]
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+        for y, ink in reversed(list(zip(tops, inks, strict=True)) if not dense else []):
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(theme.blend(ink, surface, _FULL))
+            base = [plot.bottom()]
+            painter.drawPolygon(polygon(np.concatenate((x[:1], x, x[-1:])), np.concatenate((base, y, base))))
         painter.setBrush(Qt.BrushStyle.NoBrush)
-        painter.setPen(hair(color))
-        polyline(painter, at, line)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        for y, ink in zip(tops, inks, strict=True):
+            painter.setPen(hair(ink))
+            polyline(painter, x, y)
 
     def _draw_peak(self, painter: QPainter, plot: QRectF, scale: Scale) -> None:
         heap, tokens = self.heap, theme.current()
@@ -250,8 +265,12 @@ class HeapPlot(TimePlot):
         # Of a thousand ticks no more than one a pixel can be seen.
         places = np.unique(np.round(self.across(heap.time[self._stops])))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
-        for x in places[(places >= plot.left()) & (places <= plot.right())].tolist():
-            painter.fillRect(QRectF(x - 1, plot.bottom() + 2, 2, _TICK - 2), tokens.accent)
+        seen = places[(places >= plot.left()) & (places <= plot.right())]
+        # Ticks that touch are one bar.
+        first = seen[np.diff(seen, prepend=-np.inf) > 2]
+        last = seen[np.diff(seen, append=np.inf) > 2]
+        for start, end in zip(first.tolist(), last.tolist(), strict=True):
+            painter.fillRect(QRectF(start - 1, plot.bottom() + 2, end - start + 2, _TICK - 2), tokens.accent)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
 
     def paintEvent(self, event: QPaintEvent) -> None:
@@ -305,7 +324,7 @@ class HeapPlot(TimePlot):
             text = size(value) if math.isfinite(value) else "–"
             lines.append(Reading(text, band.words, color_of(band), known=math.isfinite(value), hidden=hidden))
         if len(self.layers) > 1:
-            lines.insert(1 if self._has_rss else 0, Reading(size(float(heap.total[row])), "in all"))
+            lines.insert(1 if self._has_rss else 0, Reading(size(float(self.layers[-1].top[row])), "in all"))
         return lines
 
     @property
@@ -406,74 +425,33 @@ class HeapPlot(TimePlot):
             self.axis.pan(time - (self.axis.low_s + self.axis.high_s) / 2)
 
 
-class RatePlot(TimePlot):
-    """Allocations a second; over another time, a million instructions or a megabyte."""
-
-    def __init__(self, axis: TimeAxis) -> None:
-        super().__init__(axis, "Allocations", least_height=_RATE_HIGH)
-        self.heap: HeapTimeline | None = None
-        self.times: Array = np.zeros(0)
-        self.rate: Array = np.zeros(0)
-
-    def set_heap(self, heap: HeapTimeline) -> None:
-        self.heap = heap
-        self.unit = f"per {_PER[heap.time_unit][0]}"
-        self.times, self.rate = rates(heap)
-        self.empty_text = "" if len(self.rate) else "The file does not tell when it allocated."
-        self.draw_anew()
-
-    def draw(self, painter: QPainter, rect: QRectF) -> None:
-        assert self.heap is not None
-        scale = linear_scale(float(np.nanmax(self.rate, initial=0.0)), rect, least_top=1.0)
-        self.draw_scale(painter, rect, scale, short_count)
-        painter.save()
-        painter.setClipRect(rect.adjusted(0, -1, 1, 1))
-        edges = self.across(self.times)
-        x, y = np.repeat(edges, 2)[1:-1], np.repeat(self.rate, 2)
-        shown = _with_neighbours((x >= rect.left() - 2) & (x <= rect.right() + 2))
-        at, (line,) = thinned(x[shown], [y[shown]])
-        painter.setPen(hair(theme.current().accent))
-        polyline(painter, at, scale.y(line))
-        painter.restore()
-
-    def readings(self) -> list[Reading]:
-        heap = self.heap
-        if heap is None or not len(self.rate):
-            return []
-        time = self.axis.hover_s
-        if time is None:
-            whole = float(np.nanmax(heap.allocations))
-            return [Reading(count(whole), "in all")] if math.isfinite(whole) else []
-        at = min(max(int(np.searchsorted(self.times, time, side="right")) - 1, 0), len(self.rate) - 1)
-        value = float(self.rate[at])
-        unit = _PER[heap.time_unit][0]
-        return [Reading(short_count(value) if math.isfinite(value) else "–", f"/{unit}")]
-
-
-def rates(heap: HeapTimeline) -> tuple[Array, Array]:
-    """(times, allocations between each two of them by the unit of time that is spoken of) of the rows that tell; empty
-    where fewer than two do.
-    """
-    known = np.flatnonzero(np.isfinite(heap.allocations))
-    times, calls = heap.time[known], heap.allocations[known]
-    moved = np.flatnonzero(np.diff(times, prepend=-np.inf) > 0)
-    times, calls = times[moved], calls[moved]
-    if len(times) < 2:
-        return np.zeros(0), np.zeros(0)
-    return times, np.diff(calls) / np.diff(times) * _PER[heap.time_unit][1]
-
-
 def _known_at(values: Array, row: int) -> float:
     """The value of a row, else the last one that is known before it: some rows tell only a part."""
     known = np.flatnonzero(np.isfinite(values[: row + 1]))
     return float(values[known[-1]]) if len(known) else math.nan
 
 
-_UNITS = {TimeUnit.SECONDS: "seconds", TimeUnit.INSTRUCTIONS: "instructions", TimeUnit.BYTES: "bytes allocated"}
-_PER = {TimeUnit.SECONDS: ("s", 1.0), TimeUnit.INSTRUCTIONS: ("M instr.", 1e6), TimeUnit.BYTES: ("MB", 1e6)}
+def _pile(painter: QPainter, x: Array, bands: Sequence[tuple[Array, Array, QColor]], plot: QRectF) -> None:
+    """Bands of (the most, the least, colour) by pixel, as a picture: polygons with an edge at each pixel take fifty
+    milliseconds, and so do as many bars.
+    """
+    ratio = painter.device().devicePixelRatioF()
+    left, right = math.floor(max(x[0], plot.left())), math.ceil(min(x[-1] + 1.0, plot.right()))
+    wide, high = right - left, math.ceil(plot.height() * ratio)
+    if wide < 1 or high < 1:
+        return
+    column = np.clip(np.searchsorted(np.floor(x), np.arange(left, right), side="right") - 1, 0, len(x) - 1)
+    rows = plot.top() + (np.arange(high)[:, None] + 0.5) / ratio
+    ink = np.zeros((high, wide), dtype=np.uint32)
+    surface = theme.current().surface
+    for most, least, color in reversed(bands):
+        for edge, share in ((most, _PALE), (least, _FULL)):
+            np.putmask(ink, rows >= edge[column], np.uint32(theme.blend(color, surface, share).rgb()))
+    picture = QImage(ink.data, wide, high, wide * 4, QImage.Format.Format_ARGB32_Premultiplied)
+    painter.drawImage(QRectF(left, plot.top(), wide, high / ratio), picture)
 
 
-def _with_neighbours(mask: Bool) -> Bool:
+def with_neighbours(mask: Bool) -> Bool:
     """The same with one more on either side, so that lines leave the plot at its edges."""
     wide = mask.copy()
     wide[:-1] |= mask[1:]
