@@ -151,13 +151,14 @@ def _call_table(sums: CallSums, number: int) -> Any:
 
 def _place_table(places: PlaceSums, number: int) -> Any:
     table = plain_table(*((name, _RIGHT) for name in ("calls", "errors", "total", "p99", "max")), "on", "by")
+    timed = bool(places.total_s.any())
     for at in range(min(len(places), max(number, 0))):
         add_row(
             table,
             [
                 count(int(places.calls[at])),
                 count(int(places.errors[at])) if places.errors[at] else "",
-                seconds_of(float(places.total_s[at])),
+                seconds_of(float(places.total_s[at])) if timed else "",
                 _time(float(places.p99_ns[at])),
                 _time(float(places.max_ns[at])),
                 places.places[at],

@@ -85,7 +85,7 @@ def _meta(trace: SyscallTrace, reader: LogReader) -> Meta:
     duration = started = None
     if len(known):
         last = trace.start_s + np.nan_to_num(trace.duration_s)
-        duration = float(np.nanmax(last) - known.min())
+        duration = float(np.nanmax(last) - known.min()) or None  # of -t all may be of one second
         if reader.layout is not None and known.min() > 86400.0 * 366:
             started = _moment(float(known.min()))
     # The last one to end is the one that was started.
