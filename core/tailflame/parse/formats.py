@@ -19,6 +19,7 @@ from tailflame.parse.folded import FOLDED
 from tailflame.parse.heaptrack import HEAPTRACK
 from tailflame.parse.hgrm import HGRM
 from tailflame.parse.hlog import HLOG
+from tailflame.parse.jemalloc_heap import JEMALLOC_FOLDER, JEMALLOC_HEAP
 from tailflame.parse.live_log import LIVE_LOG
 from tailflame.parse.looks import looks_like
 from tailflame.parse.massif import MASSIF
@@ -46,6 +47,7 @@ FORMATS: tuple[Format, ...] = (
     CPUPROFILE,
     MASSIF,
     DHAT,
+    JEMALLOC_HEAP,
     HEAPTRACK,
     HLOG,
     HGRM,
@@ -77,7 +79,7 @@ class _PerfFolder:
         return load_many([path], progress=progress)
 
 
-FOLDERS: tuple[FolderKind, ...] = (_PerfFolder(), CRITERION)
+FOLDERS: tuple[FolderKind, ...] = (_PerfFolder(), CRITERION, JEMALLOC_FOLDER)
 
 
 def load(
