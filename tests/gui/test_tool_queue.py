@@ -23,6 +23,7 @@ from tailflame_gui.state import Page
 from tailflame_gui.views.record_page import RecordPage, Side
 from tailflame_gui.views.tools_page import ToolsPage
 from tailflame_gui.widgets.choice_bar import ChoiceBar
+from tailflame_gui.widgets.queue_bar import QueueBar
 from tailflame_gui.wiring import Parts
 
 HOST = Host(
@@ -219,6 +220,22 @@ def test_tools_are_queued_and_taken_out(
     assert queued(page) == ["Toy", "Other"]
     page.queue_bar.clear_all.click()
     assert page.queue_bar.isHidden() and page.record.text() == "Record"
+
+
+def test_a_long_queue_counts_what_has_no_room(qtbot: QtBot) -> None:
+    bar = QueueBar()
+    qtbot.addWidget(bar)
+    bar.resize(640, 40)
+    bar.show()
+    bar.show_queue([(f"tool number {at}", "") for at in range(9)])
+    shown = [chip for chip in bar.chips if not chip.isHidden()]
+    assert 1 <= len(shown) < 9 and bar._rest.whole.startswith(f"and {9 - len(shown)} more. ")
+    assert bar.minimumSizeHint().width() <= 320
+    bar.resize(2000, 40)
+    qtbot.waitUntil(lambda: all(not chip.isHidden() for chip in bar.chips))
+    with qtbot.waitSignal(bar.removed) as heard:
+        qtbot.keyClick(bar.chips[3], Qt.Key.Key_Space)
+    assert heard.args == [3]
 
 
 def test_all_tools_that_can_start_a_program_are_one_choice(

@@ -27,9 +27,11 @@ from tailflame_gui.widgets.parts import clear, column, label
 
 _MOST_WHOLE = 2**31 - 1
 """What a spin box of whole numbers can hold."""
-_BAR_LETTERS = 30
+_BAR_LETTERS = 34
 """Of all choices together, for them to stand side by side."""
 _PROGRAM_HEIGHT = 160
+_LONG_MEANING = 28
+"""Letters from which on a choice of a list is called by its first words."""
 _LONG_TEXT, _LONG_HEIGHT = 40, 72
 """Letters from which on a text has several lines, and their height."""
 
@@ -125,10 +127,10 @@ class FieldForm(QWidget):
         words = form.line(one.title, editor, name=one.name, top=isinstance(editor, QPlainTextEdit))
         words.setWordWrap(True)
         words.setToolTip(tip)
-        if isinstance(editor, ChoiceBar):
+        if one.kind is FieldKind.CHOICE:
             note = label("", "small", wrap=True)
             self._notes[one.name] = note
-            form.line("", note, name=one.name)
+            form.line("", note, name=_note(one))
 
     def _made(self, one: FormField) -> QWidget:
         match one.kind:
@@ -161,11 +163,14 @@ class FieldForm(QWidget):
                 return self._text(one)
 
     def _choice(self, one: FormField) -> QWidget:
-        values = [value for value, _meaning in one.choices]
-        if all(values) and sum(map(len, values)) + 3 * len(values) <= _BAR_LETTERS:
+        texts = _side_by_side(one)
+        if texts:
             bar = ChoiceBar(
                 one.title,
-                tuple(Choice(value, value, meaning, not one.reason, one.reason) for value, meaning in one.choices),
+                tuple(
+                    Choice(value, text, meaning, not one.reason, one.reason)
+                    for (value, meaning), text in zip(one.choices, texts, strict=True)
+                ),
             )
             bar.chosen.connect(partial(self._take, one))
             return bar
@@ -173,8 +178,8 @@ class FieldForm(QWidget):
         box.setMinimumContentsLength(8)
         box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         for value, meaning in one.choices:
-            box.addItem(meaning or value, value)
-            box.setItemData(box.count() - 1, plain.tip(value), Qt.ItemDataRole.ToolTipRole)
+            box.addItem(_short(meaning) or value, value)
+            box.setItemData(box.count() - 1, plain.tip(meaning), Qt.ItemDataRole.ToolTipRole)
         box.currentIndexChanged.connect(lambda _at: self._take(one, str(box.currentData())))
         return box
 
@@ -230,10 +235,10 @@ class FieldForm(QWidget):
             self._forms[one.rare].show_line(one.name, one.name in meant)
             note = self._notes.get(one.name)
             if note is not None:
-                meaning = dict(one.choices).get(str(self._value(one)), "")
+                meaning = _said_beside(one, str(self._value(one)))
                 said = f"Off: {one.reason}." if one.reason else meaning
                 note.setText(said)
-                note.setVisible(bool(said) and one.name in meant)
+                self._forms[one.rare].show_line(_note(one), bool(said) and one.name in meant)
         rare = [one for one in self._fields if one.rare]
         number = sum(one.name in self.values for one in rare)
         self.fold.setText(f"More options ({number} set)" if number else "More options")
@@ -249,3 +254,30 @@ class FieldForm(QWidget):
         self.fold.setIcon(icons.icon("chevron-down" if on else "chevron-right"))
         self.fold.setToolTip("Fold away" if on else "Show what is needed seldom")
         self._below.setVisible(on)
+
+
+def _note(one: FormField) -> str:
+    """The name of the line that says what is chosen."""
+    return f"{one.name} note"
+
+
+def _side_by_side(one: FormField) -> tuple[str, ...]:
+    """The words of choices that have room beside each other: what they mean, else their names; none for a list."""
+    for texts in (tuple(meaning for _value, meaning in one.choices), tuple(value for value, _meaning in one.choices)):
+        if all(texts) and sum(map(len, texts)) + 3 * len(texts) <= _BAR_LETTERS:
+            return texts
+    return ()
+
+
+def _short(meaning: str) -> str:
+    """ "System calls" of "System calls: Which system calls are made, and how long do they take?" """
+    head, colon, rest = meaning.partition(": ")
+    return head if colon and len(meaning) > _LONG_MEANING and rest else meaning
+
+
+def _said_beside(one: FormField, value: str) -> str:
+    """What is said of the chosen value below it, where its words alone do not say it."""
+    meaning, texts = dict(one.choices).get(value, ""), _side_by_side(one)
+    if meaning in texts:
+        return ""
+    return meaning if texts else meaning.removeprefix(_short(meaning)).removeprefix(": ")

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import QSize, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QPushButton, QWidget
 
 from tailflame_gui import plain
 from tailflame_gui.widgets.parts import ElidedLabel, button, clear, label, row
 
-_SHOWN = 8
+_GAP = 4
+_BESIDE, _LEAST = 280, 320
+"""Pixels for the words beside the tools, and of the whole."""
+_WORDS = "They run one after the other, as one group of sessions."
 
 
 class QueueBar(QWidget):
@@ -22,7 +26,7 @@ class QueueBar(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._chips = row(spacing=4)
+        self._chips = row(spacing=_GAP)
         self._rest = ElidedLabel("", "small")
         layout = row(margins=(16, 6, 16, 2), spacing=8)
         layout.addWidget(label("Queue", "heading"))
@@ -36,15 +40,29 @@ class QueueBar(QWidget):
     def show_queue(self, tools: Sequence[tuple[str, str]]) -> None:
         """(title, what differs from the defaults) of each, in the order they run in."""
         clear(self._chips)
-        for at, (title, options) in enumerate(tools[:_SHOWN]):
+        for at, (title, options) in enumerate(tools):
             made = button(title, partial(self.removed.emit, at), icon="x")
             made.setToolTip(plain.tip(f"{at + 1}. {title} {options}".rstrip() + "\nClick to take it out of the queue."))
             made.setAccessibleName(f"Take {title} out of the queue")
             self._chips.addWidget(made)
-        more = len(tools) - _SHOWN
-        words = "They run one after the other, as one group of sessions."
-        self._rest.set_text(f"and {more} more. {words}" if more > 0 else words)
         self.setVisible(bool(tools))
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(_LEAST, super().minimumSizeHint().height())
+
+    def _fit(self) -> None:
+        """Those that have no room are counted."""
+        room, hidden = self.width() - _BESIDE, 0
+        for made in self.chips:
+            room -= made.sizeHint().width() + _GAP
+            hidden += room < 0
+            made.setVisible(room >= 0)
+        self._rest.set_text(f"and {hidden} more. {_WORDS}" if hidden else _WORDS)
 
     @property
     def chips(self) -> tuple[QPushButton, ...]:
