@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from PySide6.QtWidgets import QWidget
 
+from tailflame.analyse.cache_rates import has_cost_lines
 from tailflame.analyse.counter_summary import counters_alone
 from tailflame.model import Recording
 
@@ -52,7 +53,14 @@ def _syscalls(before: Recording, after: Recording, titles: tuple[str, str], comm
     return SyscallComparison(before, after, titles=titles, commits=commits)
 
 
+def _caches(before: Recording, after: Recording, titles: tuple[str, str], commits: tuple[str, str]) -> QWidget:
+    from tailflame_gui.views.cache_comparison import CacheComparison
+
+    return CacheComparison(before, after, titles=titles, commits=commits)
+
+
 COMPARED: tuple[ComparedKind, ...] = (
+    ComparedKind("Caches", lambda before, after: has_cost_lines(before) and has_cost_lines(after), _caches),
     ComparedKind("System calls", lambda before, after: None not in (before.syscalls, after.syscalls), _syscalls),
     ComparedKind("Maps", lambda before, after: before.maps is not None and after.maps is not None, _maps),
     ComparedKind("Memory", lambda before, after: before.heap is not None and after.heap is not None, _memory),
