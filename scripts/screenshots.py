@@ -158,6 +158,10 @@ class Studio:
             ("callers", part(Part.CALLERS, hot)),
             ("source", part(Part.SOURCE, hot)),
             ("source-inlined", part(Part.SOURCE, "trading_system::engine::Engine::run")),
+            ("memory", self.memory),
+            ("memory-leaked", self.memory_leaked),
+            ("memory-snapshots", self.memory_snapshots),
+            ("memory-compare", self.memory_compare),
             ("compare", self.compare),
             ("failed", self.failed),
             ("console", page(Page.CONSOLE)),
@@ -385,6 +389,32 @@ class Studio:
         view.timeline.show_everything()
         view.timeline.show_look(Look.THREADS)
         view.show_part(Part.SUMMARY)
+
+    # Memory: files of heaptrack and massif that the tests read.
+
+    async def memory(self) -> None:
+        self.parts.controller.open_paths([ROOT / "tests/data/heaptrack/1.4.0/trading.zst"])
+
+    async def memory_leaked(self) -> None:
+        from tailflame_gui.models.heap_sites import Question
+        from tailflame_gui.views.heap_view import HeapView
+
+        view = next(one for one in self.parts.window.findChildren(HeapView) if one.isVisible())
+        view.ask(Question.LEAKED)
+        view.table.show_line(0)
+
+    async def memory_snapshots(self) -> None:
+        from tailflame_gui.views.heap_view import HeapView
+
+        self.parts.controller.open_paths([ROOT / "tests/data/massif/3.19.0/ms-stacks.out"])
+        await self.quiet()
+        view = next(one for one in self.parts.window.findChildren(HeapView) if one.isVisible())
+        view.axis.point_at(view.axis.high_s * 0.6)
+
+    async def memory_compare(self) -> None:
+        tabs = [tab for tab in self.parts.state.open_results if tab.recording and tab.recording.heap is not None]
+        self.parts.controller.compare(tabs[0], tabs[-1])
+        await asyncio.sleep(1)
 
     async def compare(self) -> None:
         rows = (row for row in self.parts.state.sessions if row.measures == "time")

@@ -181,7 +181,7 @@ class HeapComparison(QWidget):
         self.table.menu_requested.connect(self._menu)
         self.verdict.chosen.connect(self.show_function)
         find = QShortcut(QKeySequence(QKeySequence.StandardKey.Find), self)
-        find.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        find.setContext(Qt.ShortcutContext.WindowShortcut)  # of hidden tabs none is active
         find.setWhatsThis("Filter the allocation sites")
         find.activated.connect(self._find)
 

@@ -290,7 +290,7 @@ class HeapView(QWidget):
             ("Alt+L", partial(self._asked, Question.LEAKED), "Sites that leak"),
         ):
             shortcut = QShortcut(QKeySequence(keys), self)
-            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            shortcut.setContext(Qt.ShortcutContext.WindowShortcut)  # of hidden tabs none is active
             shortcut.setWhatsThis(words)
             shortcut.activated.connect(act)
 

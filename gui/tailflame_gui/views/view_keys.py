@@ -24,6 +24,8 @@ _GROUPS = {
     "SourceView": "Source",
     "CompareView": "Comparison",
     "DeltaView": "Table of changes",
+    "HeapView": "Memory",
+    "HeapComparison": "Heaps compared",
 }
 _WORDS = {
     ("ResultView", "Ctrl+I"): "Show or hide the inspector",
@@ -63,9 +65,13 @@ def key_lines(page: QWidget) -> list[KeyLine]:
     from tailflame_gui.widgets.code_table import CodeTable
     from tailflame_gui.widgets.flame_graph import KEYS as GRAPH_KEYS
     from tailflame_gui.widgets.flame_graph import FlameGraph
+    from tailflame_gui.widgets.heap_plot import KEYS as HEAP_KEYS
+    from tailflame_gui.widgets.heap_plot import HeapPlot
 
     if any(graph.isVisibleTo(page) for graph in page.findChildren(FlameGraph)):
         lines += [("Flame graph", words[:1].upper() + words[1:], keys) for keys, words in GRAPH_KEYS]
+    if any(plot.isVisibleTo(page) for plot in page.findChildren(HeapPlot)):
+        lines += [("Memory", words, keys) for keys, words in HEAP_KEYS]
     if any(table.isVisibleTo(page) for table in page.findChildren(CodeTable)):
         lines += [("Source", words[:1].upper() + words[1:], keys) for keys, words in CODE_KEYS]
     return list(dict.fromkeys(lines))

@@ -43,6 +43,18 @@ _FULL, _PALE = 0.62, 0.34
 _UNITS = {TimeUnit.SECONDS: "seconds", TimeUnit.INSTRUCTIONS: "instructions", TimeUnit.BYTES: "bytes allocated"}
 
 
+KEYS = (
+    ("Left, Right", "Go to the snapshot before, to the next one"),
+    ("Home, End", "Go to the first snapshot, to the last"),
+    ("P", "Go to the snapshot of the peak"),
+    ("Enter", "Show the snapshot's call tree as a flame graph"),
+    ("Ctrl+Left, Ctrl+Right", "Move what is in sight"),
+    ("+, -", "Closer, and back"),
+    ("Esc", "Take the selected range back"),
+)
+"""(keys, what they do) while the plot has the keyboard."""
+
+
 class Band(NamedTuple):
     """What is drawn of memory: `key` a column of HeapTimeline."""
 
@@ -201,7 +213,8 @@ class HeapPlot(TimePlot):
         at, tops = thinned(x[shown], [scale.y(layer.top[shown]) for layer in self.layers])
         self._fill(painter, at, tops, plot, dense=len(at) < int(shown.sum()))
         if self.shows_rss:
-            at, (line,) = thinned(x[shown], [heap.rss[shown]])
+            known = shown & np.isfinite(heap.rss)  # a row of the heap alone is no gap
+            at, (line,) = thinned(x[known], [heap.rss[known]])
             painter.setPen(hair(color_of(RSS)))
             polyline(painter, at, scale.y(line))
         self._draw_peak(painter, plot, scale)
