@@ -174,6 +174,7 @@ class Attachment:
             text=True,
             errors="replace",
             env={**environment, "LC_ALL": "C"},
+            process_group=0,  # Ctrl-C in a terminal is ours to answer: gdb ends what it has begun
         )
         for how, patience in ((signal.SIGINT, _GDB_S), (signal.SIGKILL, _GDB_S / 4), (None, None)):
             try:

@@ -93,9 +93,8 @@ class _Result:
         self.blocks = blocks
         self.old = old
         self.infos = file.counts.table()
-        number = len(file.infos)
-        self.size = file.infos.size[:number].astype(np.float64)
-        self.trace = file.infos.trace[:number]
+        self.size = file.infos.size.values.astype(np.float64)
+        self.trace = file.infos.trace.values
         self.patterns = (*BUILT_IN, *dict.fromkeys(file.suppressions))
         pointers = file.pointers
         self.exact = pointers.total >= 0 and pointers.total == sum(calls for _, calls, _ in pointers.traces)

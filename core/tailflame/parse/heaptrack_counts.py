@@ -34,23 +34,41 @@ class Stamp(NamedTuple):
 
 
 @dataclass(slots=True)
-class Infos:
-    """Allocation infos (`a 78 d`: size and trace): two growing columns."""
+class Growing:
+    """A column that grows at its end."""
 
-    size: Int64 = field(default_factory=lambda: np.zeros(1024, np.int64))
-    trace: Int64 = field(default_factory=lambda: np.zeros(1024, np.int64))
+    held: Int64 = field(default_factory=lambda: np.zeros(1024, np.int64))
     number: int = 0
 
-    def add(self, size: int, trace: int) -> None:
-        if self.number == len(self.size):
-            self.size = np.concatenate([self.size, np.zeros_like(self.size)])
-            self.trace = np.concatenate([self.trace, np.zeros_like(self.trace)])
-        self.size[self.number] = size
-        self.trace[self.number] = trace
-        self.number += 1
+    def extend(self, values: Int64) -> None:
+        end = self.number + len(values)
+        if end > len(self.held):
+            wider = np.zeros(max(2 * len(self.held), end), np.int64)
+            wider[: self.number] = self.held[: self.number]
+            self.held = wider
+        self.held[self.number : end] = values
+        self.number = end
+
+    @property
+    def values(self) -> Int64:
+        return self.held[: self.number]
+
+
+@dataclass(slots=True)
+class Infos:
+    """Allocation infos: the size and the trace of each (`a 78 d`)."""
+
+    size: Growing = field(default_factory=Growing)
+    trace: Growing = field(default_factory=Growing)
+    largest: int = 0
+
+    def extend(self, size: Int64, trace: Int64) -> None:
+        self.size.extend(size)
+        self.trace.extend(trace)
+        self.largest = max(self.largest, int(size.max(initial=0)))
 
     def __len__(self) -> int:
-        return self.number
+        return self.size.number
 
 
 @dataclass(slots=True)
@@ -94,8 +112,8 @@ class Counts:
             self._count()
         self._hold(number)
         running, same = self._columns[0][:number], self._flags[0][:number]
-        self.infos.size.take(info, out=running, mode="clip")
-        if abs(self.heap) + int(running.max()) * number > _ROOM:
+        self.infos.size.held.take(info, out=running, mode="clip")
+        if abs(self.heap) + self.infos.largest * number > _ROOM:
             raise Overflow
         np.negative(running, out=running, where=freed)
         running[0] += self.heap

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tailflame.errors import ParseError
+from tailflame.model.stacks import Bool, Int64
 from tailflame.parse.heaptrack_counts import SIZE_LIMIT, Counts, Infos, Overflow
-from tailflame.parse.heaptrack_lines import LineBlock, LineReader
+from tailflame.parse.heaptrack_lines import LineBlock, LineReader, Pairs
 from tailflame.parse.heaptrack_stacks import Traces
 
 NEWEST = 3
@@ -19,6 +20,7 @@ POINTER_MARK = b"# tailflame "
 """Begins the comments in which Tailflame keeps what only the raw file told: see heaptrack_raw."""
 
 _MOST = 2**63
+_NONE: Int64 = np.empty(0, np.int64)
 
 
 @dataclass(slots=True)
@@ -75,15 +77,12 @@ class HeaptrackFile:
 
     def _block(self, lines: LineBlock) -> None:
         known = len(self.infos)
+        defined = self._pairs(lines.pairs) if lines.pairs is not None else _NONE
         stamps: list[tuple[int, int]] = []
-        defined: list[int] = []  # how many events came before each new allocation info
         resets: list[int] = []
         rss: list[tuple[int, int]] = []
         for line, at in zip(lines.others, lines.at.tolist(), strict=True):
             match line[:2]:
-                case b"a ":
-                    self._info(line)
-                    defined.append(at)
                 case b"c ":
                     time = self._time(line)
                     if time >= 0:
@@ -118,9 +117,7 @@ class HeaptrackFile:
             if 0 <= row < len(self.counts.stamps):
                 self.counts.stamps[row] = self.counts.stamps[row]._replace(rss=pages)
 
-    def _known(
-        self, info: np.ndarray[tuple[int], np.dtype[np.int64]], known: int, defined: list[int]
-    ) -> np.ndarray[tuple[int], np.dtype[np.bool_]] | None:
+    def _known(self, info: Int64, known: int, defined: Int64) -> Bool | None:
         """Where an event names an allocation info that is defined by then; None: everywhere."""
         if not len(info):
             return None
@@ -133,13 +130,27 @@ class HeaptrackFile:
         right[wrong] = False
         return right
 
-    def _info(self, line: bytes) -> None:
-        numbers = _numbers(line)
-        if numbers is None or len(numbers) < 2 or numbers[0] > SIZE_LIMIT or numbers[1] > len(self.traces.pointer):
-            self._bad(line)
-            self.infos.add(0, 0)  # the next one's number stays right
-        else:
-            self.infos.add(numbers[0], numbers[1])
+    def _pairs(self, pairs: Pairs) -> Int64:
+        """New traces and allocation infos; how many events came before each of these."""
+        is_trace = ~pairs.is_info
+        before = self.traces.pointer.number + np.cumsum(is_trace) - is_trace
+        pointers = len(self.traces.pointers) + pairs.pointers
+        whole = (pairs.first >= 0) & (pairs.second >= 0)
+        # `t ip parent` and `a size trace` name what was there before them.
+        known = np.where(pairs.is_info, pairs.first <= SIZE_LIMIT, pairs.first <= pointers) & whole
+        above = (pairs.second <= before) & whole
+        for row in np.flatnonzero(~(known & above)).tolist():
+            mark = "a" if pairs.is_info[row] else "t"
+            one, two = int(pairs.first[row]), int(pairs.second[row])
+            self._bad(b"", what=f"{mark} {one:x} {two:x}" if whole[row] else f"{mark} …")
+        self.traces.pointer.extend(np.where(known, pairs.first, 0)[is_trace])
+        self.traces.parent.extend(np.where(above, pairs.second, 0)[is_trace])
+        # The number of an info that is damaged stays taken, so that the next ones' stay right.
+        right = (known & above)[pairs.is_info]
+        self.infos.extend(
+            np.where(right, pairs.first[pairs.is_info], 0), np.where(right, pairs.second[pairs.is_info], 0)
+        )
+        return pairs.at[pairs.is_info]
 
     def _time(self, line: bytes) -> int:
         """Milliseconds; -1 where the stamp is damaged: newer heaptracks skip one that goes back, too."""
@@ -170,12 +181,6 @@ class HeaptrackFile:
                 if wanted != len(text):
                     self._bad(line)
             self.traces.strings.append(text)
-        elif mark == b"t ":
-            numbers = _numbers(line)
-            if numbers is None or len(numbers) < 2 or not self.traces.add_trace(numbers[0], numbers[1]):
-                if numbers is None or len(numbers) < 2:
-                    self.traces.add_trace(0, 0)
-                self._bad(line)
         elif mark == b"i ":
             numbers = _numbers(line)
             if not self.traces.add_pointer(numbers or ()):

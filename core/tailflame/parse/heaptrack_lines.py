@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,32 +21,70 @@ BLOCK = 256 * 1024
 """Bytes of a block: its columns of 8 bytes a line stay in the processor's cache."""
 
 _PLUS, _MINUS, _BLANK, _LINE_END = b"+- \n"
+_INFO, _TRACE, _POINTER = b"ati"
 _PAD = 8
-_EACH = 0x0101_0101_0101_0101
-_HIGH = np.uint64(0xF0 * _EACH)
-_ZEROS = np.uint64(0x30 * _EACH)
-_ONES = np.uint64(_EACH)
-_ONE, _LAST_BIT = np.uint64(1), np.uint64(63)
-_SIXES = np.uint64(6 * _EACH)
-_FOUR, _SIX, _TEN, _LETTER_BASE = (np.uint64(n) for n in (4, 6, 10, 0x31))
-_BEFORE = np.array([2 ** (8 * (8 - digits)) - 1 for digits in range(9)], np.uint64)
-"""The bytes of a word that stand before a token of so many digits."""
-_PAIRS = tuple(
-    (np.uint64(half), np.uint64(kept))
-    for half, kept in ((4, 0x00FF_00FF_00FF_00FF), (8, 0x0000_FFFF_0000_FFFF), (16, 0xFFFF_FFFF))
-)
-"""Two neighbours become one number twice as wide: the lower is the higher digit."""
+
+
+class _Digits(NamedTuple):
+    """The numbers that arithmetic on words of so many digits, one a byte, takes."""
+
+    width: int
+    dtype: type[np.unsignedinteger[Any]]
+    words: str
+    """The dtype of words in a file: the first byte is the lowest."""
+    high: Any
+    zeros: Any
+    ones: Any
+    sixes: Any
+    before: UInt64
+    """The bytes of a word that stand before a token of so many digits."""
+    halves: tuple[tuple[Any, Any], ...]
+    """Two neighbours become one number twice as wide: the lower is the higher digit."""
+
+    @classmethod
+    def of(cls, width: int, dtype: type[np.unsignedinteger[Any]]) -> _Digits:
+        each = sum(1 << (8 * byte) for byte in range(width))
+        kept = (0x00FF_00FF_00FF_00FF, 0x0000_FFFF_0000_FFFF, 0xFFFF_FFFF)[: width.bit_length() - 1]
+        mask = (1 << (8 * width)) - 1
+        return cls(
+            width,
+            dtype,
+            f"<u{width}",
+            *(dtype(byte * each) for byte in (0xF0, 0x30, 1, 6)),
+            np.array([2 ** (8 * (width - digits)) - 1 for digits in range(width + 1)], dtype),
+            tuple((dtype(4 << step), dtype(bits & mask)) for step, bits in enumerate(kept)),
+        )
+
+
+_FOUR_DIGITS, _EIGHT_DIGITS = _Digits.of(4, np.uint32), _Digits.of(8, np.uint64)
+"""Most files name fewer than 65,536 allocation infos: words of four digits are twice as fast."""
+
+
+class Pairs(NamedTuple):
+    """Lines of two numbers: `a size trace` and `t ip parent`.
+
+    is_info: whether it is an `a`; first, second: -1 where the line is damaged. at: how many `+` and `-` lines come
+    before it; pointers: how many `i` lines.
+    """
+
+    is_info: Bool
+    first: Int64
+    second: Int64
+    at: Int64
+    pointers: Int64
 
 
 class LineBlock(NamedTuple):
     """Whole lines. The columns hold until the next block is read.
 
-    info: the number of each `+` or `-` line, -1 where it is none; freed: whether it is a `-`. others: the lines that
-    are neither, without their ends; at: how many of the block's `+` and `-` lines come before each of them.
+    info: the number of each `+` or `-` line, -1 where it is none; freed: whether it is a `-`. pairs: the lines of two
+    numbers, None where there is none. others: all other lines, without their ends; at: how many of the block's `+` and
+    `-` lines come before each of them.
     """
 
     info: Int64
     freed: Bool
+    pairs: Pairs | None
     others: list[bytes]
     at: Int64
 
@@ -112,8 +150,16 @@ class LineReader:
         event |= freed
         other = np.flatnonzero(np.logical_not(event, out=self._flags[2][: len(end)]))
         others: list[bytes] = []
+        pairs, at = None, other
         if len(other):
-            first, last = (start[other] - _PAD).tolist(), (end[other] - _PAD).tolist()
+            at = other - np.arange(len(other))
+            begin, until = start[other], end[other]
+            pair = ((mark[other] == _INFO) | (mark[other] == _TRACE)) & (text.take(begin + 1) == _BLANK)
+            if pair.any():
+                pointers = np.cumsum(mark[other] == _POINTER)[pair]
+                pairs = self._pairs(block, padded, text, begin[pair], until[pair], at[pair], pointers)
+                begin, until, at = begin[~pair], until[~pair], at[~pair]
+            first, last = (begin - _PAD).tolist(), (until - _PAD).tolist()
             others = [block[a:b] for a, b in zip(first, last, strict=True)]
             kept = np.flatnonzero(event)
             freed = freed[kept]
@@ -129,7 +175,30 @@ class LineReader:
         info = self.hex(padded, end, digits, right)
         if not right.all():
             info[~right] = -1
-        return LineBlock(info, freed, others, other - np.arange(len(other)))
+        return LineBlock(info, freed, pairs, others, at)
+
+    def _pairs(
+        self,
+        block: bytes,
+        padded: bytes,
+        text: UInt8,
+        start: Int64,
+        end: Int64,
+        at: Int64,
+        pointers: Int64,
+    ) -> Pairs:
+        """The numbers of lines of two of them."""
+        low = int(start[0])
+        blanks = np.flatnonzero(text[low : int(end[-1])] == _BLANK) + low
+        # The blank between the numbers is the one after that behind the mark; a third one makes no pair.
+        between = blanks.take(np.searchsorted(blanks, start + 2), mode="clip")
+        right = (between > start + 2) & (between < end)
+        between = np.where(right, between, start + 3)
+        first = self.hex(padded, between, between - start - 2, right).copy()
+        second = self.hex(padded, end, end - between - 1, right).copy()
+        for row in np.flatnonzero(~right).tolist():  # more digits than eight, or no numbers
+            first[row], second[row] = _two(block[int(start[row]) - _PAD + 2 : int(end[row]) - _PAD])
+        return Pairs(text.take(start) == _INFO, first, second, at, pointers)
 
     def _hold(self, lines: int) -> None:
         if lines > len(self._bytes):
@@ -145,36 +214,51 @@ class LineReader:
         """
         lines = len(end)
         self._hold(lines)
-        words, mixed, letter, base = (column[:lines] for column in self._words[1:5])
         flag = self._flags[2][:lines]
         right &= np.greater(digits, 0, out=flag)
         right &= np.less_equal(digits, 8, out=flag)
-        _words_before(padded, end, words, mixed.view(np.int64), letter)
+        if not lines:
+            return self._words[1][:0].view(np.int64)
+        kind = _FOUR_DIGITS if int(digits.max()) <= _FOUR_DIGITS.width else _EIGHT_DIGITS
+        words, mixed, letter, base = (column.view(kind.dtype)[:lines] for column in self._words[1:5])
+        _words_before(padded, end, kind, words, letter, mixed, self._words[5][:lines].view(np.int64))
         # The first byte of the text is the lowest of the word: those before the token become "0".
-        _BEFORE.take(digits, out=letter, mode="clip")
-        np.bitwise_xor(words, _ZEROS, out=mixed)
+        kind.before.take(digits, out=letter, mode="clip")
+        np.bitwise_xor(words, kind.zeros, out=mixed)
         mixed &= letter
         words ^= mixed
-        np.right_shift(words, _SIX, out=letter)
-        letter &= _ONES
-        np.multiply(letter, _LETTER_BASE, out=base)
-        base += _ZEROS
+        np.right_shift(words, 6, out=letter)
+        letter &= kind.ones
+        np.multiply(letter, 0x31, out=base)
+        base += kind.zeros
         words -= base  # "0" to "9" become 0 to 9, "a" to "f" 0 to 5
-        tested = np.multiply(letter, _FOUR, out=mixed)
-        tested += _SIXES
+        tested = np.multiply(letter, 4, out=mixed)
+        tested += kind.sixes
         tested += words
         tested |= words
-        tested &= _HIGH  # anything else leaves a high half, by itself or 6 (a letter: 10) above
-        letter *= _TEN
+        tested &= kind.high  # anything else leaves a high half, by itself or 6 (a letter: 10) above
+        letter *= 10
         words += letter
-        for half, kept in _PAIRS:
+        for half, kept in kind.halves:
             upper = np.right_shift(words, half, out=letter)
             upper >>= half
             words <<= half
             words |= upper
             words &= kept
         right &= np.equal(tested, 0, out=flag)
-        return words.view(np.int64)
+        numbers = self._words[5][:lines].view(np.int64)
+        numbers[:] = words
+        return numbers
+
+
+def _two(text: bytes) -> tuple[int, int]:
+    """The first two numbers of a text; -1 where it has none, or ones beyond all bounds."""
+    try:
+        numbers = [int(word, 16) for word in text.split()[:2]]
+    except ValueError:
+        return -1, -1
+    one, two = numbers if len(numbers) == 2 else (-1, -1)
+    return (one, two) if 0 <= one < 2**62 and 0 <= two < 2**62 else (-1, -1)
 
 
 def in_words(block: bytes, *, before: int) -> bytes:
@@ -182,21 +266,23 @@ def in_words(block: bytes, *, before: int) -> bytes:
     return b"".join((bytes(before), block, bytes(2 * _PAD - len(block) % _PAD)))
 
 
-def _words_before(padded: bytes, end: Int64, words: UInt64, at: Int64, upper: UInt64) -> None:
-    """Into `words` the eight bytes before each `end`: made of two aligned words, which is faster than one that is not.
+def _words_before(
+    padded: bytes, end: Int64, kind: _Digits, words: UInt64, upper: UInt64, bits: UInt64, at: Int64
+) -> None:
+    """Into `words` the bytes before each `end`: made of two aligned words, which is faster than one that is not.
 
-    at, upper: columns to work in.
+    upper, bits, at: columns to work in.
     """
-    aligned: UInt64 = np.frombuffer(padded, "<u8")
-    np.right_shift(end, 3, out=at)
+    aligned = np.frombuffer(padded, kind.words)
+    np.right_shift(end, kind.width.bit_length() - 1, out=at)
     aligned.take(at, out=upper, mode="clip")
     at -= 1
     aligned.take(at, out=words, mode="clip")
-    shift = np.bitwise_and(end, 7, out=at)
-    shift <<= 3
-    bits = shift.view(np.uint64)
+    np.bitwise_and(end, kind.width - 1, out=at)
+    bits[:] = at
+    bits <<= 3
     words >>= bits
-    np.subtract(_LAST_BIT, bits, out=bits)
-    upper <<= _ONE  # in two steps: a shift by 64 means nothing
+    np.subtract(kind.dtype(8 * kind.width - 1), bits, out=bits)
+    upper <<= 1  # in two steps: a shift by the whole width means nothing
     upper <<= bits
     words |= upper

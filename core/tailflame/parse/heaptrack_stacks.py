@@ -12,6 +12,7 @@ import numpy as np
 from tailflame.model import NONE, FrameKind
 from tailflame.model.leak_patterns import matching
 from tailflame.model.stacks import Bool, Int32, Int64
+from tailflame.parse.heaptrack_counts import Growing
 from tailflame.parse.profile_tables import ProfileTables
 from tailflame.parse.symbolize.demangle import Demangler
 
@@ -39,9 +40,9 @@ class Traces:
     strings: list[bytes] = field(default_factory=list)
     pointers: list[tuple[int, ...]] = field(default_factory=list)
     """(address, module, function, file, line, function, file, line ...): the innermost inlined function first."""
-    pointer: list[int] = field(default_factory=list)
-    """Of each trace, of which...."""
-    parent: list[int] = field(default_factory=list)
+    pointer: Growing = field(default_factory=Growing)
+    """Of each trace: its instruction pointer, and the trace of its callers."""
+    parent: Growing = field(default_factory=Growing)
 
     def add_pointer(self, numbers: Sequence[int]) -> bool:
         """`i ip module [function [file line]]...`; False where that is damaged."""
@@ -50,13 +51,6 @@ class Traces:
             return False
         self.pointers.append((*numbers, *(0,) * ((2 - len(numbers)) % 3)))
         return True
-
-    def add_trace(self, pointer: int, parent: int) -> bool:
-        """`t ip parent`; False where it names what is not known yet."""
-        whole = pointer <= len(self.pointers) and parent <= len(self.pointer)
-        self.pointer.append(pointer if pointer <= len(self.pointers) else 0)
-        self.parent.append(parent if parent <= len(self.parent) else 0)
-        return whole
 
     def text(self, number: int) -> str:
         """The string of a number, "" where there is none."""
@@ -83,8 +77,8 @@ def stacks_of(traces: Traces, tables: ProfileTables, suppressions: Sequence[str]
     names = [readable.get(text) or rust_name(text) for text in texts]
     frames, lengths, skipped, stops = _frames(traces, texts, names, tables)
     first = np.cumsum(lengths) - lengths
-    pointer = np.array([0, *traces.pointer], np.int64)
-    parent = np.array([0, *traces.parent], np.int64)
+    pointer = np.append(0, traces.pointer.values)
+    parent = np.append(0, traces.parent.values)
     parent[stops[pointer]] = 0
     count = np.where(skipped[pointer], 0, lengths[pointer])
     # A node for each frame of each trace, and one without a frame for a trace that has none: it stands for its parent.
@@ -112,7 +106,7 @@ def _suppressed(traces: Traces, texts: list[str], pointer: Int64, suppressions: 
         named = (number for place, number in enumerate(places) if place % 3 != 2)
         at[row] = module in numbers or any(number in numbers for number in named)
     inside = at[pointer]
-    above = np.array([0, *traces.parent], np.int64)
+    above = np.append(0, traces.parent.values)
     while (above > 0).any():  # pointer doubling
         live = np.flatnonzero(above > 0)
         up = above[live]
