@@ -136,15 +136,15 @@ def test_the_source_of_the_selected_function_stands_beside(qtbot: QtBot, recorde
     files = [source.files.itemData(at) for at in range(source.files.count())]
     assert files == ["/src/book.rs", "/rustc/1/library/core/src/cmp.rs"]
     lines = source.lines
-    assert [lines.cell(0, row) for row in range(5)] == ["2.3", "", "", "39.1", "19.5"]
-    assert lines.text(0) == "// no line is told of this code in book::match_order"
+    assert [lines.cell(0, row) for row in range(5)] == ["", "", "2.3", "39.1", "19.5"]
+    assert lines.text(2) == "// no line is told of this code in book::match_order"
     assert lines.text(3) == "    for order in book {"
     assert source.code.row == 3  # its costliest line
     view.show_figure(LL.name)
-    assert lines.cell(0, 0) == "15.0"
+    assert lines.cell(0, 2) == "15.0"
     assert lines.cell(0, 3) == "0.13"
-    assert lines.hottest() == 0
-    assert "DLmr 12 (52.2%)" in lines.tip(0)
+    assert lines.hottest() == 2
+    assert "DLmr 12 (52.2%)" in lines.tip(2)
 
 
 def test_a_source_that_is_missing_shows_the_lines_alone(qtbot: QtBot, recorded: Recording) -> None:

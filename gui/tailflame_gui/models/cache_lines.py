@@ -9,10 +9,10 @@ import numpy as np
 from PySide6.QtCore import QObject, Qt
 
 from tailflame.analyse.cache_rates import CostBy, CostRows, cost_rows
-from tailflame.analyse.names import short
+from tailflame.analyse.names import plain, short
 from tailflame.host.source_files import SourceText
 from tailflame.model import CostTable
-from tailflame.model.stacks import NONE, Float64, Int32
+from tailflame.model.stacks import NONE, Float64, Int32, Int64
 from tailflame.units import percent
 from tailflame_gui.models.cache_figures import CostFigure, rate_text
 from tailflame_gui.models.code_lines import CodeColumn, CodeLines, CodeRole, Face, RowKind, share_of
@@ -25,10 +25,14 @@ _MANY = 1e9
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FileCosts:
-    """Rows of one source file by line; rows whose line is -1 are functions that the compiler tells no line of."""
+    """Rows of one source file by line; rows whose line is -1 are functions that the compiler tells no line of.
+
+    begins: of each row its line, or for one without the first line of its function that is known, 0 for none.
+    """
 
     file: str
     rows: CostRows
+    begins: Int64
 
 
 def file_costs(table: CostTable, file: str) -> FileCosts:
@@ -46,11 +50,18 @@ def file_costs(table: CostTable, file: str) -> FileCosts:
         costs=table.costs[mine],
         totals=table.totals,
     )
-    return FileCosts(file, cost_rows(part, CostBy.LINE))
+    rows = cost_rows(part, CostBy.LINE)
+    first: dict[str, int] = {}
+    known = np.flatnonzero(part.line > 0)
+    for function, line in zip(part.function[known].tolist(), part.line[known].tolist(), strict=True):
+        name = plain(part.string(function))
+        first[name] = min(line, first.get(name, line))
+    begins = [line if line > 0 else first.get(name, 0) for name, line in zip(rows.function, rows.line, strict=True)]
+    return FileCosts(file, rows, np.array(begins, dtype=np.int64))
 
 
 class CacheLines(CodeLines):
-    """Without the text only lines with a cost are shown. Functions without lines stand above the first line."""
+    """Without the text only lines with a cost are shown. What has no line stands before its function's first one."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -100,8 +111,10 @@ class CacheLines(CodeLines):
         row_of = np.full(last + 1, NONE, dtype=np.int32)
         row_of[known[known > 0]] = np.flatnonzero(known > 0)
         lines = np.arange(1, last + 1) if text is not None else np.sort(known[known > 0])
-        self._line = np.concatenate([np.full(len(nowhere), NONE), lines]).astype(np.int32)
-        self._row = np.concatenate([nowhere, row_of[lines]]).astype(np.int32)
+        begins = np.concatenate([costs.begins[nowhere], lines])
+        order = np.argsort(begins, kind="stable")  # what has no line stands before its function's first
+        self._line = np.concatenate([np.full(len(nowhere), NONE), lines])[order].astype(np.int32)
+        self._row = np.concatenate([nowhere, row_of[lines]])[order].astype(np.int32)
         self._measure(figure)
         self._renewed()
         self.endResetModel()

@@ -64,6 +64,8 @@ class CacheComparison(QWidget):
         self.event_choice = QComboBox()
         self.event_choice.setToolTip("What is compared, function by function.")
         self.event_choice.setAccessibleName("Event")
+        self.event_choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.event_choice.setMinimumContentsLength(18)
         self.filter = FilterField("Filter by function or file", icon="filter")
         self.only_changed = QCheckBox("Only what changed")
         self.only_changed.setChecked(True)
