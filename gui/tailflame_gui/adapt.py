@@ -9,9 +9,11 @@ from datetime import datetime
 
 from tailflame.run import Entry
 from tailflame.store import SessionInfo
-from tailflame.tools import TOOLS
+from tailflame.tools import FIELD_TOOLS, TOOLS
 from tailflame_gui.rows import RunRow, SessionRow, TargetRow
 
+_NAMED_IN_TABS = frozenset(tool.title for tool in FIELD_TOOLS)
+"""What a result is of says the most of it, where it is no profile of the CPU."""
 _TITLES = {**{tool.name: tool.title for tool in TOOLS}, "live": "live run"}
 
 
@@ -59,8 +61,10 @@ def tool_title(name: str) -> str:
 
 
 def tab_title(row: SessionRow, *, now: datetime | None = None) -> str:
-    """ "12:04 trading-system", with the day where it is not today."""
+    """ "12:04 trading-system", "12:06 massif trading-system", with the day where it is not today."""
     name = row.binary_name or row.title
+    if row.tool in _NAMED_IN_TABS:
+        name = f"{row.tool} {name}"
     if row.started_at is None:
         return name
     at = row.started_at.astimezone()

@@ -359,6 +359,8 @@ class ToolChoice:
     """What it looks at; the list is grouped by it."""
     slow_down: str = ""
     """How much slower a program runs under it, a sentence; "" where `cost` says it."""
+    times: float = 1.0
+    """How many times its own time a program that computes takes under it."""
     launches: bool = True
     attaches: bool = False
     fields: tuple[FormField, ...] | None = None

@@ -99,6 +99,7 @@ def _field_choice(tool: FieldTool, host: Host) -> ToolChoice:
         version=can.version,
         family=tool.family.value,
         slow_down=tool.slow_down.sentence,
+        times=tool.slow_down.typical,
         launches=tool.launches,
         attaches=tool.attaches,
         fields=form_fields(tool, host),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from tailflame.tools import Finding
 from tailflame.tools import Level as Grade
 from tailflame_gui import demo as demo_module
 from tailflame_gui import machine as machine_module
-from tailflame_gui.adapt import run_row, session_row, tab_title, target_row
+from tailflame_gui.adapt import run_row, session_row, session_rows, tab_title, target_row
 from tailflame_gui.machine import finding_row
 from tailflame_gui.rows import Level, SessionRow
 from tailflame_gui.state import Stage
@@ -44,9 +44,20 @@ def test_a_session_becomes_a_row(tmp_path: Path) -> None:
     assert broken.outcome and broken.started_at is not None
 
 
+def test_sessions_of_a_queue_have_their_place(tmp_path: Path) -> None:
+    library = Library(tmp_path)
+    for at, group in enumerate(("a", "", "a", "a", "alone")):
+        library.new_session(tool="perf-record", binary="/opt/book", at=NOON + timedelta(seconds=at), group=group)
+    rows = session_rows(library.sessions())
+    assert [(row.group, row.place) for row in reversed(rows)] == [
+        ("a", "1 of 3"), ("", ""), ("a", "2 of 3"), ("a", "3 of 3"), ("alone", ""),
+    ]  # fmt: skip
+
+
 def test_tabs_are_named_by_time_and_program() -> None:
     assert tab_title(row(), now=NOON) == "12:04 book"
     assert tab_title(row(), now=NOON.replace(day=25)) == "24 Nov 12:04 book"
+    assert tab_title(row(tool="strace"), now=NOON) == "12:04 strace book"
     assert tab_title(row(binary="", started_at=None)) == "book --fast"
 
 

@@ -52,6 +52,20 @@ SESSIONS = (
 )
 
 
+def test_the_library_shows_and_selects_a_group(qtbot: QtBot) -> None:
+    page = LibraryPage(Actions())
+    qtbot.addWidget(page)
+    rows = (session(1, group="q", place="2 of 2"), session(2), session(3, group="q", place="1 of 2"))
+    page.show_sessions(rows)
+    page.table.select_line(1)
+    assert not page._group.isEnabled()
+    page.table.select_line(0)
+    assert page._group.isEnabled()
+    assert page.table.order.index(0, 1).data() == "book --seed 1   2 of 2"
+    page._group.trigger()
+    assert [row.id for row in page.table.selected()] == ["s1", "s3"]
+
+
 @pytest.mark.parametrize("fields", [session_fields(), session_fields(short=True)])
 def test_the_session_table_is_a_sound_model(fields: Any, qtmodeltester: ModelTester) -> None:
     table = RowTable[SessionRow](fields)

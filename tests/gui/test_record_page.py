@@ -324,6 +324,24 @@ def test_a_tool_says_what_it_answers_and_costs_and_why_it_is_off(page: RecordPag
     assert "Off: cargo-flamegraph is not installed. cargo install flamegraph" in cargo.toolTip()
 
 
+def test_tools_are_chosen_by_arrows_and_come_before_their_options(page: RecordPage, qtbot: QtBot) -> None:
+    perf, cargo = page.options.cards
+    perf.setFocus()
+    with qtbot.waitSignal(page.options.tool_chosen):
+        qtbot.keyClick(perf, Qt.Key.Key_Down)
+    assert cargo.hasFocus() and cargo.isChecked() and page.draft.options.tool == CARGO_FLAMEGRAPH
+    qtbot.keyClick(cargo, Qt.Key.Key_Up)
+    assert perf.isChecked()
+    qtbot.keyClick(perf, Qt.Key.Key_Tab)
+    focused = page.focusWidget()
+    assert focused is not None and page.options.isAncestorOf(focused) and focused is not cargo
+    qtbot.keyClick(focused, Qt.Key.Key_Backtab)
+    assert perf.hasFocus()
+    qtbot.keyClick(perf, Qt.Key.Key_Backtab)
+    before = page.focusWidget()
+    assert before is not None and page.target.isAncestorOf(before)
+
+
 def test_a_call_graph_that_cannot_work_is_off_with_the_reason(page: RecordPage, qtbot: QtBot) -> None:
     bar = page.options.call_graph
     lbr = bar.button("lbr")

@@ -216,6 +216,7 @@ def test_tools_are_queued_and_taken_out(
     page.add_to_queue()
     assert queued(page) == ["Toy", "Toy", "Other"] and page.record.text() == "Record all 3"
     assert "mode parts" in page.queue_bar.chips[1].toolTip()
+    assert page.queue_bar._rest.whole == "One after the other, about 10 times the program’s own time in all."
     page.queue_bar.chips[0].click()
     assert queued(page) == ["Toy", "Other"]
     page.queue_bar.clear_all.click()

@@ -190,8 +190,18 @@ class OptionsForm(QWidget):
         for at, card in enumerate(cards):
             self._cards.addButton(card, at)
         self._card_column.addWidget(card_list(cards))
+        self._go_first(cards)
         self._refresh()
         self._choose_stack(stack)
+
+    def _go_first(self, cards: Sequence[ToolCard]) -> None:
+        """They come late, and the Tab key reaches them before what else this form holds."""
+        before = self.previousInFocusChain()
+        while before is not self and (before.focusPolicy() == Qt.FocusPolicy.NoFocus or before in cards):
+            before = before.previousInFocusChain()
+        for card in cards:
+            QWidget.setTabOrder(before, card)
+            before = card
 
     def choose_tool(self, name: str) -> None:
         """Shows another tool's options, without announcing it."""

@@ -346,12 +346,14 @@ class RecordPage(QWidget):
         if queue == self._queue:
             return
         self._queue = queue
-        titles = {tool.name: tool.title for tool in self.options.tools}
+        known = {tool.name: tool for tool in self.options.tools}
+        titles = {name: tool.title for name, tool in known.items()}
         self.queue_bar.show_queue(
             [
                 (titles.get(one.tool, one.tool), ", ".join(f"{name} {value}" for name, value in one.values.items()))
                 for one in queue
-            ]
+            ],
+            times=sum(known[one.tool].times for one in queue if one.tool in known),
         )
         self._update_record()
         if not quiet:

@@ -13,9 +13,8 @@ from tailflame_gui import plain
 from tailflame_gui.widgets.parts import ElidedLabel, button, clear, label, row
 
 _GAP = 4
-_BESIDE, _LEAST = 280, 320
+_BESIDE, _LEAST = 300, 320
 """Pixels for the words beside the tools, and of the whole."""
-_WORDS = "They run one after the other, as one group of sessions."
 
 
 class QueueBar(QWidget):
@@ -26,6 +25,7 @@ class QueueBar(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
+        self._words = ""
         self._chips = row(spacing=_GAP)
         self._rest = ElidedLabel("", "small")
         layout = row(margins=(16, 6, 16, 2), spacing=8)
@@ -37,8 +37,12 @@ class QueueBar(QWidget):
         self.setLayout(layout)
         self.show_queue(())
 
-    def show_queue(self, tools: Sequence[tuple[str, str]]) -> None:
-        """(title, what differs from the defaults) of each, in the order they run in."""
+    def show_queue(self, tools: Sequence[tuple[str, str]], *, times: float = 0.0) -> None:
+        """(title, what differs from the defaults) of each, in the order they run in. times: how many times the
+        program's own time they take together; 0 where nobody knows.
+        """
+        long = f"about {times:.0f} times the program’s own time in all." if times >= 1 else "as one group of sessions."
+        self._words = f"One after the other, {long}"
         clear(self._chips)
         for at, (title, options) in enumerate(tools):
             made = button(title, partial(self.removed.emit, at), icon="x")
@@ -62,7 +66,7 @@ class QueueBar(QWidget):
             room -= made.sizeHint().width() + _GAP
             hidden += room < 0
             made.setVisible(room >= 0)
-        self._rest.set_text(f"and {hidden} more. {_WORDS}" if hidden else _WORDS)
+        self._rest.set_text(f"and {hidden} more. {self._words}" if hidden else self._words)
 
     @property
     def chips(self) -> tuple[QPushButton, ...]:
