@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from tailflame.analyse.counted import as_counted, counts_word, has_counts, is_exact
+from tailflame.analyse.heap_diff import is_heap
 from tailflame.analyse.heap_events import snapshot_events
+from tailflame.analyse.heap_tree import site_of_nodes
 from tailflame.analyse.hotspots import table_of
 from tailflame.analyse.names import short
 from tailflame.analyse.tree import CallTree, levels
@@ -53,7 +55,8 @@ def read(tree: CallTree) -> tuple[Sentence, ...]:
 class _Physical:
     """Self weight as the machine has it. owner: per node, the nearest frame outwards that is not inlined, itself
     included (an inlined root owns itself); inlined: per node, whether it lies within such an owner; own: per
-    function, weight of its own frames; with_inlined: that, and of the code inlined into it.
+    function, weight of its own frames; with_inlined: that, and of the code inlined into it. Of a heap it is the library
+    code that a function allocates through, and not code that is inlined, which counts for the function.
     """
 
     owner: Int64
@@ -64,10 +67,14 @@ class _Physical:
     @classmethod
     def of(cls, tree: CallTree) -> _Physical:
         owner: Int64 = np.arange(len(tree))
-        within = (tree.kinds() == FrameKind.INLINED) & (tree.parent >= 0)
-        for first, last in levels(tree.level_start):
-            row = np.flatnonzero(within[first:last]) + first
-            owner[row] = owner[tree.parent[row]]
+        if is_heap(tree.event):
+            owner = site_of_nodes(tree)
+            within = owner != np.arange(len(tree))
+        else:
+            within = (tree.kinds() == FrameKind.INLINED) & (tree.parent >= 0)
+            for first, last in levels(tree.level_start):
+                row = np.flatnonzero(within[first:last]) + first
+                owner[row] = owner[tree.parent[row]]
         size = len(tree.functions)
         return cls(
             owner=owner,
@@ -88,6 +95,13 @@ def _wide_bars(tree: CallTree, physical: _Physical) -> list[Sentence]:
     tells = (share >= _WIDE) & (share <= _WHOLE) & (table.kind != FrameKind.OTHER)
     # One that passes nearly everything to one callee says no more than that callee does.
     passing_on = _passing_on(tree)
+    if is_heap(tree.event):
+        # What goes on through libraries is the caller's own, and a library says nothing.
+        functions = [tree.functions.index(key) for key in table.key]
+        nodes = np.bincount(tree.function, minlength=len(tree.functions))
+        carried = np.bincount(tree.function[physical.inlined], minlength=len(tree.functions)) == nodes
+        tells &= ~carried[functions]
+        passing_on -= {tree.functions.names[i] for i in np.flatnonzero(physical.with_inlined >= _WIDE * tree.total)}
     of_its_own = tells.copy()
     for i in np.flatnonzero(tells).tolist():
         of_its_own[i] = table.key[i] not in passing_on
@@ -99,7 +113,7 @@ def _wide_bars(tree: CallTree, physical: _Physical) -> list[Sentence]:
         inside = max(float(physical.with_inlined[function]), float(physical.own[function]))
         itself = "the function itself"
         if inside > physical.own[function]:
-            itself += " and the code inlined into it"
+            itself += " and libraries below it" if is_heap(tree.event) else " and the code inlined into it"
         # Weights are sums of the same samples in another order.
         if inside >= table.total_weight[i] * (1 - 1e-9):
             text = f"{name} takes {percent(float(share[i]))}, all of it in {itself}."
@@ -144,7 +158,7 @@ def _flat_tops(tree: CallTree, physical: _Physical) -> list[Sentence]:
             minlength=len(tree.functions),
         )
         whole = float(inlined.sum())
-        if whole > 0:
+        if whole > 0 and not is_heap(tree.event):
             most = int(np.argmax(inlined))
             named = short(tree.functions.names[most])
             if inlined[most] < whole * (1 - 1e-9):

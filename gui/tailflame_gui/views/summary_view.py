@@ -9,6 +9,8 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QGuiApplication, QResizeEvent
 from PySide6.QtWidgets import QFrame, QGridLayout, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
+from tailflame.analyse.heap_diff import is_heap
+from tailflame.analyse.heap_tree import allocating
 from tailflame.analyse.hotspots import HotspotTable
 from tailflame.analyse.names import module_label
 from tailflame.analyse.reading import Sentence, cautions, facts, read
@@ -168,7 +170,9 @@ class SummaryView(QWidget):
         self._stale = False
 
         def work(_progress: tasks.Progress) -> Findings:
-            return Findings(trees.hotspots(scope), read(trees.tree(scope)))
+            tree = trees.tree(scope)
+            table = allocating(tree) if is_heap(tree.event) else trees.hotspots(scope)
+            return Findings(table, read(tree))
 
         self._latest.ask(work, partial(self._show, scope=scope), name="sum up the profile", on_error=self._failed)
 
@@ -176,6 +180,7 @@ class SummaryView(QWidget):
         assert self._trees is not None
         table, measure = found.table, self._trees.measure(scope)
         rows = table.hottest(TOP)
+        what = "libraries that it allocates through" if is_heap(table.event) else "inlined code"
         whole = table.total or 1.0
         for at, line in enumerate(self.hotspots):
             line.setVisible(at < len(rows))
@@ -198,7 +203,7 @@ class SummaryView(QWidget):
                 total=total / whole,
                 below=below,
                 kind=FrameKind(int(table.kind[i])),
-                tip=f"{percent(own / whole)} of all weight in its own code, inlined code included. "
+                tip=f"{percent(own / whole)} of all weight in its own code, {what} included. "
                 "Click to see it in the flame graph.",
             )
         self._heading.setText(f"Takes the most: {table.event.name}" if table.event.exact else _HOTTEST)
