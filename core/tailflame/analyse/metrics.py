@@ -12,7 +12,7 @@ import numpy as np
 from tailflame.analyse.counter_summary import counters_alone, summed_up
 from tailflame.analyse.hotspots import hotspots
 from tailflame.analyse.names import match_key
-from tailflame.model import HistogramSeries, Recording, merge_all
+from tailflame.model import HistogramSeries, Recording
 from tailflame.model.metrics import Better, Family, Metric
 
 PERCENTILES = (50.0, 95.0, 99.0, 99.9)
@@ -75,8 +75,9 @@ def _is_exact(recording: Recording) -> bool:
 
 def _percentiles(series: HistogramSeries) -> list[Metric]:
     metrics = []
+    series = series.in_nanoseconds() or series
     for tag in series.distinct_tags():
-        histogram = merge_all([h for h, of in zip(series.histograms, series.tags, strict=True) if of == tag])
+        histogram = series.whole(tag)
         total = histogram.total
         for percentile in PERCENTILES:
             if total * (1 - percentile / 100) < _LEAST_BEYOND:

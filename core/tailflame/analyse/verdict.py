@@ -276,21 +276,23 @@ def _row(one: Metric | None, other: Metric | None, tested: tuple[Metric, Metric]
 
 
 def _compare(before: Sequence[float], after: Sequence[float]) -> tuple[float, float, float, float]:
-    """(change, low, high, p). Positive figures by their logarithms; others have a change, and no interval."""
+    """(change, low, high, p). Positive figures by their logarithms; where there is a 0 among them, as they are."""
     nothing = math.nan
     if not before or not after:
         return nothing, nothing, nothing, nothing
-    if min(*before, *after) <= 0:
-        start = _mean(before)
-        change = (_mean(after) - start) / start if start else nothing
-        return change, nothing, nothing, nothing
-    one, one_error = mean_and_error([math.log(value) for value in before])
-    other, other_error = mean_and_error([math.log(value) for value in after])
+    logarithms = min(*before, *after) > 0
+    one, one_error = mean_and_error([math.log(value) if logarithms else value for value in before])
+    other, other_error = mean_and_error([math.log(value) if logarithms else value for value in after])
     difference = other - one
-    change = _ratio(difference)
+    if logarithms:
+        change = _ratio(difference)
+    else:
+        change = difference / one if one > 0 else nothing
     if len(before) < 2 or len(after) < 2:
         return change, nothing, nothing, nothing
     error = math.hypot(one_error, other_error)
+    if not math.isfinite(error) or not math.isfinite(difference):
+        return nothing, nothing, nothing, nothing
     if error < _LEAST_FREEDOM_ERROR:  # counted the same every time
         return change, change, change, (1.0 if difference == 0 else 0.0)
     freedom = error**4 / (one_error**4 / (len(before) - 1) + other_error**4 / (len(after) - 1))
@@ -364,15 +366,16 @@ def _marked(rows: list[Row]) -> tuple[Row, ...]:
             found = {at for _p, at in tested[:rank]}
             break
     return tuple(
-        replace(row, mark=_direction(row)) if at in found and abs(row.change) >= LEAST_EFFECT else row
+        replace(row, mark=_direction(row)) if at in found and not abs(row.change) < LEAST_EFFECT else row
         for at, row in enumerate(rows)
     )
 
 
 def _direction(row: Row) -> Mark:
+    grew = row.after_mean > row.before_mean if math.isnan(row.change) else row.change > 0
     if row.better is Better.NEITHER:
-        return Mark.MORE if row.change > 0 else Mark.LESS
-    return Mark.BETTER if row.improvement > 0 else Mark.WORSE
+        return Mark.MORE if grew else Mark.LESS
+    return Mark.BETTER if grew == (row.better is Better.MORE) else Mark.WORSE
 
 
 def _heaviest(rows: Sequence[Row], most: int = 5) -> list[Row]:

@@ -67,6 +67,24 @@ COMMANDS = (
         "Compare the slow calls of a live run with its fast ones: what the tail does that the rest does not.",
     ),
     Entry("export", "export", "ExportCommand", "Write a result in a form that others read."),
+    Entry(
+        "init",
+        "init",
+        "InitCommand",
+        "Write tailflame.toml, the plan of what is measured, by looking at the cargo project.",
+    ),
+    Entry(
+        "run",
+        "run",
+        "RunCommand",
+        "Measure everything that the project's plan (tailflame.toml) names, and judge it against the baseline.",
+    ),
+    Entry(
+        "verdict",
+        "verdict",
+        "VerdictCommand",
+        "Compare two measurements in everything that both have: keep, revert, or not enough data.",
+    ),
     Entry("list", "list", "ListCommand", "List the sessions, newest first."),
     Entry("baseline", "baseline", "BaselineCommand", "Pin the result that a program's later ones are compared with."),
     Entry(

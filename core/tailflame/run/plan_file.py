@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from tailflame.errors import TailflameError
+from tailflame.errors import StoreError
 from tailflame.tools.base import OptionValue
 
 FILE_NAME = "tailflame.toml"
@@ -27,7 +27,7 @@ _MOST_REPETITIONS = 100
 _FILE_LIMIT = 1 << 20
 
 
-class PlanError(TailflameError):
+class PlanError(StoreError):
     """Something in the plan is wrong; the sentence names the file and the key."""
 
 

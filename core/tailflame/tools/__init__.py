@@ -26,22 +26,37 @@ from tailflame.tools.cachegrind import Cachegrind
 from tailflame.tools.callgrind import Callgrind
 from tailflame.tools.cargo_flamegraph import CargoFlamegraph, CargoKind, CargoOptions
 from tailflame.tools.checks import doctor, preflight
+from tailflame.tools.dhat import Dhat
 from tailflame.tools.findings import Finding, Level
 from tailflame.tools.heaptrack import Heaptrack
+from tailflame.tools.jemalloc import JemallocProfiler
+from tailflame.tools.massif import Massif
 from tailflame.tools.perf_record import CallGraph, PerfOptions, PerfRecord
 from tailflame.tools.perf_stat import PerfStat
+from tailflame.tools.plain_run import PlainOptions, PlainRun
 from tailflame.tools.strace import Strace
 
 PERF_RECORD = PerfRecord()
 CARGO_FLAMEGRAPH = CargoFlamegraph()
-FIELD_TOOLS: tuple[FieldTool, ...] = (PerfStat(), Heaptrack(), Bpftrace(), Strace(), Cachegrind(), Callgrind())
+FIELD_TOOLS: tuple[FieldTool, ...] = (
+    PerfStat(),
+    Heaptrack(),
+    Massif(),
+    Dhat(),
+    JemallocProfiler(),
+    Bpftrace(),
+    Strace(),
+    Cachegrind(),
+    Callgrind(),
+)
 """The tools whose options are described by fields, in the order of lists."""
+PLAIN_RUN = PlainRun()
 TOOLS: tuple[Tool[Any], ...] = (PERF_RECORD, CARGO_FLAMEGRAPH, *FIELD_TOOLS)
 
 
 def tool_named(name: str) -> Tool[Any]:
     """The tool called `name`; StopIteration where there is none."""
-    return next(tool for tool in TOOLS if tool.name == name)
+    return next(tool for tool in (*TOOLS, PLAIN_RUN) if tool.name == name)
 
 
 def field_tool(name: str) -> FieldTool | None:
@@ -53,6 +68,7 @@ __all__ = [
     "CARGO_FLAMEGRAPH",
     "FIELD_TOOLS",
     "PERF_RECORD",
+    "PLAIN_RUN",
     "TOOLS",
     "CallGraph",
     "Capabilities",
@@ -68,6 +84,8 @@ __all__ = [
     "OptionKind",
     "PerfOptions",
     "PerfRecord",
+    "PlainOptions",
+    "PlainRun",
     "Plan",
     "Request",
     "SlowDown",

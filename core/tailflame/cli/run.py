@@ -1,0 +1,138 @@
+"""tailflame run"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+from tailflame.cli.command import Context
+from tailflame.cli.exit_codes import ExitCode, UsageError
+from tailflame.cli.signals import stopped_by_signals
+from tailflame.cli.verdicts import print_verdict, verdict_document
+from tailflame.errors import StoreError
+from tailflame.model.iteration import Iteration, Step, StepState
+from tailflame.run.pipeline import Done, Pipeline, StepEnded, StepProgress, StepStarted, Told
+from tailflame.run.plan_file import FILE_NAME, find_plan, read_plan
+from tailflame.store.iterations import BASELINE, Iterations
+from tailflame.units import seconds
+
+_MARKS = {StepState.DONE: "done", StepState.FAILED: "failed", StepState.SKIPPED: "left out"}
+
+
+class RunCommand:
+    """Measure everything that the project's plan (tailflame.toml) names, and judge it against the baseline.
+
+    The tests must pass and the program must build; then each step is run as often as the plan says, and kept. A step
+    that fails is told, and the others go on. The first measurement of a project becomes its baseline.
+
+    Ctrl-C ends it after the step that runs; --resume goes on with what is missing.
+
+    JSON: {"id", "number", "steps": [{"name", "tool", "repetition", "state", "session", "problem", "fix", "seconds"}],
+    "environment", "verdict": as `verdict` has it, or null}
+    """
+
+    name = "run"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        add = parser.add_argument
+        add("folder", metavar="FOLDER", nargs="?", default=".", help="the project, or a folder in it (this folder)")
+        add("--plan", metavar="FILE", help="another plan than the project's tailflame.toml")
+        add("--only", metavar="STEPS", default="", help="these steps alone, separated by commas")
+        add("--skip", metavar="STEPS", default="", help="all steps but these")
+        add("--resume", action="store_true", help="go on with the measurement that was cut short")
+        add("--note", metavar="TEXT", default="", help="what was changed, in a few words; kept with it")
+        add("--baseline", action="store_true", help="make this measurement the baseline")
+        add("-n", "--number", type=int, default=5, metavar="N", help="rows within the noise to print of each kind (5)")
+
+    def run(self, args: argparse.Namespace, context: Context) -> int:
+        path = Path(args.plan) if args.plan else find_plan(Path(args.folder).absolute())
+        if path is None:
+            raise UsageError(f"There is no {FILE_NAME} here or above.", advice="`tailflame init` writes one.")
+        plan = read_plan(path)
+        pipeline = Pipeline(
+            plan,
+            context.library,
+            only=_names(args.only),
+            skip=_names(args.skip),
+            resume=args.resume,
+            note=args.note,
+        )
+        done = asyncio.run(_follow(pipeline, context))
+        iteration, terminal = done.iteration, context.terminal
+        iterations = Iterations(context.library.root)
+        first = iterations.baseline(BASELINE) is None and any(
+            s.state is StepState.DONE and s.session for s in iteration.steps
+        )
+        if args.baseline or (first and iteration.is_finished):
+            iterations.name_baseline(BASELINE, iteration)
+            terminal.note(f"Measurement {iteration.number} is the baseline now.")
+        if done.verdict is not None:
+            terminal.line()
+            print_verdict(done.verdict, terminal, number=max(args.number, 0))
+        terminal.document(run_document(iteration, done))
+        failed = [step for step in iteration.steps if step.state is StepState.FAILED]
+        return ExitCode.TOOL if failed else ExitCode.OK
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+async def _follow(pipeline: Pipeline, context: Context) -> Done:
+    """Shows what happens until it is over."""
+    terminal, done = context.terminal, None
+    with terminal.status_line() as status, stopped_by_signals(pipeline.stop):
+        async with aclosing(pipeline.events()) as events:
+            async for event in events:
+                match event:
+                    case StepStarted():
+                        status.show(f"{_called(event.step)}: starting")
+                    case StepProgress():
+                        status.show(f"{_called(event.step)}: {event.stage}  {seconds(event.elapsed_s)}  (Ctrl-C stops)")
+                    case StepEnded():
+                        status.clear()
+                        _tell(event.step, context)
+                    case Told():
+                        status.clear()
+                        terminal.note(f"{event.text}  {event.fix}".rstrip())
+                    case Done():
+                        done = event
+    if done is None:
+        raise StoreError("The measurement ended without a word.")
+    return done
+
+
+def _called(step: Step) -> str:
+    return f"{step.name} {step.repetition}" if step.repetition else step.name
+
+
+def _tell(step: Step, context: Context) -> None:
+    problem = f": {step.problem}  {step.fix}".rstrip() if step.problem else ""
+    context.terminal.note(
+        f"{_called(step)}  {_MARKS.get(step.state, step.state.value)}  {seconds(step.seconds)}{problem}"
+    )
+
+
+def run_document(iteration: Iteration, done: Done) -> dict[str, Any]:
+    return {
+        "id": iteration.id,
+        "number": iteration.number,
+        "steps": [
+            {
+                "name": step.name,
+                "tool": step.tool,
+                "repetition": step.repetition,
+                "state": step.state.value,
+                "session": step.session,
+                "problem": step.problem,
+                "fix": step.fix,
+                "seconds": step.seconds,
+            }
+            for step in iteration.steps
+        ],
+        "environment": dict(iteration.environment),
+        "verdict": verdict_document(done.verdict) if done.verdict is not None else None,
+    }

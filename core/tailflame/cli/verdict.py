@@ -1,0 +1,119 @@
+"""tailflame verdict"""
+
+from __future__ import annotations
+
+import argparse
+
+from tailflame.analyse.metrics import metrics_of
+from tailflame.analyse.verdict import Decision, judge
+from tailflame.cli.command import Context
+from tailflame.cli.exit_codes import ExitCode, UsageError
+from tailflame.cli.terminal import add_row, plain_table
+from tailflame.cli.verdicts import print_verdict, verdict_document
+from tailflame.model.iteration import Iteration, StepState
+from tailflame.run.pipeline import recordings_of, usual_goal
+from tailflame.store.iterations import BASELINE, Iterations
+from tailflame.units import reading
+
+
+class VerdictCommand:
+    """Compare two measurements in everything that both have: keep, revert, or not enough data.
+
+    BEFORE and AFTER are measurements that `run` has made: an id, "latest", "latest~1", or the name of a baseline. By
+    default the baseline, and the latest.
+
+    JSON: {"decision", "sentence", "reasons", "goal", "wanted", "more_repetitions", "rows": [{"family", "key", "unit",
+    "better", "before": [one per repetition], "after", "change", "low", "high", "p", "mark"}], "different": [fact]};
+    with --list: {"measurements": [{"id", "number", "started_at", "commit", "note", "decision", "sentence",
+    "baselines"}]}
+    """
+
+    name = "verdict"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        add = parser.add_argument
+        add("before", metavar="BEFORE", nargs="?", default=BASELINE, help="baseline")
+        add("after", metavar="AFTER", nargs="?", default="latest", help="latest")
+        add("--goal", metavar="FIGURE", default="", help='the figure that is judged ("p99 total_us"; the plan\'s)')
+        add("--improve", type=float, metavar="PERCENT", help="the least improvement that is kept (the plan's, 10)")
+        add("--list", action="store_true", help="list the measurements instead")
+        add("--name", metavar="NAME", help="let NAME stand for AFTER from now on: a baseline")
+        add("-n", "--number", type=int, default=5, metavar="N", help="rows within the noise to print of each kind (5)")
+
+    def run(self, args: argparse.Namespace, context: Context) -> int:
+        iterations = Iterations(context.library.root)
+        if args.list:
+            return _list(iterations, context)
+        after = iterations.get(args.after)
+        if args.name:
+            iterations.name_baseline(args.name, after)
+            context.terminal.line(f"“{args.name}” is measurement {after.number} of {after.project} now.")
+            return ExitCode.OK
+        before = iterations.get(args.before)
+        if before.id == after.id:
+            raise UsageError("Both are one measurement.", advice="Measure again: tailflame run")
+        sides = [
+            metrics_of(recordings_of(one, context.library), fixed_work=after.fixed_work) for one in (before, after)
+        ]
+        goal = args.goal or after.goal or usual_goal(sides[1])
+        wanted = args.improve / 100 if args.improve is not None else after.wanted
+        verdict = judge(sides[0], sides[1], goal=goal, wanted=wanted)
+        different = differences(before, after)
+        for fact in different:
+            context.terminal.note(fact)
+        print_verdict(verdict, context.terminal, number=max(args.number, 0))
+        context.terminal.document({**verdict_document(verdict), "different": different})
+        return ExitCode.REGRESSION if verdict.decision is Decision.REVERT and verdict.worse else ExitCode.OK
+
+
+def differences(before: Iteration, after: Iteration) -> list[str]:
+    """What of machine and compiler is not the same, in sentences: figures of two machines do not compare."""
+    told = []
+    for name in ("host", "cpu", "kernel", "governor", "turbo", "smt", "isolated", "rustc", "rustflags"):
+        one, other = before.environment.get(name, ""), after.environment.get(name, "")
+        if one != other:
+            told.append(f"Not the same {name}: “{one or 'not told'}” before, “{other or 'not told'}” after.")
+    return told
+
+
+def _list(iterations: Iterations, context: Context) -> int:
+    table = plain_table(("#", "right"), "measured", "commit", ("goal", "right"), "verdict", "note", "baseline")
+    names: dict[str, list[str]] = {}
+    for name, identity in iterations.baselines().items():
+        names.setdefault(identity, []).append(name)
+    every = iterations.all()
+    for one in every:
+        mean = sum(one.goal_values) / len(one.goal_values) if one.goal_values else None
+        failed = sum(step.state is StepState.FAILED for step in one.steps)
+        told = one.decision or ("cut short" if not one.is_finished else f"{failed} failed" if failed else "")
+        add_row(
+            table,
+            [
+                str(one.number),
+                f"{one.started_at:%Y-%m-%d %H:%M}",
+                f"{one.commit[:9]}{'+' if one.dirty else ''}",
+                "" if mean is None else f"{one.goal} {reading(mean, one.goal_unit)}",
+                told,
+                one.note,
+                ", ".join(names.get(one.id, [])),
+            ],
+        )
+    context.terminal.table(table)
+    context.terminal.document(
+        {
+            "measurements": [
+                {
+                    "id": one.id,
+                    "number": one.number,
+                    "started_at": one.started_at.isoformat(),
+                    "commit": one.commit,
+                    "note": one.note,
+                    "decision": one.decision,
+                    "sentence": one.sentence,
+                    "baselines": names.get(one.id, []),
+                }
+                for one in every
+            ]
+        }
+    )
+    return ExitCode.OK

@@ -1,0 +1,189 @@
+"""From a plan to the runs of its steps: which tool, how often, with which options, read how."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tailflame.host.binary import binary_facts
+from tailflame.host.system import Host
+from tailflame.model import Caution, HistogramSeries, Recording
+from tailflame.model.iteration import Step
+from tailflame.parse import load
+from tailflame.parse.latency_log import read_latency_log
+from tailflame.parse.source import Progress
+from tailflame.run.events import Finished
+from tailflame.run.plan_file import OUT, MeasurementPlan, PlanError
+from tailflame.tools import (
+    PERF_RECORD,
+    PLAIN_RUN,
+    CallGraph,
+    OptionKind,
+    PerfOptions,
+    PlainOptions,
+    Plan,
+    Target,
+    ToolOptions,
+    field_tool,
+)
+
+TOOL_OF: Mapping[str, str] = {
+    "cpu": "perf-record",
+    "counters": "perf-stat",
+    "caches": "cachegrind",
+    "heap": "heaptrack",
+    "latency": "latency",
+    "syscalls": "strace",
+    "benches": "cargo-bench",
+}
+_REPEATED = frozenset({"cpu", "latency"})
+"""The steps whose tool makes one run; perf stat repeats by itself. The others slow the program down many times: two
+runs of them show whether they agree.
+"""
+_SLOW_RUNS = 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StepRun:
+    """One run of a step. plan: for the session's folder. read: the recording of what it left."""
+
+    step: Step
+    target: Target
+    plan: Callable[[Path], Plan]
+    read: Callable[[Finished, Progress], Recording]
+
+
+def step_runs(plan: MeasurementPlan, binary: Path, host: Host) -> tuple[StepRun, ...]:
+    """Every run of the plan's steps, in order. Reads the binary once.
+
+    PlanError where an option of a tool is none of its options.
+    """
+    pointers = binary_facts(binary).frame_pointers
+    made: list[StepRun] = []
+    for name in plan.steps:
+        if name == "latency" and not (plan.log or plan.hlog):
+            continue  # nothing tells its latencies
+        tool = field_tool(TOOL_OF[name])
+        if name not in ("cpu", "latency") and tool is None:
+            continue
+        times = plan.repetitions if name in _REPEATED else 1 if name in ("counters", "benches") else _SLOW_RUNS
+        for repetition in range(1, min(times, plan.repetitions) + 1):
+            step = Step(name=name, tool=TOOL_OF[name], repetition=repetition)
+            target = Target(binary=binary, args=plan.args, cwd=plan.directory, env=plan.env)
+            made.append(_run(plan, step, target, host, pointers))
+    return tuple(made)
+
+
+def _run(plan: MeasurementPlan, step: Step, target: Target, host: Host, pointers: bool | None) -> StepRun:
+    def there(out: Path) -> Target:
+        return replace(target, args=tuple(word.replace(OUT, str(out)) for word in target.args))
+
+    match step.name:
+        case "cpu":
+            options = _perf_options(plan, host, pointers)
+            return StepRun(step, target, lambda out: PERF_RECORD.plan(there(out), options, out), _read_result)
+        case "latency":
+            log = _inside(plan.hlog or plan.log)
+            plain = PlainOptions(log=log)
+
+            def read(finished: Finished, progress: Progress) -> Recording:
+                return _read_latencies(plan, finished, log, progress)
+
+            return StepRun(step, target, lambda out: PLAIN_RUN.plan(there(out), plain, out), read)
+    tool = field_tool(step.tool)
+    assert tool is not None
+    wishes = ToolOptions(tool=tool.name, values=_values(plan, step, host))
+    return StepRun(step, target, lambda out: tool.plan(there(out), wishes, out), _read_result)
+
+
+def _perf_options(plan: MeasurementPlan, host: Host, pointers: bool | None) -> PerfOptions:
+    options = replace(PERF_RECORD.defaults(host, frame_pointers=pointers), frequency=1999)
+    given = dict(plan.tools.get("perf-record", {}))
+    changes: dict[str, Any] = {}
+    if "frequency" in given:
+        changes["frequency"] = int(float(given.pop("frequency")))
+    if "call-graph" in given:
+        name = str(given.pop("call-graph"))
+        if name not in set(CallGraph):
+            raise _no_value(plan, "perf-record.call-graph", ", ".join(CallGraph))
+        changes["call_graph"] = CallGraph(name)
+    if "event" in given:
+        changes["events"] = tuple(str(given.pop("event")).split(","))
+    if given:
+        raise _no_value(plan, f"perf-record.{next(iter(given))}", "frequency, call-graph or event")
+    return replace(options, **changes)
+
+
+def _values(plan: MeasurementPlan, step: Step, host: Host) -> dict[str, Any]:
+    """The plan's options of a tool, each of its kind; of perf stat the repetitions besides."""
+    tool = field_tool(step.tool)
+    assert tool is not None
+    known = {field.name: field for field in tool.fields(host)}
+    values: dict[str, Any] = {}
+    for name, value in plan.tools.get(step.tool, {}).items():
+        field = known.get(name)
+        if field is None:
+            raise _no_value(plan, f"{step.tool}.{name}", f"one of {', '.join(known)}")
+        sound = {
+            OptionKind.FLAG: isinstance(value, bool),
+            OptionKind.WHOLE: isinstance(value, int) and not isinstance(value, bool),
+            OptionKind.NUMBER: isinstance(value, int | float) and not isinstance(value, bool),
+            OptionKind.CHOICE: value in {choice for choice, _tip in field.choices},
+            OptionKind.TEXT: isinstance(value, str),
+        }[field.kind]
+        if not sound:
+            choices = ", ".join(choice for choice, _tip in field.choices)
+            raise _no_value(plan, f"{step.tool}.{name}", f"a {field.kind.value}{f' of {choices}' if choices else ''}")
+        values[name] = value
+    if step.name == "counters":
+        values.setdefault("runs", plan.repetitions)
+    return values
+
+
+def _no_value(plan: MeasurementPlan, key: str, wanted: str) -> PlanError:
+    return PlanError(
+        f"{plan.path}: “tools.{key}” must be {wanted}.", advice="`tailflame tools NAME` lists its options."
+    )
+
+
+def _inside(log: str) -> str:
+    """The log's name within the run's folder."""
+    return log.replace(OUT, "").lstrip("/") or "latency.log"
+
+
+def _read_result(finished: Finished, progress: Progress) -> Recording:
+    assert finished.result is not None
+    return load(finished.result, progress=progress)
+
+
+def _read_latencies(plan: MeasurementPlan, finished: Finished, log: str, progress: Progress) -> Recording:
+    assert finished.result is not None
+    if not plan.hlog:
+        recording = read_latency_log(finished.result, fields=plan.fields, progress=progress)
+        if plan.warm_up_s > 0:
+            return recording.with_warnings(
+                Caution("The warm-up is among the values: lines of this log are not read by their times.")
+            )
+        return recording
+    recording = load(finished.result, progress=progress)
+    results = tuple(
+        _warm(result, plan.warm_up_s) if isinstance(result, HistogramSeries) else result for result in recording.results
+    )
+    return replace(recording, results=results)
+
+
+def _warm(series: HistogramSeries, warm_up_s: float) -> HistogramSeries:
+    """The intervals that begin after the warm-up; all of them, where that would leave none."""
+    begin = min(series.start_s, default=0.0) + warm_up_s
+    kept = [at for at, start in enumerate(series.start_s) if start >= begin]
+    if not kept:
+        return series
+    return replace(
+        series,
+        tags=tuple(series.tags[at] for at in kept),
+        start_s=tuple(series.start_s[at] for at in kept),
+        length_s=tuple(series.length_s[at] for at in kept),
+        histograms=tuple(series.histograms[at] for at in kept),
+    )
