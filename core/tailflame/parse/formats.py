@@ -23,6 +23,7 @@ from tailflame.parse.jemalloc_heap import JEMALLOC_FOLDER, JEMALLOC_HEAP
 from tailflame.parse.live_log import LIVE_LOG
 from tailflame.parse.looks import looks_like
 from tailflame.parse.massif import MASSIF
+from tailflame.parse.perf_annotate import PERF_ANNOTATE
 from tailflame.parse.perf_data import PERF_DATA, holds_recordings, load_many
 from tailflame.parse.perf_script import PERF_SCRIPT
 from tailflame.parse.perf_stat import PERF_STAT
@@ -38,6 +39,7 @@ from tailflame.parse.trie import ROWS_LIMIT, TooManyStacks
 FORMATS: tuple[Format, ...] = (
     PERF_DATA,
     PERF_SCRIPT,
+    PERF_ANNOTATE,
     FLAMEGRAPH_SVG,
     PPROF,
     SPEEDSCOPE,
