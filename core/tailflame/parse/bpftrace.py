@@ -11,7 +11,7 @@ from tailflame.model import NONE, Caution, Event, FrameKind, Meta, Recording, St
 from tailflame.model.maps import STACK, Bucket, MapKind, MapRow, ProbeMap, ProbeMaps
 from tailflame.model.stacks import Thread
 from tailflame.parse.bpftrace_hist import SERIES_LIMIT, Histograms, PrintedHistogram, unit_of
-from tailflame.parse.bpftrace_output import BpftraceOutput, PrintedMap, Value, starts_like_bpftrace, sum_of_stats
+from tailflame.parse.bpftrace_output import ALONE, BpftraceOutput, PrintedMap, Value, starts_like_bpftrace, sum_of_stats
 from tailflame.parse.bpftrace_stacks import Names, RawFrame, frames_of, is_stack, key_parts
 from tailflame.parse.bpftrace_syscalls import syscall_names
 from tailflame.parse.registry import NO
@@ -21,8 +21,6 @@ from tailflame.units import Unit, count
 NO_STACK = "(no stack)"
 _RESTARTS = {512: "ERESTARTSYS", 513: "ERESTARTNOINTR", 514: "ERESTARTNOHAND", 516: "ERESTART_RESTARTBLOCK"}
 _UNITS = {"ns": Unit.NANOSECONDS, "bytes": Unit.BYTES, "samples": Unit.SAMPLES, "calls": Unit.CALLS}
-_ALONE = "\0"
-"""The key of a map without keys."""
 
 
 class Bpftrace:
@@ -110,14 +108,14 @@ class _Reading:
     def _split(self, name: str, rows: Iterable[str]) -> dict[str, tuple[str, ...]]:
         """The parts of each key. Where commas of their own make them differ in number, each key stays whole."""
         kinds = self._keys(name)
-        keys = [key for key in rows if key != _ALONE]
+        keys = [key for key in rows if key != ALONE]
         parts = {key: key_parts(key, len(kinds) or None) for key in keys}
         if not kinds and len({len(one) for one in parts.values()}) > 1:
             self._commas.append(name)
             parts = {key: _rejoined(one) for key, one in parts.items()}
         if kinds:
             parts = {key: one if len(one) == len(kinds) else (key,) for key, one in parts.items()}
-        return parts | {_ALONE: ()}
+        return parts | {ALONE: ()}
 
     def _shown(self, part: str, kind: str) -> str:
         """A part of a key in words."""
@@ -218,7 +216,7 @@ class _Reading:
                     self._shown(part, kinds[at] if at < len(kinds) else "").rpartition("\n")[2]
                     for at, part in enumerate(parts[key])
                 )
-                tag = name if key == _ALONE else f"{name}[{shown}]"
+                tag = name if key == ALONE else f"{name}[{shown}]"
                 unit = {"ns": "ns", "bytes": "bytes"}.get(self._unit(name), "") or unit_of(name)
                 found.append(
                     PrintedHistogram(

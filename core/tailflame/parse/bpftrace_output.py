@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -28,6 +29,8 @@ from tailflame.parse.bpftrace_recipe import MARK, MapColumn
 Value: TypeAlias = tuple[int | float, ...] | str | dict[tuple[int | None, int | None], int]
 """One number, or count, average and total; what is no number, as text; buckets."""
 
+ALONE = "\0"
+"""The key of a map without keys."""
 ROWS_LIMIT = 200_000
 TEXT_LIMIT = 1 << 20
 """Characters of printed text that are kept, the last ones."""
@@ -136,6 +139,11 @@ class BpftraceOutput:
         self._held = 0
         self._rows = 0
         self._open: _TextPrint | None = None
+        self._blank = False
+        """Whether an empty line stands before."""
+        self._final = False
+        """Two empty lines stand before bpftrace's last prints: each map is printed once, in the order of names."""
+        self._last_name = ""
         self._stack: list[str] | None = None
         self._tag = ""
         self._key: str | None = None
@@ -233,7 +241,7 @@ class BpftraceOutput:
             self._rows -= len(rows) - len(known.rows)
             raise ValueError(f"its maps have more than {ROWS_LIMIT:,} keys; the others are left out")
         self.maps[name] = known
-        known.taken(rows if keyed else {"\0": next(iter(rows.values()))})
+        known.taken(rows if keyed else {ALONE: next(iter(rows.values()))})
 
     # Text
 
@@ -264,9 +272,15 @@ class BpftraceOutput:
         if line.startswith("@") and self._take_map_line(line):
             return
         if not line:
-            self._end_print()
+            # Each histogram of a map has an empty line behind it.
+            if self._open is None or self._open.kind != "hist":
+                self._end_print()
+            if self._blank:
+                self._final, self._last_name = True, ""
+            self._blank = True
             return
         self._end_print()
+        self._blank = self._final = False
         match = _ATTACHING.match(line)
         if match is not None and self.probes is None:
             self.probes = int(match[1])
@@ -308,18 +322,20 @@ class BpftraceOutput:
         self._add_row(name, None if key is None else key.replace(", ", ","), found, kind)
 
     def _add_row(self, name: str, key: str | None, value: Value, kind: str) -> None:
-        """Rows of one print come sorted by their values, so that a repeated key or a lesser value begins another."""
-        text = "\0" if key is None else key
+        text = ALONE if key is None else key
         print_ = self._open
-        if print_ is not None and print_.name == name and print_.kind == kind and key is not None:
-            lesser = isinstance(value, tuple) and len(value) == 1 and print_.last is not None and value[0] < print_.last
-            if not lesser and (text not in print_.rows or "\n" in text):
-                _add(print_.rows, text, value)
-                print_.seen(value)
-                return
-        self._end_print()
-        self._open = _TextPrint(name, kind, {text: value}, keyed=key is not None)
-        self._open.seen(value)
+        if (
+            print_ is None
+            or (print_.name, print_.kind) != (name, kind)
+            or key is None
+            or len(print_.rows) >= ROWS_LIMIT
+        ):
+            self._end_print()
+            self._final = self._final and name > self._last_name
+            self._last_name = name
+            print_ = self._open = _TextPrint(name, kind, final=self._final)
+        print_.rows.append((text, value))
+        self._blank = False
 
     def _end_value_stack(self) -> None:
         """`@one: ` and a stack below it."""
@@ -334,10 +350,11 @@ class BpftraceOutput:
             self._value_stack = []  # a map that holds a stack
 
     def _end_print(self) -> None:
+        """The rows of a map are over."""
         print_, self._open = self._open, None
         if print_ is not None:
-            rows = print_.rows if print_.keyed else {"": next(iter(print_.rows.values()))}
-            self._put(print_.name, print_.kind, rows, keyed=print_.keyed)
+            for rows in print_.prints():
+                self._put(print_.name, print_.kind, rows, keyed=ALONE not in rows)
 
     def _end_of_text(self) -> None:
         if self._buckets is not None:
@@ -389,16 +406,31 @@ class BpftraceOutput:
 
 @dataclass(slots=True)
 class _TextPrint:
-    """A print of a map whose lines may go on."""
+    """Lines of one map that follow each other: one print, or several.
+
+    A print is sorted by its values, so that a lesser one begins another. A key that comes again does so too, but not
+    at bpftrace's end: there two keys look alike (a text that differs behind its end, a stack in an address), and are
+    added up.
+    """
 
     name: str
     kind: str
-    rows: dict[str, Value]
-    keyed: bool
-    last: float | None = None
+    final: bool
+    rows: list[tuple[str, Value]] = field(default_factory=list)
 
-    def seen(self, value: Value) -> None:
-        self.last = value[0] if isinstance(value, tuple) and len(value) == 1 else None
+    def prints(self) -> Iterator[dict[str, Value]]:
+        found: dict[str, Value] = {}
+        last: int | float | None = None
+        for key, value in self.rows:
+            number = value[0] if isinstance(value, tuple) and len(value) == 1 else None
+            lesser = number is not None and last is not None and number < last
+            if found and (lesser or (key in found and not self.final and "\n" not in key)):
+                yield found
+                found = {}
+            _add(found, key, value)
+            last = number
+        if found:
+            yield found
 
 
 class _Pairs(list[tuple[str, Any]]):

@@ -35,6 +35,8 @@ def decode_maps(fields: Fields, prefix: str, columns: Mapping[str, Array]) -> Pr
         raise StoreError(f"{fields.what} is damaged: {prefix}.maps is missing.")
     try:
         documents = json.loads(column.tobytes().decode("utf-8", "surrogatepass"))
+        if not isinstance(documents, list):
+            raise TypeError("maps")
         maps = tuple(_map(document) for document in documents)
     except (ValueError, TypeError, KeyError, RecursionError) as problem:
         raise StoreError(f"{fields.what} is damaged: the maps of {prefix} cannot be read.") from problem
