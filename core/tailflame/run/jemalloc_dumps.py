@@ -1,0 +1,48 @@
+"""Joins the dumps that jemalloc has left in a folder into one file: python -m tailflame.run.jemalloc_dumps FOLDER FILE
+
+They are those of one process, in their order, each with a line before it that tells its name and when it was written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sys
+from pathlib import Path
+
+from tailflame.parse.jemalloc_heap_files import FROM, JOINED, dumps_of_one, is_dump
+
+NO_DUMPS = "jemalloc wrote no dump"
+
+
+def join(folder: Path, joined: Path) -> int:
+    """How many were joined; without any no file is written."""
+    dumps, _ = dumps_of_one(path for path in folder.glob("*.heap") if is_dump(path))
+    if not dumps:
+        return 0
+    part = joined.with_name(f"{joined.name}.part")
+    try:
+        with part.open("wb") as out:
+            out.write(f"{JOINED}\n".encode())
+            for path in dumps:
+                out.write(f"{FROM}{path.name} {path.stat().st_mtime:.3f}\n".encode(errors="backslashreplace"))
+                with path.open("rb") as dump:
+                    shutil.copyfileobj(dump, out)
+                out.write(b"\n")
+        part.replace(joined)
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+    return len(dumps)
+
+
+def main(argv: list[str]) -> int:
+    folder, joined = argv
+    if join(Path(folder), Path(joined)):
+        return 0
+    sys.stderr.write(f"{NO_DUMPS}\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
