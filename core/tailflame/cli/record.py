@@ -21,6 +21,7 @@ from tailflame.cli.wishes import Wish, add_recording_arguments, chosen_tools, wi
 from tailflame.errors import Cancelled, TailflameError, ToolDenied, ToolFailed, ToolMissing
 from tailflame.host.system import Host, probe_host
 from tailflame.store import Opened, update_settings
+from tailflame.store.measures import Measures, measures_of
 from tailflame.tools import Finding, Level, ToolOptions, preflight, tool_named
 
 
@@ -169,7 +170,8 @@ def print_recorded(recorded: Recorded, number: int, context: Context, found: tup
         rows = rows_of(table, GroupBy.FUNCTION, number)
         document["events"] = events_document(profile)
         document["hotspots"] = hotspots_document(table, rows)
-        if rows:
+        # Memory and system calls have been shown by their own figures; functions add nothing to them.
+        if rows and measures_of(recording) in (Measures.TIME, Measures.COSTS, Measures.LATENCY):
             terminal.line()
             terminal.table(hotspot_table(table, rows, GroupBy.FUNCTION))
     terminal.line()
