@@ -8,7 +8,7 @@ A file is replaced whole, so that a crash at any moment leaves the one before or
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,6 +51,19 @@ class Iterations:
     def save(self, iteration: Iteration) -> None:
         """StoreError where it cannot be written; what was there before is then still there."""
         write_json(self._folder / f"{iteration.id}.json", _document(iteration))
+
+    def adopt(self, iteration: Iteration, sessions: Mapping[str, str]) -> Iteration:
+        """A measurement from elsewhere, whose sessions have the ids that `sessions` says now; the one that is here
+        already, if it is.
+        """
+        path = self._folder / f"{iteration.id}.json"
+        if path.is_file():
+            return _read(path)
+        steps = tuple(replace(step, session=sessions.get(step.session, "")) for step in iteration.steps)
+        adopted = replace(iteration, steps=steps)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self.save(adopted)
+        return adopted
 
     def all(self) -> tuple[Iteration, ...]:
         """Newest first. What cannot be read is left out: one damaged file hides no other."""

@@ -13,6 +13,7 @@
     slices     slices.json              1            none yet
     iteration  iterations/ID.json       1            none yet
     baselines  baselines.json           1            none yet
+    bundle     a bundle's manifest.json 1            none yet
 
 To change a format: raise `version`, and append one function that turns a document of the version before
 into the next. Never edit a step that has shipped.
@@ -71,4 +72,5 @@ SETTINGS = Kind("settings")
 SLICES = Kind("slices")
 ITERATION = Kind("iteration")
 BASELINES = Kind("baselines")
-KINDS = (SESSION, RECORDING, SOURCES, SETTINGS, SLICES, ITERATION, BASELINES)
+BUNDLE = Kind("bundle")
+KINDS = (SESSION, RECORDING, SOURCES, SETTINGS, SLICES, ITERATION, BASELINES, BUNDLE)

@@ -46,6 +46,6 @@ def test_a_file_without_a_version_is_damaged(document: Document) -> None:
 
 def test_every_stored_kind_is_listed_under_its_own_name() -> None:
     assert [kind.name for kind in KINDS] == [
-        "session", "recording", "sources", "settings", "slices", "iteration", "baselines",
+        "session", "recording", "sources", "settings", "slices", "iteration", "baselines", "bundle",
     ]  # fmt: skip
     assert all(kind.version == len(kind.steps) + 1 for kind in KINDS)

@@ -1,0 +1,252 @@
+"""A bundle: sessions and measurements in one file that a colleague opens. NAME.tailflame is a zip.
+
+    manifest.json            format, version, every file with its size and SHA-256, what is in it
+    sessions/ID/...          a session's folder as it is in the profiles folder, finished ones only
+    iterations/ID.json       a measurement, where there is one
+
+Nothing of a bundle is believed: names stay inside the folder that it is unpacked to, sizes and sums must be those of
+the manifest, links and other special files are refused, and so is what unpacks to more than it says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import stat
+import tempfile
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+import tailflame
+from tailflame.errors import StoreError
+from tailflame.model.iteration import Iteration
+from tailflame.store.files import Fields, reason, write_atomically
+from tailflame.store.iterations import Iterations
+from tailflame.store.library import Library, SessionInfo
+from tailflame.store.manifest import SessionState
+from tailflame.store.upgrade import BUNDLE
+from tailflame.units import size as size_text
+
+SUFFIX = ".tailflame"
+MANIFEST = "manifest.json"
+_MANIFEST_LIMIT = 16 << 20
+_MOST_FILES = 20_000
+_MOST_BYTES = 64 << 30
+_BOMB_SIZE = 64 << 20
+_BOMB_RATIO = 1100
+"""Deflate ends at 1032 : 1."""
+_CHUNK = 1 << 20
+_PART = re.compile(r"[^/\\\0]{1,255}")
+Progress = Callable[[float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """What a bundle has brought into a library: ids of sessions and measurements, those that were there already too."""
+
+    sessions: tuple[SessionInfo, ...]
+    iterations: tuple[Iteration, ...]
+
+
+def is_bundle(path: Path) -> bool:
+    """Whether a file is a zip with a bundle's manifest; looks at its directory alone."""
+    try:
+        if not zipfile.is_zipfile(path):
+            return False
+        with zipfile.ZipFile(path) as archive:
+            return MANIFEST in archive.namelist()[:_MOST_FILES]
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def write_bundle(
+    path: Path,
+    library: Library,
+    *,
+    sessions: Sequence[SessionInfo],
+    iterations: Sequence[Iteration] = (),
+    progress: Progress | None = None,
+) -> None:
+    """Finished sessions and measurements as one file, which appears whole or not at all.
+
+    StoreError where a session is not finished, or the file cannot be written.
+    """
+    listed: list[tuple[str, Path]] = []
+    for info in sessions:
+        if info.state is not SessionState.COMPLETE:
+            raise StoreError(f"{info.title} is not read yet.", advice="Open it first, which finishes it.")
+        listed += [
+            (f"sessions/{info.id}/{file.relative_to(info.path).as_posix()}", file)
+            for file in sorted(info.path.rglob("*"))
+            if file.is_file() and not file.is_symlink()
+        ]
+    for one in iterations:
+        listed.append((f"iterations/{one.id}.json", library.root / "iterations" / f"{one.id}.json"))
+    whole = sum(file.stat().st_size for _name, file in listed) or 1
+
+    def fill(stream: IO[bytes]) -> None:
+        done, entries = 0, []
+        with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=6, allowZip64=True) as archive:
+            for name, file in listed:
+                digest, size = hashlib.sha256(), 0
+                with file.open("rb") as original, archive.open(name, "w", force_zip64=True) as inside:
+                    while piece := original.read(_CHUNK):
+                        digest.update(piece)
+                        size += len(piece)
+                        inside.write(piece)
+                        done += len(piece)
+                        if progress is not None:
+                            progress(done / whole)
+                entries.append({"name": name, "size": size, "sha256": digest.hexdigest()})
+            document = {
+                "format": "tailflame bundle",
+                "version": BUNDLE.version,
+                "written_by": f"tailflame {tailflame.__version__}",
+                "sessions": [info.id for info in sessions],
+                "iterations": [one.id for one in iterations],
+                "files": entries,
+            }
+            archive.writestr(MANIFEST, json.dumps(document, indent=1))
+
+    write_atomically(path, fill)
+
+
+def read_bundle(path: Path, library: Library, *, progress: Progress | None = None) -> Unpacked:
+    """Brings what a bundle holds into `library`: all of it, or nothing.
+
+    StoreError for anything that is not as it says.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory(prefix="tailflame-bundle-") as made:
+            fields = _manifest(archive, path)
+            entries = _entries(archive, fields, path)
+            folder = Path(made)
+            _unpack(archive, entries, folder, path, progress)
+            return _adopt(folder, fields, library, path)
+    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
+        why = reason(error) if isinstance(error, OSError) else str(error) or "it is damaged"
+        raise StoreError(f"{path} cannot be opened as a bundle: {why}.", advice="Ask for it once more.") from error
+
+
+def _manifest(archive: zipfile.ZipFile, path: Path) -> Fields:
+    infos = archive.infolist()
+    if len(infos) > _MOST_FILES:
+        raise _hostile(path, f"it holds more than {_MOST_FILES:,} files")
+    found = [info for info in infos if info.filename == MANIFEST]
+    if len(found) != 1 or found[0].file_size > _MANIFEST_LIMIT:
+        raise _hostile(path, "it has no manifest" if not found else "its manifest is not one small file")
+    with archive.open(found[0]) as stream:
+        data = stream.read(_MANIFEST_LIMIT + 1)
+    try:
+        document: Any = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise _hostile(path, "its manifest is no JSON") from error
+    return BUNDLE.upgraded(Fields(document, f"the manifest of {path}"))
+
+
+def _entries(archive: zipfile.ZipFile, fields: Fields, path: Path) -> list[tuple[zipfile.ZipInfo, str]]:
+    """Each file with its sum; all are as the manifest says, as far as names, kinds and sizes go."""
+    told = {part.text("name"): part for part in fields.parts("files")}
+    entries: list[tuple[zipfile.ZipInfo, str]] = []
+    seen: set[str] = set()
+    whole = 0
+    for info in archive.infolist():
+        name = info.filename
+        if name == MANIFEST:
+            continue
+        if not _is_inside(name):
+            raise _hostile(path, f"“{name[:80]}” would leave its folder")
+        kind = stat.S_IFMT(info.external_attr >> 16)
+        if info.is_dir() or (kind and kind != stat.S_IFREG):
+            raise _hostile(path, f"“{name}” is no plain file")
+        if info.flag_bits & 1:
+            raise _hostile(path, f"“{name}” is encrypted")
+        part = told.get(name)
+        if name in seen or part is None:
+            raise _hostile(path, f"“{name}” is {'in it twice' if name in seen else 'not in its manifest'}")
+        seen.add(name)
+        whole += info.file_size
+        if part.integer("size") != info.file_size:
+            raise _hostile(path, f"“{name}” is not as large as its manifest says")
+        if info.file_size > _BOMB_SIZE and info.file_size > _BOMB_RATIO * max(info.compress_size, 1):
+            raise _hostile(path, f"“{name}” unpacks to {size_text(info.file_size)} of nothing")
+        entries.append((info, part.text("sha256")))
+    if whole > _MOST_BYTES:
+        raise _hostile(path, f"it unpacks to {size_text(whole)}")
+    missing = set(told) - seen
+    if missing:
+        raise _hostile(path, f"“{min(missing)}” is missing")
+    return entries
+
+
+def _is_inside(name: str) -> bool:
+    """sessions/ID/FILES or iterations/ID.json, each part a plain name."""
+    parts = PurePosixPath(name).parts
+    if "\\" in name or name.startswith("/") or "//" in name or len(parts) < 2 or "/".join(parts) != name:
+        return False
+    if any(part in (".", "..") or not _PART.fullmatch(part) for part in parts):
+        return False
+    return (parts[0] == "sessions" and len(parts) >= 3) or (
+        parts[0] == "iterations" and len(parts) == 2 and name.endswith(".json")
+    )
+
+
+def _unpack(
+    archive: zipfile.ZipFile,
+    entries: list[tuple[zipfile.ZipInfo, str]],
+    folder: Path,
+    path: Path,
+    progress: Progress | None,
+) -> None:
+    whole = sum(info.file_size for info, _sum in entries) or 1
+    free = shutil.disk_usage(folder).free
+    if whole > free:
+        raise StoreError(
+            f"{path} unpacks to {size_text(whole)}, and {size_text(free)} are free.",
+            advice="Make room, then try again.",
+        )
+    done = 0
+    for info, wanted in entries:
+        place = folder / info.filename
+        place.parent.mkdir(parents=True, exist_ok=True)
+        digest, size = hashlib.sha256(), 0
+        with archive.open(info) as inside, place.open("xb") as stream:
+            while piece := inside.read(_CHUNK):
+                size += len(piece)
+                if size > info.file_size:
+                    raise _hostile(path, f"“{info.filename}” is larger than it says")
+                digest.update(piece)
+                stream.write(piece)
+                done += len(piece)
+                if progress is not None:
+                    progress(done / whole)
+        if size != info.file_size or digest.hexdigest() != wanted:
+            raise _hostile(path, f"“{info.filename}” is not what its manifest says")
+
+
+def _adopt(folder: Path, fields: Fields, library: Library, path: Path) -> Unpacked:
+    """Sessions first: a measurement names them by their ids, which change where a library has one of that name."""
+    identities: dict[str, str] = {}
+    adopted = []
+    for identity in fields.texts("sessions"):
+        place = folder / "sessions" / identity
+        if "/" in identity or not place.is_dir():
+            raise _hostile(path, f"it has no session “{identity[:80]}”")
+        info = library.adopt(place)
+        identities[identity] = info.id
+        adopted.append(info)
+    brought = Iterations(folder)
+    kept = Iterations(library.root)
+    iterations = [kept.adopt(brought.get(identity), identities) for identity in fields.texts("iterations")]
+    return Unpacked(tuple(adopted), tuple(iterations))
+
+
+def _hostile(path: Path, why: str) -> StoreError:
+    return StoreError(
+        f"{path} is not opened: {why}.", advice="It is damaged, or was not written by Tailflame: ask for it once more."
+    )

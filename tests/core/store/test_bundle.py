@@ -1,0 +1,192 @@
+"""A measurement in one file: it comes out as it went in, and nothing hostile comes out at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import stat
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from helpers.recordings import recording, same
+from tailflame.errors import StoreError, TailflameError
+from tailflame.model.iteration import Step, StepState
+from tailflame.store import Library
+from tailflame.store.bundle import MANIFEST, is_bundle, read_bundle, write_bundle
+from tailflame.store.iterations import Iterations
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    """A bundle of two sessions and the measurement that they are of."""
+    library = Library(tmp_path / "here")
+    infos = []
+    for stacks in ("main;work 7", "main;work 9;log 2"):
+        session = library.new_session(tool="perf", binary="/opt/engine")
+        session.complete(recording(stacks))
+        infos.append(library.session(session.path.name))
+    iterations = Iterations(library.root)
+    made = iterations.create(project=Path("/src"), binary=Path("/opt/engine"))
+    steps = tuple(Step(name="cpu", repetition=n + 1, state=StepState.DONE, session=i.id) for n, i in enumerate(infos))
+    made = replace(made, steps=steps, note="before the split")
+    iterations.save(made)
+    path = tmp_path / "both.tailflame"
+    write_bundle(path, library, sessions=infos, iterations=[made])
+    return path
+
+
+def test_it_comes_out_as_it_went_in(written: Path, tmp_path: Path) -> None:
+    assert is_bundle(written)
+    there = Library(tmp_path / "there")
+    unpacked = read_bundle(written, there)
+    assert len(unpacked.sessions) == 2
+    same(unpacked.sessions[0].folder.load(), Library(tmp_path / "here").sessions()[-1].folder.load())
+    (one,) = unpacked.iterations
+    assert one.note == "before the split"
+    assert {step.session for step in one.steps} == {info.id for info in unpacked.sessions}
+    assert Iterations(there.root).get(one.id) == one
+    again = read_bundle(written, there)
+    assert len(there.sessions()) == 2 and len(Iterations(there.root).all()) == 1
+    assert again.iterations == unpacked.iterations, "a second time brings nothing new"
+
+
+def remade(path: Path, change: Callable[[dict[str, Any], dict[str, bytes]], None], *, honest: bool = True) -> Path:
+    """The bundle with other files; `honest`: sizes and sums in its manifest are those of the changed files."""
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist() if name != MANIFEST}
+        manifest = json.loads(archive.read(MANIFEST))
+    change(manifest, files)
+    if honest:
+        manifest["files"] = [
+            {"name": name, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            for name, data in files.items()
+        ]
+    made = path.with_name("hostile.tailflame")
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+        archive.writestr(MANIFEST, json.dumps(manifest))
+    return made
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../evil", "/etc/passwd", "sessions/../../evil/x", "sessions/./a/b", "sessions//a/b", "sessions\\..\\x\\y",
+        "iterations/a/b.json", "iterations/x.txt", "elsewhere/x/y", "sessions/only-two", "sessions/" + "x" * 300 + "/y",
+    ],
+)  # fmt: skip
+def test_a_name_that_leaves_its_folder_is_refused(written: Path, tmp_path: Path, name: str) -> None:
+    def add(_manifest: dict[str, Any], files: dict[str, bytes]) -> None:
+        files[name] = b"evil"
+
+    there = Library(tmp_path / "there")
+    with pytest.raises(StoreError, match="would leave its folder"):
+        read_bundle(remade(written, add), there)
+    assert there.sessions() == () and not (tmp_path / "evil").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda m, f: m["files"].__setitem__(0, {**m["files"][0], "size": 1}), "is not as large"),
+        (lambda m, f: m["files"].__setitem__(0, {**m["files"][0], "sha256": "0"}), "is not what its manifest says"),
+        (lambda m, f: m["files"].pop(), "is not in its manifest"),
+        (lambda m, f: m["files"].append({"name": "sessions/a/b", "size": 0, "sha256": ""}), "is missing"),
+        (lambda m, f: m.__setitem__("sessions", ["../../x"]), "it has no session"),
+        (lambda m, f: m.__setitem__("version", 99), "newer Tailflame"),
+        (lambda m, f: m.__setitem__("files", {}), "should be a list"),
+        (lambda m, f: m.__setitem__("iterations", ["nowhere"]), "no measurement"),
+    ],
+)  # fmt: skip
+def test_what_is_not_as_the_manifest_says_is_refused(
+    written: Path, tmp_path: Path, change: Callable[[dict[str, Any], dict[str, bytes]], None], says: str
+) -> None:
+    with pytest.raises(StoreError, match=says):
+        read_bundle(remade(written, change, honest=False), Library(tmp_path / "there"))
+
+
+def test_a_link_is_refused(written: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(written) as archive:
+        names = {name: archive.read(name) for name in archive.namelist()}
+    made = tmp_path / "link.tailflame"
+    with zipfile.ZipFile(made, "w") as archive:
+        for at, (name, data) in enumerate(names.items()):
+            info = zipfile.ZipInfo(name)
+            info.external_attr = ((stat.S_IFLNK if at == 0 else stat.S_IFREG) | 0o644) << 16
+            archive.writestr(info, data)
+    with pytest.raises(StoreError, match="is no plain file"):
+        read_bundle(made, Library(tmp_path / "there"))
+
+
+def test_a_bomb_is_refused_before_it_goes_off(written: Path, tmp_path: Path) -> None:
+    def swell(_manifest: dict[str, Any], files: dict[str, bytes]) -> None:
+        name = next(name for name in files if name.startswith("sessions/"))
+        files[name + ".more"] = b"x"
+
+    made = remade(written, swell)
+    data = made.read_bytes()
+    with zipfile.ZipFile(made) as archive:
+        info = next(info for info in archive.infolist() if info.filename.endswith(".more"))
+    assert info.file_size == 1
+    # The directory at the end says 4 GB of what is one byte.
+    at = data.rindex(b"PK\x01\x02", 0, data.rindex(info.filename.encode()))
+    swollen = data[: at + 24] + (4_000_000_000).to_bytes(4, "little") + data[at + 28 :]
+    made.write_bytes(swollen)
+    with pytest.raises(StoreError):
+        read_bundle(made, Library(tmp_path / "there"))
+
+
+@pytest.mark.parametrize("data", [b"", b"PK\x05\x06" + bytes(18), b"no zip at all", b"PK\x03\x04" + bytes(40)])
+def test_what_is_no_bundle_is_none(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "x.tailflame"
+    path.write_bytes(data)
+    assert not is_bundle(path)
+    with pytest.raises(StoreError):
+        read_bundle(path, Library(tmp_path / "there"))
+
+
+def test_truncated_anywhere_it_is_a_sentence(written: Path, tmp_path: Path) -> None:
+    data = written.read_bytes()
+    cut = tmp_path / "cut.tailflame"
+    for end in range(0, len(data), max(len(data) // 40, 1)):
+        cut.write_bytes(data[:end])
+        with pytest.raises(StoreError):
+            read_bundle(cut, Library(tmp_path / "there"))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=4))
+def test_no_changed_byte_makes_it_fail_otherwise(changes: list[tuple[float, int]]) -> None:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        library = Library(folder / "here")
+        session = library.new_session(tool="perf", binary="/opt/engine")
+        session.complete(recording("main;work 7"))
+        path = folder / "one.tailflame"
+        write_bundle(path, library, sessions=[library.session(session.path.name)])
+        whole = bytearray(path.read_bytes())
+        for place, value in changes:
+            whole[int(place * len(whole))] = value
+        path.write_bytes(bytes(whole))
+        try:
+            read_bundle(path, Library(folder / "there"))
+        except TailflameError as error:
+            assert error.sentence
+
+
+def test_a_session_that_is_not_read_yet_is_not_packed(tmp_path: Path) -> None:
+    library = Library(tmp_path / "here")
+    session = library.new_session(tool="perf", binary="/opt/engine")
+    with pytest.raises(StoreError, match="is not read yet"):
+        write_bundle(tmp_path / "x.tailflame", library, sessions=[library.session(session.path.name)])
+    assert not (tmp_path / "x.tailflame").exists()
