@@ -41,6 +41,7 @@ TOOLS = (
     pytest.param("perf-stat", Part.COUNTERS, marks=pytest.mark.tool("perf")),
     pytest.param("strace", Part.SYSCALLS, marks=pytest.mark.tool("strace")),
     pytest.param("heaptrack", Part.MEMORY, marks=pytest.mark.tool("heaptrack")),
+    pytest.param("jemalloc", Part.MEMORY, marks=pytest.mark.tool("jeprof")),
     pytest.param("massif", Part.MEMORY, marks=pytest.mark.tool("valgrind")),
     pytest.param("dhat", Part.MEMORY, marks=pytest.mark.tool("valgrind")),
     pytest.param("cachegrind", Part.CACHES, marks=pytest.mark.tool("valgrind")),
@@ -176,6 +177,25 @@ def test_attaching_lets_go_of_a_program_that_runs_on(
     finally:
         engine.terminate()
         engine.wait(timeout=30)
+
+
+@pytest.mark.tool("jeprof")
+def test_each_dump_of_jemalloc_appears_as_it_is_written_and_opens(
+    parts: Parts,  # noqa: F811
+    page: RecordPage,
+    qtbot: QtBot,
+    demo_binary: Path,
+) -> None:
+    choose(parts, page, qtbot, demo_binary, "jemalloc", "--mode serve --rate 2000 --churn 4")
+    page.record.click()
+    qtbot.waitUntil(lambda: page.side is Side.RUN and bool(page.run.files.rows), timeout=120_000)
+    assert parts.recorder.running
+    page.run.files.open.click()
+    qtbot.waitUntil(lambda: bool(parts.state.open_results) and parts.state.open_results[0].recording is not None)
+    dump = parts.state.open_results[0].recording
+    assert dump is not None and dump.format.startswith("jemalloc") and dump.profile is not None
+    parts.actions["stop"].trigger()
+    results(parts, qtbot, 2)
 
 
 @pytest.mark.tool("valgrind")

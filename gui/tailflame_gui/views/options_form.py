@@ -196,9 +196,9 @@ class OptionsForm(QWidget):
 
     def _go_first(self, cards: Sequence[ToolCard]) -> None:
         """They come late, and the Tab key reaches them before what else this form holds."""
-        before = self.previousInFocusChain()
+        before = self.previousInFocusChain() or self
         while before is not self and (before.focusPolicy() == Qt.FocusPolicy.NoFocus or before in cards):
-            before = before.previousInFocusChain()
+            before = before.previousInFocusChain() or self
         for card in cards:
             QWidget.setTabOrder(before, card)
             before = card

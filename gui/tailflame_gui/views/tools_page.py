@@ -61,7 +61,7 @@ class ToolEntry(QWidget):
         if known.command_line:
             line = row(spacing=4)
             command = FewLines(2, rank="second", mono=True)
-            command.set_text(known.command_line)
+            command.set_text(known.to_copy)
             line.addWidget(command, 1)
             copy = icon_button("copy", self.copy, tip="Copy the command for a terminal.  C")
             line.addWidget(copy, alignment=Qt.AlignmentFlag.AlignTop)
