@@ -17,6 +17,7 @@ import shutil
 import stat
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -128,7 +129,7 @@ def read_bundle(path: Path, library: Library, *, progress: Progress | None = Non
             folder = Path(made)
             _unpack(archive, entries, folder, path, progress)
             return _adopt(folder, fields, library, path)
-    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
+    except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as error:
         why = reason(error) if isinstance(error, OSError) else str(error) or "it is damaged"
         raise StoreError(f"{path} cannot be opened as a bundle: {why}.", advice="Ask for it once more.") from error
 
@@ -237,7 +238,7 @@ def _adopt(folder: Path, fields: Fields, library: Library, path: Path) -> Unpack
         place = folder / "sessions" / identity
         if "/" in identity or not place.is_dir():
             raise _hostile(path, f"it has no session “{identity[:80]}”")
-        info = library.adopt(place)
+        info = library.adopt(place, name=identity)
         identities[identity] = info.id
         adopted.append(info)
     brought = Iterations(folder)

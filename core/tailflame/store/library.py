@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import itertools
 import os
 import re
 import secrets
@@ -291,16 +292,22 @@ class Library:
             raise
         return self.session(session.id)
 
-    def adopt(self, folder: Path) -> SessionInfo:
+    def adopt(self, folder: Path, *, name: str = "") -> SessionInfo:
         """A copy of a finished session from elsewhere, under its own name; the one that is here already, if it is.
 
-        It is nobody's baseline at first.
+        name: the one that it had elsewhere; by default what its time and its program give. Where another session has
+        that name here, it gets one like it. It is nobody's baseline at first.
         """
         info = session_at(folder)
         if info.manifest is None or info.state is not SessionState.COMPLETE:
             raise StoreError(info.problem or f"{folder} holds no finished session.")
         at = info.manifest.created_at
-        name = f"{at:%Y%m%d_%H%M%S}_{_label(Path(info.binary).name or 'session', info.tool)}"
+        stem = name or f"{at:%Y%m%d_%H%M%S}_{_label(Path(info.binary).name or 'session', info.tool)}"
+        name = next(
+            tried
+            for tried in itertools.chain((stem,), (f"{stem}-{n}" for n in itertools.count(2)))
+            if not (self.root / tried / MANIFEST).exists() or _made_at(self.root / tried) == at
+        )
         unfinished = self.root / f"{_ADOPTING}{secrets.token_hex(4)}"
         try:
             if not (self.root / name / MANIFEST).exists():
@@ -395,6 +402,12 @@ class Library:
             raise StoreError(
                 f"{self.root} cannot be read: {reason(error)}.", advice="Choose another profiles folder."
             ) from error
+
+
+def _made_at(folder: Path) -> datetime | None:
+    """None for a folder that holds no session that can be read."""
+    info = session_at(folder)
+    return info.manifest.created_at if info.manifest is not None else None
 
 
 def _read_entry(folder: Path) -> Entry:
