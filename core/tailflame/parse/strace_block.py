@@ -34,6 +34,9 @@ _LONGEST_NAME = 64
 _LONGEST_ERROR = 32
 _UNFINISHED = (word("<unfinis"), word("hed ...>"))
 _RESUMED = word(" resumed")
+_DOTS = word("<... ")
+_HEX = word("0x")
+_FUTEX = frozenset({"futex"})
 _MINUS_ONE = word("-1 E")
 _TWO_ZEROS = word("00")
 _BLANKS = spread(32)
@@ -84,6 +87,14 @@ class Tables:
         known = self._marks.get(what)
         if known is None or len(known) < len(self.names.texts):
             known = self._marks[what] = np.array([name in those for name in self.names.texts], dtype=bool)
+        return known
+
+    def usable(self) -> Bool:
+        """By number of a name, whether it is one, and its lines need not be read in full."""
+        known = self._marks.get("usable")
+        if known is None or len(known) < len(self.names.texts):
+            found = [text not in FORKS and is_name(text) for text in self.names.texts]
+            known = self._marks["usable"] = np.array(found, dtype=bool)
         return known
 
     def futexes(self, block: bytes, words: UInt64, start: Int64, length: Int64) -> Int64:
@@ -172,49 +183,47 @@ class BlockReader:
 
 def _positions(bytes_: UInt8, byte: int) -> Int64:
     """Where `byte` stands, and behind it twice a place beyond all lines."""
-    found = np.flatnonzero(bytes_ == byte)
+    return _ended(np.flatnonzero(bytes_ == byte), bytes_)
+
+
+def _ended(found: Int64, bytes_: UInt8) -> Int64:
     return np.concatenate((found, np.full(2, len(bytes_) - PADDING + 1, np.int64)))
 
 
 class _Reading:
-    """One block on its way. `row`: the lines that may still be of a usual form; all arrays beside are for those."""
+    """One block on its way. All arrays have a row per line; `ok`: it is still of a usual form, and what the arrays say
+    of it holds. Of other lines they hold positions that are in the block, and nonsense otherwise.
+    """
 
     def __init__(self, block: bytes, lines: Lines, layout: Layout, tables: Tables) -> None:
         self.block, self.lines, self.layout, self.tables = block, lines, layout, tables
         self.bytes = np.frombuffer(block, np.uint8)
         self.words = words_of(block)
-        self.opens = _positions(self.bytes, 60)
-        self.closes = _positions(self.bytes, 62)
-        self.shuts = _positions(self.bytes, 41)
+        # "<", "=", ">" and "?" differ in their last two bits: one look at every byte finds all of them.
+        signs = np.flatnonzero(self.bytes & 0xFC == 60)
+        which = self.bytes[signs]
+        self.equals = signs[which == 61]
+        self.opens = _ended(signs[which == 60], self.bytes)
+        self.closes = _ended(signs[which == 62], self.bytes)
         arrow = self.bytes[self.closes[:-2] - 1] == 45  # "->" closes nothing; at 0 it is the padding that is asked
-        self.real_closes = np.concatenate((self.closes[:-2][~arrow], self.closes[-2:]))
+        self.real_closes = np.concatenate((self.closes[:-2][~arrow], self.closes[-2:])) if arrow.any() else self.closes
         # Words are read up to 16 bytes before an end.
-        self.row = np.flatnonzero(lines.end - lines.start > 20)
-        self.start, self.end = lines.start[self.row], lines.end[self.row]
-        n = len(self.row)
-        self.at = self.start.copy()
+        self.ok: Bool = lines.end - lines.start > 20
+        self.start, self.end = lines.start, np.maximum(lines.end, 20)
+        n = len(lines)
+        self.at = self.start
         self.tid = np.full(n, -1, np.int64)
         self.time = np.full(n, np.nan)
         self.comm_end = np.zeros(n, np.int64)
         self.name = np.zeros(n, np.int64)
         self.paren = np.zeros(n, np.int64)
         self.opened = self.closed = np.zeros(n, bool)
-        self.tail = self.end.copy()
+        self.tail = self.end
         """Where the result ends."""
         self.duration = np.full(n, np.nan)
         self.error = np.full(n, -1, np.int64)
         self.fd = np.full(n, -1, np.int64)
         self.place = np.full(n, -1, np.int64)
-
-    def _keep(self, keep: Bool) -> None:
-        """The other lines are of no usual form."""
-        if keep.all():
-            return
-        for name in (
-            "row", "start", "end", "at", "tid", "time", "comm_end", "name", "paren", "opened", "closed", "tail",
-            "duration", "error", "fd", "place",
-        ):  # fmt: skip
-            setattr(self, name, getattr(self, name)[keep])
 
     def _is(self, at: Int64, byte: int) -> Bool:
         found: Bool = self.bytes[at] == byte
@@ -237,15 +246,15 @@ class _Reading:
         ):
             if there:
                 close = 41 if width == 17 else 93
-                self._keep(self._is(self.at + last, close) & self._is(self.at + width - 1, 32))
+                self.ok &= self._is(self.at + last, close) & self._is(self.at + width - 1, 32)
                 self.at = self.at + width
-        self._keep(self.at + 4 < self.end)
+        self.ok &= self.at + 4 < self.end
+        self.at = np.where(self.ok, self.at, self.start)
 
     def _pids(self) -> None:
         word_ = self.words[self.start]
         digits = digits_before(word_)
-        number, good = leading_number(word_, digits)
-        self.tid = number
+        self.tid, good = leading_number(word_, digits)
         if self.layout.comm:
             good &= self._is(self.start + digits, 60)
             closing = self.real_closes[np.searchsorted(self.real_closes, self.start)]
@@ -254,8 +263,7 @@ class _Reading:
             self.at = np.where(good, closing + 2, self.start)
         else:
             self.at = self.start + np.maximum(digits, 5) + 1
-        good &= (digits <= 7) & self._is(self.at - 1, 32) & ~self._is(self.at, 32)
-        self._keep(good)
+        self.ok &= good & (digits <= 7) & self._is(self.at - 1, 32) & ~self._is(self.at, 32)
 
     def _unix(self) -> None:
         at, digits = self.at, self.layout.digits
@@ -273,7 +281,7 @@ class _Reading:
             good &= (last >= 0) & (last <= 9)
             self.time = seconds + (eight_digits(fraction) * 10 + last) / 1e9
         self.at = at + 12 + digits
-        self._keep(good)
+        self.ok &= good
 
     def _clock(self) -> None:
         at, digits = self.at, self.layout.digits
@@ -288,74 +296,64 @@ class _Reading:
             good &= self._is(at + 8, 46) & all_digits(fraction)
             self.time = self.time + eight_digits(fraction) / 1e6
         width = 8 + (digits + 1 if digits else 0)
-        good &= self._is(at + width, 32)
+        self.ok &= good & self._is(at + width, 32)
         self.at = at + width + 1
-        self._keep(good)
-
-    def _blank(self, start: Int64, stop: Int64) -> Bool:
-        """Whether nothing but blanks stands there; strace fills up to column 40 with them."""
-        left = stop - start
-        good = (left > 0) & (left <= 48)
-        for step in range(0, 48, 8):
-            rows = np.flatnonzero(good & (left > step))
-            if not len(rows):
-                break
-            bits = MASKS[np.minimum(left[rows] - step, 8)]
-            good[rows] = (self.words[start[rows] + step] ^ _BLANKS) & bits == 0
-        return good
 
     # Which call it is
 
     def heads(self) -> None:
         first = self.bytes[self.at]
-        self.closed = (first == 60) & (self.words[self.at] & mask(5) == word("<... "))
-        named = ((first >= 97) & (first <= 122)) | (first == 95)
-        self._keep(self.closed | named)
-        parens = _positions(self.bytes, 40)
-        self.paren = parens[np.searchsorted(parens, self.at)]
-        begin, stop = self.at, self.paren
-        good = self.closed | (stop < self.end)
-        if self.closed.any():
-            closing = self.closes[np.searchsorted(self.closes, self.at)]
-            resumed = closing < self.end
-            safe = np.where(resumed & (closing >= 8), closing, 8)
-            good &= ~self.closed | (resumed & (self.words[safe - 8] == _RESUMED))
-            begin = np.where(self.closed, self.at + 5, begin)
-            stop = np.where(self.closed, closing - 8, stop)
-            self.paren = np.where(self.closed, closing, self.paren)
+        self.closed = (first == 60) & (self.words[self.at] & mask(5) == _DOTS)
+        self.ok &= self.closed | ((first >= 97) & (first <= 122)) | (first == 95)
+        begin, stop = self.at.copy(), self.end.copy()
+        rows = np.flatnonzero(self.ok & ~self.closed)
+        stop[rows] = begin[rows] + find_within(self.words, begin[rows], 40, _LONGEST_NAME)
+        good = stop < self.end
+        self.paren = stop
+        rows = np.flatnonzero(self.closed & self.ok)
+        if len(rows):
+            closing = self.closes[np.searchsorted(self.closes, begin[rows])]
+            good[rows] = (closing < self.end[rows]) & (self.words[np.maximum(closing - 8, 0)] == _RESUMED)
+            self.paren = stop.copy()
+            begin[rows], stop[rows], self.paren[rows] = begin[rows] + 5, closing - 8, closing
         length = stop - begin
-        good &= (length > 0) & (length <= _LONGEST_NAME)
-        begin, length = begin[good], length[good]
-        self._keep(good)
-        self.name = self.tables.names.of_spans(self.block, self.words, begin, length)
-        texts = self.tables.names.texts
+        self.ok &= good & (length > 0) & (length < _LONGEST_NAME)
+        self.paren = np.where(self.ok, self.paren, self.at)
+        rows = np.flatnonzero(self.ok)
+        numbers = self.tables.names.of_spans(self.block, self.words, begin[rows], length[rows])
+        self.name[rows] = numbers
         # Forks tell which threads belong together: they are read in full.
-        usable = np.array([text not in FORKS and is_name(text) for text in texts], dtype=bool)
-        if len(self.name):
-            self._keep(usable[self.name])
+        self.ok[rows] = self.tables.usable()[numbers]
 
     # How it ended
 
     def ends(self) -> None:
         end = self.end
-        self.opened = (self.words[end - 16] == _UNFINISHED[0]) & (self.words[end - 8] == _UNFINISHED[1])
+        self.opened = (self.words[end - 16] == _UNFINISHED[0]) & (self.words[end - 8] == _UNFINISHED[1]) & self.ok
         # "<... read resumed> <unfinished ...>) = ?" ends otherwise; both at once are none of strace's.
-        good = ~(self.opened & self.closed)
+        self.ok &= ~(self.opened & self.closed)
         if self.layout.timed >= 0:
-            good &= self._durations() | self.opened
-        self._keep(good)
+            self.ok &= self._durations() | self.opened
         self._results()
 
     def _durations(self) -> Bool:
         """Reads " <0.000123>"; where that stands."""
         digits, end = self.layout.timed, self.end
-        opening = self.opens[np.maximum(np.searchsorted(self.opens, end) - 1, 0)]
         dot = end - 2 - digits
+        opening = dot - 2
+        longer = np.flatnonzero(self.ok & ~self.opened & ~self._is(opening, 60))
+        if len(longer):  # "<12.345678>"
+            found = self.opens[np.maximum(np.searchsorted(self.opens, end[longer]) - 1, 0)]
+            opening[longer] = np.where(found < dot[longer], found, dot[longer] - 2)
         length = dot - opening - 1
-        good = self._is(end - 1, 62) & self._is(dot, 46) & (opening > self.at) & (length >= 1) & (length <= 7)
-        opening = np.where(good, opening, 8)
-        whole, are = leading_number(self.words[opening + 1], np.where(good, length, 1))
-        good &= are & self._is(opening - 1, 32)
+        good = self._is(end - 1, 62) & self._is(dot, 46) & self._is(opening, 60) & self._is(opening - 1, 32)
+        good &= (opening > self.at) & (length <= 7)
+        if len(longer):
+            whole, are = leading_number(self.words[opening + 1], length)
+            good &= are
+        else:
+            whole = self.bytes[opening + 1].astype(np.int64) - 48
+            good &= (whole >= 0) & (whole <= 9)
         if digits == 6:
             fraction = self.words[end - 9] & ~mask(2) | _TWO_ZEROS
             self.duration = whole + eight_digits(fraction) / 1e6
@@ -370,71 +368,85 @@ class _Reading:
 
     def _results(self) -> None:
         """Reads " = 281", " = -1 EAGAIN (Resource …)", " = 3</path>", " = 1 (in [3])" before the tail."""
-        equals = np.flatnonzero(self.bytes == 61)
+        equals = self.equals
         equals = equals[(self.bytes[equals - 1] == 32) & (self.bytes[equals + 1] == 32)]
         equals = np.concatenate(([0], equals))
         last = equals[np.searchsorted(equals, self.tail) - 1]
-        closing = self.shuts[np.maximum(np.searchsorted(self.shuts, last) - 1, 0)]
-        good = self.opened | ((closing > self.paren) & (closing < last) & self._blank(closing + 1, last))
         self.duration[self.opened] = np.nan
-        # Between "<" and ">" it would be part of a path. A "<" of a string may never close: such a line is left over.
-        before = self.opens[np.maximum(np.searchsorted(self.opens, last) - 1, 0)]
-        inside = (before > self.paren) & (before < last)
-        closing = self.real_closes[np.searchsorted(self.real_closes, np.where(inside, before, 0))]
-        good &= self.opened | ~inside | (closing < last)
-        value = np.where(self.opened, self.paren, last + 2)
+        good = (last > self.paren + 1) & self._is(last - 2, 41)
+        padded_ = np.flatnonzero(self.ok & ~self.opened & ~good & (last > self.paren + 1))
+        if len(padded_):
+            shuts = _positions(self.bytes, 41)
+            to = last[padded_]
+            closing = shuts[np.maximum(np.searchsorted(shuts, to) - 1, 0)]
+            good[padded_] = (closing > self.paren[padded_]) & (closing < to) & self._blank(closing + 1, to)
+        value = np.where(good, last + 2, self.paren)
         first = self.bytes[value]
-        starts = ((first >= 48) & (first <= 57)) | ((first == 45) & (self.bytes[value + 1] <= 57))
-        good &= self.opened | (starts & (value < self.tail))
-        self._keep(good)
-        value = value[good]
-        done = self.opened
+        good &= ((first >= 48) & (first <= 57)) | ((first == 45) & (self.bytes[value + 1] <= 57))
+        good &= value < self.tail
         ending = self.bytes[self.tail - 1]
-        nearest = self.opens[np.maximum(np.searchsorted(self.opens, self.tail) - 1, 0)]
-        bracketed = ~done & (nearest > value) & (nearest < self.tail)
-        failed = ~done & ~bracketed & (self.words[value] & mask(4) == _MINUS_ONE)
+        done = self.opened
+        self.ok &= good | done
+        # A ">" behind it closes what the result stands for, or the " = " was part of a path.
+        bracketed = (self.closes[np.searchsorted(self.closes, value)] < self.tail) & self.ok & ~done
+        plain = self.ok & ~done & ~bracketed
+        failed = plain & (self.words[value] & mask(4) == _MINUS_ONE)
         fine = done | self._failures(failed, value, ending)
-        fine |= self._descriptors(bracketed, value, nearest, ending)
-        rest = np.flatnonzero(~done & ~bracketed & ~failed)
+        if bracketed.any():
+            fine |= self._descriptors(bracketed, value, ending)
+        rest = np.flatnonzero(plain & ~failed)
         # A lone number; or words in brackets behind it, in which no path stands: "1 (in [3])", "0x2 (flags O_RDWR)".
         blank = find_within(self.words, value[rest], 32, 24)
         length = self.tail[rest] - value[rest]
         lone = (blank >= length) & (length <= 24)
-        told = (blank < length) & (self.bytes[value[rest] + blank + 1] == 40) & (ending[rest] == 41)
-        told &= self.closes[np.searchsorted(self.closes, value[rest])] >= self.tail[rest]
-        fine[rest] = lone | told
-        self._keep(fine)
+        lone |= (blank < length) & (self.bytes[value[rest] + blank + 1] == 40) & (ending[rest] == 41)
+        fine[rest] = lone
+        self.ok &= fine
+
+    def _blank(self, start: Int64, stop: Int64) -> Bool:
+        """Whether nothing but blanks stands there; strace fills up to column 40 with them."""
+        left = stop - start
+        good = (left > 0) & (left <= 48)
+        for step in range(0, 48, 8):
+            rows = np.flatnonzero(good & (left > step))
+            if not len(rows):
+                break
+            bits = MASKS[np.minimum(left[rows] - step, 8)]
+            good[rows] = (self.words[start[rows] + step] ^ _BLANKS) & bits == 0
+        return good
 
     def _failures(self, failed: Bool, value: Int64, ending: UInt8) -> Bool:
         """Reads the names of errors; where there are."""
         good: Bool = failed & (ending == 41)
         rows = np.flatnonzero(good)
+        if not len(rows):
+            return good
         begin = value[rows] + 3
         length = find_within(self.words, begin, 32, _LONGEST_ERROR)
         fits = (length < _LONGEST_ERROR) & (begin + length < self.tail[rows])
         good[rows[~fits]] = False
         rows, begin, length = rows[fits], begin[fits], length[fits]
         numbers = self.tables.errors.of_spans(self.block, self.words, begin, length)
-        texts = self.tables.errors.texts
-        if len(numbers):
-            known = np.array([is_error(text) for text in texts], dtype=bool)[numbers]
-            good[rows[~known]] = False
-            self.error[rows[known]] = numbers[known]
+        known = np.array([is_error(text) for text in self.tables.errors.texts], dtype=bool)[numbers]
+        good[rows[~known]] = False
+        self.error[rows[known]] = numbers[known]
         return good
 
-    def _descriptors(self, bracketed: Bool, value: Int64, opening: Int64, ending: UInt8) -> Bool:
+    def _descriptors(self, bracketed: Bool, value: Int64, ending: UInt8) -> Bool:
         """Reads "3</path>" of results; where it is all that stands there."""
         good: Bool = bracketed & (ending == 62)
         rows = np.flatnonzero(good)
-        length = opening[rows] - value[rows]
-        number, are = leading_number(self.words[value[rows]], length)
-        single = self.opens[np.maximum(np.searchsorted(self.opens, opening[rows]) - 1, 0)] < value[rows]
-        closing = self.real_closes[np.searchsorted(self.real_closes, opening[rows])]
-        fits = are & single & (closing == self.tail[rows] - 1)
+        digits = digits_before(self.words[value[rows]])
+        number, are = leading_number(self.words[value[rows]], digits)
+        opening = value[rows] + digits
+        closing = self.real_closes[np.searchsorted(self.real_closes, opening)]
+        inner = self.opens[np.minimum(np.searchsorted(self.opens, opening) + 1, len(self.opens) - 1)]
+        fits = are & (digits <= 7) & self._is(opening, 60) & (closing == self.tail[rows] - 1)
+        fits &= inner > closing
         good[rows[~fits]] = False
         no_place = self.tables.marked("no place", NO_PLACE)
         named = fits & ~no_place[self.name[rows]] if len(rows) else fits
-        rows, opening, number = rows[named], opening[rows][named], number[named]
+        rows, opening, number = rows[named], opening[named], number[named]
         self.fd[rows] = number
         self.place[rows] = self.tables.places.of_spans(
             self.block, self.words, opening + 1, self.tail[rows] - 2 - opening
@@ -444,55 +456,61 @@ class _Reading:
     # What it is about
 
     def subjects(self) -> None:
-        if not len(self.row):
+        if not self.ok.any():
             return
         begin = self.paren + 1
         first = self.words[begin]
-        has_fd = ~self.closed & ~self.tables.marked("no fd", NO_FD)[self.name]
+        called = self.ok & ~self.closed
+        has_fd = called & ~self.tables.marked("no fd", NO_FD)[self.name]
         digits = digits_before(first)
         behind = self.bytes[begin + digits]
         limit = np.where(self.opened, self.end - 16, self.tail)
+        odd = has_fd & (digits > 7)
         has_fd &= (digits >= 1) & (digits <= 7) & (begin + digits < limit)
         bracketed = has_fd & (behind == 60)
         # "3 <unfinished ...>": the bracket of that is no descriptor's.
         has_fd &= bracketed | (behind == 44) | (behind == 41) | (behind == 32)
         number, _ = leading_number(first, digits)
         rows = np.flatnonzero(bracketed)
-        opening = begin[rows] + digits[rows]
+        if len(rows):
+            odd[rows] |= self._names_of(rows, begin[rows] + digits[rows], limit[rows])
+        has_fd &= ~odd
+        self.fd = np.where(has_fd, number, self.fd)
+        self.place = np.where(has_fd & ~bracketed, -1, self.place)
+        odd |= self._locks(called, begin, limit)
+        odd |= self._paths(called & ~has_fd & ~odd, limit)
+        self.ok &= ~odd
+
+    def _names_of(self, rows: Int64, opening: Int64, limit: Int64) -> Bool:
+        """Reads what stands behind first descriptors, "3</path>, "; where it is of no usual form."""
         closing = self.real_closes[np.searchsorted(self.real_closes, opening)]
         # "1</dev/pts/0<char 136:0>>"
         nested = self.bytes[closing + 1] == 62
-        inner = self.opens[np.minimum(np.searchsorted(self.opens, opening) + 1, len(self.opens) - 1)]
         second = self.bytes[closing + 1 + nested]
-        fits = (closing < limit[rows]) & ((second == 44) | (second == 41) | (second == 32))
-        fits &= nested == (inner < closing)
-        closing = np.where(nested, inner, closing)
-        odd = ~self.closed & (digits > 7)
+        inner = self.opens[np.minimum(np.searchsorted(self.opens, opening) + 1, len(self.opens) - 1)]
         # A name in quotes within the brackets may hold any sign: UNIX-STREAM:[123,"/run/x>"].
-        odd[rows[~fits]] = True
-        rows, opening, closing = rows[fits], opening[fits], closing[fits]
-        has_fd &= ~odd
-        self.fd[has_fd] = number[has_fd]
-        self.place[has_fd] = -1
-        self.place[rows] = self.tables.places.of_spans(self.block, self.words, opening + 1, closing - opening - 1)
-        odd |= self._locks(begin, limit)
-        odd |= self._paths(has_fd | odd, limit)
-        self._keep(~odd)
+        fits = (closing < limit) & ((second == 44) | (second == 41) | (second == 32)) & (nested == (inner < closing))
+        closing = np.where(nested, inner, closing)
+        kept, opening, closing = rows[fits], opening[fits], closing[fits]
+        self.place[kept] = self.tables.places.of_spans(self.block, self.words, opening + 1, closing - opening - 1)
+        odd: Bool = ~fits
+        return odd
 
-    def _locks(self, begin: Int64, limit: Int64) -> Bool:
-        odd = np.zeros(len(self.row), bool)
-        rows = np.flatnonzero(~self.closed & self.tables.marked("futex", frozenset({"futex"}))[self.name])
+    def _locks(self, called: Bool, begin: Int64, limit: Int64) -> Bool:
+        odd = np.zeros(len(self.ok), bool)
+        rows = np.flatnonzero(called & self.tables.marked("futex", _FUTEX)[self.name])
+        if not len(rows):
+            return odd
         length = find_within(self.words, begin[rows], 44, 24)
-        fits = (length < 24) & (begin[rows] + length < limit[rows]) & (self.words[begin[rows]] & mask(2) == word("0x"))
+        fits = (length < 24) & (begin[rows] + length < limit[rows]) & (self.words[begin[rows]] & mask(2) == _HEX)
         odd[rows[~fits]] = True
         rows, length = rows[fits], length[fits]
         self.place[rows] = self.tables.futexes(self.block, self.words, begin[rows], length)
         return odd
 
     def _paths(self, without: Bool, limit: Int64) -> Bool:
-        odd = np.zeros(len(self.row), bool)
-        named = ~self.closed & ~without & (self.place < 0) & self.tables.marked("by path", BY_PATH)[self.name]
-        rows = np.flatnonzero(named)
+        odd = np.zeros(len(self.ok), bool)
+        rows = np.flatnonzero(without & (self.place < 0) & self.tables.marked("by path", BY_PATH)[self.name])
         if not len(rows):
             return odd
         quotes = _positions(self.bytes, 34)
@@ -506,18 +524,19 @@ class _Reading:
         return odd
 
     def put(self) -> None:
-        lines, row = self.lines, self.row
-        lines.fast[row] = True
-        lines.kind[row] = np.where(self.closed, Kind.CLOSED, np.where(self.opened, Kind.OPENED, Kind.CALL))
-        lines.tid[row] = self.tid
-        lines.start_s[row] = self.time
-        lines.name[row] = self.name
-        lines.duration_s[row] = self.duration
-        lines.error[row] = self.error
-        lines.fd[row] = self.fd
-        lines.place[row] = self.place
-        lines.returned[row] = ~self.opened
-        lines.comm_end[row] = self.comm_end
+        lines, ok = self.lines, self.ok
+        lines.fast = ok
+        kind = np.where(self.closed, Kind.CLOSED.value, np.where(self.opened, Kind.OPENED.value, Kind.CALL.value))
+        lines.kind = np.where(ok, kind, 0).astype(np.uint8)
+        lines.tid = np.where(ok, self.tid, -1)
+        lines.start_s = np.where(ok, self.time, np.nan)
+        lines.name = np.where(ok, self.name, -1).astype(np.int32)
+        lines.duration_s = np.where(ok, self.duration, np.nan)
+        lines.error = np.where(ok, self.error, -1).astype(np.int32)
+        lines.fd = np.where(ok, self.fd, -1).astype(np.int32)
+        lines.place = np.where(ok, self.place, -1).astype(np.int32)
+        lines.returned = ok & ~self.opened
+        lines.comm_end = np.where(ok, self.comm_end, 0)
 
 
 def is_name(text: str) -> bool:

@@ -6,8 +6,6 @@ that one gathering reads eight characters of every line.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
@@ -66,15 +64,16 @@ def digits_before(words: UInt64) -> Int64:
 
 def find_within(words: UInt64, start: Int64, byte: int, reach: int) -> Int64:
     """How far behind each start `byte` stands first; `reach`, a multiple of 8, where it does not before that."""
-    found = np.full(len(start), reach, np.int64)
-    rows: Any = np.arange(len(start))
-    for step in range(0, reach, 8):
+    here = find(words[start], byte)
+    found = np.where(here < 8, here, reach)
+    rows = np.flatnonzero(here == 8)
+    for step in range(8, reach, 8):
+        if not len(rows):
+            break
         here = find(words[start[rows] + step], byte)
         hit = here < 8
         found[rows[hit]] = step + here[hit]
         rows = rows[~hit]
-        if not len(rows):
-            break
     return found
 
 
@@ -105,17 +104,21 @@ def leading_number(words: UInt64, length: Int64) -> tuple[Int64, Bool]:
 def hash_spans(words: UInt64, start: Int64, length: Int64) -> UInt64:
     """A hash of each span of bytes, of at most LONGEST of them. Equal spans have equal hashes."""
     hashes = length.astype(np.uint64) * _FIRST + U64(1)
-    rows: Any = np.arange(len(start))
-    at, left = start, np.minimum(length, LONGEST)
+    left = np.minimum(length, LONGEST)
+    hashes = _mixed(hashes, words[start] & MASKS[np.minimum(left, 8)])
+    rows = np.flatnonzero(left > 8)
+    at, left = start[rows] + 8, left[rows] - 8
     while len(rows):
-        part = words[at] & MASKS[np.minimum(left, 8)]
-        mixed = (hashes[rows] ^ part) * _SECOND
-        hashes[rows] = mixed ^ (mixed >> U64(29))
+        hashes[rows] = _mixed(hashes[rows], words[at] & MASKS[np.minimum(left, 8)])
         on = left > 8
-        if not on.any():
-            break
         rows, at, left = rows[on], at[on] + 8, left[on] - 8
     return hashes
+
+
+def _mixed(hashes: UInt64, part: UInt64) -> UInt64:
+    mixed = (hashes ^ part) * _SECOND
+    found: UInt64 = mixed ^ (mixed >> U64(29))
+    return found
 
 
 class Interned:

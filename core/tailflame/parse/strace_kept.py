@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from tailflame.model.stacks import Float64, Int32, Int64
+from tailflame.model.stacks import Bool, Float64, Int32, Int64
 from tailflame.parse.strace_line import MOST_TEXT, read_line
 
 SLOWEST = 100
@@ -30,7 +30,8 @@ class KeptTexts:
         self._slow: dict[int, list[tuple[float, int, Raw]]] = {}
         self._least: Float64 = np.empty(0)
         self._failed: dict[tuple[int, int], list[tuple[int, Raw]]] = {}
-        self._full: set[int] = set()
+        self._full: Bool = np.zeros((0, 0), bool)
+        """By name and error, whether enough are kept."""
 
     def offer(self, row: Int64, name: Int32, duration_s: Float64, error: Int32, text: Text) -> None:
         """Calls by row, in order; `text` gives that of the at-th of them."""
@@ -43,10 +44,13 @@ class KeptTexts:
             self._keep_slow(int(name[slow[at]]), float(duration_s[slow[at]]), int(row[slow[at]]), text, int(slow[at]))
         failed = np.flatnonzero(error >= 0)
         if len(failed):
+            shape = (max(top + 1, self._full.shape[0]), max(int(error.max()) + 1, self._full.shape[1]))
+            if shape != self._full.shape:
+                grown = np.zeros(shape, bool)
+                grown[: self._full.shape[0], : self._full.shape[1]] = self._full
+                self._full = grown
+            failed = failed[~self._full[name[failed], error[failed]]]
             key = name[failed].astype(np.int64) << 16 | error[failed]
-            if self._full:
-                open_ = ~np.isin(key, np.fromiter(self._full, np.int64, len(self._full)))
-                failed, key = failed[open_], key[open_]
             for at in _first_of_each(key, row[failed], ERRORS):
                 self._keep_failed(int(key[at]), int(row[failed[at]]), text, int(failed[at]))
 
@@ -64,7 +68,7 @@ class KeptTexts:
         if len(held) < ERRORS:
             held.append((row, text(at)))
         if len(held) == ERRORS:
-            self._full.add(key)
+            self._full[key >> 16, key & 0xFFFF] = True
 
     def texts(self) -> tuple[Int32, tuple[str, ...]]:
         """(rows, their texts), ascending."""

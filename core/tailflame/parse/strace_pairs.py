@@ -52,14 +52,17 @@ class Pairing:
     def __init__(self) -> None:
         self.waiting: dict[int, Waiting] = {}
 
-    def pair(self, lines: Lines, takeovers: Iterable[tuple[int, int, int]]) -> Paired:
-        """takeovers: (line, thread, thread whose call it takes over), in the order of lines."""
+    def pair(self, lines: Lines, thread: Int32, takeovers: Iterable[tuple[int, int, int]]) -> Paired:
+        """thread: a small number for the thread of each line. takeovers: (line, thread, thread whose call it takes
+        over), in the order of lines, by their own numbers.
+        """
         halves = np.flatnonzero((lines.kind == Kind.OPENED) | (lines.kind == Kind.CLOSED))
         moved = list(takeovers)
         if moved:
             return self._one_by_one(lines, halves, moved)
         tid = lines.tid[halves]
-        order = np.argsort(tid, kind="stable")
+        of = thread[halves] + 1
+        order = np.argsort(of.astype(np.uint16) if len(of) and int(of.max()) < 2**16 else of, kind="stable")
         half, tid = halves[order], tid[order]
         closed = lines.kind[half] == Kind.CLOSED
         same = np.zeros(len(half), bool)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tailflame.errors import ParseError
-from tailflame.model.stacks import Int64, readonly
+from tailflame.model.stacks import Int32, Int64, readonly
 from tailflame.model.syscalls import SyscallTrace
 from tailflame.parse.source import Source
 from tailflame.parse.strace_block import BlockReader, Layout, Lines, Tables, cut, padded
@@ -162,11 +162,11 @@ class LogReader:
             self._roll_over(lines)
         self._apply_modes(lines, modes)
         self._name_threads(block, lines, slow)
-        paired = self._pairing.pair(lines, takeovers)
-        answer(lines, paired)
-        self._number(block, lines, paired)
-        self._programs(block, lines)
         thread = self.threads.number(lines.tid)
+        paired = self._pairing.pair(lines, thread, takeovers)
+        answer(lines, paired)
+        self._number(block, lines, thread, paired)
+        self._programs(block, lines)
         for at, line in slow.items():
             if line.kind is Kind.EVENT and len(self._events) < EVENTS_LIMIT:
                 self._events.append((float(lines.start_s[at]), int(thread[at]), line.text))
@@ -268,7 +268,7 @@ class LogReader:
             if line.comm and not (lines.tid[at + 1 :] == line.tid).any():
                 self.threads.call(line.tid, line.comm)
 
-    def _number(self, block: bytes, lines: Lines, paired: Paired) -> None:
+    def _number(self, block: bytes, lines: Lines, thread: Int32, paired: Paired) -> None:
         """Gives rows to calls, and puts them with the others."""
         is_row = (lines.kind == Kind.CALL) | (lines.kind == Kind.OPENED)
         is_row[paired.orphans] = True
@@ -308,7 +308,7 @@ class LogReader:
         for tid, line in paired.left.items():
             self._pairing.waiting[tid] = Waiting(int(row_of[line]), _raw(block, lines, line))
         columns = {name: getattr(lines, of)[at].astype(dtype) for name, of, dtype in _COLUMNS if of}
-        columns["thread"] = self.threads.number(lines.tid[at])
+        columns["thread"] = thread[at]
         if not self.stacks:
             del columns["leaf"]
         self._pieces.append(columns)

@@ -18,7 +18,8 @@ CALLS = "System calls"
 ERRORS = "Errors"
 SAMPLES_LIMIT = 1_000_000
 """Calls that are samples of their own, with their times; of more, those of one thread, name and place are one."""
-_CHUNK = 1_000_000
+_TABLE = 4_000_000
+"""Numbers up to which a table of them is smaller than sorting is slow."""
 _PROCESS = re.compile(r"/proc/\d+", re.ASCII)
 _NUMBERED = re.compile(r"([A-Za-z0-9_-]+):\[\d+(?:->\d+)?\]", re.ASCII)
 _PEERS = re.compile(r"(?:TCP|UDP|TCPv6|UDPv6|UDPLITE|DCCP|SCTP)\w*:\[", re.ASCII)
@@ -78,13 +79,17 @@ def _distinct(columns: list[Int64]) -> tuple[list[tuple[int, ...]], Int64]:
 
 
 def _numbered(keys: Int64) -> tuple[Int64, Int64]:
-    """np.unique with its inverse; of many rows in pieces, which are mostly of the same few keys."""
-    if len(keys) <= _CHUNK:
+    """np.unique with its inverse, without sorting where keys are small numbers."""
+    top = int(keys.max()) + 1 if len(keys) else 0
+    if top > _TABLE:
         distinct, inverse = np.unique(keys, return_inverse=True)
         return distinct, inverse
-    pieces = [np.unique(keys[at : at + _CHUNK]) for at in range(0, len(keys), _CHUNK)]
-    distinct = np.unique(np.concatenate(pieces))
-    return distinct, np.searchsorted(distinct, keys)
+    there = np.zeros(top, bool)
+    there[keys] = True
+    distinct = np.flatnonzero(there)
+    number = np.zeros(top, np.int64)
+    number[distinct] = np.arange(len(distinct))
+    return distinct, number[keys]
 
 
 def _stack_row(
