@@ -14,7 +14,7 @@ import numpy as np
 from tailflame.analyse.heap_machinery import own_code
 from tailflame.analyse.heap_suppressions import suppressed_stacks
 from tailflame.analyse.names import NAMELESS, short
-from tailflame.model.heap import ALLOCATED, IN_USE, LEAKED, PEAK, TEMPORARY, HeapTimeline
+from tailflame.model.heap import ALLOCATED, IN_USE, LEAKED, PEAK, TEMPORARY, HeapFacts, HeapTimeline
 from tailflame.model.stacks import NONE, Float64, FrameTable, Int32, Int64, StackProfile, Weight, readonly
 from tailflame.units import count, percent, size
 
@@ -197,6 +197,17 @@ def findings(
         _churn(found),
     )
     return tuple(finding for finding in told if finding is not None)
+
+
+def temporary_note(facts: HeapFacts) -> str:
+    """Why heaptrack_print tells another number of temporary allocations, a sentence; "" where it does not."""
+    told = facts.temporary_reported
+    if told is None or facts.temporary is None or told == facts.temporary:
+        return ""
+    return (
+        f"heaptrack_print says {count(told)}: it does not see which block is freed, and takes another one of the same"
+        " place and size for the one that was allocated just before."
+    )
 
 
 def size_histogram_lines(timeline: HeapTimeline) -> tuple[tuple[str, float, float], ...]:

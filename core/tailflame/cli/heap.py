@@ -11,7 +11,14 @@ from rich.text import Text
 
 from tailflame.analyse.heap_diff import SiteDeltas, as_peak, site_deltas
 from tailflame.analyse.heap_events import peak_event
-from tailflame.analyse.heap_findings import HeapSites, findings, pooling_candidates, sites, size_histogram_lines
+from tailflame.analyse.heap_findings import (
+    HeapSites,
+    findings,
+    pooling_candidates,
+    sites,
+    size_histogram_lines,
+    temporary_note,
+)
 from tailflame.analyse.names import module_label
 from tailflame.cli.result_kind import Section
 from tailflame.cli.terminal import Terminal, add_row, plain_table
@@ -74,6 +81,8 @@ class HeapKind:
             ],
             "suppressions": list(heap.suppressions),
         }
+        if note := temporary_note(heap.facts):
+            terminal.line(note, style="dim")
         found = _sites_of(recording)
         if found is not None and len(found):
             told = findings(heap, recording.profile)
@@ -133,8 +142,6 @@ def _more_facts(heap: HeapTimeline) -> Table:
         in_seconds = heap.time_unit is TimeUnit.SECONDS
         text = seconds(facts.peak_time) if in_seconds else f"{count(facts.peak_time)} {heap.time_unit.value}"
         add_row(table, [Text(_TITLES["peak_time"], style="dim"), text])
-    if facts.temporary_reported is not None and facts.temporary_reported != facts.temporary:
-        add_row(table, [Text(_TITLES["temporary_reported"], style="dim"), count(facts.temporary_reported)])
     return table
 
 

@@ -26,6 +26,8 @@ _GDB_S = 60.0
 """For gdb to load a library, or to take the recording out: it reads the program's symbols first."""
 _LIBRARY = "libheaptrack_inject.so"
 _LOOK_S = 0.5
+_TRIES = 3
+_TOO_EARLY = "No symbol"
 
 
 # A thread that gdb stops in the middle of malloc or of heaptrack's own code holds a lock there, or has the heap in
@@ -142,7 +144,13 @@ class Attachment:
         library = self._folder / _LIBRARY
         if not library.is_file():
             raise Failed(f"heaptrack's library {library} is not there.")
-        words = self._gdb(inject_commands(self._load(library), self._raw))
+        commands = inject_commands(self._load(library), self._raw)
+        words = self._gdb(commands)
+        for _ in range(_TRIES):
+            # A program that has just been started may not have loaded its C library yet.
+            if _is_done(words) or _TOO_EARLY not in words or self._asked or self._ended(_LOOK_S):
+                break
+            words = self._gdb(commands)
         if not _is_done(words) or not self._raw.stat().st_size:
             raise Failed(f"heaptrack could not be loaded into the program: {_reason(words)}", words)
 

@@ -47,12 +47,15 @@ class _Digits(NamedTuple):
         kept = (0x00FF_00FF_00FF_00FF, 0x0000_FFFF_0000_FFFF, 0xFFFF_FFFF)[: width.bit_length() - 1]
         mask = (1 << (8 * width)) - 1
         return cls(
-            width,
-            dtype,
-            f"<u{width}",
-            *(dtype(byte * each) for byte in (0xF0, 0x30, 1, 6)),
-            np.array([2 ** (8 * (width - digits)) - 1 for digits in range(width + 1)], dtype),
-            tuple((dtype(4 << step), dtype(bits & mask)) for step, bits in enumerate(kept)),
+            width=width,
+            dtype=dtype,
+            words=f"<u{width}",
+            high=dtype(0xF0 * each),
+            zeros=dtype(0x30 * each),
+            ones=dtype(each),
+            sixes=dtype(6 * each),
+            before=np.array([2 ** (8 * (width - digits)) - 1 for digits in range(width + 1)], dtype),
+            halves=tuple((dtype(4 << step), dtype(bits & mask)) for step, bits in enumerate(kept)),
         )
 
 
