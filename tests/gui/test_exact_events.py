@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pytestqt.qtbot import QtBot
 
 from helpers import heaps
@@ -9,7 +11,7 @@ from helpers.heaps import BOOK
 from helpers.results import recording, show
 from tailflame.analyse.reading import cautions, facts, read
 from tailflame.analyse.tree import TreeOptions, build_tree
-from tailflame.model import Event, Recording, StackBuilder, StackProfile, Weight
+from tailflame.model import Event, HeapFacts, Recording, StackBuilder, StackProfile, Weight
 from tailflame.model.heap import ALLOCATED, PEAK, TEMPORARY
 from tailflame.units import Unit
 from tailflame_gui.models.figures import measure_of
@@ -60,6 +62,8 @@ def test_an_amount_has_the_unit_of_what_was_counted() -> None:
 def test_the_title_line_says_how_much_was_in_use() -> None:
     assert head_of(heaps.heaptrack())[1] == "heaptrack  ·  8.9 MB at the peak  ·  2.5 s"
     assert head_of(heaps.massif())[1] == "massif  ·  8.9 MB at the peak"
+    bare = replace(heaps.heaptrack(), results=(heaps.timeline(facts=HeapFacts(peak=8.9e6)),))
+    assert "8.9 MB at the peak" in head_of(bare)[1], "without any call tree"
     assert "39,682,525 Ir" in head_of(recording(results=(callgrind(),)))[1]
 
 

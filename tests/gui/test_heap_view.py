@@ -85,6 +85,7 @@ def test_times_are_written_in_their_unit() -> None:
     assert time_text(1.5, TimeUnit.SECONDS) == "1.50 s"
     assert time_text(39_682_525, TimeUnit.INSTRUCTIONS) == "39.7 M instr."
     assert time_text(8_855_104, TimeUnit.BYTES) == "8.9 MB"
+    assert time_text(0.003, TimeUnit.SECONDS) == "3.00 ms"
     assert short_count(950) == "950"
 
 
@@ -361,6 +362,16 @@ def test_what_stands_out_is_said_and_leads_to_its_sites(qtbot: QtBot) -> None:
     qtbot.waitUntil(lambda: not view.busy)
     assert view.question is Question.LEAKED
     assert view.table.current_line() == 0
+
+
+def test_of_a_snapshot_that_stands_for_the_peak_nothing_is_said_of_the_peak(qtbot: QtBot) -> None:
+    massif = heaps.massif()
+    assert massif.profile is not None
+    heap = heaps.timeline(events=((1, 0), (5, 2)))
+    view = view_of(qtbot, replace(massif, results=(heap, massif.profile)))
+    assert view.shown.whole.startswith("Snapshot 5")
+    assert view.reading.lines() == []
+    assert view._side.isHidden()
 
 
 def test_sizes_of_allocations_are_bars_that_can_be_walked(qtbot: QtBot) -> None:

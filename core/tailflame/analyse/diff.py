@@ -230,11 +230,20 @@ def _compare_counted(
         scale=1.0,
         test=COUNTED,
         verdict=counted_sentences(
-            right.event.name, left.total, right.total, right, _movers(before, after, weight, table)
+            _told_name(left.event.name, right.event.name),
+            left.total,
+            right.total,
+            right,
+            _movers(before, after, weight, table),
         ),
         inlines=inlines,
         exact=True,
     )
+
+
+def _told_name(before: str, after: str) -> str:
+    """What two events are both called; snapshots have numbers that mean nothing in another run."""
+    return "In use" if before.startswith("Snapshot ") or after.startswith("Snapshot ") else after
 
 
 def _movers(

@@ -6,6 +6,9 @@ from tailflame.model.heap import ALLOCATED, IN_USE, LEAKED, PEAK, TEMPORARY
 from tailflame.model.recording import Recording
 from tailflame.model.stacks import NONE
 
+LARGEST = "Largest snapshot"
+"""What is compared where a peak has no call tree: of each side the largest snapshot that has one."""
+
 ROLES = (PEAK, IN_USE, ALLOCATED, TEMPORARY, LEAKED)
 """What the same events are called in every run; snapshots have numbers that mean nothing in another run."""
 
@@ -33,6 +36,13 @@ def peak_event(recording: Recording) -> int:
     return int(heap.event[max(rows, key=lambda row: float(total[row]))]) if rows else event_named(recording, IN_USE)
 
 
+def _is_at_peak(recording: Recording, event: int) -> bool:
+    """Whether an event is of the peak, and not of the largest snapshot that has a call tree."""
+    heap, profile = recording.heap, recording.profile
+    assert heap is not None and profile is not None
+    return profile.events[event].name == PEAK or (heap.peak >= 0 and int(heap.event[heap.peak]) == event)
+
+
 def snapshot_events(recording: Recording) -> frozenset[int]:
     """The events that are the call tree of one row of the timeline, and have no name that holds in another run."""
     heap, profile = recording.heap, recording.profile
@@ -51,7 +61,7 @@ def paired_events(before: Recording, after: Recording) -> tuple[tuple[str, int, 
     pairs: list[tuple[str, int, int]] = []
     peaks = (peak_event(before), peak_event(after))
     if min(peaks) >= 0:
-        pairs.append((PEAK, *peaks))
+        pairs.append((PEAK if all(map(_is_at_peak, (before, after), peaks)) else LARGEST, *peaks))
     left_out = (snapshot_events(before) | {peaks[0]}, snapshot_events(after) | {peaks[1]})
     of_after = {event.name: at for at, event in enumerate(after.profile.events) if at not in left_out[1]}
     for at, event in enumerate(before.profile.events):

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import PurePath
 
 from tailflame.model import Recording, Weight
-from tailflame.units import seconds
+from tailflame.units import seconds, size
 from tailflame_gui.models.scope import amount_text, first_event
 
 
@@ -28,13 +28,14 @@ def head_of(recording: Recording, *, title: str = "", commit: str = "") -> tuple
 
 def how_much(recording: Recording) -> str:
     """What a recording holds of the event that its views begin with: "48,210 samples", "8.9 MB at the peak"."""
-    profile = recording.profile
+    profile, heap = recording.profile, recording.heap
+    if heap is not None and heap.facts.peak is not None:
+        return f"{size(heap.facts.peak)} at the peak"
     if profile is None:
         return ""
     event = first_event(recording)
     counts, whole = (profile.total(event=event, weight=weight) for weight in (Weight.SAMPLES, Weight.PERIOD))
-    text = amount_text(profile, event, counts=counts, weight=whole)
-    return f"{text} at the peak" if recording.heap is not None else text
+    return amount_text(profile, event, counts=counts, weight=whole)
 
 
 def moment(when: datetime) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tailflame.model.heap import HeapFacts, HeapTimeline, TimeUnit
-from tailflame.units import count, percent, seconds, size
+from tailflame.units import count, nanoseconds, percent, seconds, size
 
 UNKNOWN = "–"
 _NOT_TOLD = "the file does not tell"
@@ -29,9 +29,11 @@ class HeapFigure:
 
 
 def time_text(value: float, unit: TimeUnit) -> str:
-    """A moment of a heap's time: "1.5 s", "24.8 M instr.", "8.9 MB"; fine times keep their digits."""
+    """A moment of a heap's time: "1.50 s", "3.00 ms", "24.8 M instr.", "8.9 MB"."""
     match unit:
         case TimeUnit.SECONDS:
+            if 0 < value < 0.1:
+                return nanoseconds(value * 1e9)
             return seconds(value) if value >= 10 else f"{value:.2f} s"
         case TimeUnit.BYTES:
             return size(value)

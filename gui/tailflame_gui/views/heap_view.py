@@ -7,12 +7,12 @@ from enum import StrEnum
 from functools import partial
 
 from PySide6.QtCore import QPoint, Qt, Signal
-from PySide6.QtGui import QGuiApplication, QKeySequence, QShortcut
+from PySide6.QtGui import QGuiApplication, QKeySequence, QResizeEvent, QShortcut
 from PySide6.QtWidgets import QFrame, QMenu, QSplitter, QStackedWidget, QWidget
 
 from tailflame.analyse.heap_diff import as_peak
 from tailflame.analyse.heap_events import peak_event
-from tailflame.analyse.heap_findings import event_of, findings
+from tailflame.analyse.heap_findings import FindingKind, event_of, findings
 from tailflame.analyse.reading import Sentence
 from tailflame.errors import TailflameError
 from tailflame.model.heap import HeapTimeline
@@ -50,7 +50,9 @@ from tailflame_gui.widgets.parts import ElidedLabel, button, column, hairline, i
 from tailflame_gui.widgets.segmented import Segmented
 from tailflame_gui.widgets.table import Table
 
-_SIDE = 340
+_SIDE, _LEAST_SIDE = 340, 224
+_AT_PEAK = 0.99
+"""Of the peak: massif's own snapshot of it is as close."""
 _WORDS = {
     Question.BYTES: ("By bytes", "What was in use at the peak, or in the snapshot that is chosen."),
     Question.CALLS: ("By calls", "How often which code allocated."),
@@ -296,6 +298,10 @@ class HeapView(QWidget):
 
     # what is shown
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._side.setMaximumWidth(min(_SIDE, max(event.size().width() // 3, _LEAST_SIDE)))
+
     def showEvent(self, event: object) -> None:
         if self._stale:
             self._ask()
@@ -487,6 +493,8 @@ class HeapView(QWidget):
 def _sentences(heap: HeapTimeline, profile: StackProfile, peak: int) -> tuple[Sentence, ...]:
     """What stands out, as sentences that name a function; `node` is the event that shows it."""
     told = as_peak(profile, peak) if peak >= 0 else profile
+    held = told.total(event=peak, weight=Weight.PERIOD) if peak >= 0 else 0.0
+    at_peak = held >= _AT_PEAK * (heap.facts.peak or 0.0)  # else it is of the largest snapshot that has a call tree
     return tuple(
         Sentence(
             finding.heading,
@@ -495,4 +503,5 @@ def _sentences(heap: HeapTimeline, profile: StackProfile, peak: int) -> tuple[Se
             event_of(told, finding.event) if finding.event else NONE,
         )
         for finding in findings(heap, told, heap.suppressions)
+        if at_peak or finding.kind is not FindingKind.PEAK
     )

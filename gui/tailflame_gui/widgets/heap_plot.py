@@ -307,7 +307,7 @@ class HeapPlot(TimePlot):
             right = x > rect.center().x()
             painter.setFont(small_font())
             words = self.row_words(self.row)
-            tagged(painter, words, QPointF(x + (-6 if right else 6), rect.top() + 11), ink=tokens.link, right=right)
+            tagged(painter, words, QPointF(x + (-6 if right else 6), low - _TICK - 3), ink=tokens.link, right=right)
         painter.end()
 
     # Words

@@ -11,7 +11,6 @@ from PySide6.QtWidgets import QWidget
 from tailflame.model.heap import TimeUnit
 from tailflame_gui import theme
 from tailflame_gui.models.heap_facts import time_text
-from tailflame_gui.widgets.live_plot import nice_top
 from tailflame_gui.widgets.plot_ink import hair, small_font
 from tailflame_gui.widgets.time_axis import TimeAxis
 from tailflame_gui.widgets.time_plot import GUTTER, READOUT
@@ -61,7 +60,7 @@ class HeapRuler(QWidget):
         painter.drawLine(QPointF(left, 0.5), QPointF(left + width, 0.5))
         painter.setFont(small_font())
         span = max(axis.high_s - axis.low_s, 1e-12)
-        step = nice_top(span / max(width / _APART, 2), 1e-12)
+        step = _step(span / max(width / _APART, 2))
         for number in range(math.ceil(axis.low_s / step - 1e-9), math.floor(axis.high_s / step + 1e-9) + 1):
             x = left + (number * step - axis.low_s) / span * width
             painter.setPen(hair(tokens.hairline))
@@ -79,3 +78,9 @@ class HeapRuler(QWidget):
         box = QRectF(left + width + 8, 4, READOUT - 16, 16)
         painter.drawText(box, int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter), self.when)
         painter.end()
+
+
+def _step(least: float) -> float:
+    """The next of 1, 2, 5 times a power of ten that is not below `least`, written with no digit more than its own."""
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(factor * power for factor in (1.0, 2.0, 5.0, 10.0) if factor * power >= least * (1 - 1e-9))

@@ -58,6 +58,13 @@ def test_the_same_names_are_compared_and_of_snapshots_the_peaks() -> None:
     assert paired_events(massif, replace(massif, results=())) == ()
 
 
+def test_a_snapshot_that_stands_for_the_peak_is_not_called_so() -> None:
+    massif = heaps.massif()
+    heap = heaps.timeline(events=((1, 0), (5, 2)))
+    without = replace(massif, results=(heap, profile_of(massif)))
+    assert paired_events(without, massif) == (("Largest snapshot", 2, 1),)
+
+
 def test_sites_go_together_by_function_the_largest_change_first() -> None:
     made = deltas(heaps.heaptrack(), heaps.grown())
     assert made.names == (INTERN, PARSE, BOOK)
@@ -121,7 +128,7 @@ def test_massif_without_counts_is_compared_by_its_bytes() -> None:
     massif = heaps.massif()
     made = compared(massif, heaps.grown(), PEAK)
     assert made.exact
-    assert made.verdict[0] == "Peak heap: 8.9 MB to 11.6 MB (+30%)."
+    assert made.verdict[0] == "In use: 8.9 MB to 11.6 MB (+30%)."
     assert made.table.samples_before[made.table.row(INTERN)] == 2_900_000, "samples of exact events are their weights"
 
 
