@@ -194,6 +194,14 @@ def probing(pid: int, job: int = 1, **changes: Any) -> dict[str, Any]:
     return {**request, **changes}
 
 
+def asking(pid: int, job: int = 1, **changes: Any) -> dict[str, Any]:
+    request = {
+        "job": job, "verb": "recipe", "pid": pid, "start": start_of(pid), "recipe": "syscalls", "values": {},
+        "interval_ms": 200,
+    }  # fmt: skip
+    return {**request, **changes}
+
+
 def ringing(pid: int, job: int = 1, **changes: Any) -> dict[str, Any]:
     return {**recording(pid, job, call_graph="fp", pages=64), "verb": "perf-ring", **changes}
 
@@ -805,6 +813,86 @@ def test_only_what_root_alone_can_change_is_run(tmp_path: Path) -> None:
     assert not rules.guarded(str(loose))
     with pytest.raises(rules.Refused, match="not installed"):
         rules.tool("no-such-tool")
+
+
+# Recipes.
+
+
+@needs_root
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"recipe": "../rules"}, "name of a recipe"),
+        ({"recipe": "nosuch"}, "no recipe 'nosuch'"),
+        ({"recipe": 3}, "name of a recipe"),
+        ({"recipe": "block-io"}, "what other users' programs do"),
+        ({"recipe": "tcp-retransmits"}, "what other users' programs do"),
+        ({"values": {"pid": "1"}}, "does not ask for 'pid'"),
+        ({"values": {"least_us": "1"}}, "does not ask for"),
+        ({"recipe": "off-cpu", "values": {"least_us": "1) { exit(); } //"}}, "whole number"),
+        ({"recipe": "off-cpu", "values": {"least_us": "-1"}}, "lies between"),
+        ({"recipe": "cpu", "values": {"hertz": 99}}, "texts by name"),
+        ({"recipe": "calls", "values": {"file": "/etc/shadow", "symbol": "main"}}, "does not run"),
+        ({"recipe": "calls", "values": {"file": "/bin/ls", "symbol": 'x" { system("id") }'}}, "symbol"),
+        ({"recipe": "calls", "values": {"symbol": "main"}}, "File is missing"),
+        ({"values": []}, "texts by name"),
+        ({"values": {"x": "y" * 5000}}, "texts by name"),
+        ({"program": "BEGIN {}"}, "takes exactly"),
+        ({"interval_ms": 1}, "whole number"),
+    ],
+)
+def test_hostile_recipes_start_nothing(
+    change: dict[str, Any], reason: str, helper: Conversation, target: Callable[..., int]
+) -> None:
+    helper.ask(**asking(target(), **change))
+    assert reason in helper.refusal(1 if "program" not in change else None)
+    assert not any(m.get("event") == "started" for m in helper.said)
+
+
+@needs_root
+def test_a_recipe_is_for_programs_of_the_users_own(helper: Conversation, target: Callable[..., int]) -> None:
+    helper.ask(**asking(target(uid=12345)))
+    assert "does not belong to the user" in helper.refusal(1)
+
+
+@needs_root
+@pytest.mark.skipif(shutil.which("bpftrace") is None, reason="bpftrace is not installed")
+def test_it_runs_its_own_copy_of_a_recipe(helper: Conversation, target: Callable[..., int]) -> None:
+    pid = target()
+    helper.ask(**asking(pid))
+    argv = helper.event("started", 1)["argv"]
+    assert argv[1:6] == ["-f", "json", "-B", "line", "-e"]
+    assert f"/pid == {pid}/" in argv[6] and "tailflame-recipe|syscalls" in argv[6]
+    helper.until(lambda: b'"@calls"' in helper.stream(1, "out"))
+    helper.ask(stop=1)
+    helper.event("ended", 1)
+    lines = [json.loads(line) for line in helper.stream(1, "out").splitlines() if line.strip()]
+    calls = next(line["data"]["@calls"] for line in reversed(lines) if "@calls" in line.get("data", {}))
+    getppid = "110" if os.uname().machine == "x86_64" else "173"
+    assert calls[getppid] > 1000
+
+
+@needs_root
+@pytest.mark.skipif(shutil.which("bpftrace") is None, reason="bpftrace is not installed")
+def test_a_recipe_probes_the_file_that_the_program_runs(helper: Conversation, probed: Callable[[], int]) -> None:
+    pid = probed()
+    values = {"file": os.readlink(f"/proc/{pid}/exe"), "symbol": "work"}
+    helper.ask(**asking(pid, recipe="calls", values=values))
+    assert 'uprobe:"/proc/self/fd/' in helper.event("started", 1)["argv"][6]
+    helper.until(lambda: b'"@calls"' in helper.stream(1, "out"))
+    helper.ask(stop=1)
+    helper.event("ended", 1)
+
+
+@needs_root
+def test_recipes_that_others_can_write_are_not_run(installed: Path, tmp_path: Path, target: Callable[..., int]) -> None:
+    folder = shutil.copytree(installed.parent, tmp_path / "helper")
+    (folder / "recipes" / "syscalls.bt").chmod(0o666)
+    talk = Conversation(folder / "tailflame-helper")
+    talk.event("hello")
+    talk.ask(**asking(target()))
+    assert "does not belong to root alone" in talk.refusal(1)
+    talk.hang_up()
 
 
 def test_the_helper_is_small_and_needs_no_packages() -> None:
