@@ -26,6 +26,8 @@ the chance of a goal that seems to move included.
 """
 LEVEL = 0.05
 """Of intervals."""
+GOAL_LEVEL = 0.02
+"""Of the goal, which is tested by itself, whatever the others do."""
 WANTED = 0.10
 """The least improvement of the goal that is kept."""
 LEAST_EFFECT = 0.01
@@ -154,13 +156,14 @@ def judge(before: Sequence[Metric], after: Sequence[Metric], *, goal: str, wante
     if math.isnan(low):
         return _undecided(rows, aimed, reasons, wanted, "One repetition on a side does not tell how much runs differ.")
     moved = [row for row in rows if row.mark in (Mark.WORSE, Mark.BETTER)]
-    if aimed.mark is Mark.WORSE:
+    sure = aimed.p < GOAL_LEVEL
+    if aimed.mark is Mark.WORSE or (sure and aimed.improvement < 0):
         decision, why = Decision.REVERT, f"{aimed.key} got worse by {_share(-aimed.improvement)}"
     elif worse:
         decision, why = Decision.REVERT, f"{_names(worse)} got worse"
     elif low >= wanted:
         decision, why = Decision.KEEP, f"{aimed.key} is {_share(aimed.improvement)} better and nothing is worse"
-    elif not moved and low <= 0 and aimed.improvement < wanted:
+    elif not moved and not sure and aimed.improvement < wanted:
         decision, why = Decision.NOTHING, "no figure changed beyond what runs differ by"
         if high >= wanted:
             more = repetitions_needed(aimed, wanted)

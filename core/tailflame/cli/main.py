@@ -85,6 +85,24 @@ COMMANDS = (
         "VerdictCommand",
         "Compare two measurements in everything that both have: keep, revert, or not enough data.",
     ),
+    Entry(
+        "gate",
+        "gate",
+        "GateCommand",
+        "Measure by the plan and let nothing pass that got worse: for CI.",
+    ),
+    Entry(
+        "report",
+        "report",
+        "ReportCommand",
+        "Write a measurement, and what it is against the baseline, as one file: HTML, Markdown, JSON or JUnit XML.",
+    ),
+    Entry(
+        "bundle",
+        "bundle",
+        "BundleCommand",
+        "Pack sessions or whole measurements into one file for a colleague, or unpack one.",
+    ),
     Entry("list", "list", "ListCommand", "List the sessions, newest first."),
     Entry("baseline", "baseline", "BaselineCommand", "Pin the result that a program's later ones are compared with."),
     Entry(

@@ -60,7 +60,7 @@ class RunCommand:
             resume=args.resume,
             note=args.note,
         )
-        done = asyncio.run(_follow(pipeline, context))
+        done = asyncio.run(follow(pipeline, context))
         iteration, terminal = done.iteration, context.terminal
         iterations = Iterations(context.library.root)
         first = iterations.baseline(BASELINE) is None and any(
@@ -81,7 +81,7 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
-async def _follow(pipeline: Pipeline, context: Context) -> Done:
+async def follow(pipeline: Pipeline, context: Context) -> Done:
     """Shows what happens until it is over."""
     terminal, done = context.terminal, None
     with terminal.status_line() as status, stopped_by_signals(pipeline.stop):

@@ -10,7 +10,8 @@ from tailflame.cli.command import Context
 from tailflame.cli.exit_codes import ExitCode, UsageError
 from tailflame.cli.terminal import add_row, plain_table
 from tailflame.cli.verdicts import print_verdict, verdict_document
-from tailflame.model.iteration import Iteration, StepState
+from tailflame.model.iteration import StepState
+from tailflame.report.measurement import differences
 from tailflame.run.pipeline import recordings_of, usual_goal
 from tailflame.store.iterations import BASELINE, Iterations
 from tailflame.units import reading
@@ -62,18 +63,8 @@ class VerdictCommand:
         for fact in different:
             context.terminal.note(fact)
         print_verdict(verdict, context.terminal, number=max(args.number, 0))
-        context.terminal.document({**verdict_document(verdict), "different": different})
+        context.terminal.document({**verdict_document(verdict), "different": list(different)})
         return ExitCode.REGRESSION if verdict.decision is Decision.REVERT and verdict.worse else ExitCode.OK
-
-
-def differences(before: Iteration, after: Iteration) -> list[str]:
-    """What of machine and compiler is not the same, in sentences: figures of two machines do not compare."""
-    told = []
-    for name in ("host", "cpu", "kernel", "governor", "turbo", "smt", "isolated", "rustc", "rustflags"):
-        one, other = before.environment.get(name, ""), after.environment.get(name, "")
-        if one != other:
-            told.append(f"Not the same {name}: “{one or 'not told'}” before, “{other or 'not told'}” after.")
-    return told
 
 
 def _list(iterations: Iterations, context: Context) -> int:

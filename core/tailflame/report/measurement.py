@@ -1,0 +1,97 @@
+"""What a report of a measurement says, before it has a form: HTML, Markdown, JSON and JUnit are made of this."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tailflame.analyse.verdict import Mark, Row, Verdict
+from tailflame.model import Recording
+from tailflame.model.iteration import Iteration, Step, StepState
+from tailflame.model.metrics import Family
+from tailflame.units import interval_text, reading, signed_percent, with_percent
+
+COMPARED = ("host", "cpu", "kernel", "governor", "turbo", "smt", "isolated", "rustc", "rustflags")
+"""Facts of the environment without which figures do not compare."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Side:
+    """One measurement: what is known of it, its recordings, and the exact commands that made them."""
+
+    iteration: Iteration
+    recordings: tuple[Recording, ...] = ()
+    commands: tuple[tuple[str, str], ...] = ()
+    """(step, command line)."""
+
+    @property
+    def name(self) -> str:
+        commit = f"{self.iteration.commit[:9]}{'+' if self.iteration.dirty else ''}"
+        return f"#{self.iteration.number} {commit}".strip()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MeasurementReport:
+    """before: None for a report of one measurement alone; then there is no verdict. broken: bounds that do not hold, as
+    sentences.
+    """
+
+    title: str
+    after: Side
+    before: Side | None = None
+    verdict: Verdict | None = None
+    broken: tuple[str, ...] = ()
+    notes: tuple[str, ...] = field(default_factory=tuple)
+
+    @property
+    def failed_steps(self) -> tuple[Step, ...]:
+        return tuple(step for step in self.after.iteration.steps if step.state is StepState.FAILED)
+
+    @property
+    def families(self) -> tuple[tuple[Family, tuple[Row, ...]], ...]:
+        """The figures that both sides have, by family; what changed first, the largest change first."""
+        if self.verdict is None:
+            return ()
+        grouped = []
+        for family in Family:
+            rows = [row for row in self.verdict.of(family) if row.mark is not Mark.ABSENT]
+            if rows:
+                grouped.append((family, tuple(sorted(rows, key=_weight))))
+        return tuple(grouped)
+
+
+def _weight(row: Row) -> tuple[int, float]:
+    quiet = row.mark in (Mark.NOISE, Mark.SAME, Mark.UNKNOWN)
+    return (1 if quiet else 0, -abs(row.change) if row.change == row.change else 0.0)
+
+
+def differences(before: Iteration, after: Iteration) -> tuple[str, ...]:
+    """What of machine and compiler is not the same, in sentences: figures of two machines do not compare."""
+    told = []
+    for name in COMPARED:
+        one, other = before.environment.get(name, ""), after.environment.get(name, "")
+        if one != other:
+            told.append(f"Not the same {name}: “{one or 'not told'}” before, “{other or 'not told'}” after.")
+    return tuple(told)
+
+
+def cells(row: Row) -> tuple[str, str, str, str, str, str]:
+    """A row as texts: figure, before, after, change, its interval, what it is worth."""
+    return (
+        row.key,
+        reading(row.before_mean, row.unit) if row.before else "",
+        reading(row.after_mean, row.unit) if row.after else "",
+        "" if row.change != row.change else with_percent(signed_percent(row.change, digits=1)),
+        "" if row.low != row.low else interval_text(row.low, row.high),
+        row.mark.value,
+    )
+
+
+HEADINGS = ("Figure", "Before", "After", "Change", "95 % interval, %", "")
+
+
+def shown(rows: Sequence[Row], *, quiet: int) -> tuple[tuple[Row, ...], int]:
+    """All rows that changed and `quiet` of the others; how many are left out."""
+    changed = [row for row in rows if row.mark not in (Mark.NOISE, Mark.SAME)]
+    others = [row for row in rows if row.mark in (Mark.NOISE, Mark.SAME)]
+    return (*changed, *others[:quiet]), max(len(others) - quiet, 0)

@@ -1,0 +1,61 @@
+"""From measurements in a library to what a report is made of."""
+
+from __future__ import annotations
+
+import shlex
+
+from tailflame.analyse.bounds import Limit, broken
+from tailflame.analyse.metrics import metrics_of
+from tailflame.analyse.verdict import judge
+from tailflame.errors import StoreError
+from tailflame.model.iteration import Iteration
+from tailflame.report.measurement import MeasurementReport, Side, differences
+from tailflame.run.pipeline import recordings_of, usual_goal
+from tailflame.store import Library
+
+
+def report_of(
+    library: Library,
+    after: Iteration,
+    before: Iteration | None = None,
+    *,
+    goal: str = "",
+    wanted: float | None = None,
+    bounds: tuple[Limit, ...] = (),
+) -> MeasurementReport:
+    """Reads every recording of both: seconds, so in a thread. goal, wanted: `after`'s own where they are not given."""
+    later = side_of(library, after)
+    metrics = metrics_of(later.recordings, fixed_work=after.fixed_work)
+    limits = broken(bounds, metrics)
+    name = after.project.rstrip("/").rpartition("/")[2] or after.project
+    if before is None:
+        return MeasurementReport(title=f"{name}: measurement {after.number}", after=later, broken=limits)
+    earlier = side_of(library, before)
+    verdict = judge(
+        metrics_of(earlier.recordings, fixed_work=after.fixed_work),
+        metrics,
+        goal=goal or after.goal or usual_goal(metrics),
+        wanted=after.wanted if wanted is None else wanted,
+    )
+    return MeasurementReport(
+        title=f"{name}: measurement {after.number} against {before.number}",
+        after=later,
+        before=earlier,
+        verdict=verdict,
+        broken=limits,
+        notes=differences(before, after),
+    )
+
+
+def side_of(library: Library, iteration: Iteration) -> Side:
+    """A measurement with its recordings and the commands that made them."""
+    commands = []
+    for step in iteration.steps:
+        if step.session:
+            try:
+                manifest = library.session(step.session).manifest
+            except StoreError:
+                continue
+            if manifest is not None and manifest.tool_argv:
+                commands.append((f"{step.name} {step.repetition}", shlex.join(manifest.tool_argv)))
+    return Side(iteration, recordings_of(iteration, library), tuple(commands))
