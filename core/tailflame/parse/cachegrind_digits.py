@@ -71,11 +71,19 @@ class Figures:
         lines = len(words)
         if lines and (words == skip + columns).all():
             return self.value.reshape(lines, skip + columns)[:, skip:]
-        rows = np.zeros((lines, columns), dtype=np.int64)
-        column = np.arange(len(self.value)) - np.repeat(self.first[:-1], words) - skip
-        held = (column >= 0) & (column < columns)
-        rows[np.repeat(np.arange(lines), words)[held], column[held]] = self.value[held]
-        return rows
+        rows = np.zeros(lines * columns, dtype=np.int64)
+        if not lines or not columns or not len(self.value):
+            return rows.reshape(lines, columns)
+        # Where each word belongs in the rows, one behind the other.
+        offset = np.arange(lines) * columns - self.first[:-1] - skip
+        place = np.arange(len(self.value)) + np.repeat(offset, words)
+        held = np.ones(len(self.value), dtype=bool)
+        for before in range(skip):
+            held[self.first[:-1][words > before] + before] = False
+        if int(words.max()) > skip + columns:
+            held &= np.arange(len(self.value)) < np.repeat(self.first[:-1] + skip + columns, words)
+        rows[place[held]] = self.value[held]
+        return rows.reshape(lines, columns)
 
 
 def figures_of(lines: Lines) -> Figures:
@@ -166,7 +174,6 @@ class Sums:
     def add(self, keys: Int64, costs: Int64) -> None:
         if not len(keys):
             return
-        keys, costs = added_up(keys, costs)
         self._chunks.append((keys, costs))
         self._held += len(keys)
         if self._held > 2 * self._summed + _ROWS_BETWEEN:
@@ -180,7 +187,7 @@ class Sums:
             self._columns = columns
 
     def _sum(self) -> None:
-        if len(self._chunks) > 1:
+        if self._chunks:
             keys, costs = _joined([chunk[0] for chunk in self._chunks]), _joined([chunk[1] for chunk in self._chunks])
             self._chunks = []
             self._chunks = [added_up(keys, costs)]
@@ -194,8 +201,10 @@ class Sums:
         return self._chunks[0]
 
 
-_ROWS_BETWEEN = 2_000_000
+_ROWS_BETWEEN = 1_000_000
 """Rows that are added before they are added up for the first time."""
+_FEW = 4
+"""Where fewer than one row in so many repeats a key, the others need no adding."""
 
 
 def added_up(keys: Int64, costs: Int64) -> tuple[Int64, Int64]:
@@ -203,15 +212,23 @@ def added_up(keys: Int64, costs: Int64) -> tuple[Int64, Int64]:
     if len(keys) > 1 and not (np.diff(keys) > 0).all():
         order = np.argsort(keys, kind="stable")
         keys = keys[order]
-        fresh = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))
-        # Where nothing repeats, as in most files, the rows need no adding.
-        costs = costs[order] if len(fresh) == len(keys) else np.add.reduceat(costs[order], fresh, axis=0)
+        is_fresh = np.concatenate(([True], keys[1:] != keys[:-1]))
+        fresh = np.flatnonzero(is_fresh)
+        again = len(keys) - len(fresh)
+        if again * _FEW > len(keys):
+            costs = np.add.reduceat(costs[order], fresh, axis=0)
+        else:
+            group = np.cumsum(is_fresh) - 1
+            whole = costs[order[fresh]]
+            if again:
+                np.add.at(whole, group[~is_fresh], costs[order[~is_fresh]])
+            costs = whole
         keys = keys[fresh]
     return keys, costs
 
 
 def _joined(parts: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-    return np.concatenate(parts)
+    return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
 
 def beyond(costs: Int64) -> bool:

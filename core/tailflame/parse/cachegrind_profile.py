@@ -71,15 +71,16 @@ def cost_table(
 ) -> CostTable:
     """The table of rows that name each place once. totals None: what the rows add up to."""
     strings = Numbers()
-    name_of = [np.array([*(number(strings, text) for text in texts), NONE], dtype=np.int32)
-               for texts in (modules, [normalised(file) for file in files], functions)]  # fmt: skip
+    module = _numbered(strings, modules, place.module)
+    file = _numbered(strings, files, place.file, as_file=True)
+    function = _numbered(strings, functions, place.function)
     return CostTable(
         events=events,
         descriptions=descriptions or tuple(DESCRIPTIONS.get(event, "") for event in events),
         strings=tuple(strings),
-        module=readonly(name_of[0][place.module], np.int32),
-        file=readonly(name_of[1][place.file], np.int32),
-        function=readonly(name_of[2][place.function], np.int32),
+        module=module,
+        file=file,
+        function=function,
         line=readonly(np.where(place.line > 0, place.line, NONE), np.int32),
         costs=_frozen(costs),
         totals=readonly(costs.sum(axis=0) if totals is None else totals, np.int64),
@@ -88,9 +89,16 @@ def cost_table(
     )
 
 
-def number(strings: Numbers, text: str) -> int:
-    """The number of a name; -1 for one that says that it is not known."""
-    return NONE if text in _UNKNOWN else strings[text]
+def _numbered(strings: Numbers, texts: tuple[str, ...], index: Int64, *, as_file: bool = False) -> Int32:
+    """The names that `index` points to as numbers of `strings`; -1 for those that say that they are not known."""
+    if not len(texts):
+        return readonly(np.full(len(index), NONE), np.int32)
+    used = np.flatnonzero(np.bincount(index + 1, minlength=len(texts) + 1)[1:])
+    number = np.full(len(texts) + 1, NONE, dtype=np.int32)  # the last one stands for -1
+    for at in used.tolist():
+        text = normalised(texts[at]) if as_file else texts[at]
+        number[at] = NONE if text in _UNKNOWN else strings[text]
+    return readonly(number[index], np.int32)
 
 
 def normalised(file: str) -> str:
@@ -170,7 +178,10 @@ def _worth_a_line(table: CostTable) -> Bool:
     if len(table) <= MOST_LINES:
         return np.ones(len(table), dtype=bool)
     least = np.maximum(np.abs(table.totals).astype(np.float64) * THIN, 1.0)
-    return np.asarray((np.abs(table.costs) >= least).any(axis=1))
+    fat = (table.costs >= least).any(axis=1)
+    if table.costs.min(initial=0) < 0:
+        fat |= (table.costs <= -least).any(axis=1)
+    return np.asarray(fat)
 
 
 def _frames(table: CostTable, file: Int32, line: Int32) -> tuple[Int32, FrameTable]:

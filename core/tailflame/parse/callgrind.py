@@ -7,14 +7,14 @@ Functions' own costs are exact; their places in the tree are shared out (see cal
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from tailflame.errors import ParseError
-from tailflame.model import Caution, CostTable, FrameKind, Meta, Recording, StackProfile
-from tailflame.model.stacks import Float64, Int64
+from tailflame.model import Caution, CostTable, FrameKind, FrameTable, Meta, Recording, StackProfile
+from tailflame.model.stacks import NONE, Float64, Int64, readonly
 from tailflame.parse.cachegrind import damage
 from tailflame.parse.cachegrind_digits import beyond
 from tailflame.parse.cachegrind_profile import (
@@ -27,6 +27,7 @@ from tailflame.parse.cachegrind_profile import (
 )
 from tailflame.parse.call_graph import Shared, share_out
 from tailflame.parse.callgrind_lines import MOST_EVENTS, CallgrindLines
+from tailflame.parse.frames import Numbers
 from tailflame.parse.profile_tables import EndlessTree, ProfileTables
 from tailflame.parse.registry import NO
 from tailflame.parse.source import Source, decode_head
@@ -38,7 +39,7 @@ _KEY = re.compile(r"[a-z]+[a-z ]*")
 _DERIVED = re.compile(r"(?P<name>[^\s:=]+)\s*(?:=\s*(?P<formula>[^:]+?))?\s*(?::\s*(?P<words>.*))?", re.ASCII)
 _TERM = re.compile(r"(?:(\d{1,9})\s*\*?\s*)?([A-Za-z_]\w*)", re.ASCII)
 _MOST_TOLD = 64
-_MOST_SPLIT = 200_000
+_MOST_SPLIT = 100_000
 """Rows that tell the tree's nodes line by line: beyond that, the cheapest nodes stand without lines."""
 
 
@@ -196,17 +197,14 @@ class _Graph:
     def _profile(self, own: Float64, table: CostTable) -> StackProfile:
         lines = self.lines
         caller, callee, costs = lines.calls()
-        tables = ProfileTables()
-        strings = tuple(lines.strings)
-        frames = [self._frame(tables, strings, *key) for key in lines.functions]
-        frames.append(tables.frame(_THIN, kind=FrameKind.OTHER))
         shared = share_out(own, caller, callee, costs.astype(np.float64))
         split = self._split(shared, own, table)
-        frame_of = np.array(frames, np.int64)[shared.function]
-        line_frames = self._line_frames(tables, table, split.row)
+        frames, frame_of, line_frames = self._frames(table, split.row)
+        tables = ProfileTables()
         try:
             stacks = tables.nodes(
-                np.concatenate([shared.parent, shared.parent[split.node]]), np.concatenate([frame_of, line_frames])
+                np.concatenate([shared.parent, shared.parent[split.node]]),
+                np.concatenate([frame_of[shared.function], line_frames]),
             )
         except EndlessTree:  # pragma: no cover
             raise AssertionError("a shared-out tree has parents first") from None
@@ -218,7 +216,7 @@ class _Graph:
             weight = np.concatenate([shared.own[:, number] * whole, shared.own[split.node, number] * part])
             spent = weight > 0
             tables.add(stacks[spent], count=weight[spent], event=tables.event(event))
-        return tables.profile()
+        return replace(tables.profile(), frames=frames)
 
     def _split(self, shared: Shared, own: Float64, table: CostTable) -> _Split:
         """Which nodes are told line by line: all, or where that would be too many rows the costliest."""
@@ -237,24 +235,45 @@ class _Graph:
         within = np.arange(len(node)) - np.repeat(np.cumsum(size) - size, size)
         return _Split(node, order[starts[shared.function[node]] + within] if len(node) else node)
 
-    def _line_frames(self, tables: ProfileTables, table: CostTable, rows: Int64) -> Int64:
-        """The frame of each row of the table: the function at the line."""
-        distinct, inverse = np.unique(rows, return_inverse=True)
-        columns = (table.function, table.module, table.file, table.line)
-        made = [
-            tables.frame(table.string(name) or "???", module=table.string(module), file=table.string(file), line=line)
-            for name, module, file, line in zip(*(column[distinct].tolist() for column in columns), strict=True)
-        ]
-        return np.array(made, dtype=np.int64)[inverse] if made else np.zeros(0, dtype=np.int64)
+    def _frames(self, table: CostTable, rows: Int64) -> tuple[FrameTable, Int64, Int64]:
+        """(frames, the frame of each function and last of the thin ways, the frame of each of `rows` of the table).
 
-    def _frame(self, tables: ProfileTables, strings: tuple[str, ...], target: int, file: int, name: int) -> int:
-        module, place = (strings[at] if at >= 0 else "" for at in (target, file))
-        return tables.frame(
-            strings[name] if name >= 0 else "???",
-            module="" if module == "???" else module,
-            file="" if place == "???" else normalised(place),
-            kind=FrameKind.USER,
+        A function's own frame comes before those of its lines: it stands for the function.
+        """
+        lines = self.lines
+        strings = Numbers()
+        known = tuple(lines.strings)
+        texts = np.array([*(_number(strings, text) for text in known), NONE], dtype=np.int64)
+        files = np.array([*(_number(strings, normalised(text)) for text in known), NONE], dtype=np.int64)
+        of_table = np.array([*(strings[text] for text in table.strings), NONE], dtype=np.int64)
+        unnamed, thin = strings["???"], strings[_THIN]
+        places = np.array(list(lines.functions), dtype=np.int64).reshape(-1, 3)
+        distinct, inverse = np.unique(rows, return_inverse=True)
+        name = np.concatenate([texts[places[:, 2]], [thin], of_table[table.function[distinct]]])
+        module = np.concatenate([texts[places[:, 0]], [NONE], of_table[table.module[distinct]]])
+        file = np.concatenate([files[places[:, 1]], [NONE], of_table[table.file[distinct]]])
+        line = np.concatenate([np.full(len(places) + 1, NONE), table.line[distinct]])
+        columns = np.stack([np.where(name < 0, unnamed, name), module, file, line])
+        order = np.lexsort(columns)
+        fresh = np.ones(len(order), dtype=bool)
+        fresh[1:] = (columns[:, order[1:]] != columns[:, order[:-1]]).any(axis=0)
+        first = order[np.flatnonzero(fresh)]  # lexsort is stable: of equal frames the first
+        by_place = np.argsort(first, kind="stable")
+        rank = np.empty(len(first), dtype=np.int64)
+        rank[by_place] = np.arange(len(first))
+        frame = np.empty(len(order), dtype=np.int64)
+        frame[order] = rank[np.cumsum(fresh) - 1]
+        kept = columns[:, first[by_place]]
+        frames = FrameTable(
+            strings=tuple(strings),
+            name=readonly(kept[0], np.int32),
+            module=readonly(kept[1], np.int32),
+            file=readonly(kept[2], np.int32),
+            line=readonly(kept[3], np.int32),
+            kind=readonly(np.where(kept[0] == thin, FrameKind.OTHER, FrameKind.USER), np.uint8),
         )
+        functions = len(places) + 1
+        return frames, frame[:functions], frame[functions:][inverse]
 
     def _meta(self) -> Meta:
         first = self.header.first
@@ -298,3 +317,7 @@ class _Graph:
         if not totals or len(totals) < self.lines.parts or not any(map(any, totals)):
             return None
         return tuple(sum(part[at] for part in totals if at < len(part)) for at in range(events))
+
+
+def _number(strings: Numbers, text: str) -> int:
+    return NONE if text in ("", "???") else strings[text]

@@ -32,8 +32,6 @@ _HELD = 4 << 20
 """Bytes of lines without figures that wait for the next block, so that no call is torn in two."""
 _LINE_BITS = 32
 _LAST_LINE = 2**31 - 1
-_IDS = 1 << 22
-"""Numbers of names up to which they are looked up in arrays."""
 _HEADER = re.compile(rb"^(?:events|positions):.*\n", re.MULTILINE)
 
 _OTHER, _FIGURES, _NOTHING, _FN, _FL, _FI, _OB, _CFN, _CFI, _COB, _CALLS, _JFI, _JFN = range(13)
@@ -69,8 +67,7 @@ class CallgrindLines:
     _columns: list[int] = field(default_factory=list)
     _positions: int = 1
     _line_position: int = 0
-    _ids: tuple[Int64, ...] = field(default_factory=lambda: tuple(np.full(1024, NONE, np.int64) for _ in range(3)))
-    _far: tuple[dict[int, int], ...] = field(default_factory=lambda: ({}, {}, {}))
+    _ids: tuple[dict[int, int], ...] = field(default_factory=lambda: ({}, {}, {}))
     _object: int = NONE
     _file: int = NONE
     _here: int = NONE
@@ -146,9 +143,10 @@ class CallgrindLines:
         kind, begin = _kinds(lines)
         names = _Names(block, lines, kind, begin)
         first = 0
+        strings, ids = self.strings, self._ids
         for at, space, number, text in names.defined():
-            name = self.strings[text]
-            known = self._known(space, number)
+            name = strings[text]
+            known = ids[space].get(number, NONE)
             if known not in (NONE, name) and at > first:
                 # Another part uses the number for another name: what stood before is read with the old one.
                 self._clashes += 1
@@ -158,26 +156,9 @@ class CallgrindLines:
                     )
                 self._piece(names, first, at)
                 first = at
-            self._define(space, number, name)
+            ids[space][number] = name
         self._piece(names, first, len(kind))
         self._number += len(kind)
-
-    def _known(self, space: int, number: int) -> int:
-        if number >= _IDS:
-            return self._far[space].get(number, NONE)
-        return int(self._ids[space][number]) if number < len(self._ids[space]) else NONE
-
-    def _define(self, space: int, number: int, name: int) -> None:
-        if number >= _IDS:
-            self._far[space][number] = name
-            return
-        ids = self._ids[space]
-        if number >= len(ids):
-            grown = np.full(min(max(2 * number, 1024), _IDS), NONE, np.int64)
-            grown[: len(ids)] = ids
-            self._ids = tuple(grown if at == space else old for at, old in enumerate(self._ids))
-            ids = grown
-        ids[number] = name
 
     def _piece(self, names: _Names, first: int, last: int) -> None:
         """Lines from `first` on, before `last`: no number means two names among them."""
@@ -199,21 +180,28 @@ class CallgrindLines:
         value = np.full(last - first, NONE, dtype=np.int64)
         for space in range(3):
             rows = names.referring(space, first, last)
-            numbers = names.number[rows]
+            distinct, inverse = np.unique(names.number[rows], return_inverse=True)
             ids = self._ids[space]
-            found = np.where(numbers < len(ids), ids[np.minimum(numbers, len(ids) - 1)], NONE)
-            for at in np.flatnonzero(found < 0).tolist():
-                # An id that no line defines stays a number.
-                wanted = int(numbers[at])
-                known = self._known(space, wanted)
-                found[at] = self.strings[f"({wanted})"] if known < 0 else known
-            value[rows - first] = found
+            # An id that no line defines stays a number.
+            found = [ids[n] if n in ids else self.strings[f"({n})"] for n in distinct.tolist()]
+            value[rows - first] = np.array(found, dtype=np.int64)[inverse]
         for at in names.spelt(first, last):
             value[at - first] = self.strings[_text(names.text(at, names.begin[at]))]
         return value
 
-    def _function(self, target: int, file: int, name: int) -> int:
-        return self.functions.setdefault((target, file, name), len(self.functions))
+    def _functions(self, target: Int64, file: Int64, name: Int64) -> Int64:
+        """The number of each (object, file, name); new ones get the next."""
+        if not len(name):
+            return name
+        most = int(max(target.max(), file.max(), name.max())) + 2
+        if most < 1 << 21:
+            keys = ((target + 1) << 42) | ((file + 1) << 21) | (name + 1)
+            _, index, inverse = np.unique(keys, return_index=True, return_inverse=True)
+            target, file, name = target[index], file[index], name[index]
+        known = self.functions
+        triples = zip(target.tolist(), file.tolist(), name.tolist(), strict=True)
+        numbers = np.array([known.setdefault(triple, len(known)) for triple in triples], dtype=np.int64)
+        return numbers[inverse] if most < 1 << 21 else numbers
 
     def _costs(self, lines: Lines, kind: UInt8, value: Int64, first: int) -> None:
         size = len(kind)
@@ -231,8 +219,7 @@ class CallgrindLines:
         here = carried(last((kind == _FL) | (kind == _FI)), value, self._here)
         begins = np.flatnonzero(kind == _FN)
         numbers = np.full(size, NONE, dtype=np.int64)
-        triples = zip(target[begins].tolist(), file[begins].tolist(), value[begins].tolist(), strict=True)
-        numbers[begins] = [self._function(*triple) for triple in triples]
+        numbers[begins] = self._functions(target[begins], file[begins], value[begins])
         last_function = last(kind == _FN)
         function = carried(last_function, numbers, self._at)
         called = self._called(kind, value, target, here, last)
@@ -258,10 +245,10 @@ class CallgrindLines:
         since = np.concatenate(([NONE], ends[:-1]))
         rows = np.flatnonzero(kind == _CFN)
         in_object, in_file = last(kind == _COB)[rows], last(kind == _CFI)[rows]
-        objects = np.where(in_object > since[rows], value[in_object], target[rows]).tolist()
-        files = np.where(in_file > since[rows], value[in_file], here[rows]).tolist()
+        objects = np.where(in_object > since[rows], value[in_object], target[rows])
+        files = np.where(in_file > since[rows], value[in_file], here[rows])
         named = np.full(len(kind), NONE, dtype=np.int64)
-        named[rows] = [self._function(*triple) for triple in zip(objects, files, value[rows].tolist(), strict=True)]
+        named[rows] = self._functions(objects, files, value[rows])
         calls = np.flatnonzero(kind == _CALLS)
         by = last(kind == _CFN)[calls]
         called = np.full(len(kind), NONE, dtype=np.int64)

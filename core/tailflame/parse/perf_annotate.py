@@ -202,7 +202,7 @@ class _Reader:
         if "Percent" in self.kinds:
             told.append(
                 Caution(
-                    "Its shares are rounded to a hundredth of a percent: an instruction's samples are reckoned from them.",
+                    "Its shares are rounded to a hundredth of a percent; an instruction's samples follow from them.",
                     "Print it with --show-nr-samples.",
                 )
             )
