@@ -45,7 +45,7 @@ _FILLS = {
     FrameKind.OTHER: (201, 199, 192),
     FrameKind.UNKNOWN: (242, 193, 78),
 }
-_WORDS = {unit: unit.value for unit in Unit if unit is not Unit.EVENTS}
+_WORDS: dict[Unit, str] = {unit: unit.value for unit in Unit if unit is not Unit.EVENTS}
 # What XML 1.0 has no way to write, not even as a reference.
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
