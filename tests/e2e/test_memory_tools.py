@@ -173,13 +173,16 @@ def test_two_tools_find_one_peak(tailflame: Run, engine: Path, tmp_path: Path) -
 
 
 @pytest.mark.tool("valgrind")
-def test_a_snapshot_on_request_opens_by_itself(engine: Path, tmp_path: Path) -> None:
-    plan = tool_named("massif").plan(Target(engine, ("3000", "60000")), ToolOptions(tool="massif"), tmp_path)
+@pytest.mark.parametrize("folder", ["profiles", "my profiles"])
+def test_a_snapshot_on_request_opens_by_itself(folder: str, engine: Path, tmp_path: Path) -> None:
+    out = tmp_path / folder
+    out.mkdir()
+    plan = tool_named("massif").plan(Target(engine, ("3000", "60000")), ToolOptions(tool="massif"), out)
     (request,) = plan.requests
     with subprocess.Popen(plan.argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             argv = [word.replace("{pid}", str(process.pid)).replace("{n}", "1") for word in request.argv]
-            snapshot = tmp_path / request.artifact.replace("{n}", "1")
+            snapshot = out / request.artifact.replace("{n}", "1")
             deadline = time.monotonic() + 120
             held = 0.0
             while held < 100_000 and time.monotonic() < deadline:

@@ -195,6 +195,14 @@ class _Reading:
                 )
             )
         tables, event, told = self._profile()
+        if cut is None and not any(snapshot.figures["mem_heap_B"] for snapshot in self.snapshots):
+            told.append(
+                Caution(
+                    "No memory was allocated as far as massif saw: the program was ended before it began, or its heap"
+                    " hides from valgrind.",
+                    "A program that is linked statically, or has an allocator of its own, is seen with pages as heap.",
+                )
+            )
         order = np.argsort([s.figures["time"] for s in self.snapshots], kind="stable")
         self.snapshots = [self.snapshots[row] for row in order.tolist()]
         heap = self._timeline(readonly(event[order], np.int32))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -115,7 +118,7 @@ SNAPSHOT = Request(
     name="snapshot",
     title="Snapshot now",
     tip="What the heap holds at this moment, with its call tree, as a result of its own; the run goes on.",
-    argv=("vgdb", "--pid={pid}", "detailed_snapshot"),
+    argv=("vgdb", "--pid={pid}", "detailed_snapshot", "massif.snapshot.{n}"),
     artifact="massif.snapshot.{n}",
 )
 
@@ -160,13 +163,6 @@ class Massif:
         ]
         if every:
             words.append("--trace-children=yes")
-        asked = Request(
-            name=SNAPSHOT.name,
-            title=SNAPSHOT.title,
-            tip=SNAPSHOT.tip,
-            argv=(*SNAPSHOT.argv, str(out / SNAPSHOT.artifact)),
-            artifact=SNAPSHOT.artifact,
-        )
         return Plan(
             tool=self.name,
             argv=valgrind.argv("massif", *words, *options.extra, target=target),
@@ -180,7 +176,7 @@ class Massif:
             mirrors_target=True,
             target_is=TargetIs.ITSELF,
             leaves=("massif.snapshot.*", *((name,) if every else ())),
-            requests=(asked,),
+            requests=(_snapshot(out),),
         )
 
     def checks(self, target: Target, options: ToolOptions, host: Host) -> tuple[Finding, ...]:
@@ -199,3 +195,12 @@ class Massif:
 
     def explain(self, output: str, plan: Plan) -> TailflameError | None:
         return valgrind.explain(output, plan)
+
+
+def _snapshot(out: Path) -> Request:
+    """The same at its place in `out`."""
+    place = str(out / SNAPSHOT.artifact)
+    argv = (*SNAPSHOT.argv[:-1], place)
+    if re.search(r"\s", place):
+        argv = (sys.executable, "-m", "tailflame.host.massif_snapshot", "{pid}", place)
+    return replace(SNAPSHOT, argv=argv)

@@ -188,6 +188,7 @@ def test_a_tree_without_bytes_is_not_offered(tmp_path: Path) -> None:
     recording = read(tmp_path, HEADER + snapshot(0, "n0: 0 (heap allocation functions) malloc/new, etc.\n", heap=0))
     assert recording.profile is None
     assert heap_of(recording).event.tolist() == [-1]
+    assert recording.warnings[0].text.startswith("No memory was allocated as far as massif saw")
 
 
 @pytest.mark.parametrize("threshold", [0, 1])

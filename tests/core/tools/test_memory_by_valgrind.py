@@ -70,6 +70,9 @@ def test_massif_tells_what_it_leaves() -> None:
     (request,) = plan.requests
     assert request.argv == ("vgdb", "--pid={pid}", "detailed_snapshot", "/profiles/one/massif.snapshot.{n}")
     assert request.artifact == "massif.snapshot.{n}"
+    # valgrind would end the path at its blank.
+    (request,) = MASSIF.plan(TARGET, ToolOptions(), Path("/my profiles")).requests
+    assert request.argv[1:] == ("-m", "tailflame.host.massif_snapshot", "{pid}", "/my profiles/massif.snapshot.{n}")
     assert "massif.snapshot.*" in plan.leaves
     every = MASSIF.plan(TARGET, ToolOptions(values={"children": True}), OUT)
     assert every.result.name == "massif.out.*"
