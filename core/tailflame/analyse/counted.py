@@ -36,6 +36,13 @@ def as_counted(profile: StackProfile, event: int) -> Event:
     return replace(about, exact=True) if not about.exact and is_exact(profile, event) else about
 
 
+def tells_amounts(event: Event) -> bool:
+    """Whether an event, as `as_counted` gives it, tells how much of something there was, and not how often a sampler
+    saw it: each was counted, or what was sampled has been scaled up to it, as with jemalloc's heaps.
+    """
+    return event.exact or event.counted_in is not Unit.SAMPLES
+
+
 def has_counts(profile: StackProfile, event: int) -> bool:
     """Whether the counts tell anything beside the periods: massif has none, and those of callgrind are its periods."""
     if not is_exact(profile, event) or not profile.events[event].has_period:
@@ -47,11 +54,11 @@ def has_counts(profile: StackProfile, event: int) -> bool:
 
 def counts_word(event: Event) -> str:
     """What the counts of an event are called: "samples", "allocations"; of instructions that were counted, "Ir"."""
-    if not event.exact:
+    if not tells_amounts(event):
         return Unit.SAMPLES.value
     return event.name if event.counted_in in (Unit.SAMPLES, Unit.EVENTS) else event.counted_in.value
 
 
 def first_weight(profile: StackProfile, event: int) -> Weight:
-    """What an exact event is weighed by at first: by how much, where that is known."""
+    """What an event that tells amounts is weighed by at first: by how much, where that is known."""
     return Weight.PERIOD if profile.events[event].has_period else Weight.SAMPLES

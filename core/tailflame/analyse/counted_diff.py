@@ -16,6 +16,9 @@ from tailflame.units import weight as weight_text
 COUNTED = "Counted exactly; how much runs differ by themselves is not known from one run each."
 """What is said of a comparison of exact events in the place of its test."""
 
+ESTIMATED = "Estimated from samples, and not tested: a small difference may be chance."
+"""The same where one side was sampled and scaled up, as jemalloc's heaps are."""
+
 _ROUNDING = 1e-9
 """Sums of the same counts in another order may differ by so much."""
 _TOLD = 5

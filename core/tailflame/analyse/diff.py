@@ -11,8 +11,8 @@ from enum import StrEnum
 
 import numpy as np
 
-from tailflame.analyse.counted import first_weight, is_exact
-from tailflame.analyse.counted_diff import COUNTED, counted_sentences, counted_verdicts, differs
+from tailflame.analyse.counted import as_counted, first_weight, tells_amounts
+from tailflame.analyse.counted_diff import COUNTED, ESTIMATED, counted_sentences, counted_verdicts, differs
 from tailflame.analyse.heap_diff import compared_sites, is_heap
 from tailflame.analyse.hotspots import HotspotTable, table_of
 from tailflame.analyse.layout import FlameLayout, lay_out_ranked
@@ -139,7 +139,8 @@ class DeltaTable:
 class Comparison:
     """scale: the ratio after/before of the functions that stand still. test: what was tested, and how.
 
-    exact: both sides were counted, so that `significant` means that the counts differ, and nothing is tested.
+    exact: both sides tell amounts, counted or estimated, so that `significant` means that these differ, and nothing is
+    tested.
     """
 
     tree: DiffTree
@@ -179,7 +180,7 @@ def compare(
             or _matched(before, after, event_before, event_after, inlines=True)
             >= _matched(before, after, event_before, event_after, inlines=False)
         )
-    if is_exact(before, event_before) and is_exact(after, event_after):
+    if all(map(tells_amounts, (as_counted(before, event_before), as_counted(after, event_after)))):
         return _compare_counted((before, event_before), (after, event_after), weight, inlines)
     trees, counts = [], []
     for side, event in ((before, event_before), (after, event_after)):
@@ -228,7 +229,7 @@ def _compare_counted(
         before=left,
         after=right,
         scale=1.0,
-        test=COUNTED,
+        test=COUNTED if left.event.exact and right.event.exact else ESTIMATED,
         verdict=counted_sentences(
             _told_name(left.event.name, right.event.name),
             left.total,
@@ -260,7 +261,7 @@ def _movers(
 
 def _matched(before: StackProfile, after: StackProfile, event_before: int, event_after: int, *, inlines: bool) -> float:
     """The share of self samples that both sides have under the same names."""
-    if is_exact(before, event_before) and is_exact(after, event_after):
+    if all(map(tells_amounts, (as_counted(before, event_before), as_counted(after, event_after)))):
         return _matched_counts((before, event_before), (after, event_after), inlines=inlines)
     left, right = Counts.of(before, event_before, inlines=inlines), Counts.of(after, event_after, inlines=inlines)
     keys = sorted(left.index.keys() & right.index.keys())

@@ -36,7 +36,7 @@ def peak_event(recording: Recording) -> int:
     return int(heap.event[max(rows, key=lambda row: float(total[row]))]) if rows else event_named(recording, IN_USE)
 
 
-def _is_at_peak(recording: Recording, event: int) -> bool:
+def is_at_peak(recording: Recording, event: int) -> bool:
     """Whether an event is of the peak, and not of the largest snapshot that has a call tree."""
     heap, profile = recording.heap, recording.profile
     assert heap is not None and profile is not None
@@ -61,7 +61,7 @@ def paired_events(before: Recording, after: Recording) -> tuple[tuple[str, int, 
     pairs: list[tuple[str, int, int]] = []
     peaks = (peak_event(before), peak_event(after))
     if min(peaks) >= 0:
-        pairs.append((PEAK if all(map(_is_at_peak, (before, after), peaks)) else LARGEST, *peaks))
+        pairs.append((PEAK if all(map(is_at_peak, (before, after), peaks)) else LARGEST, *peaks))
     left_out = (snapshot_events(before) | {peaks[0]}, snapshot_events(after) | {peaks[1]})
     of_after = {event.name: at for at, event in enumerate(after.profile.events) if at not in left_out[1]}
     for at, event in enumerate(before.profile.events):

@@ -313,9 +313,9 @@ def _churn(found: HeapSites) -> HeapFinding | None:
     if not rows or found.allocations[rows[0]] < 1000:
         return None
     row = rows[0]
-    calls = float(found.allocations[row])
+    calls = round(float(found.allocations[row]))  # estimates have fractions
     text = (
-        f"{found.label_of(row)} allocates most often: {count(calls)} of {count(whole)} times"
+        f"{found.label_of(row)} allocates most often: {count(calls)} of {count(round(whole))} times"
         f" ({percent(calls / whole, digits=0)}), {size(float(found.allocated[row]))} altogether."
     )
     return HeapFinding(
@@ -324,4 +324,4 @@ def _churn(found: HeapSites) -> HeapFinding | None:
 
 
 def _blocks(n: float) -> str:
-    return "1 block" if n == 1 else f"{count(n)} blocks"
+    return "1 block" if round(n) == 1 else f"{count(round(n))} blocks"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tailflame.analyse.counted import as_counted, counts_word, has_counts, is_exact
+from tailflame.analyse.counted import as_counted, counts_word, has_counts, tells_amounts
 from tailflame.analyse.heap_diff import is_heap
 from tailflame.analyse.heap_events import snapshot_events
 from tailflame.analyse.heap_tree import site_of_nodes
@@ -174,7 +174,7 @@ def _on_top(tree: CallTree, share: float) -> str:
     """What is said of a function by its own weight."""
     if tree.unit is Unit.BYTES or tree.unit in (Unit.ALLOCATIONS, Unit.BLOCKS):
         return f"itself asked for {percent(share)} of {_whole(tree)}"
-    if tree.event.exact:
+    if tells_amounts(tree.event):
         return f"itself has {percent(share)} of {_whole(tree)}"
     return f"is on top of the stack for {percent(share)}"
 
@@ -280,7 +280,7 @@ def _event_facts(recording: Recording, profile: StackProfile) -> list[tuple[str,
             continue
         number = profile.total(event=index)
         whole = weight_text(profile.total(event=index, weight=Weight.PERIOD), event.unit)
-        if event.exact:
+        if tells_amounts(event):
             of_counts = f"{count(number)} {counts_word(event)}"
             if not event.has_period:
                 text = of_counts
@@ -318,7 +318,8 @@ def cautions(recording: Recording) -> tuple[Caution, ...]:
         number = profile.total(event=index)
         # Where each event was a sample, as with the first page faults, they were counted: nothing is rough.
         counted = event.unit is Unit.EVENTS and profile.total(event=index, weight=Weight.PERIOD) <= number
-        if counted or is_exact(profile, index) or event.unit is Unit.BYTES or number >= FEW_SAMPLES:
+        amounts = tells_amounts(as_counted(profile, index))
+        if counted or amounts or event.unit is Unit.BYTES or number >= FEW_SAMPLES:
             continue
         of_which = f" of {event.name}" if event.name != "samples" else ""
         if number:

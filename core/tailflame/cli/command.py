@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tailflame import parse
-from tailflame.analyse.counted import first_weight, is_exact
+from tailflame.analyse.counted import as_counted, first_weight, tells_amounts
 from tailflame.cli.exit_codes import UsageError
 from tailflame.cli.terminal import Terminal
 from tailflame.model import Event, Recording, StackProfile, Weight
@@ -124,7 +124,7 @@ def filtered_as(args: argparse.Namespace, opened: Opened) -> Opened:
 def chosen_weight(args: argparse.Namespace, profile: StackProfile, event: int) -> Weight:
     """What was asked for; else samples, and of what was counted one by one its own units."""
     if args.weight is None:
-        return first_weight(profile, event) if is_exact(profile, event) else Weight.SAMPLES
+        return first_weight(profile, event) if tells_amounts(as_counted(profile, event)) else Weight.SAMPLES
     return Weight.PERIOD if args.weight == "period" else Weight.SAMPLES
 
 

@@ -36,7 +36,7 @@ def compared_figures(before: HeapTimeline, after: HeapTimeline) -> tuple[HeapFig
     figures = []
     for name, attribute, unit, tip in _FACTS:
         b, a = getattr(before.facts, attribute), getattr(after.facts, attribute)
-        write = size if unit is Unit.BYTES else count
+        write = size if unit is Unit.BYTES else _whole
         text = f"{UNKNOWN if b is None else write(b)} → {UNKNOWN if a is None else write(a)}"
         if b is None and a is None:
             figures.append(HeapFigure(name, UNKNOWN, "neither file tells", tip, known=False))
@@ -46,9 +46,14 @@ def compared_figures(before: HeapTimeline, after: HeapTimeline) -> tuple[HeapFig
             continue
         word = MORE if a > b else LESS if a < b else SAME
         below = SAME if word is SAME else f"{arrow(a - b)} {change_text(b, a)}, {write(abs(a - b))} {word}"
-        exact = f"{count(b)} before, {count(a)} after{' bytes' if unit is Unit.BYTES else ''}. {tip}"
+        exact = f"{_whole(b)} before, {_whole(a)} after{' bytes' if unit is Unit.BYTES else ''}. {tip}"
         figures.append(HeapFigure(name, text, below, exact))
     return tuple(figures)
+
+
+def _whole(value: float) -> str:
+    """A count: estimates have fractions that mean nothing."""
+    return count(round(value))
 
 
 def arrow(delta: float) -> str:
@@ -156,7 +161,7 @@ class SiteDeltaModel(ArrayTable):
         for name, (title, unit, _tip) in _TITLES.items():
             if name in deltas.known:
                 b, a = (float(side[row]) for side in deltas.sides(name))
-                write = size if unit is Unit.BYTES else count
+                write = size if unit is Unit.BYTES else _whole
                 lines.append(f"{title}: {write(b)} before, {write(a)} after ({change_text(b, a)})")
         lines += [text for text in (deltas.module[row], self._place(row)) if text]
         return "\n".join(lines)

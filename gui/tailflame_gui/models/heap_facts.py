@@ -79,7 +79,7 @@ def _peak(heap: HeapTimeline) -> HeapFigure:
     at = f"at {time_text(when, heap.time_unit)}" if when is not None else ""
     if heap.peak >= 0 and not heap.peak_marked:
         at = f"{at}, of what was looked at"
-    tip = f"{count(peak)} bytes in use at once, as the program asked for them, without what the allocator adds."
+    tip = f"{count(round(peak))} bytes in use at once, as the program asked for them, without what the allocator adds."
     return HeapFigure("Peak heap", size(peak), at.lstrip(", "), tip)
 
 
@@ -89,8 +89,8 @@ def _allocations(facts: HeapFacts) -> HeapFigure:
     whole = f"{size(facts.allocated)} in all" if facts.allocated is not None else ""
     tip = "Calls of malloc, calloc, realloc, new and their kin."
     if facts.allocated is not None:
-        tip += f" Together they asked for {count(facts.allocated)} bytes."
-    return HeapFigure("Allocations", count(facts.allocations), whole, tip)
+        tip += f" Together they asked for {count(round(facts.allocated))} bytes."
+    return HeapFigure("Allocations", count(round(facts.allocations)), whole, tip)
 
 
 def _temporary(facts: HeapFacts) -> HeapFigure:
@@ -102,14 +102,15 @@ def _temporary(facts: HeapFacts) -> HeapFigure:
     if true is None:
         return HeapFigure("Temporary", UNKNOWN, below or _NOT_TOLD, tip, known=False)
     share = f" ({percent(true / facts.allocations)})" if facts.allocations else ""
-    return HeapFigure("Temporary", f"{count(true)}{share}", below, tip)
+    return HeapFigure("Temporary", f"{count(round(true))}{share}", below, tip)
 
 
 def _leaked(facts: HeapFacts) -> HeapFigure:
     if facts.leaked is None:
         return _unknown("Leaked")
-    blocks = f"{count(facts.leaked_blocks)} blocks" if facts.leaked_blocks is not None else ""
-    tip = f"{count(facts.leaked)} bytes never freed, without what is suppressed. What is still reachable counts, too."
+    blocks = f"{count(round(facts.leaked_blocks))} blocks" if facts.leaked_blocks is not None else ""
+    never = f"{count(round(facts.leaked))} bytes never freed"
+    tip = f"{never}, without what is suppressed. What is still reachable counts, too."
     return HeapFigure("Leaked", size(facts.leaked), blocks, tip)
 
 

@@ -152,7 +152,7 @@ def _bytes(title: str, tip: str, values: Float64) -> Figures:
 
 
 def _counts(title: str, tip: str, values: Float64) -> Figures:
-    return Figures(title, tip, values, lambda value: count(value) if value else "")
+    return Figures(title, tip, values, lambda value: count(round(value)) if value else "")
 
 
 def _share(title: str, tip: str, values: Float64, whole: float) -> Figures:

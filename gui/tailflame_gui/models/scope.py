@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PySide6.QtCore import QObject, Signal
 
-from tailflame.analyse.counted import as_counted, counts_word, has_counts, is_exact
+from tailflame.analyse.counted import as_counted, counts_word, has_counts, tells_amounts
 from tailflame.analyse.filter_language import Term
 from tailflame.analyse.heap_events import peak_event
 from tailflame.analyse.hotspots import thread_label
@@ -97,7 +97,7 @@ def weights_of(profile: StackProfile, event: int) -> tuple[Weight, ...]:
         return (Weight.PERIOD, Weight.SAMPLES)  # how long is the question, how often is the other one
     if not profile.events[event].has_period:
         return (Weight.SAMPLES,)
-    if is_exact(profile, event):
+    if tells_amounts(as_counted(profile, event)):
         # How much is the question where each was counted; some tools do not tell how often.
         return (Weight.PERIOD, Weight.SAMPLES) if has_counts(profile, event) else (Weight.PERIOD,)
     return (Weight.SAMPLES, Weight.PERIOD)
@@ -111,7 +111,7 @@ def counted_in(profile: StackProfile, event: int) -> str:
 def amount_text(profile: StackProfile, event: int, *, counts: float, weight: float) -> str:
     """How much of an event there is: "48,210 samples", "39,682,525 Ir"; of what was counted in bytes, "8.9 MB"."""
     about = as_counted(profile, event)
-    if not about.exact or not about.has_period:
+    if not tells_amounts(about) or not about.has_period:
         return f"{count(counts)} {counts_word(about)}"
     return f"{count(weight)} {about.name}" if about.unit is Unit.EVENTS else weight_text(weight, about.unit)
 
@@ -128,7 +128,7 @@ def weight_for(profile: StackProfile, event: int, old: Scope) -> Weight:
     """
     weights = weights_of(profile, event)
     special = any(is_off_cpu(profile, which) for which in (event, old.event))
-    if special or is_exact(profile, event) or old.weight not in weights:
+    if special or tells_amounts(as_counted(profile, event)) or old.weight not in weights:
         return weights[0]
     return old.weight
 

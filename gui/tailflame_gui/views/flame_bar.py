@@ -10,7 +10,7 @@ from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QAction, QActionGroup
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QToolButton, QWidget
 
-from tailflame.analyse.counted import as_counted, counts_word
+from tailflame.analyse.counted import as_counted, counts_word, tells_amounts
 from tailflame.analyse.hotspots import thread_label
 from tailflame.analyse.layout import Order
 from tailflame.analyse.names import module_label
@@ -206,9 +206,9 @@ class FlameBar(QWidget):
             unit = profile.unit(event=event, weight=weight)
             if weight is Weight.SAMPLES:
                 word = counts_word(kind)
-                tip = f"How many {word} a stack has" if kind.exact else "How often a stack was seen"
+                tip = f"How many {word} a stack has" if tells_amounts(kind) else "How often a stack was seen"
                 offers.append((weight, word.capitalize(), tip))
-            elif kind.exact:
+            elif tells_amounts(kind):
                 offers.append((weight, _WEIGHTS.get(unit, unit.value), f"How much of {kind.name} a stack has"))
             else:
                 tip = f"How many {kind.name} events the samples stand for"
@@ -235,7 +235,7 @@ class FlameBar(QWidget):
         weight = self.weight_box.currentData() if event == options.event else options.weight
         if self._profile is not None and event is not None:
             offered = weights_of(self._profile, event)
-            if weight not in offered or (event != options.event and self._profile.events[event].exact):
+            if weight not in offered or (event != options.event and tells_amounts(self._profile.events[event])):
                 weight = offered[0]
         fresh = replace(
             options,

@@ -11,7 +11,7 @@ from PySide6.QtGui import QGuiApplication, QKeySequence, QResizeEvent, QShortcut
 from PySide6.QtWidgets import QFrame, QMenu, QSplitter, QStackedWidget, QWidget
 
 from tailflame.analyse.heap_diff import as_peak
-from tailflame.analyse.heap_events import peak_event
+from tailflame.analyse.heap_events import is_at_peak, peak_event
 from tailflame.analyse.heap_findings import FindingKind, event_of, findings
 from tailflame.analyse.reading import Sentence
 from tailflame.errors import TailflameError
@@ -51,8 +51,6 @@ from tailflame_gui.widgets.segmented import Segmented
 from tailflame_gui.widgets.table import Table
 
 _SIDE, _LEAST_SIDE = 340, 224
-_AT_PEAK = 0.99
-"""Of the peak: massif's own snapshot of it is as close."""
 _WORDS = {
     Question.BYTES: ("By bytes", "What was in use at the peak, or in the snapshot that is chosen."),
     Question.CALLS: ("By calls", "How often which code allocated."),
@@ -360,7 +358,7 @@ class HeapView(QWidget):
         totals = [profile.total(event=event, weight=weight) for weight in (Weight.SAMPLES, Weight.PERIOD)]
         how_much = amount_text(profile, event, counts=totals[0], weight=totals[1])
         if self.question in WEIGHT_OF:
-            how_much = f"{count(totals[0])} {profile.events[event].counted_in.value}"
+            how_much = f"{count(round(totals[0]))} {profile.events[event].counted_in.value}"
         self.shown.set_text("  ·  ".join(part for part in (profile.events[event].name, how_much, at) if part))
         self._ask()
 
@@ -371,10 +369,10 @@ class HeapView(QWidget):
         if profile is None or event < 0 or not self.isVisible():
             return
         self._stale = False
-        known, peak = self._sentences, peak_event(self._recording)
+        known, recording = self._sentences, self._recording
 
         def work(_progress: tasks.Progress) -> _Told:
-            sentences = known if known is not None else _sentences(heap, profile, peak)
+            sentences = known if known is not None else _sentences(recording, heap, profile)
             return _Told(site_table(profile, heap, question, event), sentences)
 
         self._latest.ask(work, self._show, name="find where memory is allocated", on_error=self._failed)
@@ -490,11 +488,11 @@ class HeapView(QWidget):
         return menu
 
 
-def _sentences(heap: HeapTimeline, profile: StackProfile, peak: int) -> tuple[Sentence, ...]:
+def _sentences(recording: Recording, heap: HeapTimeline, profile: StackProfile) -> tuple[Sentence, ...]:
     """What stands out, as sentences that name a function; `node` is the event that shows it."""
+    peak = peak_event(recording)
+    at_peak = peak >= 0 and heap.facts.peak is not None and is_at_peak(recording, peak)
     told = as_peak(profile, peak) if peak >= 0 else profile
-    held = told.total(event=peak, weight=Weight.PERIOD) if peak >= 0 else 0.0
-    at_peak = held >= _AT_PEAK * (heap.facts.peak or 0.0)  # else it is of the largest snapshot that has a call tree
     return tuple(
         Sentence(
             finding.heading,

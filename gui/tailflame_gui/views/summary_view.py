@@ -9,6 +9,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QGuiApplication, QResizeEvent
 from PySide6.QtWidgets import QFrame, QGridLayout, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
+from tailflame.analyse.counted import tells_amounts
 from tailflame.analyse.heap_diff import is_heap
 from tailflame.analyse.heap_tree import allocating
 from tailflame.analyse.hotspots import HotspotTable
@@ -206,7 +207,7 @@ class SummaryView(QWidget):
                 tip=f"{percent(own / whole)} of all weight in its own code, {what} included. "
                 "Click to see it in the flame graph.",
             )
-        self._heading.setText(f"Takes the most: {table.event.name}" if table.event.exact else _HOTTEST)
+        self._heading.setText(f"Takes the most: {table.event.name}" if tells_amounts(table.event) else _HOTTEST)
         self._of.setText(f"by their own share of {measure.with_unit(table.total)}")
         if not rows:
             self._say("No sample of this recording is of the chosen event, threads and time.")

@@ -17,7 +17,7 @@ from PySide6.QtCore import QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QMenu, QSizePolicy, QStackedWidget, QWidget
 
-from tailflame.analyse.counted import is_exact
+from tailflame.analyse.counted import as_counted, tells_amounts
 from tailflame.analyse.filter_completion import Completer
 from tailflame.analyse.filter_language import Name, Term, What
 from tailflame.analyse.sample_filter import SampleFilter, remark, unmatched
@@ -457,7 +457,7 @@ class TimelineView(QWidget):
             + (f", {share}" if scope.filter or span else "")
         )
         text = "  ·  ".join(parts)
-        exact = is_exact(trees.profile, scope.event)
+        exact = tells_amounts(as_counted(trees.profile, scope.event))
         missing = unmatched(trees.profile, scope.terms)
         note = missing[0] if missing else remark(samples) if (scope.filter or span) and not exact else ""
         self._say(f"{text}  ·  {note}" if note else text, "warn" if note else "second")
@@ -485,7 +485,7 @@ class TimelineView(QWidget):
 def _counted(profile: StackProfile, event: int, rows: Bool | None) -> float:
     """Samples of an event that are in `rows`; of one that was counted, how much of it."""
     mask = profile.samples.event == event if len(profile.events) > 1 else np.True_
-    by_weight = is_exact(profile, event) and profile.events[event].has_period
+    by_weight = tells_amounts(as_counted(profile, event)) and profile.events[event].has_period
     column = profile.samples.period if by_weight else profile.samples.count
     return float(np.add.reduce(column, where=mask if rows is None else rows & mask))
 

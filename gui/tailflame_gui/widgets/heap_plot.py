@@ -40,7 +40,7 @@ _FULL, _PALE = 0.62, 0.34
 """How much of its colour a band has, and the part of it that is not always in use."""
 
 
-_UNITS = {TimeUnit.SECONDS: "seconds", TimeUnit.INSTRUCTIONS: "instructions", TimeUnit.BYTES: "bytes allocated"}
+_UNITS = {TimeUnit.SECONDS: "seconds", TimeUnit.INSTRUCTIONS: "instructions", TimeUnit.BYTES: "bytes"}
 
 
 KEYS = (
@@ -372,7 +372,7 @@ class HeapPlot(TimePlot):
         for band in reversed(self._read_bands()):
             value = _known_at(getattr(heap, band.key), row)
             if math.isfinite(value):
-                lines.append(f"{band.words}: {size(value)}, {count(value)} bytes. {band.tip}")
+                lines.append(f"{band.words}: {size(value)}, {count(round(value))} bytes. {band.tip}")
         stop = self.stop_near(float(self.across(np.array([time_s]))[0]))
         if stop >= 0:
             lines.append(f"Click chooses {self.row_words(stop)}, a double click shows its call tree.")

@@ -58,7 +58,7 @@ class RatePlot(TimePlot):
         time = self.axis.hover_s
         if time is None:
             whole = float(np.nanmax(heap.allocations))
-            return [Reading(count(whole), "in all")] if math.isfinite(whole) else []
+            return [Reading(count(round(whole)), "in all")] if math.isfinite(whole) else []
         at = min(max(int(np.searchsorted(self.times, time, side="right")) - 1, 0), len(self.rate) - 1)
         value = float(self.rate[at])
         unit = _PER[heap.time_unit][0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from helpers import heaps
 from helpers.stacks import profile
-from tailflame.analyse.counted import as_counted, counts_word, first_weight, has_counts, is_exact
+from tailflame.analyse.counted import as_counted, counts_word, first_weight, has_counts, is_exact, tells_amounts
 from tailflame.model import Event, StackBuilder, StackProfile, Weight
 from tailflame.model.heap import PEAK, TEMPORARY
 from tailflame.units import Unit
@@ -52,6 +52,14 @@ def test_rows_of_another_event_say_nothing_of_this_one() -> None:
     builder.sample(stack, count=40, period=40, event=1)
     made = builder.build()
     assert [is_exact(made, event) for event in (0, 1)] == [False, True]
+
+
+def test_what_is_scaled_up_to_blocks_tells_amounts_though_it_was_sampled() -> None:
+    estimated = of(Event("In use", Unit.BYTES, True, Unit.BLOCKS), (99.1, 407_600))
+    assert not is_exact(estimated, 0)
+    assert tells_amounts(as_counted(estimated, 0))
+    assert counts_word(as_counted(estimated, 0)) == "blocks"
+    assert not tells_amounts(profile("main 3").events[0])
 
 
 def test_a_heap_is_counted_in_blocks_and_in_calls() -> None:

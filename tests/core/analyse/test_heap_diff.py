@@ -140,7 +140,14 @@ def test_nodes_that_differ_are_marked_however_small() -> None:
 
 def test_a_sampled_side_is_tested_as_ever() -> None:
     sampled = heaps.profile()
-    events = tuple(replace(event, exact=False) for event in sampled.events)
+    events = tuple(replace(event, exact=False, counted_in=Unit.SAMPLES) for event in sampled.events)
     made = compare(replace(sampled, events=events), heaps.profile(), weight=Weight.PERIOD)
     assert not made.exact and made.natural_scale is Scale.NORMALISED
     assert made.test.startswith("Log ratio")
+
+
+def test_an_estimated_heap_is_compared_by_its_amounts_and_said_to_be_estimated() -> None:
+    estimated = heaps.profile()
+    events = tuple(replace(event, exact=False) for event in estimated.events)
+    made = compare(replace(estimated, events=events), heaps.profile(), weight=Weight.PERIOD)
+    assert made.exact and made.test.startswith("Estimated from samples")
