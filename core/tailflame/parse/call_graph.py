@@ -287,34 +287,38 @@ def _circles(callees: list[list[int]]) -> tuple[list[list[int]], list[int]]:
     for root in range(size):
         if index[root] >= 0:
             continue
-        work = [(root, 0)]
+        work, rest = [root], [iter(callees[root])]
+        index[root] = low[root] = counter
+        counter += 1
+        stack.append(root)
+        on_stack[root] = True
         while work:
-            node, at = work.pop()
-            if not at:
-                index[node] = low[node] = counter
-                counter += 1
-                stack.append(node)
-                on_stack[node] = True
-            for step in range(at, len(callees[node])):
-                callee = callees[node][step]
+            node = work[-1]
+            for callee in rest[-1]:
                 if index[callee] < 0:
-                    work += [(node, step + 1), (callee, 0)]
+                    index[callee] = low[callee] = counter
+                    counter += 1
+                    stack.append(callee)
+                    on_stack[callee] = True
+                    work.append(callee)
+                    rest.append(iter(callees[callee]))
                     break
-                if on_stack[callee]:
-                    low[node] = min(low[node], index[callee])
+                if on_stack[callee] and index[callee] < low[node]:
+                    low[node] = index[callee]
             else:
+                work.pop()
+                rest.pop()
                 if low[node] == index[node]:
+                    number = len(circles)
                     members = []
-                    while True:
+                    member = NONE
+                    while member != node:
                         member = stack.pop()
                         on_stack[member] = False
-                        circle_of[member] = len(circles)
+                        circle_of[member] = number
                         members.append(member)
-                        if member == node:
-                            break
                     circles.append(members[::-1])
-                if work:
-                    above = work[-1][0]
-                    low[above] = min(low[above], low[node])
+                if work and low[node] < low[work[-1]]:
+                    low[work[-1]] = low[node]
     last = len(circles) - 1
     return circles[::-1], [last - number for number in circle_of]

@@ -46,6 +46,14 @@ _SPACE = {_FN: _FUNCTIONS, _CFN: _FUNCTIONS, _JFN: _FUNCTIONS, _OB: _OBJECTS, _C
 _OPEN, _CLOSE, _BLANK, _NEWLINE, _ZERO = 40, 41, 32, 10, 48
 
 
+class _Numbering(dict[tuple[int, int, int], int]):
+    """Numbers functions in the order they come."""
+
+    def __missing__(self, key: tuple[int, int, int]) -> int:
+        number = self[key] = len(self)
+        return number
+
+
 @dataclass(slots=True)
 class CallgrindLines:
     """What was read so far. functions: (object, file, name) as numbers of `strings` -> number; groups: (function, file
@@ -57,7 +65,7 @@ class CallgrindLines:
     """Takes a line that belongs to no function; whether it is one of the format."""
     events: Numbers = field(default_factory=Numbers)
     strings: Numbers = field(default_factory=Numbers)
-    functions: dict[tuple[int, int, int], int] = field(default_factory=dict)
+    functions: dict[tuple[int, int, int], int] = field(default_factory=_Numbering)
     groups: dict[int, int] = field(default_factory=dict)
     parts: int = 0
     damaged: int = 0
@@ -200,7 +208,7 @@ class CallgrindLines:
             target, file, name = target[index], file[index], name[index]
         known = self.functions
         triples = zip(target.tolist(), file.tolist(), name.tolist(), strict=True)
-        numbers = np.array([known.setdefault(triple, len(known)) for triple in triples], dtype=np.int64)
+        numbers = np.array([known[triple] for triple in triples], dtype=np.int64)
         return numbers[inverse] if most < 1 << 21 else numbers
 
     def _costs(self, lines: Lines, kind: UInt8, value: Int64, first: int) -> None:
