@@ -128,3 +128,19 @@ def test_ctrl_c_while_attached_takes_it_out_again(running: subprocess.Popen[byte
     heap = load(raw).heap
     assert heap is not None
     assert heap.facts.allocations
+
+
+def test_what_a_script_starts_is_recorded_when_it_is_asked_for(
+    tailflame: Run, demo_binary: Path, tmp_path: Path
+) -> None:
+    script = tmp_path / "start both.sh"
+    script.write_text(
+        f"#!/bin/sh\n'{demo_binary}' --seconds 1 --rate 50\n'{demo_binary}' --seconds 1 --rate 50 --leak 1e6\n"
+    )
+    script.chmod(0o755)
+    run = tailflame("record", "--json", "--tool", "heaptrack", "--set", "children=yes", "--", str(script))
+    assert run.returncode == 0, run.stderr
+    (session,) = (tmp_path / "my profiles").glob("*heaptrack*")
+    files = sorted(session.glob("heaptrack.*.zst"))
+    leaked = sorted(heap.facts.leaked or 0 for heap in (load(path).heap for path in files) if heap is not None)
+    assert leaked[-1] > 500_000 > leaked[-2]

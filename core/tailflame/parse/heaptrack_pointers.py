@@ -26,6 +26,7 @@ class PointerCounts:
         self._bytes: Float64 = np.zeros(0)
         self._reader = LineReader()
         self._stamps: list[int] = []
+        self.allocations = 0
         self._total = 0
         self._since = 0
         self._last = b""
@@ -45,6 +46,7 @@ class PointerCounts:
         stamps = np.flatnonzero((mark == _STAMP) & (text[start + 1] == _BLANK))
         event = np.flatnonzero((mark == _PLUS) | (mark == _MINUS))
         freed = mark[event] == _MINUS
+        self.allocations += int(np.count_nonzero(~freed)) - bool(lead)
         pairs = np.flatnonzero(freed[1:] & ~freed[:-1])  # allocation i, then free i + 1
         pairs = pairs[self._same(padded, text, start[event], end[event], pairs)]
         at = event[pairs + 1]

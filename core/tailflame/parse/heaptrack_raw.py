@@ -1,6 +1,7 @@
 """Raw heaptrack files, as the preloaded library writes them: given their names by heaptrack_interpret.
 
     python -m tailflame.parse.heaptrack_raw RAW OUT
+    python -m tailflame.parse.heaptrack_raw --all FOLDER
 
 An interpreted file no longer tells which block was freed. So the temporary allocations are counted here, where it is
 known, and kept in the interpreted file as comments, which heaptrack's own programs pass over (see ByPointer).
@@ -51,8 +52,8 @@ def interpreted(source: Source) -> Iterator[Source]:
         yield Source(made, progress=source.report)
 
 
-def interpret(source: Source, out: Path) -> None:
-    """Writes the interpreted form of the raw file `source` to `out`, compressed with zstd.
+def interpret(source: Source, out: Path) -> int:
+    """Writes the interpreted form of the raw file `source` to `out`, compressed with zstd; how many allocations it has.
 
     Raises ToolMissing, ToolFailed, ParseError.
     """
@@ -69,6 +70,7 @@ def interpret(source: Source, out: Path) -> None:
             counts.add(block)
             running.feed(block)
         running.finish(b"" if blocks.ended else POINTER_MARK + b"cut\n", counts.lines())
+    return counts.allocations
 
 
 @dataclass(slots=True)
@@ -152,7 +154,7 @@ class _Interpreter:
     def _write(self) -> None:
         assert self.child.stdout is not None
         try:
-            with self.out.open("wb") as file, self.child.stdout:
+            with self.child.stdout, self.out.open("wb") as file:
                 zstandard.ZstdCompressor(level=_LEVEL).copy_stream(self.child.stdout, file)
         except (OSError, zstandard.ZstdError) as error:
             self.failure.append(error)
@@ -174,20 +176,34 @@ class _Interpreter:
         )
 
 
-def main(raw: str, out: str) -> int:
-    """The step after a recording: `raw` becomes `out`."""
-    made = Path(f"{out}.part")
+def main(*words: str) -> int:
+    """The step after a recording: a raw file becomes an interpreted one, with --all each in a folder."""
+    if words[:1] == ("--all",):
+        # The program itself ends last, and its file is then the newest, as it was before.
+        raws = sorted(Path(words[1]).glob("*.raw"), key=lambda path: path.stat().st_mtime_ns)
+        made = [_interpreted(raw, raw.with_suffix(".zst"), keep_empty=len(raws) == 1) for raw in raws]
+        return 0 if any(made) else 1
+    return 0 if _interpreted(Path(words[0]), Path(words[1]), keep_empty=True) else 1
+
+
+def _interpreted(raw: Path, out: Path, *, keep_empty: bool) -> bool:
+    """Whether `out` was made of `raw`, which is then gone: all that it held is in the new file, a fraction of its size.
+
+    keep_empty: also where there are no allocations in it, as of a shell that starts a program and does nothing else.
+    """
+    made = out.with_name(f"{out.name}.part")
     try:
-        interpret(Source(Path(raw)), made)
-        made.replace(out)
+        calls = interpret(Source(raw), made)
+        if calls or keep_empty:
+            made.replace(out)
     except (ParseError, ToolFailed, ToolMissing) as error:
-        made.unlink(missing_ok=True)
         print(f"tailflame: {error}", file=sys.stderr)
-        return 1
-    # The interpreted file holds all that the raw one does, in a fraction of its size.
-    Path(raw).unlink(missing_ok=True)
-    return 0
+        return False
+    finally:
+        made.unlink(missing_ok=True)
+    raw.unlink(missing_ok=True)
+    return True
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2]))
+    sys.exit(main(*sys.argv[1:]))

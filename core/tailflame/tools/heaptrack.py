@@ -1,8 +1,8 @@
 """heaptrack: every allocation with its call stack, in a program that is started or in one that runs.
 
-Its own script is left alone: it takes a path with a blank for two, opens heaptrack's window when it is done, and leaves
-its injection behind where /bin/sh is dash. What it does is little: a preloaded library writes a raw file, for which
-heaptrack_interpret finds the names (parse/heaptrack_raw.py).
+Its own script is left alone: it takes a path with a blank for two, opens heaptrack's window when it is done, sees
+nothing of what the program starts, and leaves its injection behind where /bin/sh is dash. What it does is little: a
+library in the program writes a raw file, for which heaptrack_interpret finds the names (parse/heaptrack_raw.py).
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from tailflame.tools.findings import Finding, Level
 
 RESULT = "heaptrack.zst"
 RAW = "heaptrack.raw"
+MANY_RESULTS, MANY_RAW = "heaptrack.*.zst", "heaptrack.*.raw"
 _USUAL_FOLDER = "/usr/lib/heaptrack"
 
 FOLDER = OptionField(
@@ -49,11 +50,20 @@ FOLDER = OptionField(
     rare=True,
 )
 
+CHILDREN = OptionField(
+    name="children",
+    title="Also what it starts",
+    tip="Every program that it starts is recorded in a file of its own. This takes heaptrack's newer way in, which it"
+    " calls experimental: the addresses of malloc and its kin are overwritten in each loaded library.",
+    kind=OptionKind.FLAG,
+    default=False,
+)
+
 # What the library in the program has to say: libheaptrack.cpp.
 _OWN_LINES = re.compile(
     r"^(heaptrack (warning|debug).*|WARNING: Failed to (open /proc/self/statm|block signals|restore the signal mask"
     r"|read RSS value|enable per-thread|set libunwind).*|ERROR: failed to (open|lock) heaptrack output file .*"
-    r"|ERROR: ld\.so: object '.*libheaptrack_preload\.so' .*)$"
+    r"|ERROR: ld\.so: object '.*libheaptrack_(preload|inject)\.so' .*)$"
 )
 
 
@@ -93,7 +103,7 @@ class Heaptrack:
         return Capabilities(True, version=version, options=(attach,))
 
     def fields(self, host: Host) -> tuple[OptionField, ...]:
-        return (FOLDER,)
+        return (CHILDREN, FOLDER)
 
     def defaults(self, host: Host) -> ToolOptions:
         folder = library_folder()
@@ -101,18 +111,20 @@ class Heaptrack:
         return ToolOptions(tool=self.name, values=MappingProxyType(found))
 
     def plan(self, target: Target, options: ToolOptions, out: Path) -> Plan:
-        raw, result = out / RAW, out / RESULT
         folder = Path(options.text(FOLDER))
         attached = target.pid is not None
+        many = options.flag(CHILDREN) and not attached
+        raw, result = out / (MANY_RAW if many else RAW), out / (MANY_RESULTS if many else RESULT)
+        interpret = (sys.executable, "-m", "tailflame.parse.heaptrack_raw")
         return Plan(
             tool=self.name,
             argv=_attaching(target, raw, folder) if attached else (*target.argv, *options.extra),
             target=target,
             out=out,
-            artifacts=MappingProxyType({RESULT: result, RAW: raw}),
+            artifacts=MappingProxyType({RESULT: result} if many else {RESULT: result, RAW: raw}),
             primary=RESULT,
             cwd=None if attached else target.cwd,
-            env=MappingProxyType({} if attached else _preloading(target, raw, folder)),
+            env=MappingProxyType({} if attached else _preloading(target, out, folder, many=many)),
             duration_s=options.duration_s,
             own_lines=_OWN_LINES,
             target_is=TargetIs.RUNNING if attached else TargetIs.ITSELF,
@@ -120,15 +132,18 @@ class Heaptrack:
             after=(
                 Step(
                     title="finding the names of functions",
-                    argv=(sys.executable, "-m", "tailflame.parse.heaptrack_raw", str(raw), str(result)),
-                    stdin=raw,
+                    argv=(*interpret, "--all", str(out)) if many else (*interpret, str(raw), str(result)),
+                    stdin=None if many else raw,
                 ),
             ),
-            grows=(RAW,),
+            leaves=(MANY_RESULTS, MANY_RAW) if many else (),
+            grows=(raw.name,),
         )
 
     def checks(self, target: Target, options: ToolOptions, host: Host) -> tuple[Finding, ...]:
-        found = _of_the_attached(target, target.pid, host) if target.pid is not None else _of_the_started(target)
+        found = (
+            _of_the_attached(target, target.pid, host) if target.pid is not None else _of_the_started(target, options)
+        )
         return (*found, *_of_the_program(target))
 
     def explain(self, output: str, plan: Plan) -> TailflameError | None:
@@ -145,13 +160,14 @@ def _version(script: Path) -> str:
     return answer.stdout.strip().removeprefix("heaptrack ") if answer.returncode == 0 else ""
 
 
-def _preloading(target: Target, raw: Path, folder: Path) -> dict[str, str]:
-    library = str(folder / "libheaptrack_preload.so")
+def _preloading(target: Target, out: Path, folder: Path, *, many: bool) -> dict[str, str]:
+    """many: the library that stays in the environment, and with it in all that the program starts."""
+    library = str(folder / ("libheaptrack_inject.so" if many else "libheaptrack_preload.so"))
     others = target.env.get("LD_PRELOAD", "")
     return {
         "LD_PRELOAD": f"{library}:{others}" if others else library,
-        # $$ stands for the process' number there.
-        "DUMP_HEAPTRACK_OUTPUT": str(raw),
+        # $$ stands for the number of the process there.
+        "DUMP_HEAPTRACK_OUTPUT": str(out / (MANY_RAW.replace("*", "$$") if many else RAW)),
     }
 
 
@@ -159,18 +175,18 @@ def _attaching(target: Target, raw: Path, folder: Path) -> tuple[str, ...]:
     return (sys.executable, "-m", "tailflame.host.heaptrack_attach", str(target.pid), str(raw), str(folder))
 
 
-def _of_the_started(target: Target) -> Iterator[Finding]:
+def _of_the_started(target: Target, options: ToolOptions) -> Iterator[Finding]:
     try:
         facts = binary_facts(target.binary)
     except TailflameError:
         return  # told for every tool
     name = target.name
-    if facts.kind is Kind.SCRIPT:
+    if facts.kind is Kind.SCRIPT and not options.flag(CHILDREN):
         yield Finding(
             Level.WARNING,
             f"{name} is a script: heaptrack records its interpreter, {facts.interpreter}.",
             "What it starts is not recorded: heaptrack takes itself out of the environment that children get.",
-            "Choose the program that the script starts.",
+            f"Choose the program that the script starts, or turn on “{CHILDREN.title}”.",
         )
     elif facts.kind is Kind.ELF and not facts.interpreter:
         yield Finding(
@@ -264,7 +280,9 @@ def _gone(found: re.Match[str], output: str, plan: Plan) -> TailflameError:
 _FAILURES = (
     (re.compile(r"ERROR: failed to (?:open|lock) heaptrack output file (.*): (.*) \(\d+\)"), _no_file),
     (
-        re.compile(r"ERROR: ld\.so: object '([^']*libheaptrack_preload\.so)' from LD_PRELOAD cannot be preloaded"),
+        re.compile(
+            r"ERROR: ld\.so: object '([^']*libheaptrack_(?:preload|inject)\.so)' from LD_PRELOAD cannot be preloaded"
+        ),
         _no_library,
     ),
     (re.compile(r"ptrace: Operation not permitted|Could not attach to process"), _may_not),

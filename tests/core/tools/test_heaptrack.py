@@ -16,7 +16,7 @@ from tailflame.tools import Target, TargetIs, ToolOptions, tool_named
 from tailflame.tools import heaptrack as adapter
 from tailflame.tools.base import FieldTool
 from tailflame.tools.findings import Level
-from tailflame.tools.heaptrack import FOLDER, Heaptrack
+from tailflame.tools.heaptrack import CHILDREN, FOLDER, Heaptrack
 
 TOOL = Heaptrack()
 TARGET = Target(Path("/p/my engine"), ("--seconds", "1"), cwd=Path("/p"))
@@ -56,6 +56,20 @@ def test_a_library_that_the_program_preloads_stays() -> None:
     assert plan.environment()["LD_PRELOAD"] == "/usr/lib/heaptrack/libheaptrack_preload.so:/p/mine.so"
 
 
+def test_children_get_files_of_their_own() -> None:
+    plan = TOOL.plan(TARGET, ToolOptions(values={CHILDREN.name: True}), OUT)
+    assert dict(plan.env) == {
+        "LD_PRELOAD": "/usr/lib/heaptrack/libheaptrack_inject.so",
+        "DUMP_HEAPTRACK_OUTPUT": "/out/a b/heaptrack.$$.raw",
+    }
+    assert plan.result == OUT / "heaptrack.*.zst"
+    assert plan.leaves == ("heaptrack.*.zst", "heaptrack.*.raw")
+    assert plan.grows == ("heaptrack.*.raw",)
+    (step,) = plan.after
+    assert step.argv[1:] == ("-m", "tailflame.parse.heaptrack_raw", "--all", "/out/a b")
+    assert step.stdin is None
+
+
 def test_attaching_is_a_program_of_its_own() -> None:
     target = Target(Path("/p/engine"), pid=4711)
     plan = TOOL.plan(target, ToolOptions(values={FOLDER.name: "/opt/ht"}, duration_s=3), OUT)
@@ -75,7 +89,7 @@ def test_the_folder_is_the_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert options.text(FOLDER) == "/usr/lib64/heaptrack"
     plan = TOOL.plan(TARGET, options, OUT)
     assert plan.env["LD_PRELOAD"] == "/usr/lib64/heaptrack/libheaptrack_preload.so"
-    assert TOOL.fields(Host()) == (FOLDER,)
+    assert TOOL.fields(Host()) == (CHILDREN, FOLDER)
 
 
 def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,6 +181,7 @@ def test_a_script_is_told_of(tmp_path: Path) -> None:
     assert found.level is Level.WARNING
     assert "is a script" in found.title
     assert "not recorded" in found.detail
+    assert TOOL.checks(Target(script), ToolOptions(values={CHILDREN.name: True}), Host()) == ()
 
 
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="needs a compiler")
