@@ -14,6 +14,7 @@ import numpy as np
 from tailflame.analyse.counted import as_counted, first_weight, tells_amounts
 from tailflame.analyse.counted_diff import COUNTED, ESTIMATED, counted_sentences, counted_verdicts, differs
 from tailflame.analyse.heap_diff import compared_sites, is_heap
+from tailflame.analyse.heap_events import ROLES
 from tailflame.analyse.hotspots import HotspotTable, table_of
 from tailflame.analyse.layout import FlameLayout, lay_out_ranked
 from tailflame.analyse.names import match_key, short
@@ -22,6 +23,7 @@ from tailflame.analyse.tree import CallTree, FunctionTable, TreeOptions, add_up,
 from tailflame.model.stacks import (
     NONE,
     Bool,
+    Event,
     Float64,
     FrameKind,
     Int32,
@@ -231,7 +233,7 @@ def _compare_counted(
         scale=1.0,
         test=COUNTED if left.event.exact and right.event.exact else ESTIMATED,
         verdict=counted_sentences(
-            _told_name(left.event.name, right.event.name),
+            _told_name(left.event, right.event),
             left.total,
             right.total,
             right,
@@ -242,9 +244,10 @@ def _compare_counted(
     )
 
 
-def _told_name(before: str, after: str) -> str:
-    """What two events are both called; snapshots have numbers that mean nothing in another run."""
-    return "In use" if before.startswith("Snapshot ") or after.startswith("Snapshot ") else after
+def _told_name(before: Event, after: Event) -> str:
+    """What two events are both called; of a heap, snapshots have numbers that mean nothing in another run."""
+    numbered = is_heap(after) and (before.name not in ROLES or after.name not in ROLES)
+    return "In use" if numbered else after.name
 
 
 def _movers(

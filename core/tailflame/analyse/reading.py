@@ -281,7 +281,7 @@ def _event_facts(recording: Recording, profile: StackProfile) -> list[tuple[str,
         number = profile.total(event=index)
         whole = weight_text(profile.total(event=index, weight=Weight.PERIOD), event.unit)
         if tells_amounts(event):
-            of_counts = f"{count(number)} {counts_word(event)}"
+            of_counts = f"{count(round(number))} {counts_word(event)}"
             if not event.has_period:
                 text = of_counts
             else:

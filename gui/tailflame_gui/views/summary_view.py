@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QGuiApplication, QResizeEvent
 from PySide6.QtWidgets import QFrame, QGridLayout, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
@@ -181,6 +182,8 @@ class SummaryView(QWidget):
         assert self._trees is not None
         table, measure = found.table, self._trees.measure(scope)
         rows = table.hottest(TOP)
+        if not rows and is_heap(table.event):  # addresses without names are better than nothing
+            rows = [int(row) for row in np.flatnonzero(table.self_weight > 0)[:TOP]]
         what = "libraries that it allocates through" if is_heap(table.event) else "inlined code"
         whole = table.total or 1.0
         for at, line in enumerate(self.hotspots):
