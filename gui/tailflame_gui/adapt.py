@@ -13,7 +13,7 @@ from tailflame.tools import FIELD_TOOLS, TOOLS
 from tailflame_gui.rows import RunRow, SessionRow, TargetRow
 
 _NAMED_IN_TABS = frozenset(tool.title for tool in FIELD_TOOLS)
-"""What a result is of says the most of it, where it is no profile of the CPU."""
+"""Their results are told apart by them: those of a queue are all of one program, which the header names."""
 _TITLES = {**{tool.name: tool.title for tool in TOOLS}, "live": "live run"}
 
 
@@ -61,10 +61,8 @@ def tool_title(name: str) -> str:
 
 
 def tab_title(row: SessionRow, *, now: datetime | None = None) -> str:
-    """ "12:04 trading-system", "12:06 massif trading-system", with the day where it is not today."""
-    name = row.binary_name or row.title
-    if row.tool in _NAMED_IN_TABS:
-        name = f"{row.tool} {name}"
+    """ "12:04 trading-system", of other tools "12:06 massif", with the day where it is not today."""
+    name = row.tool if row.tool in _NAMED_IN_TABS else row.binary_name or row.title
     if row.started_at is None:
         return name
     at = row.started_at.astimezone()

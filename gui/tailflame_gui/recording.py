@@ -321,7 +321,8 @@ class RecordController(QObject):
             )
         )
         # A crash is a result, and whoever reads the profile has to know of it.
-        cautions = [] if outcome.ok else [Caution(f"{outcome.what}: {outcome.sentence}.")]
+        known = outcome.code is not None or outcome.signal is not None
+        cautions = [] if outcome.ok or not known else [Caution(f"{outcome.what}: {outcome.sentence}.")]
         cautions += [Caution(note) for note in finished.notes]
         if finished.error is not None:
             cautions.append(Caution(finished.error.sentence, finished.error.advice))

@@ -57,7 +57,7 @@ def test_sessions_of_a_queue_have_their_place(tmp_path: Path) -> None:
 def test_tabs_are_named_by_time_and_program() -> None:
     assert tab_title(row(), now=NOON) == "12:04 book"
     assert tab_title(row(), now=NOON.replace(day=25)) == "24 Nov 12:04 book"
-    assert tab_title(row(tool="strace"), now=NOON) == "12:04 strace book"
+    assert tab_title(row(tool="strace"), now=NOON) == "12:04 strace"
     assert tab_title(row(binary="", started_at=None)) == "book --fast"
 
 

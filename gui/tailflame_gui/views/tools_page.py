@@ -8,9 +8,10 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QAction, QGuiApplication, QKeyEvent, QKeySequence, QPainter, QPaintEvent, QShowEvent
 from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QPushButton, QScrollArea, QStackedWidget, QWidget
 
-from tailflame_gui import icons, theme
+from tailflame_gui import icons, plain, theme
 from tailflame_gui.actions import describe
 from tailflame_gui.models.session_table import moment
+from tailflame_gui.rows import SessionRow
 from tailflame_gui.tools_model import Reference, ToolReference
 from tailflame_gui.widgets.empty_state import EmptyState
 from tailflame_gui.widgets.few_lines import FewLines
@@ -69,13 +70,11 @@ class ToolEntry(QWidget):
         else:
             right.addWidget(selectable(label(known.problem, "faint", wrap=True)))
         foot = row(spacing=8)
-        self.last = QPushButton(
-            f"Last result: {moment(known.last.started_at)}  {known.last.title}" if known.last else ""
-        )
+        self.last = QPushButton(_last_words(known.last) if known.last is not None else "")
         if known.last is not None:
             self.last.setProperty("rank", "link")
             self.last.setCursor(Qt.CursorShape.PointingHandCursor)
-            self.last.setToolTip(f"Open it: {known.last.path}.  Return")
+            self.last.setToolTip(plain.tip(f"Open it: {known.last.title}.  Return\n{known.last.path}"))
             self.last.clicked.connect(self.open_last)
             foot.addWidget(self.last)
         else:
@@ -247,6 +246,10 @@ class ToolsPage(QWidget):
     def _go_to(self, entry: ToolEntry) -> None:
         entry.setFocus(Qt.FocusReason.OtherFocusReason)
         self._scroll.ensureWidgetVisible(entry, 0, 24)
+
+
+def _last_words(session: SessionRow) -> str:
+    return f"Last result: {moment(session.started_at)}  {session.binary_name or session.title}"
 
 
 def _formats(titles: tuple[str, ...]) -> QWidget:

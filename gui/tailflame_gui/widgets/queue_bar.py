@@ -13,7 +13,7 @@ from tailflame_gui import plain
 from tailflame_gui.widgets.parts import ElidedLabel, button, clear, label, row
 
 _GAP = 4
-_BESIDE, _LEAST = 300, 320
+_BESIDE, _LEAST = 448, 320
 """Pixels for the words beside the tools, and of the whole."""
 
 
