@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Protocol
 
@@ -95,7 +96,7 @@ def load(
     Raises ParseError (UnknownFormat where no format takes the file), Cancelled, and what a tool's run raises.
     """
     folder = None
-    if format is None and Path(path).is_dir():
+    if format is None and os.path.isdir(path):  # noqa: PTH112 - the one that does not raise where a folder is closed
         folder = next((kind for kind in FOLDERS if kind.holds(Path(path))), None)
     try:
         if folder is not None:
