@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from tailflame.analyse.counted import tells_amounts
 from tailflame.analyse.counter_summary import counters_alone, summed_up
 from tailflame.analyse.hotspots import hotspots
 from tailflame.analyse.names import match_key
@@ -70,7 +71,7 @@ def _together(parts: Sequence[Metric]) -> Metric:
 
 def _is_exact(recording: Recording) -> bool:
     profile = recording.profile
-    return profile is not None and bool(profile.events) and profile.events[0].exact
+    return profile is not None and bool(profile.events) and tells_amounts(profile.events[0])
 
 
 def _percentiles(series: HistogramSeries) -> list[Metric]:

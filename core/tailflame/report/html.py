@@ -14,6 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TextIO
 
+from tailflame.analyse.counted import tells_amounts
 from tailflame.analyse.verdict import Decision, Mark, Row
 from tailflame.model import HistogramSeries, Recording
 from tailflame.report import svg
@@ -184,7 +185,12 @@ def _flame_graphs(report: MeasurementReport, stream: TextIO) -> None:
 
 def _first_profile(recordings: Sequence[Recording]) -> Recording | None:
     return next(
-        (r for r in recordings if r.profile is not None and r.profile.events and not r.profile.events[0].exact), None
+        (
+            r
+            for r in recordings
+            if r.profile is not None and r.profile.events and not tells_amounts(r.profile.events[0])
+        ),
+        None,
     )
 
 

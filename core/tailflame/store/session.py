@@ -18,6 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from tailflame.analyse.counted import tells_amounts
 from tailflame.errors import StoreError
 from tailflame.model import Meta, Recording, StackProfile
 from tailflame.store.codec import decode, encode
@@ -250,8 +251,8 @@ def _holds(path: Path) -> bool:
 
 
 def _samples(profile: StackProfile | None) -> int | None:
-    """None where there are none: what was counted one by one was not sampled."""
-    if profile is None or (profile.events and all(event.exact for event in profile.events)):
+    """None where there are none: what tells amounts, as heaps do, is nothing that a sampler saw so often."""
+    if profile is None or (profile.events and all(map(tells_amounts, profile.events))):
         return None
     return round(float(profile.samples.count.sum()))
 
