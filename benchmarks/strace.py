@@ -78,9 +78,8 @@ def main() -> int:
         with log.open("wb") as file:
             for _ in range(times):
                 file.write(text)
-        print(
-            f"{lines:,} lines, {log.stat().st_size / 1e6:,.0f} MB; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs"
-        )
+        size, load = log.stat().st_size / 1e6, os.getloadavg()[0]
+        print(f"{lines:,} lines, {size:,.0f} MB; load {load:.1f} on {os.cpu_count()} CPUs")
         for _ in range(asked.rounds):
             _cpu, memory, said = run([sys.executable, "-c", OURS, str(log)])
             seconds, held = said.split()

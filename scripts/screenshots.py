@@ -162,6 +162,11 @@ class Studio:
             ("memory-leaked", self.memory_leaked),
             ("memory-snapshots", self.memory_snapshots),
             ("memory-compare", self.memory_compare),
+            ("syscalls", self.syscalls),
+            ("syscalls-call", self.syscalls_call),
+            ("syscalls-slowest", self.syscalls_slowest),
+            ("syscalls-sums", self.syscalls_sums),
+            ("syscalls-compare", self.syscalls_compare),
             ("compare", self.compare),
             ("failed", self.failed),
             ("console", page(Page.CONSOLE)),
@@ -389,6 +394,43 @@ class Studio:
         view.timeline.show_everything()
         view.timeline.show_look(Look.THREADS)
         view.show_part(Part.SUMMARY)
+
+    # System calls: logs and a table of strace that the tests read.
+
+    async def syscalls(self) -> None:
+        self.parts.controller.open_paths([ROOT / "tests/data/strace/6.1/trading.log.gz"])
+        await self.quiet()
+
+    def syscall_view(self):  # type: ignore[no-untyped-def]
+        from tailflame_gui.views.syscall_view import SyscallView
+
+        return next(one for one in self.parts.window.findChildren(SyscallView) if one.isVisible())
+
+    async def syscalls_call(self) -> None:
+        view = self.syscall_view()
+        view.choose_call("write")
+        view.axis.select(0.5, 0.8)
+        await self.quiet()
+
+    async def syscalls_slowest(self) -> None:
+        from tailflame_gui.views.syscall_view import Page
+
+        view = self.syscall_view()
+        view.axis.clear()
+        view.all_calls()
+        view.show_page(Page.SLOWEST)
+
+    async def syscalls_sums(self) -> None:
+        self.parts.controller.open_paths([ROOT / "tests/data/strace/6.1/columns.txt"])
+        await self.quiet()
+
+    async def syscalls_compare(self) -> None:
+        self.parts.controller.open_paths([ROOT / "tests/data/strace/6.1/filtered.log.gz"])
+        await self.quiet()
+        tabs = [tab for tab in self.parts.state.open_results if tab.recording and tab.recording.syscalls is not None]
+        logs = [tab for tab in tabs if len(tab.recording.syscalls)]
+        self.parts.controller.compare(logs[0], logs[-1])
+        await self.quiet()
 
     # Memory: files of heaptrack and massif that the tests read.
 

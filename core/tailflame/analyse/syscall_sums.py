@@ -31,14 +31,23 @@ class Choice:
 
     def rows(self, trace: SyscallTrace, *, returned: bool = True) -> Int64:
         """The rows of the trace; with `returned` only calls that came back."""
-        keep: Bool = trace.returned > 0 if returned else np.ones(len(trace), bool)
+        return np.flatnonzero(self._keeps(trace, slice(None), returned))
+
+    def of(self, trace: SyscallTrace, rows: Int32) -> Int32:
+        """Those of some rows, where they came back."""
+        return rows[self._keeps(trace, rows, True)]
+
+    def _keeps(self, trace: SyscallTrace, rows: Int32 | slice, returned: bool) -> Bool:
+        back = trace.returned[rows] > 0
+        keep: Bool = back if returned else np.ones(len(back), bool)
         if self.span is not None:
-            keep = keep & (trace.start_s >= self.span[0]) & (trace.start_s < self.span[1])
+            start = trace.start_s[rows]
+            keep = keep & (start >= self.span[0]) & (start < self.span[1])
         if self.thread != NONE:
-            keep = keep & (trace.thread == self.thread)
+            keep = keep & (trace.thread[rows] == self.thread)
         if self.call != NONE:
-            keep = keep & (trace.call == self.call)
-        return np.flatnonzero(keep)
+            keep = keep & (trace.call[rows] == self.call)
+        return keep
 
 
 EVERYTHING = Choice()
@@ -273,7 +282,7 @@ def slowest(trace: SyscallTrace, choice: Choice = EVERYTHING, *, number: int = 2
     if not len(trace):
         return ()
     text = dict(zip(trace.slow.tolist(), trace.slow_text, strict=True))
-    rows = np.intersect1d(trace.slow, choice.rows(trace))
+    rows = choice.of(trace, trace.slow)
     duration = np.nan_to_num(trace.duration_s[rows], nan=-1.0)
     rows = rows[np.lexsort((rows, -duration))][:number]
     began = first_s(trace)

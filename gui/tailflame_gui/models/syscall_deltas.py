@@ -71,7 +71,7 @@ def _pair(
         Shown(Column(title, f"{tip} Before.", Face.FIGURE, 60), before, figures(before)),
         Shown(Column("after", f"{tip} After.", Face.FIGURE, 60), after, figures(after)),
     ]
-    return [*columns, _change(before, after)] if change else columns
+    return [*columns, _change(before, after, words=True)] if change else columns
 
 
 def _times(
@@ -104,12 +104,20 @@ def _known(values: Float64) -> Float64:
     return np.nan_to_num(values, nan=-1.0)
 
 
-def _change(before: Float64, after: Float64) -> Shown:
+def _change(before: Float64, after: Float64, *, words: bool = False) -> Shown:
+    """words: "new" and "gone" where only one side has it."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        change = np.where(before > 0, after / before - 1, np.nan)
+        change = np.where((before > 0) & (after > 0), after / before - 1, np.nan)
+    alone = np.where(after > 0, 1, -1) * ((before > 0) != (after > 0))
+
+    def text(row: int) -> str:
+        if np.isfinite(change[row]):
+            return signed_percent(float(change[row]))
+        return {1: "new", -1: "gone"}.get(int(alone[row]), "") if words else ""
+
     return Shown(
         Column("%", "The relative change. One run each: it may be chance.", Face.CHANGE, 60),
-        np.nan_to_num(change, nan=0.0, posinf=0.0),
-        lambda row: signed_percent(float(change[row])) if np.isfinite(change[row]) else "",
-        sign=lambda row: int(np.sign(np.nan_to_num(np.round(change[row], 3)))),
+        np.where(np.isfinite(change), change, np.where(alone > 0, 1e9, np.where(alone < 0, -1.0, 0.0))),
+        text,
+        sign=lambda row: int(np.sign(np.round(np.nan_to_num(change[row]), 3))),
     )
