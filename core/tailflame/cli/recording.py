@@ -108,7 +108,13 @@ def _read(context: Context, session: SessionFolder, finished: Finished, logs: tu
 
 
 def _run(context: Context, session: SessionFolder, plan: Plan, *, show_output: bool) -> Finished:
-    session.planned(argv=plan.argv, artifacts=plan.artifacts, primary=plan.primary, args=plan.target.args)
+    session.planned(
+        argv=plan.argv,
+        artifacts=plan.artifacts,
+        primary=plan.primary,
+        args=plan.target.args,
+        leaves=plan.leaves,
+    )
     context.terminal.note(f"running: {plan.command_line}")
     recorder = Recorder(plan)
     with context.terminal.status_line() as status:

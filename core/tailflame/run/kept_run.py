@@ -74,7 +74,13 @@ class KeptRun:
         )  # fmt: skip
         try:
             plan = self._plan(session.path)
-            session.planned(argv=plan.argv, artifacts=plan.artifacts, primary=plan.primary, args=plan.target.args)
+            session.planned(
+                argv=plan.argv,
+                artifacts=plan.artifacts,
+                primary=plan.primary,
+                args=plan.target.args,
+                leaves=plan.leaves,
+            )
             self._recorder = Recorder(plan, journal=self._journal)
             self._pass_on()
             finished: Finished | None = None

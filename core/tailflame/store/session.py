@@ -118,12 +118,14 @@ class SessionFolder:
         artifacts: Mapping[str, Path],
         primary: str,
         args: tuple[str, ...] | None = None,
+        leaves: tuple[str, ...] = (),
     ) -> None:
         """What is about to run, and the files it will leave, by role. `primary` is the role that is read.
 
-        args: the target's arguments, where they name the session's folder and so were not known before it.
+        args: the target's arguments, where they name the session's folder and so were not known before it. leaves:
+        patterns of files whose names are not known: should the recording be interrupted, the newest is read.
         """
-        names = self._inside(artifacts)
+        names = {**self._inside(artifacts), **{pattern: pattern for pattern in leaves}}
         changes = {} if args is None else {"args": args}
         self.update(tool_argv=argv, artifacts=names, primary=names[primary], **changes)
 
@@ -147,6 +149,7 @@ class SessionFolder:
         not the one that was planned.
         """
         changes = {"primary": str(result.relative_to(self.path))} if result is not None else {}
+        planned = {role: name for role, name in self.manifest.artifacts.items() if "*" not in name}
         self.update(
             **changes,
             state=SessionState.RECORDED,
@@ -154,7 +157,7 @@ class SessionFolder:
             exit_code=exit_code,
             duration_s=duration_s,
             lost=lost,
-            artifacts={**self.manifest.artifacts, **self._inside(artifacts or {})},
+            artifacts={**planned, **self._inside(artifacts or {})},
             finished_at=now(),
             tool_owner=None,
         )

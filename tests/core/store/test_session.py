@@ -99,6 +99,22 @@ def test_the_file_to_read_may_have_another_name_than_planned(library: Library, b
     assert session.primary.name == "dump.9.heap"
 
 
+def test_of_files_whose_names_nobody_knew_the_newest_is_read_where_the_result_is_missing(
+    library: Library, book: Path
+) -> None:
+    session = library.new_session(tool="jemalloc", binary=book, args=())
+    result = session.path / "jemalloc.heap"
+    session.planned(argv=("book",), artifacts={"heap": result}, primary="heap", leaves=("jeprof.*.heap",))
+    for number in (9, 10):
+        (session.path / f"jeprof.{number}.heap").write_text("x")
+        os.utime(session.path / f"jeprof.{number}.heap", (number, number))
+    assert session.primary.name == "jeprof.10.heap"
+    result.write_text("all")
+    assert session.primary == result
+    session.recorded(artifacts={"heap": result, "jeprof.9.heap": session.path / "jeprof.9.heap"}, result=result)
+    assert dict(session.manifest.artifacts) == {"heap": "jemalloc.heap", "jeprof.9.heap": "jeprof.9.heap"}
+
+
 def test_a_result_that_was_not_made_yet_is_read_from_what_it_is_made_of(library: Library, book: Path) -> None:
     session = library.new_session(tool="heaptrack", binary=book, args=())
     made, raw, out = (session.path / name for name in ("heaptrack.zst", "heaptrack.raw", "stdout.txt"))
