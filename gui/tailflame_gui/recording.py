@@ -214,7 +214,13 @@ class RecordController(QObject):
                 group=group,
             )
             plan = plan_for(session.path)
-            session.planned(argv=plan.argv, artifacts=plan.artifacts, primary=plan.primary, args=plan.target.args)
+            session.planned(
+                argv=plan.argv,
+                artifacts=plan.artifacts,
+                primary=plan.primary,
+                args=plan.target.args,
+                leaves=plan.leaves,
+            )
             return session, plan
 
         session, plan = await tasks.in_thread(prepare)
