@@ -20,6 +20,7 @@ POINTER_MARK = b"# tailflame "
 """Begins the comments in which Tailflame keeps what only the raw file told: see heaptrack_raw."""
 
 _MOST = 2**63
+_MOST_RULES, _LONGEST_RULE = 1_000, 500
 _NONE: Int64 = np.empty(0, np.int64)
 
 
@@ -198,7 +199,8 @@ class HeaptrackFile:
             length, _, rest = line[2:].partition(b" ")
             sized = self.version[1] >= 3 and _number(length) == len(rest)
             rule = (rest if sized else line[2:]).decode("utf-8", "backslashreplace").strip()
-            if rule.startswith("leak:") and len(rule) > len("leak:"):
+            few = len(self.suppressions) < _MOST_RULES
+            if rule.startswith("leak:") and len("leak:") < len(rule) < _LONGEST_RULE and few:
                 self.suppressions.append(rule.removeprefix("leak:"))
         elif line.startswith(POINTER_MARK):
             self._pointers(line)

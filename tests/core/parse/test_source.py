@@ -70,6 +70,16 @@ def test_a_truncated_file_is_told(tmp_path: Path, packer: str, keep: float) -> N
         list(written(tmp_path, packed[: int(len(packed) * keep)]).chunks())
 
 
+def test_the_head_of_a_short_file_that_is_cut_is_what_can_be_read(tmp_path: Path) -> None:
+    packed = gzip.compress(TEXT.encode() + os.urandom(2_000).hex().encode())
+    source = written(tmp_path, packed[: len(packed) // 2])
+    assert source.head.startswith(TEXT.encode())
+    with pytest.raises(ParseError, match=r"cut short"):
+        list(source.chunks())
+    with pytest.raises(ParseError, match=r"cut short"):
+        written(tmp_path, packed[:8])  # nothing at all
+
+
 @pytest.mark.parametrize("packer", ["gzip", "zstd", "xz", "bzip2"])
 def test_a_damaged_file_is_told(tmp_path: Path, packer: str) -> None:
     noise = os.urandom(50_000).hex().encode()
