@@ -32,6 +32,17 @@ SPECS: tuple[Spec, ...] = (
     Spec("live", "Go to", "Live", "activity", "Look at a program while it runs.", ("Ctrl+L", "Alt+3")),
     Spec("results", "Go to", "Results", "flame", "The results that are open.", ("Alt+4",)),
     Spec("compare", "Go to", "Compare", "git-compare", "Two results side by side, and what changed.", ("Alt+5",)),
+    Spec(
+        "loop",
+        "Go to",
+        "Loop",
+        "target",
+        "Baseline, hotspots, change, measure, verdict: what a change is worth.",
+        ("Ctrl+Shift+L",),
+    ),
+    Spec(
+        "measure", "Loop", "Measure the project", "circle-dot", "Run the project's plan, and judge it.", ("Shift+F5",)
+    ),
     Spec("library", "Go to", "Library", "library", "All sessions of the profiles folder.", ("Alt+6",)),
     Spec("console", "Go to", "Console", "terminal", "Every command that was run, and how it ended.", ("Alt+7",)),
     Spec("tools", "Go to", "Tools", "book-open", "What each tool answers, costs, and would run now.", ("Alt+8",)),

@@ -183,6 +183,7 @@ class _Closer:
             parts.controller.warn("Tailflame closes when the live run is over and kept.")
             await parts.live.close()
         await parts.late_recipes.close()
+        await parts.late_loop.close()
         await parts.watches.close()
         parts.jobs.cancel_all()
         await parts.controller.close(window=parts.window.geometry_document())

@@ -34,6 +34,7 @@ class Page(StrEnum):
     LIVE = "Live"
     RESULTS = "Results"
     COMPARE = "Compare"
+    LOOP = "Loop"
     LIBRARY = "Library"
     CONSOLE = "Console"
     TOOLS = "Tools"

@@ -19,6 +19,7 @@ COMPARISONS = (
 )
 LIVE = ("tailflame_gui.live_wiring",)
 RECIPES = ("tailflame_gui.recipes_controller",)
+LOOP = ("tailflame_gui.loop_controller", "tailflame_gui.views.loop_page")
 
 
 def load(names: tuple[str, ...]) -> None:

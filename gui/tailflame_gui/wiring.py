@@ -16,13 +16,13 @@ from tailflame_gui.actions import EXPORTED, Actions
 from tailflame_gui.controller import Controller
 from tailflame_gui.demo import Demo
 from tailflame_gui.dialogs.editor import EditorDialog
-from tailflame_gui.dialogs.files import choose_files, choose_folder, choose_program
+from tailflame_gui.dialogs.files import choose_files, choose_folder, choose_program, choose_target
 from tailflame_gui.folder_watch import FolderWatches
 from tailflame_gui.machine import Machine
 from tailflame_gui.recording import RecordController
 from tailflame_gui.recording_controller import RecordingController
 from tailflame_gui.rows import SessionRow
-from tailflame_gui.state import AppState, OpenResult
+from tailflame_gui.state import AppState, OpenResult, Page
 from tailflame_gui.tab_views import TabViews
 from tailflame_gui.tasks import JobList
 from tailflame_gui.tools_controller import ToolsController
@@ -36,8 +36,10 @@ CONSENT = "TAILFLAME_DEBUGINFOD"
 if TYPE_CHECKING:
     from tailflame_gui.live_runner import LiveRunner
     from tailflame_gui.live_wiring import LiveParts
+    from tailflame_gui.loop_controller import LoopController
     from tailflame_gui.recipes_controller import RecipesController
     from tailflame_gui.views.live_page import LivePage
+    from tailflame_gui.views.loop_page import LoopPage
     from tailflame_gui.views.recipes_page import RecipesPage
 
 
@@ -87,6 +89,44 @@ class LateRecipes:
             await self.made.close()
 
 
+class LateLoop:
+    """The loop page with its controller, made when it is first looked at. `window`: over which it asks."""
+
+    def __init__(self, controller: Controller, actions: Actions) -> None:
+        self._controller = controller
+        self._actions = actions
+        self.window: MainWindow | None = None
+        self.made: LoopController | None = None
+
+    def page(self) -> LoopPage:
+        from tailflame_gui.loop_controller import LoopController
+        from tailflame_gui.views.loop_page import LoopPage
+
+        window = self.window
+        assert window is not None
+        page = LoopPage()
+        self.made = LoopController(
+            page,
+            self._controller,
+            choose_folder=lambda start, take: choose_folder(window, "Choose a project", start, take),
+            choose_target=lambda suggested, take: choose_target(window, "Save as", suggested, take),
+        )
+        return page
+
+    def measure(self) -> None:
+        """Shows the page, and measures once it knows the plan."""
+        window = self.window
+        assert window is not None
+        self._controller.state.set_page(Page.LOOP)
+        if self.made is not None:
+            self.made.measure("")
+
+    async def close(self) -> None:
+        """A measurement that runs is stopped and kept."""
+        if self.made is not None:
+            await self.made.close()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Parts:
     """Everything that makes one window."""
@@ -98,6 +138,7 @@ class Parts:
     recorder: RecordController
     late_live: LateLive
     late_recipes: LateRecipes
+    late_loop: LateLoop
     machine: Machine
     window: MainWindow
     views: TabViews
@@ -123,6 +164,7 @@ def build() -> Parts:
     ToolsController(tools_page, controller, draft_for=record_page.draft_for, use=record_page.choose_tool)
     live = LateLive(controller, actions)
     probes = LateRecipes(controller)
+    loop = LateLoop(controller, actions)
     window = MainWindow(
         state,
         jobs,
@@ -131,14 +173,15 @@ def build() -> Parts:
         tools_page=tools_page,
         make_live=live.page,
         make_recipes=probes.page,
+        make_loop=loop.page,
         make_result=views.result,
         make_comparison=views.comparison,
         inspect=dropping.announce,
     )
-    views.window = window
+    views.window = loop.window = window
     demo = Demo(controller, recorder)
     watches = FolderWatches(controller)
-    parts = Parts(state, jobs, actions, controller, recorder, live, probes, machine, window, views, demo, watches)
+    parts = Parts(state, jobs, actions, controller, recorder, live, probes, loop, machine, window, views, demo, watches)
     window.library_page.show_folder(state.profiles)
     window.restore_geometry(controller.settings.window)
     _connect_pages(parts)
@@ -173,6 +216,7 @@ def _connect_actions(parts: Parts) -> None:
     actions["open"].triggered.connect(lambda: choose_files(window, controller.open_paths))
     actions["demo"].triggered.connect(lambda: parts.demo.open_sample())
     actions["record_demo"].triggered.connect(parts.demo.record)
+    actions["measure"].triggered.connect(parts.late_loop.measure)
     state.recording_changed.connect(lambda on: actions["record_demo"].setEnabled(not on))
     actions["profiles"].triggered.connect(
         lambda: choose_folder(

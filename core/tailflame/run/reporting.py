@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 
 from tailflame.analyse.bounds import Limit, broken
+from tailflame.analyse.hotspots import hotspots
 from tailflame.analyse.metrics import metrics_of
 from tailflame.analyse.verdict import judge
 from tailflame.errors import StoreError
+from tailflame.model import Recording
 from tailflame.model.iteration import Iteration
 from tailflame.report.measurement import MeasurementReport, Side, differences
 from tailflame.run.pipeline import recordings_of, usual_goal
@@ -59,3 +62,16 @@ def side_of(library: Library, iteration: Iteration) -> Side:
             if manifest is not None and manifest.tool_argv:
                 commands.append((f"{step.name} {step.repetition}", shlex.join(manifest.tool_argv)))
     return Side(iteration, recordings_of(iteration, library), tuple(commands))
+
+
+def hottest(recordings: Sequence[Recording], number: int = 3) -> tuple[tuple[str, float], ...]:
+    """The functions with the most CPU time of the first CPU profile: (name, share of the time)."""
+    profile = next(
+        (r.profile for r in recordings if r.profile is not None and r.profile.events and not r.profile.events[0].exact),
+        None,
+    )
+    if profile is None:
+        return ()
+    table = hotspots(profile)
+    whole = table.total or 1.0
+    return tuple((table.key[at], float(table.self_weight[at]) / whole) for at in table.hottest(number))

@@ -22,7 +22,6 @@ from tailflame_gui.widgets.segmented import Segmented
 _OF_MEANS = "Each sample is a mean of many iterations: it says nothing of single slow calls."
 
 
-
 class BenchmarksView(QWidget):
     """One recording's latest run, compared with `before` or with another run that the folder holds.
 

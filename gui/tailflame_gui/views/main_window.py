@@ -49,6 +49,7 @@ _RAIL = {
     Page.LIVE: "live",
     Page.RESULTS: "results",
     Page.COMPARE: "compare",
+    Page.LOOP: "loop",
     Page.LIBRARY: "library",
     Page.CONSOLE: "console",
     Page.TOOLS: "tools",
@@ -75,8 +76,8 @@ _MOST = QSize(16384, 16384)
 class MainWindow(QMainWindow):
     """opened(SessionRow), dropped(paths), compared(before, after), tab_closed(Tab), tab_retried(Tab).
 
-    `make_live` and `make_recipes` build their pages when these are first looked at, `make_result` and `make_comparison`
-    the view of a tab that is ready; `inspect` says what a drop would do.
+    `make_live`, `make_loop` and `make_recipes` build their pages when these are first looked at, `make_result` and
+    `make_comparison` the view of a tab that is ready; `inspect` says what a drop would do.
     """
 
     opened = Signal(object)
@@ -95,6 +96,7 @@ class MainWindow(QMainWindow):
         tools_page: QWidget,
         make_live: Callable[[], QWidget],
         make_recipes: Callable[[], QWidget],
+        make_loop: Callable[[], QWidget],
         make_result: Callable[[Tab], QWidget],
         make_comparison: Callable[[Tab], QWidget],
         inspect: Inspect,
@@ -117,6 +119,10 @@ class MainWindow(QMainWindow):
         self._live_place.turn.connect(lambda _number: self.live_page)
         self._make_recipes = make_recipes
         self._recipes: QWidget | None = None
+        self._make_loop = make_loop
+        self._loop: QWidget | None = None
+        self._loop_place = LatePlace("the loop", needs=warm.LOOP, parent=self)
+        self._loop_place.turn.connect(lambda _number: self.loop_page)
         self._recipes_place = LatePlace("probes", needs=warm.RECIPES, parent=self)
         self._recipes_place.turn.connect(lambda _number: self.recipes_page)
         self.library_page = LibraryPage(actions)
@@ -135,6 +141,7 @@ class MainWindow(QMainWindow):
             Page.CONSOLE: self.console_page,
             Page.TOOLS: tools_page,
             Page.RECIPES: self._recipes_place,
+            Page.LOOP: self._loop_place,
         }
         self._stack = QStackedWidget()
         for page in self._pages.values():
@@ -238,6 +245,15 @@ class MainWindow(QMainWindow):
             self._recipes_place.hold(self._recipes)
             leave_drops(self._recipes)
         return self._recipes
+
+    @property
+    def loop_page(self) -> QWidget:
+        """Made when it is first asked for."""
+        if self._loop is None:
+            self._loop = self._make_loop()
+            self._loop_place.hold(self._loop)
+            leave_drops(self._loop)
+        return self._loop
 
     def _show_page(self, page: Page) -> None:
         shown = self._pages[page]

@@ -1,0 +1,396 @@
+"""Between the loop page and core: the project's plan, its measurements, their verdicts, and the one that runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, QTimer
+
+from tailflame.analyse.verdict import Decision, Verdict
+from tailflame.errors import StoreError, TailflameError
+from tailflame.host.cargo import project_root
+from tailflame.model.iteration import Iteration, StepState
+from tailflame.report import html, junit, markdown, measurement_json
+from tailflame.report.measurement import MeasurementReport
+from tailflame.run.pipeline import Done, Pipeline, PipelineEvent, StepEnded, StepProgress, StepStarted, Told
+from tailflame.run.plan_file import find_plan, read_plan
+from tailflame.run.plan_init import propose
+from tailflame.run.reporting import hottest, report_of
+from tailflame.store import Library
+from tailflame.store.bundle import write_bundle
+from tailflame.store.iterations import BASELINE, Iterations
+from tailflame_gui import tasks
+from tailflame_gui.controller import Controller
+from tailflame_gui.loop_model import POINTS, LoopView, Point, RunningStep
+from tailflame_gui.rows import Level, Notice
+from tailflame_gui.state import Page
+from tailflame_gui.tasks import Latest, Progress
+from tailflame_gui.views.loop_page import LoopPage
+
+_PACE_MS = 100
+_WRITERS = {".html": html.write, ".md": markdown.write, ".json": measurement_json.write, ".xml": junit.write}
+_ENOUGH = 5
+
+
+class LoopController(QObject):
+    """Lives with its page. choose_folder(start, take), choose_target(suggested, take): ask the user where."""
+
+    def __init__(
+        self,
+        page: LoopPage,
+        controller: Controller,
+        *,
+        choose_folder: Callable[[Path, Callable[[Path], object]], object],
+        choose_target: Callable[[Path, Callable[[Path], object]], object],
+    ) -> None:
+        super().__init__(page)
+        self._page = page
+        self._controller = controller
+        self._choose_folder = choose_folder
+        self._choose_target = choose_target
+        self._project: Path | None = None
+        self._shown = ""
+        self._pipeline: Pipeline | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._news: dict[tuple[str, int], RunningStep] = {}
+        self._looking, self._writing = Latest(self), Latest(self)
+        self._pace = QTimer(self)
+        self._pace.setSingleShot(True)
+        self._pace.setInterval(_PACE_MS)
+        self._pace.timeout.connect(self._hand_on)
+        page.shown.connect(self.look)
+        page.project_wanted.connect(self._ask_project)
+        page.plan_wanted.connect(self._write_plan)
+        page.plan_opened.connect(self._open_plan)
+        page.measure_requested.connect(self.measure)
+        page.stop_requested.connect(self.stop)
+        page.chosen.connect(self.choose)
+        page.baseline_requested.connect(self._make_baseline)
+        page.report_wanted.connect(self._ask_report)
+        page.bundle_wanted.connect(self._ask_bundle)
+        page.opened.connect(self._open_session)
+        page.hotspot_chosen.connect(self._open_hotspot)
+        page.ticked.connect(self._tick)
+
+    @property
+    def running(self) -> bool:
+        return self._task is not None
+
+    # What is known
+
+    def look(self) -> None:
+        """Reads the project's plan and measurements in a thread; an older question is dropped."""
+        library, shown = self._controller.library, self._shown
+        start = self._project or self._header_project()
+
+        def work(_progress: Progress) -> LoopView:
+            return view_of(library, start, shown)
+
+        self._looking.ask(work, self._looked, name="looking at the measurements", on_error=self._controller.fail)
+
+    def _header_project(self) -> Path | None:
+        target = self._controller.state.target
+        return Path(target.binary) if target is not None and target.binary else None
+
+    def _looked(self, view: LoopView) -> None:
+        if view.project:
+            self._project = Path(view.project)
+        self._shown = view.shown.id if view.shown is not None else ""
+        self._page.show_view(view)
+
+    def choose(self, identity: str) -> None:
+        """Shows another measurement."""
+        self._shown = identity
+        self.look()
+
+    def choose_project(self, folder: Path) -> None:
+        self._project = project_root(folder) or folder
+        self._shown = ""
+        self.look()
+
+    def _ask_project(self) -> None:
+        self._choose_folder(self._project or Path.home(), self.choose_project)
+
+    # The plan
+
+    def _write_plan(self) -> None:
+        folder = self._project
+        if folder is None:
+            return
+
+        def work(_progress: Progress) -> Path:
+            path, text = propose(folder)
+            if path.exists():
+                raise StoreError(f"{path} is there already.", advice="Edit it instead.")
+            try:
+                path.write_text(text, encoding="utf-8")
+            except OSError as error:
+                raise StoreError(f"{path} cannot be written: {error.strerror}.") from error
+            return path
+
+        def written(path: Path) -> None:
+            self._controller.say(f"{path} is written. Look through it, then measure.")
+            self.look()
+
+        self._writing.ask(work, written, name="writing a plan", on_error=self._controller.fail)
+
+    def _open_plan(self) -> None:
+        if self._page.view.plan:
+            self._controller.open_source(None, self._page.view.plan, 1)
+
+    # A measurement
+
+    def measure(self, note: str) -> None:
+        """Runs the plan; one at a time."""
+        path = self._page.view.plan
+        if self.running or not path:
+            return
+        if self._controller.state.recording:
+            self._controller.fail(StoreError("A recording is running.", advice="Wait for it, or stop it first."))
+            return
+        self._page.begin()
+        self._task = tasks.spawn(
+            self._measure(Path(path), note),
+            name="measuring",
+            on_error=self._failed,
+            on_cancel=self._over,
+        )
+
+    async def _measure(self, path: Path, note: str) -> None:
+        library, journal = self._controller.library, self._controller.journal
+        plan = await tasks.in_thread(lambda _progress: read_plan(path))
+        self._pipeline = pipeline = Pipeline(plan, library, note=note, journal=journal)
+        done: Done | None = None
+        async with aclosing(pipeline.events()) as events:
+            async for event in events:
+                if isinstance(event, Done):
+                    done = event
+                self._take(event)
+        if done is not None:
+            await tasks.in_thread(lambda _progress: _first_is_baseline(library, done.iteration))
+            self._shown = done.iteration.id
+            said = done.verdict.sentence if done.verdict is not None else "It is measured."
+            self._controller.say(f"Measurement {done.iteration.number}: {said}")
+        self._over()
+
+    def _take(self, event: PipelineEvent) -> None:
+        match event:
+            case StepStarted() | StepEnded():
+                self._news[event.step.name, event.step.repetition] = RunningStep(event.step)
+            case StepProgress():
+                running = RunningStep(event.step, event.stage, event.elapsed_s)
+                self._news[event.step.name, event.step.repetition] = running
+            case Told():
+                self._controller.state.notify(Notice(Level.NOTE, event.text, event.fix, key=event.text))
+        if not self._pace.isActive():
+            self._pace.start()
+
+    def _hand_on(self) -> None:
+        news, self._news = self._news, {}
+        if self._page.running:
+            self._page.show_steps(tuple(news.values()))
+
+    def stop(self) -> None:
+        """Ends it after the step that runs; what was measured is kept."""
+        if self._pipeline is not None:
+            self._pipeline.stop()
+
+    async def close(self) -> None:
+        """At the end of the program: a measurement is stopped and kept."""
+        if self._task is not None:
+            self.stop()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def _failed(self, error: TailflameError) -> None:
+        self._controller.fail(error)
+        self._over()
+
+    def _over(self) -> None:
+        self._hand_on()
+        self._pipeline = self._task = None
+        self._page.end()
+        self._controller.refresh_library()
+        self.look()
+
+    # What is done with one
+
+    def _make_baseline(self, identity: str) -> None:
+        root = self._controller.library.root
+
+        def work(_progress: Progress) -> Iteration:
+            iterations = Iterations(root)
+            one = iterations.get(identity)
+            iterations.name_baseline(BASELINE, one)
+            return one
+
+        def said(one: Iteration) -> None:
+            self._controller.say(f"Measurement {one.number} is the baseline now.")
+            self.look()
+
+        self._writing.ask(work, said, name="naming the baseline", on_error=self._controller.fail)
+
+    def _tick(self, key: str, on: bool) -> None:
+        root, shown = self._controller.library.root, self._shown
+        if not shown:
+            return
+
+        def work(_progress: Progress) -> None:
+            iterations = Iterations(root)
+            one = iterations.get(shown)
+            others = tuple(name for name in one.checked if name != key)
+            iterations.save(replace(one, checked=(*others, key) if on else others))
+
+        self._writing.ask(work, lambda _none: self.look(), name="ticking", on_error=self._controller.fail)
+
+    def _ask_report(self, identity: str) -> None:
+        name = f"{self._project.name if self._project else 'measurement'}-{identity}.html"
+        self._choose_target(Path.home() / name, partial(self._write_report, identity))
+
+    def _write_report(self, identity: str, path: Path) -> None:
+        library = self._controller.library
+
+        def work(_progress: Progress) -> Path:
+            write = _WRITERS.get(path.suffix.lower())
+            if write is None:
+                raise StoreError(f"{path} has none of the endings {', '.join(_WRITERS)}.")
+            write(_report(library, Iterations(library.root).get(identity)), path)
+            return path
+
+        self._writing.ask(
+            work, lambda made: self._controller.say(f"{made} is written."), name="writing a report",
+            on_error=self._controller.fail,
+        )  # fmt: skip
+
+    def _ask_bundle(self, identity: str) -> None:
+        self._choose_target(Path.home() / f"measurement-{identity}.tailflame", partial(self._write_bundle, identity))
+
+    def _write_bundle(self, identity: str, path: Path) -> None:
+        library = self._controller.library
+
+        def work(progress: Progress) -> Path:
+            one = Iterations(library.root).get(identity)
+            sessions = [library.session(step.session) for step in one.steps if step.session and not step.problem]
+            write_bundle(path, library, sessions=sessions, iterations=[one], progress=progress)
+            return path
+
+        self._writing.ask(
+            work, lambda made: self._controller.say(f"{made} is written."), name="packing a bundle",
+            on_error=self._controller.fail,
+        )  # fmt: skip
+
+    def _open_session(self, identity: str) -> None:
+        row = next((row for row in self._controller.state.sessions if row.id == identity), None)
+        if row is not None:
+            self._controller.open_session(row)
+        else:
+            self._controller.open_paths([self._controller.library.root / identity])
+
+    def _open_hotspot(self, function: str) -> None:
+        """The flame graph of the measurement's first CPU profile, with the function selected."""
+        shown = self._page.view.shown
+        step = next((s for s in shown.steps if s.name == "cpu" and s.session), None) if shown is not None else None
+        if step is None:
+            return
+        self._open_session(step.session)
+        state = self._controller.state
+        state.set_page(Page.RESULTS)
+        tab = state.results.current
+        if tab is not None:
+            tab.selection.select(function)
+
+
+def view_of(library: Library, start: Path | None, shown: str) -> LoopView:
+    """Everything the page shows; reads the recordings of two measurements, so in a thread."""
+    if start is None:
+        return LoopView()
+    folder = start if start.is_dir() else start.parent
+    path = find_plan(folder)
+    project = path.parent if path is not None else project_root(start)
+    if project is None:
+        return LoopView(problem=f"{folder} belongs to no cargo project.", fix="Choose the project's folder.")
+    iterations = Iterations(library.root)
+    every = tuple(one for one in iterations.all() if one.project == str(project))
+    baseline = iterations.baseline(BASELINE)
+    held = baseline if baseline is not None and baseline.project == str(project) else None
+    current = next((one for one in every if one.id == shown), every[0] if every else None)
+    verdict: Verdict | None = None
+    notes: tuple[str, ...] = ()
+    hotspots: tuple[tuple[str, float], ...] = ()
+    if current is not None:
+        other = held if held is not None and held.id != current.id else None
+        report = report_of(library, current, other)
+        verdict, notes = report.verdict, report.notes
+        hotspots = hottest(report.after.recordings)
+    return LoopView(
+        project=str(project),
+        plan=str(path) if path is not None else "",
+        iterations=every,
+        baseline=held.id if held is not None else "",
+        shown=current,
+        verdict=verdict,
+        hotspots=hotspots,
+        points=_points(current, held, verdict),
+        notes=notes,
+    )
+
+
+def _report(library: Library, one: Iteration) -> MeasurementReport:
+    baseline = Iterations(library.root).baseline(BASELINE)
+    other = baseline if baseline is not None and baseline.project == one.project and baseline.id != one.id else None
+    return report_of(library, one, other)
+
+
+def _first_is_baseline(library: Library, one: Iteration) -> None:
+    """In a thread. The first whole measurement of a project is what later ones are held against."""
+    iterations = Iterations(library.root)
+    held = iterations.baseline(BASELINE)
+    if one.is_finished and (held is None or held.project != one.project):
+        iterations.name_baseline(BASELINE, one)
+
+
+def _points(one: Iteration | None, baseline: Iteration | None, verdict: Verdict | None) -> tuple[Point, ...]:
+    """The checklists, with what shows each point to be done."""
+    evidence: dict[str, str] = {}
+    if baseline is not None:
+        evidence["baseline"] = f"Measurement {baseline.number} is the baseline."
+    if one is not None:
+        evidence |= _of_steps(one)
+        if one.commit and not one.dirty:
+            evidence["committed"] = f"Commit {one.commit[:9]}."
+    if verdict is not None:
+        if verdict.decision is not Decision.UNDECIDED:
+            evidence["verdict"] = verdict.sentence
+        if verdict.decision is Decision.KEEP:
+            evidence["gain"] = verdict.sentence
+        if not verdict.worse and verdict.decision is not Decision.UNDECIDED:
+            evidence["worse"] = "No figure got worse beyond what runs differ by."
+    ticked = one.checked if one is not None else ()
+    return tuple(
+        Point(key=key, when=when, text=text, evidence=evidence.get(key, ""), by_hand=by_hand, ticked=key in ticked)
+        for key, when, text, by_hand in POINTS
+    )
+
+
+def _of_steps(one: Iteration) -> dict[str, str]:
+    done: dict[str, int] = {}
+    for step in one.steps:
+        if step.state is StepState.DONE:
+            done[step.name] = done.get(step.name, 0) + 1
+    evidence = {
+        key: f"Measured {done[step]} {'time' if done[step] == 1 else 'times'}."
+        for key, step in (("cpu", "cpu"), ("caches", "caches"), ("heap", "heap"), ("latency", "latency"))
+        if done.get(step)
+    }
+    if max(done.get("cpu", 0), done.get("latency", 0)) >= _ENOUGH:
+        evidence["samples"] = f"{max(done.get('cpu', 0), done.get('latency', 0))} repetitions."
+    if any(done.get(name) for name in ("cpu", "counters", "latency")):
+        evidence["release"] = "A debug build is not measured."
+    if done.get("test"):
+        evidence["tests"] = "They passed before it was measured."
+    return evidence

@@ -1,0 +1,98 @@
+"""The figures of a verdict, and the turns of the loop, as table columns."""
+
+from __future__ import annotations
+
+import math
+
+from tailflame.analyse.verdict import Mark, Row
+from tailflame.model.iteration import Iteration, StepState
+from tailflame.units import count, interval_text, reading, signed_percent, with_percent
+from tailflame_gui.models.session_table import Field, moment
+
+_MARKS = {
+    Mark.BETTER: ("circle-check", "good"),
+    Mark.WORSE: ("triangle-alert", "bad"),
+    Mark.MORE: ("trending-up", "second"),
+    Mark.LESS: ("trending-down", "second"),
+}
+_DECISIONS = {"keep": ("circle-check", "good"), "revert": ("triangle-alert", "bad")}
+_WORTH = {
+    Mark.NOISE: "Runs of one program differ by as much.",
+    Mark.SAME: "Every run gave the same.",
+    Mark.UNKNOWN: "One repetition on a side does not tell how much runs differ.",
+    Mark.ABSENT: "One of the two has no such figure.",
+    Mark.BETTER: "Beyond what runs differ by, with all rows taken together.",
+    Mark.WORSE: "Beyond what runs differ by, with all rows taken together.",
+}
+
+
+def row_fields() -> tuple[Field[Row], ...]:
+    return (
+        Field[Row]("Figure", lambda row: row.key, lambda row: row.key.casefold(), 0, tip=_repetitions),
+        Field[Row]("Kind", lambda row: row.family.value, lambda row: row.family.value, 110, leaves=True),
+        Field[Row]("Before", lambda row: _mean(row, row.before), lambda row: _key(row.before_mean), 100, right=True,
+                   mono=True, tip=_repetitions),
+        Field[Row]("After", lambda row: _mean(row, row.after), lambda row: _key(row.after_mean), 100, right=True,
+                   mono=True, tip=_repetitions),
+        Field[Row]("Change", lambda row: _percent(row.change), lambda row: _key(row.change), 76, right=True, mono=True),
+        Field[Row]("95 % interval, %",
+                   lambda row: "" if math.isnan(row.low) else interval_text(row.low, row.high),
+                   lambda row: _key(row.low), 130, right=True, mono=True),
+        Field[Row]("What it is worth", lambda row: row.mark.value, lambda row: list(Mark).index(row.mark), 150,
+                   tip=lambda row: _WORTH.get(row.mark, ""), icon=lambda row: _MARKS.get(row.mark),
+                   muted=lambda row: row.mark not in _MARKS),
+    )  # fmt: skip
+
+
+def iteration_fields(baseline: str) -> tuple[Field[Iteration], ...]:
+    return (
+        Field[Iteration]("#", lambda one: count(one.number), lambda one: one.number, 44, right=True, mono=True,
+                         icon=lambda one: ("pin", "accent") if one.id == baseline else None,
+                         tip=lambda one: "The baseline" if one.id == baseline else ""),
+        Field[Iteration]("Measured", lambda one: moment(one.started_at), lambda one: one.started_at, 110),
+        Field[Iteration]("Commit", lambda one: f"{one.commit[:9]}{'+' if one.dirty else ''}", lambda one: one.commit,
+                         86, mono=True, tip=lambda one: "With changes that are not committed." if one.dirty else ""),
+        Field[Iteration]("Goal", goal_text, lambda one: goal_mean(one) or -math.inf, 180, right=True, mono=True),
+        Field[Iteration]("Verdict", told, lambda one: one.decision, 120, tip=lambda one: one.sentence,
+                         icon=lambda one: _DECISIONS.get(one.decision)),
+        Field[Iteration]("Note", lambda one: one.note, lambda one: one.note.casefold(), 0),
+    )  # fmt: skip
+
+
+def goal_mean(one: Iteration) -> float | None:
+    return math.fsum(one.goal_values) / len(one.goal_values) if one.goal_values else None
+
+
+def goal_text(one: Iteration) -> str:
+    mean = goal_mean(one)
+    return "" if mean is None else f"{one.goal}  {reading(mean, one.goal_unit)}"
+
+
+def told(one: Iteration) -> str:
+    """The verdict, or what else is to be known of a measurement."""
+    if one.decision:
+        return one.decision
+    failed = sum(step.state is StepState.FAILED for step in one.steps)
+    if not one.is_finished:
+        return "cut short"
+    return f"{failed} failed" if failed else ""
+
+
+def _repetitions(row: Row) -> str:
+    sides = []
+    for word, values in (("before", row.before), ("after", row.after)):
+        if values:
+            sides.append(f"{word}: {', '.join(reading(value, row.unit) for value in values[:12])}")
+    return "Each repetition, " + "; ".join(sides) if sides else ""
+
+
+def _mean(row: Row, values: tuple[float, ...]) -> str:
+    return reading(math.fsum(values) / len(values), row.unit) if values else ""
+
+
+def _percent(change: float) -> str:
+    return "" if math.isnan(change) else with_percent(signed_percent(change, digits=1))
+
+
+def _key(value: float) -> float:
+    return -math.inf if math.isnan(value) else value

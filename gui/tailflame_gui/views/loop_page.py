@@ -1,0 +1,421 @@
+"""The loop: where one is in it, the checklists, the verdict with every figure, and the history of the goal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from PySide6.QtCore import Qt, Signal, SignalInstance
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import QCheckBox, QFrame, QLineEdit, QScrollArea, QSplitter, QStackedLayout, QWidget
+
+from tailflame.analyse.verdict import Decision, Mark, Verdict
+from tailflame.model import Caution
+from tailflame.model.iteration import Iteration, StepState
+from tailflame.units import count, percent, seconds
+from tailflame_gui import plain
+from tailflame_gui.loop_model import LoopView, Phase, Point, RunningStep, When
+from tailflame_gui.models.session_table import RowTable
+from tailflame_gui.models.verdict_table import goal_text, iteration_fields, row_fields
+from tailflame_gui.widgets.caution_lines import CautionLines
+from tailflame_gui.widgets.empty_state import EmptyState
+from tailflame_gui.widgets.filter_field import FilterField
+from tailflame_gui.widgets.goal_chart import GoalChart, GoalPoint
+from tailflame_gui.widgets.parts import (
+    ElidedLabel,
+    Icon,
+    button,
+    clear,
+    column,
+    hairline,
+    label,
+    row,
+    set_rank,
+)
+from tailflame_gui.widgets.row_view import RowView
+
+_SIDE = 300
+_DECISIONS = {
+    Decision.KEEP: ("circle-check", "good"),
+    Decision.REVERT: ("triangle-alert", "bad"),
+    Decision.NOTHING: ("equal", "second"),
+    Decision.UNDECIDED: ("info", "warn"),
+}
+_STATES = {
+    StepState.DONE: ("circle-check", "good"),
+    StepState.FAILED: ("triangle-alert", "bad"),
+    StepState.SKIPPED: ("ban", "faint"),
+    StepState.RUNNING: ("loader", "accent"),
+    StepState.WAITING: ("circle-small", "faint"),
+}
+
+
+class LoopPage(QWidget):
+    """shown(); project_wanted(): another project; plan_wanted(): write a plan; plan_opened(): look at it.
+
+    measure_requested(note), stop_requested(); chosen(id): another measurement; baseline_requested(id);
+    report_wanted(id); bundle_wanted(id); opened(session's id); hotspot_chosen(function); ticked(point's key, on).
+    """
+
+    shown = Signal()
+    project_wanted = Signal()
+    plan_wanted = Signal()
+    plan_opened = Signal()
+    measure_requested = Signal(str)
+    stop_requested = Signal()
+    chosen = Signal(str)
+    baseline_requested = Signal(str)
+    report_wanted = Signal(str)
+    bundle_wanted = Signal(str)
+    opened = Signal(str)
+    hotspot_chosen = Signal(str)
+    ticked = Signal(str, bool)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.view = LoopView()
+        self._running = False
+        self._steps: dict[tuple[str, int], RunningStep] = {}
+        self._make()
+        self._arrange()
+        self.measurements.selection_changed.connect(self._measurement_selected)
+        self.chart.chosen.connect(self.chosen)
+        self.filter.query_changed.connect(self.figures.set_words)
+        self.show_view(LoopView())
+
+    # how it is made
+
+    def _make(self) -> None:
+        self.project = ElidedLabel("", "second")
+        self.choose = button("Choose a project…", self.project_wanted.emit, rank="quiet", icon="folder")
+        self.write_plan = button("Write a plan", self.plan_wanted.emit, icon="file-code")
+        self.edit_plan = button("Edit the plan", self.plan_opened.emit, rank="quiet", icon="file-code")
+        self.note = QLineEdit()
+        self.note.setPlaceholderText("what was changed")
+        self.note.setToolTip("A few words that are kept with the measurement.")
+        self.note.setAccessibleName("What was changed")
+        self.note.setMaximumWidth(220)
+        self.measure = button(
+            "Measure",
+            lambda: self.measure_requested.emit(self.note.text().strip()),
+            rank="primary",
+            icon="circle-dot",
+            tip="Test, build, and measure everything that the plan names.",
+        )
+        self.stop = button("Stop", self.stop_requested.emit, icon="square", tip="End it after the step that runs.")
+        self.verdict_mark = Icon("info", "second")
+        self.verdict = label("", "title", wrap=True)
+        self.reasons = label("", "second", wrap=True)
+        self.cautions = CautionLines()
+        self.rows = RowTable(row_fields(), self)
+        self.figures = RowView(self.rows, several=False)
+        self.figures.setFrameShape(QFrame.Shape.NoFrame)
+        self.figures.setAccessibleName("Figures before and after")
+        self.filter = FilterField("Filter figures")
+        self.filter.setFixedWidth(200)
+        self.iterations: RowTable[Iteration] = RowTable(iteration_fields(""), self)
+        self.measurements = RowView(self.iterations, several=False, sortable=False)
+        self.measurements.setFrameShape(QFrame.Shape.NoFrame)
+        self.measurements.setAccessibleName("Measurements")
+        self.chart = GoalChart()
+        self.make_baseline = button(
+            "Make it the baseline", partial(self._of_shown, self.baseline_requested), rank="quiet", icon="pin"
+        )
+        self.report = button(
+            "Report…", partial(self._of_shown, self.report_wanted), rank="quiet", icon="download",
+            tip="One file: HTML, Markdown for a pull request, JSON, or JUnit XML.",
+        )  # fmt: skip
+        self.bundle = button(
+            "Bundle…", partial(self._of_shown, self.bundle_wanted), rank="quiet", icon="package",
+            tip="All its results in one file for a colleague.",
+        )  # fmt: skip
+        self.phases = [label(phase.value, "second") for phase in Phase]
+        self._steps_box = column(spacing=2)
+        self._hotspots = column(spacing=2)
+        self._points = column(spacing=2)
+        self.empty = EmptyState("target", "", "", [self.write_plan])
+
+    def _arrange(self) -> None:
+        head = row(margins=(16, 8, 16, 8), spacing=8)
+        head.addWidget(label("Loop", "title"))
+        head.addWidget(self.project, 1)
+        for widget in (self.choose, self.edit_plan, self.note, self.stop, self.measure):
+            head.addWidget(widget)
+        walk = row(margins=(16, 0, 16, 8), spacing=8)
+        for at, phase in enumerate(self.phases):
+            if at:
+                walk.addWidget(Icon("chevron-right", "faint"))
+            walk.addWidget(phase)
+        walk.addStretch()
+        side = QWidget()
+        lines = column(margins=(16, 12, 12, 12), spacing=12)
+        for box in (self._steps_box, self._hotspots, self._points):
+            lines.addLayout(box)
+        lines.addStretch()
+        side.setLayout(lines)
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setFixedWidth(_SIDE)
+        area.setWidget(side)
+        said = row(spacing=8)
+        said.addWidget(self.verdict_mark, alignment=Qt.AlignmentFlag.AlignTop)
+        words = column(spacing=2)
+        words.addWidget(self.verdict)
+        words.addWidget(self.reasons)
+        said.addLayout(words, 1)
+        said.addWidget(self.filter, alignment=Qt.AlignmentFlag.AlignTop)
+        above, below = QWidget(), QWidget()
+        lines = column(spacing=4)
+        top = column(margins=(16, 12, 16, 4), spacing=4)
+        top.addLayout(said)
+        top.addWidget(self.cautions)
+        lines.addLayout(top)
+        lines.addWidget(hairline())
+        lines.addWidget(self.figures, 1)
+        above.setLayout(lines)
+        lines = column(spacing=0)
+        bar = row(margins=(16, 6, 16, 6), spacing=4)
+        bar.addWidget(label("Measurements", "heading"))
+        bar.addStretch()
+        for widget in (self.make_baseline, self.report, self.bundle):
+            bar.addWidget(widget)
+        lines.addLayout(bar)
+        both = QSplitter(Qt.Orientation.Horizontal)
+        both.addWidget(self.measurements)
+        both.addWidget(self.chart)
+        both.setSizes([560, 300])
+        lines.addWidget(both, 1)
+        below.setLayout(lines)
+        splitter = QSplitter(Qt.Orientation.Vertical)
+        splitter.addWidget(above)
+        splitter.addWidget(below)
+        splitter.setChildrenCollapsible(False)
+        splitter.setSizes([400, 220])
+        across = row(spacing=0)
+        across.addWidget(area)
+        across.addWidget(hairline(vertical=True))
+        across.addWidget(splitter, 1)
+        content = QWidget()
+        content.setLayout(across)
+        body = QWidget()
+        self._pages = QStackedLayout()
+        self._pages.addWidget(content)
+        self._pages.addWidget(self.empty)
+        body.setLayout(self._pages)
+        page = column(spacing=0)
+        page.addLayout(head)
+        page.addLayout(walk)
+        page.addWidget(hairline())
+        page.addWidget(body, 1)
+        self.setLayout(page)
+        self.setFocusProxy(self.measurements)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self.shown.emit()
+
+    # what is shown
+
+    def show_view(self, view: LoopView) -> None:
+        """Everything that is known; while a measurement runs its steps stay as they are."""
+        self.view = view
+        self.project.set_text(view.project)
+        has_plan = bool(view.plan)
+        self.write_plan.setVisible(bool(view.project) and not has_plan)
+        self.edit_plan.setVisible(has_plan)
+        self.note.setVisible(has_plan)
+        self._show_phase()
+        self._show_running_buttons()
+        if not has_plan and not view.iterations:
+            self._say_empty()
+            return
+        self._pages.setCurrentIndex(0)
+        if not self._running:
+            shown = view.shown
+            self._steps = {(s.name, s.repetition): RunningStep(s) for s in shown.steps} if shown is not None else {}
+        self._show_steps()
+        self._show_hotspots()
+        self._show_points()
+        self._show_verdict(view.verdict)
+        self._show_history()
+
+    def _say_empty(self) -> None:
+        view = self.view
+        if view.problem:
+            self.empty.say(view.problem, view.fix)
+        elif not view.project:
+            self.empty.say(
+                "No project yet",
+                "Choose a cargo project. Its plan, tailflame.toml, says what is measured; then one button measures it,"
+                " and says whether a change is worth keeping.",
+            )
+        else:
+            self.empty.say("This project has no plan yet", "Tailflame writes one by looking at the cargo project.")
+        self._pages.setCurrentIndex(1)
+
+    def _show_phase(self) -> None:
+        phase = self.view.phase
+        for one, words in zip(Phase, self.phases, strict=True):
+            set_rank(words, "heading" if one is phase else "second")
+            words.setAccessibleDescription("here now" if one is phase else "")
+
+    def _show_running_buttons(self) -> None:
+        self.measure.setEnabled(bool(self.view.plan) and not self._running)
+        self.stop.setVisible(self._running)
+        shown = self.view.shown
+        for widget in (self.make_baseline, self.report, self.bundle):
+            widget.setEnabled(shown is not None and not self._running)
+        is_baseline = shown is not None and shown.id == self.view.baseline
+        self.make_baseline.setEnabled(self.make_baseline.isEnabled() and not is_baseline)
+        self.make_baseline.setToolTip("This is the baseline." if is_baseline else "Hold later measurements against it.")
+
+    def _show_steps(self) -> None:
+        clear(self._steps_box)
+        if not self._steps:
+            return
+        self._steps_box.addWidget(label("Steps", "heading"))
+        for running in self._steps.values():
+            step = running.step
+            line = row(spacing=6)
+            line.addWidget(Icon(*_STATES[step.state]))
+            name = f"{step.name} {step.repetition}" if step.repetition else step.name
+            words = name
+            if step.state is StepState.RUNNING:
+                words = f"{name}  {running.stage}  {seconds(running.elapsed_s)}"
+            elif step.seconds:
+                words = f"{name}  {seconds(step.seconds)}"
+            if step.session:
+                line.addWidget(button(words, partial(self.opened.emit, step.session), rank="link",
+                                      tip="Open its result."), 1)  # fmt: skip
+            else:
+                line.addWidget(ElidedLabel(words, "second"), 1)
+            holder = QWidget()
+            holder.setLayout(line)
+            tip = f"{step.problem} {step.fix}".strip() or step.state.value
+            holder.setToolTip(plain.tip(tip))
+            self._steps_box.addWidget(holder)
+            if step.problem and step.state is StepState.FAILED:
+                self._steps_box.addWidget(label(f"{step.problem} {step.fix}".strip(), "small", wrap=True))
+
+    def _show_hotspots(self) -> None:
+        clear(self._hotspots)
+        if not self.view.hotspots:
+            return
+        self._hotspots.addWidget(label("Top three hotspots", "heading"))
+        for name, share in self.view.hotspots:
+            line = row(spacing=6)
+            made = button(name.rpartition("::")[2] or name, partial(self.hotspot_chosen.emit, name), rank="link",
+                          tip=f"{name}: its flame graph, callers, source")  # fmt: skip
+            line.addWidget(made, 1)
+            line.addWidget(label(percent(share), "second", mono=True))
+            holder = QWidget()
+            holder.setLayout(line)
+            self._hotspots.addWidget(holder)
+
+    def _show_points(self) -> None:
+        clear(self._points)
+        for when in When:
+            points = [point for point in self.view.points if point.when is when]
+            if not points:
+                continue
+            done = sum(point.is_done for point in points)
+            self._points.addWidget(label(f"{when.value}: {done} of {count(len(points))}", "heading"))
+            for point in points:
+                self._points.addWidget(self._box(point))
+
+    def _box(self, point: Point) -> QWidget:
+        """A box to tick where only its user can know; otherwise a mark that the evidence sets."""
+        told = point.evidence or ("Tick it yourself." if point.by_hand else "Nothing shows it yet.")
+        tip = plain.tip(f"{point.text}. {told}")
+        if point.by_hand:
+            box = QCheckBox(point.text)
+            box.setChecked(point.is_done)
+            box.setEnabled(self.view.shown is not None)
+            box.setToolTip(tip)
+            box.clicked.connect(lambda on, key=point.key: self.ticked.emit(key, on))
+            return box
+        line = row(spacing=6)
+        line.addWidget(Icon(*(("circle-check", "good") if point.is_done else ("circle-small", "faint"))))
+        line.addWidget(ElidedLabel(point.text, "" if point.is_done else "second"), 1)
+        holder = QWidget()
+        holder.setLayout(line)
+        holder.setToolTip(tip)
+        holder.setAccessibleName(f"{point.text}: {'done' if point.is_done else 'open'}")
+        return holder
+
+    def _show_verdict(self, verdict: Verdict | None) -> None:
+        view = self.view
+        if verdict is None:
+            self.verdict_mark.set_icon("info", "second")
+            is_baseline = view.shown is not None and view.shown.id == view.baseline
+            self.verdict.setText("This is the baseline." if is_baseline else "No verdict yet.")
+            self.reasons.setText(
+                "Change the code, then measure again: it is held against this."
+                if is_baseline
+                else "Measure once for the baseline, and once more after the change."
+            )
+            self.rows.set_rows(())
+            self.cautions.set_cautions(())
+            return
+        self.verdict_mark.set_icon(*_DECISIONS[verdict.decision])
+        self.verdict.setText(verdict.sentence)
+        self.reasons.setText("\n".join(verdict.reasons))
+        self.rows.set_rows(tuple(row for row in verdict.rows if row.mark is not Mark.ABSENT))
+        self.cautions.set_cautions(tuple(Caution(note) for note in view.notes))
+
+    def _show_history(self) -> None:
+        view = self.view
+        self.iterations.fields = iteration_fields(view.baseline)
+        self.iterations.set_rows(view.iterations)
+        shown = view.shown
+        if shown is not None and shown in view.iterations:
+            at = view.iterations.index(shown)
+            if not self.measurements.selected() or self.measurements.selected()[0].id != shown.id:
+                self.measurements.select_line(at)
+        goal = shown.goal if shown is not None else ""
+        same = [one for one in reversed(view.iterations) if one.goal == goal and one.goal_values]
+        self.chart.show_points(
+            [
+                GoalPoint(one.id, f"#{one.number}", one.goal_values, one.decision, one.id == view.baseline)
+                for one in same[-40:]
+            ],
+            title=goal or "No goal was measured yet",
+            unit=same[-1].goal_unit if same else "",
+            current=shown.id if shown is not None else "",
+        )
+        self.chart.setAccessibleDescription("; ".join(goal_text(one) for one in same[-5:]))
+
+    def _measurement_selected(self) -> None:
+        chosen = self.measurements.selected()
+        if chosen and (self.view.shown is None or chosen[0].id != self.view.shown.id):
+            self.chosen.emit(chosen[0].id)
+
+    def _of_shown(self, signal: SignalInstance) -> None:
+        if self.view.shown is not None:
+            signal.emit(self.view.shown.id)
+
+    # while it runs
+
+    @property
+    def running(self) -> bool:
+        return self._running
+
+    def begin(self) -> None:
+        self._running = True
+        self._steps = {}
+        self._pages.setCurrentIndex(0)
+        self._show_running_buttons()
+        self._show_steps()
+
+    def show_steps(self, steps: Sequence[RunningStep]) -> None:
+        """What became of steps since, at the display's pace."""
+        for running in steps:
+            self._steps[running.step.name, running.step.repetition] = running
+        self._show_steps()
+
+    def end(self) -> None:
+        self._running = False
+        self.note.clear()
+        self._show_running_buttons()
