@@ -38,6 +38,8 @@ from tailflame_gui.widgets.table import Table
 from tailflame_gui.widgets.verdict_lines import Verdict, VerdictLines
 
 _TOLD = 3
+_LOW = 96
+"""Pixels of each of two plots."""
 _WORTH = 0.01
 
 
@@ -108,6 +110,8 @@ class HeapComparison(QWidget):
             axis.setParent(self)
             plot = HeapPlot(axis, words)
             plot.set_heap(heap)
+            plot.show_rss(False)  # it is the heaps that are compared
+            plot.setMinimumHeight(_LOW)
             made.append(plot)
         top = max(plot.most for plot in made)
         for plot in made:

@@ -164,6 +164,11 @@ class HeapPlot(TimePlot):
     def shows_rss(self) -> bool:
         return self._has_rss and RSS.key not in self._hidden
 
+    def show_rss(self, shown: bool) -> None:
+        """Draws resident memory, or leaves it to a click on its reading."""
+        self._hidden = self._hidden - {RSS.key} if shown else self._hidden | {RSS.key}
+        self.draw_anew()
+
     @property
     def most(self) -> float:
         """The largest value that is drawn."""
