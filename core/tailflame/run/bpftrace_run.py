@@ -33,6 +33,8 @@ from tailflame.tools.bpftrace_words import explained, mistakes, serious
 
 SHOW_EVERY_S = 0.25
 _ENDS_WITHIN_S = 15.0
+_AGAIN_AFTER_S = 2.0
+_CHILD_ENDS_WITHIN_S = 10.0
 _LONGEST_LINE = 64 << 20
 
 
@@ -190,25 +192,33 @@ class ProbeRun:
         """How many lines have come, now and then; ends when it has ended."""
         launched = self.wish.target is not None and self.wish.pid is None
         reader = self._tail(running) if launched else self._copy(running)
-        ending = False
+        asked_at = again_at = 0.0
         try:
             async for number in reader:
                 yield number
-                late = self.wish.duration_s is not None and time.monotonic() - began >= self.wish.duration_s
-                if (self._asked or late) and not ending:
-                    ending = True
-                    await self._ask_to_end(running, launched=launched)
+                now = time.monotonic()
+                late = self.wish.duration_s is not None and now - began >= self.wish.duration_s
+                if (self._asked or late) and now >= again_at and running.returncode is None:
+                    asked_at = asked_at or now
+                    await self._ask_to_end(running, launched=launched, waited_s=now - asked_at)
+                    again_at = now + _AGAIN_AFTER_S
         finally:
             await reader.aclose()
 
-    async def _ask_to_end(self, running: Running, *, launched: bool) -> None:
-        """What was started is asked, not the tool: bpftrace kills it where it is asked itself."""
+    async def _ask_to_end(self, running: Running, *, launched: bool, waited_s: float) -> None:
+        """What was started is asked, once, and not the tool: bpftrace kills it where it is asked itself.
+
+        waited_s: since it was asked first. bpftrace misses a signal that comes while it begins to listen.
+        """
         child = await asyncio.to_thread(find_child, running.pid) if launched else None
-        if child is not None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(child, signal.SIGTERM)
-        else:
-            running.interrupt()
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if child is not None and waited_s < _CHILD_ENDS_WITHIN_S:
+                if not waited_s:
+                    os.kill(child, signal.SIGTERM)
+            elif waited_s and running.pid:
+                os.kill(running.pid, signal.SIGINT)
+            else:
+                running.interrupt()
 
     async def _tail(self, running: Running) -> AsyncGenerator[int, None]:
         """The lines of the file that it writes."""

@@ -110,12 +110,10 @@ def given_values(recipe: Recipe, values: Mapping[str, object], binary: Path) -> 
     """Parameters with what stands for them where nothing was said: the program itself for a file, and the C library
     for that of an allocator.
     """
-    found: dict[str, object] = {}
+    found = {**{parameter.name: parameter.default for parameter in recipe.parameters}, **values}
     for parameter in recipe.parameters:
-        value = values.get(parameter.name, parameter.default)
-        if parameter.kind == "file" and not value:
-            value = libc_path() if recipe.name == "malloc" else str(binary)
-        found[parameter.name] = value
+        if parameter.kind == "file" and not found[parameter.name]:
+            found[parameter.name] = libc_path() if recipe.name == "malloc" else str(binary)
     return found
 
 
