@@ -23,7 +23,7 @@ import numpy as np
 from tailflame.errors import ParseError
 from tailflame.model import Caution, CostTable, Meta, Recording
 from tailflame.model.stacks import NONE, Int64
-from tailflame.parse.cachegrind_digits import Lines, Sums, beyond, figures_of, lines_of
+from tailflame.parse.cachegrind_digits import Lines, Sums, beyond, figures_of, lines_of, pieces_of
 from tailflame.parse.cachegrind_profile import Place, cost_table, line_profile, words_of_command
 from tailflame.parse.frames import Numbers
 from tailflame.parse.registry import NO
@@ -59,7 +59,8 @@ class Cachegrind:
     def load(self, source: Source) -> Recording:
         reader = _Reader(source)
         for block in source.byte_blocks():
-            reader.block(block)
+            for piece in pieces_of(block):
+                reader.block(piece)
         return reader.recording()
 
 

@@ -16,7 +16,7 @@ from tailflame.errors import ParseError
 from tailflame.model import Caution, CostTable, FrameKind, FrameTable, Meta, Recording, StackProfile
 from tailflame.model.stacks import NONE, Float64, Int64, readonly
 from tailflame.parse.cachegrind import damage
-from tailflame.parse.cachegrind_digits import beyond
+from tailflame.parse.cachegrind_digits import beyond, pieces_of
 from tailflame.parse.cachegrind_profile import (
     DESCRIPTIONS,
     Place,
@@ -65,7 +65,8 @@ class Callgrind:
         header = _Header()
         lines = CallgrindLines(source.name, header.take)
         for block in source.byte_blocks():
-            lines.block(block)
+            for piece in pieces_of(block):
+                lines.block(piece)
         lines.finish()
         return _Graph(source, header, lines).recording()
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from tailflame.errors import ParseError
 from tailflame.model.stacks import NONE, Bool, Int64, UInt8
-from tailflame.parse.cachegrind_digits import Lines, Sums, beyond, figures_of, lines_of
+from tailflame.parse.cachegrind_digits import Figures, Lines, Sums, beyond, figures_of, lines_of
 from tailflame.parse.frames import Numbers
 
 MOST_EVENTS = 64
@@ -267,8 +267,8 @@ class CallgrindLines:
         figures = figures_of(lines)
         words = figures.words
         costs = figures.matrix(self._positions, len(self._columns))
-        bad = figures.bad | (words > self._positions + len(self._columns)) | (costs < 0).any(axis=1)
-        if figures.sign.any():  # of a cost
+        bad = figures.bad | (words > self._positions + len(self._columns))
+        if self._signed(figures):  # a cost, and not only positions
             place = np.arange(len(figures.sign)) - np.repeat(figures.first[:-1], words)
             bad[np.repeat(np.arange(len(words)), words)[(place >= self._positions) & (figures.sign != 0)]] = True
         line = self._lines_of(figures.value, figures.sign, figures.first, words)
@@ -288,6 +288,13 @@ class CallgrindLines:
         self._own.add((self._group(function[own], here[own]) << _LINE_BITS) | line[own], costs[own])
         called_costs = costs[~own]
         self._calls.add((function[~own] << _LINE_BITS) | called[~own], called_costs)
+
+    def _signed(self, figures: Figures) -> bool:
+        """Whether any word behind the positions has a sign."""
+        signs, words = np.count_nonzero(figures.sign), figures.words
+        for place in range(self._positions):
+            signs -= np.count_nonzero(figures.sign[figures.first[:-1][words > place] + place])
+        return bool(signs)
 
     def _lines_of(self, value: Int64, sign: UInt8, first: Int64, words: Int64) -> Int64:
         """The source line of each line of figures: absolute, or counted from the one before."""
