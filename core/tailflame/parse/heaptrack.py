@@ -8,6 +8,7 @@ size, and some that are none.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from itertools import pairwise
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from tailflame.errors import ParseError
 from tailflame.model import NONE, Caution, Event, Meta, Recording, StackProfile
 from tailflame.model.heap import ALLOCATED, LEAKED, PEAK, TEMPORARY, HeapFacts, HeapTimeline, TimeUnit
-from tailflame.model.stacks import Float64, readonly
+from tailflame.model.stacks import Float64, Int64, readonly
 from tailflame.parse.heaptrack_counts import Stamp
 from tailflame.parse.heaptrack_file import HeaptrackFile, version_of, version_text
 from tailflame.parse.heaptrack_lines import Blocks
@@ -147,18 +148,17 @@ class _Result:
     def _timeline(self, profile: StackProfile, leaked: Float64) -> HeapTimeline:
         file, counts = self.file, self.file.counts
         stamps = list(counts.stamps)
-        last = Stamp(counts.time, counts.heap, counts.allocations, counts.temporary)
+        last = Stamp(counts.time, counts.heap, counts.allocations, counts.temporary, number=counts.seen)
         if not stamps or stamps[-1][:4] != last[:4]:
             stamps.append(last)
-        number = list(range(len(stamps)))
         peak = NONE
         if counts.peak_at is not None:
-            peak = counts.peak_row
+            peak = bisect_left(stamps, counts.peak_at.number, key=lambda stamp: stamp.number)
             stamps.insert(peak, counts.peak_at)
-            number.insert(peak, max(peak - 1, 0))
-        columns = np.array([stamp[:5] for stamp in stamps], np.float64).reshape(-1, 5)
+        columns = np.array(stamps, np.float64).reshape(-1, 6)
+        number = columns[:, 5].astype(np.int64)
         if self.exact:
-            columns[:, 3] = self._temporary_by_pointer(columns[:, 3], peak)
+            columns[:, 3] = self._temporary_by_pointer(columns[:, 3], number, peak)
         columns[:, 4] = np.where(columns[:, 4] >= 0, columns[:, 4] * file.page, np.nan)
         rows = thinned(columns[:, 1], peak)
         at = int(np.searchsorted(rows, peak)) if peak >= 0 else NONE
@@ -177,7 +177,7 @@ class _Result:
             allocations=readonly(columns[:, 2], np.float64),
             temporary=readonly(columns[:, 3], np.float64),
             event=readonly(event, np.int32),
-            number=readonly(np.array(number)[rows], np.int32),
+            number=readonly(np.minimum(number[rows], 2**31 - 1), np.int32),
             peak=at,
             peak_marked=at >= 0,
             sizes=readonly(SIZES, np.float64),
@@ -186,14 +186,11 @@ class _Result:
             suppressions=self.patterns,
         )
 
-    def _temporary_by_pointer(self, counted: Float64, peak: int) -> Float64:
+    def _temporary_by_pointer(self, counted: Float64, number: Int64, peak: int) -> Float64:
         """The calls up to each row, by the pointer: told between stamps, the peak's row is as far as it got."""
-        told = np.cumsum(np.array(self.file.pointers.stamps, np.float64))
         whole = float(self.file.pointers.total)
-        plain = np.arange(len(counted)) if peak < 0 else np.delete(np.arange(len(counted)), peak)
-        exact = np.full(len(counted), whole)
-        known = min(len(told), len(plain))
-        exact[plain[:known]] = told[:known]
+        told = np.append(np.cumsum(np.array(self.file.pointers.stamps, np.float64)), whole)
+        exact = np.asarray(told[np.minimum(number, len(told) - 1)], np.float64)
         if peak >= 0:
             # Between two stamps the pointers are not told: as many as the stamp before, and the share of those since.
             before = exact[peak - 1] if peak else 0.0

@@ -11,6 +11,8 @@ from tailflame.model.stacks import NONE, Bool, Float64, Int64
 
 BATCH = 1 << 20
 """Allocations and frees that are counted by allocation info at once."""
+STAMPS = 200_000
+"""Time stamps that are held at once: heaptrack writes one every 10 ms, a day of them is 8.6 million."""
 SIZE_LIMIT = 1 << 47
 """Bytes of one allocation: a process of a 64-bit machine has no more room."""
 _ROOM = 1 << 62
@@ -24,13 +26,17 @@ class Overflow(ArithmeticError):
 
 
 class Stamp(NamedTuple):
-    """The heap at a time: milliseconds, bytes in use, calls so far, temporary ones among them; RSS in pages, -1."""
+    """The heap at a time: milliseconds, bytes in use, calls so far, temporary ones among them; RSS in pages, -1.
+
+    number: how many time stamps came before it.
+    """
 
     time: int
     heap: int
     allocations: int
     temporary: int
     rss: int = NONE
+    number: int = 0
 
 
 @dataclass(slots=True)
@@ -86,10 +92,10 @@ class Counts:
     reported: int = 0
     peak: int = 0
     peak_at: Stamp | None = None
-    peak_row: int = 0
-    """How many time stamps came before the peak."""
     time: int = 0
     stamps: list[Stamp] = field(default_factory=list)
+    seen: int = 0
+    """Time stamps so far; of very many the lower ones are not kept."""
     _last: int = NONE
     _last_freed: bool = True
     _table: Int64 = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -144,7 +150,7 @@ class Counts:
             if is_stamp:
                 self._stamp(time, heap, allocated, temporary)
             else:
-                self.peak_at, self.peak_row = Stamp(self.time, heap, allocated, temporary), len(self.stamps)
+                self.peak_at = Stamp(self.time, heap, allocated, temporary, number=self.seen)
         frees = int(np.count_nonzero(freed[seen:]))
         self.allocations = allocated + number - seen - frees
         self.temporary = temporary + int(np.count_nonzero(same[seen:]))
@@ -158,8 +164,16 @@ class Counts:
         self._table[:] = 0
         self._peak_blocks[:] = 0
         self.heap = self.allocations = self.temporary = self.reported = self.peak = 0
-        self.peak_at, self.peak_row = None, 0
+        self.peak_at = None
         self.stamps.clear()
+        self.seen = 0
+
+    def thin(self) -> None:
+        """Of each two time stamps keeps the one with more in use, where there are more than anybody can look at."""
+        if len(self.stamps) > STAMPS:
+            kept = self.stamps[:-2]
+            higher = [max(pair, key=lambda stamp: stamp.heap) for pair in zip(kept[::2], kept[1::2], strict=False)]
+            self.stamps = [self.stamps[0], *higher, *self.stamps[-2:]]
 
     def _find_temporary(self, info: Int64, freed: Bool, same: Bool) -> None:
         """Marks in `same` the frees of a block of the info that was allocated just before."""
@@ -177,7 +191,8 @@ class Counts:
 
     def _stamp(self, time: int, heap: int, allocations: int, temporary: int) -> None:
         self.time = time
-        self.stamps.append(Stamp(time, heap, allocations, temporary))
+        self.stamps.append(Stamp(time, heap, allocations, temporary, number=self.seen))
+        self.seen += 1
 
     def _hold(self, number: int) -> None:
         if not self._columns or len(self._columns[0]) < number:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -32,7 +33,7 @@ class ByPointer:
     """
 
     traces: list[tuple[int, int, int]] = field(default_factory=list)
-    stamps: list[int] = field(default_factory=list)
+    stamps: array[int] = field(default_factory=lambda: array("q"))
     total: int = -1
 
 
@@ -117,6 +118,7 @@ class HeaptrackFile:
             self.peak_rss = max(self.peak_rss, pages)
             if 0 <= row < len(self.counts.stamps):
                 self.counts.stamps[row] = self.counts.stamps[row]._replace(rss=pages)
+        self.counts.thin()
 
     def _known(self, info: Int64, known: int, defined: Int64) -> Bool | None:
         """Where an event names an allocation info that is defined by then; None: everywhere."""
@@ -226,7 +228,7 @@ class HeaptrackFile:
             case b"temporary" if len(numbers) == 3:
                 self.pointers.traces.append((numbers[0], numbers[1], numbers[2]))
             case b"stamps":
-                self.pointers.stamps += numbers
+                self.pointers.stamps.extend(numbers)
             case b"temporaries" if numbers:
                 self.pointers.total = numbers[0]
             case b"cut":

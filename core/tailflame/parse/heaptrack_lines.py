@@ -94,15 +94,16 @@ class LineBlock(NamedTuple):
 
 @dataclass(slots=True)
 class Blocks:
-    """Bytes in whole lines. ended: after the last block, whether the file has ended as it should."""
+    """Bytes in whole lines. ended: after the last block, whether the file has ended as it should.
+
+    A last line without an end is left out: half a number is a wrong number.
+    """
 
     source: Source
     ended: bool = True
-    unread: int = 0
-    """Bytes of a last line without an end: half a number is a wrong number."""
 
     def __iter__(self) -> Iterator[bytes]:
-        rest = b""
+        pieces: list[bytes] = []  # of a line whose end is not yet read
         chunks = self.source.chunks(BLOCK)
         while True:
             try:
@@ -117,15 +118,15 @@ class Blocks:
                 break
             end = chunk.rfind(b"\n") + 1
             if not end:
-                rest += chunk
-                if len(rest) > LINE_LIMIT:
+                pieces.append(chunk)
+                if sum(map(len, pieces)) > LINE_LIMIT:
                     raise ParseError(f"{self.source.name} holds a line without end.", source=self.source.name)
                 continue
-            block = rest + chunk[:end]
-            rest = chunk[end:]
+            block = b"".join((*pieces, chunk[:end]))
+            pieces = [chunk[end:]]
             yield block.replace(b"\r\n", b"\n") if b"\r" in block else block
-        if rest:
-            self.ended, self.unread = False, len(rest)
+        if any(pieces):
+            self.ended = False
 
 
 class LineReader:

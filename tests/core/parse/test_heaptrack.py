@@ -305,6 +305,18 @@ def test_many_rows_are_thinned_to_the_highest(monkeypatch: pytest.MonkeyPatch, t
     assert (np.diff(heap.time) >= 0).all()
 
 
+def test_very_many_time_stamps_are_thinned_while_they_come(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("tailflame.parse.heaptrack_counts.STAMPS", 100)
+    monkeypatch.setattr("tailflame.parse.heaptrack_lines.BLOCK", 1000)
+    lines = [b"+ 1\n" * (n == 700) * 30 + b"c %x\n" % (100 + n) + b"- 1\n" * (n == 700) * 30 for n in range(2000)]
+    heap = heap_of(read(SMALL + b"".join(lines), tmp_path))
+    assert len(heap) < 300
+    assert heap.time[heap.peak] == (100 + 699) / 1000
+    assert heap.heap[heap.peak] == heap.heap.max() == heap.facts.peak
+    assert (np.diff(heap.time) >= 0).all()
+    assert (heap.time[0], heap.time[-1]) == (0.005, (100 + 1999) / 1000)
+
+
 # Temporary allocations.
 
 
