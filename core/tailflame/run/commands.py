@@ -13,6 +13,7 @@ from tailflame.errors import TailflameError, ToolFailed
 from tailflame.host.install import install_command
 from tailflame.host.system import find_tool
 from tailflame.run.events import Requested
+from tailflame.run.growth import left_files
 from tailflame.run.journal import Entry, Journal
 from tailflame.run.outcome import Outcome
 from tailflame.run.process import Child, guard
@@ -36,6 +37,8 @@ class Command:
     began: float
     asked: Request | None = None
     artifact: Path | None = None
+    known: frozenset[Path] = frozenset()
+    """The files that the tool had left before."""
     killed: bool = False
 
     @classmethod
@@ -50,7 +53,6 @@ class Command:
         stdin: Path | None = None,
         stdout: Path | None = None,
         asked: Request | None = None,
-        artifact: Path | None = None,
     ) -> Command:
         """Start `argv`, whose words are kept in a hidden file of the plan's folder until it has ended.
 
@@ -76,7 +78,7 @@ class Command:
             error = type(problem)(problem.sentence, advice=problem.advice or install_command(argv[0]))
             journal.ended(entry, None, problem=error.sentence)
             raise error from problem
-        return cls(title, child, entry, journal, words, time.monotonic(), asked, artifact)
+        return cls(title, child, entry, journal, words, time.monotonic(), asked)
 
     def kill(self) -> None:
         """It and all that it has started."""
@@ -159,16 +161,20 @@ class Requests:
         def said(word: str) -> str:
             return word.replace("{pid}", str(pid)).replace("{n}", str(number))
 
-        artifact = self._plan.out / said(request.artifact) if request.artifact else None
         argv = tuple(map(said, request.argv))
-        return await Command.start(
-            request.title, argv, self._plan, self._journal, wake=self._wake, asked=request, artifact=artifact
-        )
+        known = frozenset(left_files(self._plan))
+        command = await Command.start(request.title, argv, self._plan, self._journal, wake=self._wake, asked=request)
+        command.artifact = self._plan.out / said(request.artifact) if request.artifact else None
+        command.known = known
+        return command
 
     async def _over(self, command: Command) -> Requested:
         assert command.asked is not None
         words, path = await command.over(), command.artifact
         error = command.failure(words)
+        if path is None and (new := [path for path in left_files(self._plan) if path not in command.known]):
+            # Whatever the exit code says: gdb's is that of its last command alone.
+            return Requested(command.asked.name, new[-1])
         if error is None and path is not None and not (path.is_file() and path.stat().st_size):
             error = ToolFailed(f"{command.asked.title}: nothing was written.", details=words)
         return Requested(command.asked.name, path if error is None else None, error)

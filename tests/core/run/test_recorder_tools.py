@@ -311,6 +311,24 @@ def test_what_is_asked_for_while_it_runs(plan: Callable[..., Plan], program: Cal
     assert not [path for path in made.out.iterdir() if path.name.startswith(".")]
 
 
+def test_a_file_that_was_left_for_a_wish_answers_it(plan: Callable[..., Plan], program: Callable[..., Path]) -> None:
+    """Whatever its command says of itself; and it is told of once."""
+    made = plan(ON_TERM + "time.sleep(60)", leaves=("dump.*",))
+    code = f"import sys, pathlib\n(pathlib.Path({str(made.out)!r}) / 'dump.1').write_text('x')\nsys.exit('odd')"
+    request = Request(name="dump", title="Dump", tip="", argv=(str(program(code, "dump")),))
+
+    def react(recorder: Recorder, event: Event) -> None:
+        when_ready(lambda recorder: recorder.request("dump"))(recorder, event)
+        if isinstance(event, Requested):
+            recorder.stop()
+
+    events, last = record(dataclasses.replace(made, requests=(request,)), react)
+    (answer,) = of(Requested, events)
+    assert (answer.error, answer.path) == (None, made.out / "dump.1")
+    assert of(Appeared, events) == []
+    assert last.artifacts["dump.1"] == made.out / "dump.1"
+
+
 def test_a_wish_that_takes_too_long_is_given_up(plan: Callable[..., Plan], program: Callable[..., Path]) -> None:
     hangs = program("import time\ntime.sleep(60)", "hangs")
     request = Request(name="snap", title="Snapshot", tip="", argv=(str(hangs),), artifact="s")
