@@ -266,6 +266,15 @@ def _cautions(dumps: Sequence[Dump], shown: Sequence[int], symbolizer: Symbolize
                 "Put the program back in its place, or open the dump where it was written.",
             )
         )
+    changed = [path for path in runs.unnamed if symbolizer.states.get(path.removesuffix(" (deleted)")) is State.UNKNOWN]
+    if changed:
+        said.append(
+            Caution(
+                f"{changed[0]} was changed after the dump was written, or cannot be read: its functions are shown as"
+                " addresses.",
+                "Put the program back as it was, or dump again.",
+            )
+        )
     doubted = [path for path in runs.named if symbolizer.states.get(path.removesuffix(" (deleted)")) is State.UNKNOWN]
     if doubted:
         said.append(

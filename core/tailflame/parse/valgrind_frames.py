@@ -11,9 +11,8 @@ from typing import NamedTuple
 from tailflame.model import NONE, FrameKind
 
 UNKNOWN = "[unknown]"
-_ADDRESS = re.compile(r"(0x[0-9A-Fa-f]+): (.*)", re.DOTALL)
-# Rust's dhat crate tells the column as well.
-_LINE = re.compile(r"(.*?):(\d{1,10})(?::\d{1,10})?", re.DOTALL)
+_ADDRESS = re.compile(r"0x[0-9A-Fa-f]+")
+_MOST_DIGITS = 10
 
 
 class ValgrindFrame(NamedTuple):
@@ -33,10 +32,9 @@ def valgrind_frame(text: str) -> ValgrindFrame | None:
     `0x4: fn (file:line)`, `0x4: fn (in /obj)`, `0x4: ??? (in /obj)`, `0x0: ???`. Names hold blanks, colons and
     brackets, so that the place is what the last " (" begins; of a file without a line as well.
     """
-    found = _ADDRESS.fullmatch(text)
-    if found is None:
+    address, found, rest = text.partition(": ")
+    if not found or _ADDRESS.fullmatch(address) is None:
         return None
-    address, rest = found[1], found[2]
     name, place = rest, ""
     if rest.endswith(")"):
         at = rest.rfind(" (in ")
@@ -49,7 +47,15 @@ def valgrind_frame(text: str) -> ValgrindFrame | None:
         return ValgrindFrame(address, UNKNOWN, module, kind=FrameKind.OTHER)
     if module or not place:
         return ValgrindFrame(address, name, module)
-    lined = _LINE.fullmatch(place)
-    if lined is None:
-        return ValgrindFrame(address, name, file=place)
-    return ValgrindFrame(address, name, file=lined[1], line=int(lined[2]))
+    file, line = _split(place)
+    before, further = _split(file)
+    # Rust's dhat crate tells the column as well: alloc.rs:95:9.
+    return ValgrindFrame(address, name, "", *((before, further) if further != NONE else (file, line)))
+
+
+def _split(place: str) -> tuple[str, int]:
+    """ "leaky.cc:6" as file and line; the whole and -1 where there is no line."""
+    file, _, digits = place.rpartition(":")
+    if file and digits.isdecimal() and digits.isascii() and len(digits) <= _MOST_DIGITS:
+        return file, int(digits)
+    return place, NONE

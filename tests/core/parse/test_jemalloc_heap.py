@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import re
 import shutil
 import subprocess
@@ -130,6 +131,17 @@ def test_without_the_binary_addresses_are_names_and_jemalloc_is_left_out(tmp_pat
     assert recording.meta.command == ("/opt/gone/my engine",)
     assert [caution.text for caution in recording.warnings] == [
         "/opt/gone/my engine is not here: its functions are shown as addresses."
+    ]
+
+
+def test_a_program_that_was_built_anew_is_not_asked(tmp_path: Path) -> None:
+    program = tmp_path / "engine"
+    shutil.copy("/bin/true", program)
+    recording = read(tmp_path, SMALL.replace("/opt/gone/my engine", str(program)))
+    os.utime(tmp_path / "one.heap", (1_000_000, 1_000_000))
+    recording = load(tmp_path / "one.heap")
+    assert [caution.text for caution in recording.warnings] == [
+        f"{program} was changed after the dump was written, or cannot be read: its functions are shown as addresses."
     ]
 
 
