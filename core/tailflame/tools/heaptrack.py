@@ -7,8 +7,10 @@ library in the program writes a raw file, for which heaptrack_interpret finds th
 
 from __future__ import annotations
 
+import os
 import re
 import signal
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -181,6 +183,13 @@ def _of_the_started(target: Target, options: ToolOptions) -> Iterator[Finding]:
     except TailflameError:
         return  # told for every tool
     name = target.name
+    if _privileged(target.binary):
+        yield Finding(
+            Level.BLOCKER,
+            f"{name} runs with rights of its own (setuid, setgid or capabilities).",
+            "The system loads no library into such a program: nothing would be recorded.",
+            "Record a copy of it: a copy has no such rights.",
+        )
     if facts.kind is Kind.SCRIPT and not options.flag(CHILDREN):
         yield Finding(
             Level.WARNING,
@@ -195,6 +204,15 @@ def _of_the_started(target: Target, options: ToolOptions) -> Iterator[Finding]:
             "No library can be loaded into it before its own: nothing of its heap would be seen.",
             "Link the C library dynamically (for Rust: the gnu target, not musl).",
         )
+
+
+def _privileged(binary: Path) -> bool:
+    try:
+        if binary.stat().st_mode & (stat.S_ISUID | stat.S_ISGID):
+            return True
+        return bool(os.getxattr(binary, "security.capability"))
+    except OSError:
+        return False  # no such attribute, or a file system without them
 
 
 def _of_the_program(target: Target) -> Iterator[Finding]:

@@ -195,6 +195,15 @@ def test_a_static_program_is_blocked(tmp_path: Path) -> None:
     assert "linked statically" in found.title
 
 
+def test_a_program_with_rights_of_its_own_is_blocked(tmp_path: Path) -> None:
+    binary = tmp_path / "su"
+    shutil.copy(sys.executable, binary)
+    binary.chmod(0o4755)
+    (found,) = TOOL.checks(Target(binary), OPTIONS, Host())
+    assert found.level is Level.BLOCKER
+    assert "rights of its own" in found.title
+
+
 def test_a_program_that_brings_jemalloc_is_blocked(monkeypatch: pytest.MonkeyPatch) -> None:
     class Linked:
         hidden_from_preloading = True
