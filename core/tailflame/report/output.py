@@ -23,7 +23,9 @@ def opened(target: Path | TextIO) -> Iterator[TextIO]:
     if not isinstance(target, Path):
         yield target
         return
-    with _replacing(target, lambda descriptor: os.fdopen(descriptor, "w", encoding="utf-8", newline="\n")) as stream:
+    with _replacing(
+        target, lambda descriptor: os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace", newline="\n")
+    ) as stream:
         yield stream
 
 
