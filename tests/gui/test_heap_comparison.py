@@ -172,7 +172,7 @@ def test_stacks_of_heaps_are_compared_by_bytes_at_the_peak_as_they_are(stacks: C
 def test_the_table_of_counted_changes_speaks_of_no_noise(stacks: CompareView) -> None:
     model = stacks.delta.model
     titles = [column.title for column in model.columns]
-    assert titles[3:6] == ["Self change, %", "Difference, MB", "Counted"]
+    assert titles[3:6] == ["Self change, %", "Difference, MB", "Direction"]
     at = model.line_of(model.row_of(INTERN))
     assert [str(model.index(at, c).data()) for c in (1, 2, 3, 4, 5)] == ["2.5", "5.6", "+124.0", "+3.1", "more"]
     at = model.line_of(model.row_of(BOOK))

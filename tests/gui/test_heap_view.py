@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QPainter
+from PySide6.QtGui import Qt as Text
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QLabel
 from pytestqt.modeltest import ModelTester
 from pytestqt.qtbot import QtBot
 
@@ -17,6 +20,7 @@ from helpers.heaps import BOOK, INTERN, PARSE
 from helpers.results import show
 from tailflame.model import HeapFacts, Recording, Weight
 from tailflame.model.heap import ALLOCATED, LEAKED, PEAK, TEMPORARY, TimeUnit
+from tailflame.units import Unit
 from tailflame_gui.models.heap_facts import heap_figures, short_count, time_text
 from tailflame_gui.models.heap_sites import Question, SiteModel, site_table
 from tailflame_gui.models.scope import ResultScope, Scope, first_event
@@ -402,6 +406,26 @@ def test_sites_are_copied_in_full_precision() -> None:
     model = SiteModel()
     model.set_table(site_table(recording.profile, recording.heap, Question.LEAKED, 0))
     assert model.as_tsv().splitlines()[1].split("\t")[:3] == [INTERN, "100", "2500000"]
+
+
+def test_hostile_names_stand_as_they_are(qtbot: QtBot) -> None:
+    hostile = "<b>x</b><img src=file:///etc/passwd>&run"
+    trees = heaps.profile({PEAK: (Unit.BLOCKS, True, ((f"main;{hostile}", 3, 9_000_000),))})
+    heap = heaps.timeline(suppressions=("<i>all</i>",), facts=HeapFacts(peak=9e6, suppressed=5.0))
+    view = view_of(qtbot, replace(heaps.heaptrack(), results=(heap, trees)))
+    assert rows(view)[0][0] == hostile
+    tips = [str(view.model.index(0, c).data(Qt.ItemDataRole.ToolTipRole)) for c in range(view.model.columnCount())]
+    tips += [block.toolTip() for block in view.figures.blocks]
+    for tip in tips:
+        assert not Text.mightBeRichText(tip) or not {"<img", "<i>", "<b>"} & set(re.findall(r"<\w+>?", tip)), tip
+    for line in view.reading.findChildren(QLabel):
+        assert "<img" not in line.text()
+
+
+def test_the_tabs_of_a_heap_speak_of_memory() -> None:
+    from tailflame_gui.views.result_parts import words_of
+
+    assert words_of(Part.FLAME, heaps.heaptrack())[2] == "Where memory comes from, as boxes."
 
 
 def test_the_memory_part_comes_first_and_only_for_heaps(qtbot: QtBot) -> None:

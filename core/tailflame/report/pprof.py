@@ -211,12 +211,13 @@ class _Writer:
         known = (modules >= 0) & (table.kind[frames] != FrameKind.KERNEL)
         if not known.any():
             return ""
-        weight = np.bincount(modules[known], weights=samples.count[rows][known])
+        seen = samples.count if samples.count.any() else samples.period  # massif counts nothing
+        weight = np.bincount(modules[known], weights=seen[rows][known])
         named = [
             table.strings[int(number)] for number in np.argsort(-weight, kind="stable")[: np.count_nonzero(weight)]
         ]
         command = self._meta.command[0].rsplit("/", 1)[-1] if self._meta.command else ""
-        return next((module for module in named if module.rsplit("/", 1)[-1] == command), named[0])
+        return next((module for module in named if module.rsplit("/", 1)[-1] == command), next(iter(named), ""))
 
 
 def _unique(names: list[str]) -> list[str]:

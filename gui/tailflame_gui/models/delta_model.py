@@ -273,7 +273,7 @@ def _columns(scale: Scale, measure: Measure, *, exact: bool) -> tuple[Column, ..
         INTERVAL: Column(
             f"Difference, {measure.label}", "After less before, of the function itself.", Face.FIGURE, 120
         ),
-        NOISE: Column("Counted", "Each was counted: what differs, differs. Runs may, too.", Face.WORDS, 88),
+        NOISE: Column("Direction", "More, less, or the same; nothing is tested, and runs may differ.", Face.WORDS, 88),
         TOTAL_CHANGE: Column("Total change, %", "Relative change of total.", Face.FIGURE, 88),
     }
     return tuple(told.get(at, known) for at, known in enumerate(columns))

@@ -15,9 +15,9 @@ from tailflame_gui import plain, theme
 from tailflame_gui.widgets.hover_card import breakable
 
 _WHY = {
-    "Wide bars": "Where the time is: what a bar's width covers, its callees included",
-    "Flat tops": "The hottest leaves: functions that are themselves on the CPU",
-    "Tall stacks": "Deep chains of calls: candidates for inlining",
+    "Wide bars": "Where most of it is: what a bar's width covers, its callees included",
+    "Flat tops": "The leaves with the most of their own",
+    "Tall stacks": "Deep chains of calls",
 }
 
 

@@ -50,6 +50,10 @@ _TIPS = {
     Part.MAPS: "The maps of the probe's program.",
     Part.BENCHMARKS: "What each benchmark takes, its samples, and what changed since another run.",
 }
+_OF_HEAPS = {
+    Part.FLAME: "Where memory comes from, as boxes.",
+    Part.SUMMARY: "The three functions that ask for most, and the facts of the run.",
+}
 _LONG = {Part.CALLERS: "Callers and callees"}
 """What a tab has no room for; the palette, the keys sheet and tooltips say it."""
 
@@ -139,4 +143,7 @@ def _usual(recording: Recording) -> tuple[Part, ...]:
 
 def words_of(part: Part, recording: Recording) -> tuple[str, str, str]:
     """On its tab, in full, and what it shows."""
-    return called(recording) if part is Part.LATENCY else (str(part), _LONG.get(part, str(part)), _TIPS[part])
+    if part is Part.LATENCY:
+        return called(recording)
+    tip = _OF_HEAPS.get(part, _TIPS[part]) if recording.heap is not None else _TIPS[part]
+    return (str(part), _LONG.get(part, str(part)), tip)
