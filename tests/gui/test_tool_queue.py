@@ -310,6 +310,33 @@ def test_stop_ends_the_one_that_runs_and_cancel_all_the_queue(
     assert not parts.state.recording and len(parts.state.runs) == 2
 
 
+def test_the_end_of_the_window_ends_the_queue_and_keeps_what_there_is(
+    parts: Parts, page: RecordPage, qtbot: QtBot, engine: Callable[..., Path]
+) -> None:
+    choose(parts, page, qtbot, engine(UNTIL_STOPPED))
+    page.add_to_queue()
+    page.add_to_queue()
+    page.record.click()
+    qtbot.waitUntil(lambda: page.running and bool(page.run.console.shown), timeout=20_000)
+    parts.controller.spawn(parts.recorder.close(), "closing")
+    over(parts, qtbot)
+    (row,) = parts.state.sessions
+    assert row.state == "complete" and row.outcome.startswith("stopped by you")
+
+
+def test_f5_runs_the_queue_once_more(parts: Parts, page: RecordPage, qtbot: QtBot, engine: Callable[..., Path]) -> None:
+    choose(parts, page, qtbot, engine())
+    page.queue_set("Memory")
+    page.record.click()
+    qtbot.waitUntil(lambda: parts.recorder.running, timeout=20_000)
+    over(parts, qtbot)
+    parts.actions["record_again"].trigger()
+    qtbot.waitUntil(lambda: parts.recorder.running, timeout=20_000)
+    over(parts, qtbot)
+    assert [row.place for row in parts.state.sessions] == ["2 of 2", "1 of 2"] * 2
+    assert len({row.group for row in parts.state.sessions}) == 2
+
+
 def test_a_tool_of_the_queue_that_cannot_run_is_told_and_left_out(
     parts: Parts, page: RecordPage, qtbot: QtBot, engine: Callable[..., Path]
 ) -> None:

@@ -8,11 +8,11 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QSignalBlocker, QSize, QStringListModel, Qt, Signal
 from PySide6.QtWidgets import QComboBox, QCompleter, QDoubleSpinBox, QLineEdit, QListWidget, QListWidgetItem, QWidget
 
-from tailflame.host.running import RunningProcess
 from tailflame_gui import icons, plain, theme
 from tailflame_gui.dialogs.files import choose_folder, choose_program
 from tailflame_gui.record_model import (
@@ -24,13 +24,16 @@ from tailflame_gui.record_model import (
     TargetDraft,
     split,
 )
-from tailflame_gui.views.process_picker import ProcessPicker
 from tailflame_gui.widgets.choice_bar import ChoiceBar
 from tailflame_gui.widgets.env_editor import EnvEditor
 from tailflame_gui.widgets.few_lines import FewLines
 from tailflame_gui.widgets.form import Form, inset
 from tailflame_gui.widgets.parts import column, icon_button, row, set_rank
 from tailflame_gui.widgets.preset_bar import PresetBar
+
+if TYPE_CHECKING:
+    from tailflame.host.running import RunningProcess
+    from tailflame_gui.views.process_picker import ProcessPicker
 
 UNTIL, FOR = "until", "for"
 _LASTS = (
@@ -52,6 +55,10 @@ _KINDS = {
     "bench": ("timer", "bench"),
     "unit-test": ("circle-check", "unit tests"),
 }
+_LASTS_ATTACHED = (
+    Choice(UNTIL, "Until it ends", "Until the program ends, or you detach."),
+    Choice(FOR, "For", "The tool lets go of the program after this time; it runs on."),
+)
 DEFAULT_DURATION_S = 10.0
 
 
@@ -236,6 +243,8 @@ class TargetForm(QWidget):
     def picker(self) -> ProcessPicker:
         """The running programs; made when they are first asked for."""
         if self._picker is None:
+            from tailflame_gui.views.process_picker import ProcessPicker
+
             self._picker = made = ProcessPicker()
             made.setFixedHeight(_PICKER_HEIGHT)
             for at, field in enumerate(made.view.order.sourceModel().fields):  # type: ignore[attr-defined]
@@ -299,6 +308,7 @@ class TargetForm(QWidget):
             self._form.show_line(name, in_project)
         for name in ("arguments", "words", "environment"):
             self._form.show_line(name, not attaching)
+        self.lasts.offer(_LASTS_ATTACHED if attaching else _LASTS)
         if attaching:
             self.setFocusProxy(self.picker)
         else:
