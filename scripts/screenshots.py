@@ -167,6 +167,9 @@ class Studio:
             ("syscalls-slowest", self.syscalls_slowest),
             ("syscalls-sums", self.syscalls_sums),
             ("syscalls-compare", self.syscalls_compare),
+            ("caches", self.caches),
+            ("caches-lines", self.caches_lines),
+            ("caches-compare", self.caches_compare),
             ("compare", self.compare),
             ("failed", self.failed),
             ("console", page(Page.CONSOLE)),
@@ -430,6 +433,45 @@ class Studio:
         tabs = [tab for tab in self.parts.state.open_results if tab.recording and tab.recording.syscalls is not None]
         logs = [tab for tab in tabs if len(tab.recording.syscalls)]
         self.parts.controller.compare(logs[0], logs[-1])
+        await self.quiet()
+
+    # Caches: files of cachegrind that the tests read, with the demo's sources where they are here.
+
+    def cache_view(self):  # type: ignore[no-untyped-def]
+        from tailflame_gui.views.cache_view import CacheView
+
+        return next(one for one in self.parts.window.findChildren(CacheView) if one.isVisible())
+
+    async def caches(self) -> None:
+        from PySide6.QtCore import Qt
+
+        demo = ROOT / "resources/demo/trading-system"
+        self.parts.controller.change_settings(source_map=(("/opt/trading", str(demo)),))
+        self.parts.controller.open_paths([ROOT / "tests/data/cachegrind/3.19.0/trading-hostile.out.gz"])
+        await self.quiet()
+        view = self.cache_view()
+        view.table.sortByColumn(view.model.column_of("LLm"), Qt.SortOrder.DescendingOrder)
+        view.show_function("trading_system::market_data::MarketData::look_up_collar")
+        await self.quiet()
+
+    async def caches_lines(self) -> None:
+        from PySide6.QtCore import Qt
+
+        from tailflame.analyse.cache_rates import D1, CostBy
+
+        view = self.cache_view()
+        view.show_by(CostBy.LINE)
+        await self.quiet()
+        view.show_figure(D1.name)
+        view.table.sortByColumn(view.model.column_of(D1.name), Qt.SortOrder.DescendingOrder)
+        view.table.selectRow(0)
+        await self.quiet()
+
+    async def caches_compare(self) -> None:
+        self.parts.controller.open_paths([ROOT / "tests/data/cachegrind/3.19.0/trading-plain.out.gz"])
+        await self.quiet()
+        tabs = [tab for tab in self.parts.state.open_results if tab.recording and tab.recording.costs is not None]
+        self.parts.controller.compare(tabs[-1], tabs[0])
         await self.quiet()
 
     # Memory: files of heaptrack and massif that the tests read.

@@ -118,6 +118,15 @@ class CacheView(QWidget):
         if event >= 0 and self._has_stacks and event != self._scope.scope.event:
             self.event_wanted.emit(event)
 
+    def show_function(self, function: str) -> None:
+        """Brings a function's line into view, whatever is filtered."""
+        at = self.model.row_of(function)
+        if at >= 0 and self.model.line_of(at) < 0:
+            self.filter.set_query("")
+        line = self.model.line_of(at) if at >= 0 else NONE
+        if line >= 0:
+            self.table.selectRow(line)
+
     def set_columns(self, keys: tuple[str, ...]) -> None:
         """The figures that are columns; new ones stand behind those that are there."""
         kept = [key for key in self._shown if key in keys]
