@@ -7,24 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from tailflame.model.leak_patterns import matching
+from tailflame.model.leak_patterns import parse_suppressions as parse_suppressions
 from tailflame.model.stacks import Int64, StackProfile
-
-_WORD = "leak:"
-
-
-def parse_suppressions(text: str) -> tuple[tuple[str, ...], int]:
-    """The patterns of a suppression file, and how many of its lines are none.
-
-    One a line: "leak:PATTERN"; blank lines and those that begin with # say nothing.
-    """
-    patterns, wrong = [], 0
-    for line in text.splitlines():
-        line = line.strip()
-        if line.startswith(_WORD) and len(line) > len(_WORD):
-            patterns.append(line.removeprefix(_WORD))
-        elif line and not line.startswith("#"):
-            wrong += 1
-    return tuple(dict.fromkeys(patterns)), wrong
 
 
 def suppressed_stacks(profile: StackProfile, patterns: Sequence[str]) -> Int64:

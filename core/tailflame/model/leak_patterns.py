@@ -10,8 +10,24 @@ import numpy as np
 
 from tailflame.model.stacks import Bool
 
+_WORD = "leak:"
 _LONGEST_NAME = 4_096
 """Characters of a name that are looked at: a hostile pattern takes the square of them."""
+
+
+def parse_suppressions(text: str) -> tuple[tuple[str, ...], int]:
+    """The patterns of a suppression file, and how many of its lines are none.
+
+    One a line: "leak:PATTERN"; blank lines and those that begin with # say nothing.
+    """
+    patterns, wrong = [], 0
+    for line in text.splitlines():
+        line = line.strip()
+        if line.startswith(_WORD) and len(line) > len(_WORD):
+            patterns.append(line.removeprefix(_WORD))
+        elif line and not line.startswith("#"):
+            wrong += 1
+    return tuple(dict.fromkeys(patterns)), wrong
 
 
 def matching(names: Sequence[str], patterns: Sequence[str]) -> Bool:

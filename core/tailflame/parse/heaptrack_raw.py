@@ -1,7 +1,7 @@
 """Raw heaptrack files, as the preloaded library writes them: given their names by heaptrack_interpret.
 
-    python -m tailflame.parse.heaptrack_raw RAW OUT
-    python -m tailflame.parse.heaptrack_raw --all FOLDER
+    python -m tailflame.parse.heaptrack_raw [--suppressions FILE] RAW OUT
+    python -m tailflame.parse.heaptrack_raw [--suppressions FILE] --all FOLDER
 
 An interpreted file no longer tells which block was freed. So the temporary allocations are counted here, where it is
 known, and kept in the interpreted file as comments, which heaptrack's own programs pass over (see ByPointer).
@@ -9,6 +9,7 @@ known, and kept in the interpreted file as comments, which heaptrack's own progr
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import re
@@ -26,6 +27,7 @@ from typing import IO
 import zstandard
 
 from tailflame.errors import ParseError, TailflameError, ToolFailed, ToolMissing
+from tailflame.model.leak_patterns import parse_suppressions
 from tailflame.parse.heaptrack_file import POINTER_MARK
 from tailflame.parse.heaptrack_lines import Blocks
 from tailflame.parse.heaptrack_place import interpreter
@@ -52,10 +54,10 @@ def interpreted(source: Source) -> Iterator[Source]:
         yield Source(made, progress=source.report)
 
 
-def interpret(source: Source, out: Path) -> int:
+def interpret(source: Source, out: Path, more: bytes = b"") -> int:
     """Writes the interpreted form of the raw file `source` to `out`, compressed with zstd; how many allocations it has.
 
-    Raises ToolMissing, ToolFailed, ParseError.
+    more: lines to put at its end. Raises ToolMissing, ToolFailed, ParseError.
     """
     program = interpreter()
     if program is None:
@@ -69,7 +71,7 @@ def interpret(source: Source, out: Path) -> int:
         for block in blocks:
             counts.add(block)
             running.feed(block)
-        running.finish(b"" if blocks.ended else POINTER_MARK + b"cut\n", counts.lines())
+        running.finish(b"" if blocks.ended else POINTER_MARK + b"cut\n", counts.lines(), more)
     return counts.allocations
 
 
@@ -178,22 +180,39 @@ class _Interpreter:
 
 def main(*words: str) -> int:
     """The step after a recording: a raw file becomes an interpreted one, with --all each in a folder."""
-    if words[:1] == ("--all",):
+    options = argparse.ArgumentParser(prog="heaptrack_raw", allow_abbrev=False)
+    options.add_argument("--suppressions", type=Path)
+    options.add_argument("--all", type=Path)
+    options.add_argument("files", type=Path, nargs="*")
+    asked = options.parse_args(words)
+    rules = _rules(asked.suppressions) if asked.suppressions is not None else b""
+    if asked.all is not None:
         # The program itself ends last, and its file is then the newest, as it was before.
-        raws = sorted(Path(words[1]).glob("*.raw"), key=lambda path: path.stat().st_mtime_ns)
-        made = [_interpreted(raw, raw.with_suffix(".zst"), keep_empty=len(raws) == 1) for raw in raws]
+        raws = sorted(asked.all.glob("*.raw"), key=lambda path: path.stat().st_mtime_ns)
+        made = [_interpreted(raw, raw.with_suffix(".zst"), rules, keep_empty=len(raws) == 1) for raw in raws]
         return 0 if any(made) else 1
-    return 0 if _interpreted(Path(words[0]), Path(words[1]), keep_empty=True) else 1
+    raw, out = asked.files
+    return 0 if _interpreted(raw, out, rules, keep_empty=True) else 1
 
 
-def _interpreted(raw: Path, out: Path, *, keep_empty: bool) -> bool:
+def _rules(path: Path) -> bytes:
+    """The suppressions of a file as heaptrack keeps those of a program: lines `S leak:PATTERN`."""
+    try:
+        patterns, _ = parse_suppressions(path.read_text(errors="backslashreplace"))
+    except OSError as error:
+        print(f"tailflame: {path} cannot be read: {error.strerror}. Nothing is suppressed.", file=sys.stderr)
+        return b""
+    return b"".join(b"S leak:%b\n" % pattern.encode() for pattern in patterns)
+
+
+def _interpreted(raw: Path, out: Path, rules: bytes, *, keep_empty: bool) -> bool:
     """Whether `out` was made of `raw`, which is then gone: all that it held is in the new file, a fraction of its size.
 
     keep_empty: also where there are no allocations in it, as of a shell that starts a program and does nothing else.
     """
     made = out.with_name(f"{out.name}.part")
     try:
-        calls = interpret(Source(raw), made)
+        calls = interpret(Source(raw), made, rules)
         if calls or keep_empty:
             made.replace(out)
     except (ParseError, ToolFailed, ToolMissing) as error:

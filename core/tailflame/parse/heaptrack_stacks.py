@@ -157,7 +157,9 @@ def rust_name(name: str) -> str:
     short = _HASH.sub("", name)
     if short == name and _ESCAPE.search(name) is None:
         return name
-    return _ESCAPE.sub(_unescaped, short[1:] if short.startswith("_$") else short).replace("..", "::")
+    # A part of a path that begins with an escape has an underscore before it, as names of symbols must not.
+    short = short.removeprefix("_") if short.startswith("_$") else short
+    return _ESCAPE.sub(_unescaped, short.replace("::_$", "::$")).replace("..", "::")
 
 
 def _unescaped(match: re.Match[str]) -> str:

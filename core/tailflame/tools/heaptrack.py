@@ -22,6 +22,7 @@ from tailflame.host.install import install_command
 from tailflame.host.jemalloc import jemalloc_of
 from tailflame.host.running import process_of
 from tailflame.host.system import Host, ask
+from tailflame.model.leak_patterns import parse_suppressions
 from tailflame.parse.heaptrack_place import interpreter, library_folder
 from tailflame.tools.base import (
     Capabilities,
@@ -59,6 +60,16 @@ CHILDREN = OptionField(
     " calls experimental: the addresses of malloc and its kin are overwritten in each loaded library.",
     kind=OptionKind.FLAG,
     default=False,
+)
+
+SUPPRESSIONS = OptionField(
+    name="suppressions",
+    title="Suppressions",
+    tip="A file of leaks that are known and not to be counted, as the leak sanitizer takes it: lines such as"
+    " leak:Cache::warm_up, by function, file or library; * stands for anything.",
+    kind=OptionKind.TEXT,
+    default="",
+    rare=True,
 )
 
 # What the library in the program has to say: libheaptrack.cpp.
@@ -105,7 +116,7 @@ class Heaptrack:
         return Capabilities(True, version=version, options=(attach,))
 
     def fields(self, host: Host) -> tuple[OptionField, ...]:
-        return (CHILDREN, FOLDER)
+        return (CHILDREN, SUPPRESSIONS, FOLDER)
 
     def defaults(self, host: Host) -> ToolOptions:
         folder = library_folder()
@@ -117,7 +128,9 @@ class Heaptrack:
         attached = target.pid is not None
         many = options.flag(CHILDREN) and not attached
         raw, result = out / (MANY_RAW if many else RAW), out / (MANY_RESULTS if many else RESULT)
-        interpret = (sys.executable, "-m", "tailflame.parse.heaptrack_raw")
+        known = options.text(SUPPRESSIONS).strip()
+        rules = ("--suppressions", known) if known else ()
+        interpret = (sys.executable, "-m", "tailflame.parse.heaptrack_raw", *rules)
         return Plan(
             tool=self.name,
             argv=_attaching(target, raw, folder) if attached else (*target.argv, *options.extra),
@@ -146,7 +159,7 @@ class Heaptrack:
         found = (
             _of_the_attached(target, target.pid, host) if target.pid is not None else _of_the_started(target, options)
         )
-        return (*found, *_of_the_program(target))
+        return (*found, *_of_the_program(target), *_of_the_suppressions(options.text(SUPPRESSIONS).strip()))
 
     def explain(self, output: str, plan: Plan) -> TailflameError | None:
         for pattern, make in _FAILURES:
@@ -224,6 +237,28 @@ def _of_the_program(target: Target) -> Iterator[Finding]:
             f"{target.name} links jemalloc statically.",
             "It never calls the malloc that heaptrack puts itself before: almost nothing of its heap would be seen.",
             "Record with jemalloc, which has a heap profiler of its own.",
+        )
+
+
+def _of_the_suppressions(named: str) -> Iterator[Finding]:
+    if not named:
+        return
+    try:
+        patterns, wrong = parse_suppressions(Path(named).read_text(errors="backslashreplace"))
+    except OSError as error:
+        yield Finding(
+            Level.BLOCKER,
+            f"The suppressions {named} cannot be read: {error.strerror}.",
+            "",
+            "Choose a file that exists.",
+        )
+        return
+    if wrong or not patterns:
+        what = f"{wrong:,} {'line' if wrong == 1 else 'lines'} of {named} are no suppressions of leaks."
+        yield Finding(
+            Level.WARNING,
+            what if wrong else f"{named} holds no suppressions.",
+            "Each line names one: leak:PATTERN.",
         )
 
 

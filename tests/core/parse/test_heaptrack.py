@@ -256,7 +256,7 @@ def test_a_place_without_a_name_is_its_module(tmp_path: Path) -> None:
             "_$LT$alloc..vec..Vec$LT$T$GT$$u20$as$u20$core..fmt..Debug$GT$::fmt::h377244db80f87f1b",
             "<alloc::vec::Vec<T> as core::fmt::Debug>::fmt",
         ),
-        ("engine::run::_$u7b$$u7b$closure$u7d$$u7d$::ha60f51b5031ac624", "engine::run::_{{closure}}"),
+        ("engine::run::_$u7b$$u7b$closure$u7d$$u7d$::ha60f51b5031ac624", "engine::run::{{closure}}"),
         ("std::vector<int>::push_back(int const&)", "std::vector<int>::push_back(int const&)"),
         ("plain", "plain"),
         ("Outer$Inner", "Outer$Inner"),

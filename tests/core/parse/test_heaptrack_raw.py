@@ -142,6 +142,21 @@ def test_the_step_after_a_recording(tmp_path: Path) -> None:
 
 
 @pytest.mark.tool("heaptrack")
+def test_suppressions_are_kept_in_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = unpacked(HERE / "alloc.raw.zst")
+    known = tmp_path / "known.supp"
+    known.write_text("# known\nleak:ld-linux*\n")
+    for name, rules, leaked in (("a", known, 8000), ("b", tmp_path / "gone.supp", 8320)):
+        raw, out = tmp_path / f"{name}.raw", tmp_path / f"{name}.zst"
+        raw.write_bytes(content)
+        assert main("--suppressions", str(rules), str(raw), str(out)) == 0
+        heap = load(out).heap
+        assert heap is not None
+        assert heap.facts.leaked == leaked
+    assert "gone.supp cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.tool("heaptrack")
 def test_all_files_of_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     content = unpacked(HERE / "alloc.raw.zst")
     (tmp_path / "heaptrack.1.raw").write_bytes(content)

@@ -16,7 +16,7 @@ from tailflame.tools import Target, TargetIs, ToolOptions, tool_named
 from tailflame.tools import heaptrack as adapter
 from tailflame.tools.base import FieldTool
 from tailflame.tools.findings import Level
-from tailflame.tools.heaptrack import CHILDREN, FOLDER, Heaptrack
+from tailflame.tools.heaptrack import CHILDREN, FOLDER, SUPPRESSIONS, Heaptrack
 
 TOOL = Heaptrack()
 TARGET = Target(Path("/p/my engine"), ("--seconds", "1"), cwd=Path("/p"))
@@ -89,7 +89,7 @@ def test_the_folder_is_the_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert options.text(FOLDER) == "/usr/lib64/heaptrack"
     plan = TOOL.plan(TARGET, options, OUT)
     assert plan.env["LD_PRELOAD"] == "/usr/lib64/heaptrack/libheaptrack_preload.so"
-    assert TOOL.fields(Host()) == (CHILDREN, FOLDER)
+    assert TOOL.fields(Host()) == (CHILDREN, SUPPRESSIONS, FOLDER)
 
 
 def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,6 +222,24 @@ def test_attaching_is_warned_of_and_needs_gdb(monkeypatch: pytest.MonkeyPatch) -
     assert [f.level for f in found[:2]] == [Level.BLOCKER, Level.WARNING]
     assert found[0].title == "gdb is not installed."
     assert found[1].title.startswith("Attaching may crash ")
+
+
+def test_suppressions_go_into_the_file(tmp_path: Path) -> None:
+    known = tmp_path / "known leaks.supp"
+    options = ToolOptions(values={SUPPRESSIONS.name: str(known)})
+    (step,) = TOOL.plan(TARGET, options, OUT).after
+    assert step.argv[3:5] == ("--suppressions", str(known))
+    target = Target(Path(sys.executable))
+    (missing,) = TOOL.checks(target, options, Host())
+    assert missing.level is Level.BLOCKER
+    known.write_text("# what is known\nleak:Cache::*\n")
+    assert TOOL.checks(target, options, Host()) == ()
+    known.write_text("leak:Cache::*\nrace:x\n")
+    (odd,) = TOOL.checks(target, options, Host())
+    assert odd.level is Level.WARNING
+    assert odd.title.startswith("1 line of ")
+    known.write_text("# nothing\n")
+    assert "holds no suppressions" in TOOL.checks(target, options, Host())[0].title
 
 
 def test_a_container_is_out_of_reach(monkeypatch: pytest.MonkeyPatch) -> None:
