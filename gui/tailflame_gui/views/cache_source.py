@@ -29,7 +29,7 @@ from tailflame_gui.widgets.parts import button, column, label, row
 
 class CacheSource(QWidget):
     """source_wanted(SourceQuestion), map_wanted(name), code_wanted: as SourceView; open_source(file, line).
-    figure_chosen(key): another figure is to stand beside the lines.
+    figure_chosen(key): another figure is to stand beside the lines. find_wanted: the user wants to search.
     """
 
     source_wanted = Signal(object)
@@ -37,6 +37,7 @@ class CacheSource(QWidget):
     map_wanted = Signal(str)
     open_source = Signal(str, int)
     figure_chosen = Signal(str)
+    find_wanted = Signal()
 
     def __init__(self, table: CostTable, figures: Sequence[CostFigure], parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -68,6 +69,7 @@ class CacheSource(QWidget):
         self.files.activated.connect(lambda at: self._show_file(self.files.itemData(at), NONE, self._wanted[2]))
         self.code.opened.connect(self._open)
         self.code.menu_requested.connect(self._menu)
+        self.code.find_wanted.connect(self.find_wanted)
 
     @property
     def busy(self) -> bool:

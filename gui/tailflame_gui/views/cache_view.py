@@ -209,6 +209,7 @@ class CacheView(QWidget):
         self.table.horizontalHeader().sortIndicatorChanged.connect(self._sorted)
         self.source_view.figure_chosen.connect(self.show_figure)
         self.source_view.open_source.connect(self.open_source)
+        self.source_view.find_wanted.connect(self._find)
         self._selection.changed.connect(self._follow)
         self._scope.changed.connect(self._follow_scope)
         find = QShortcut(QKeySequence(QKeySequence.StandardKey.Find), self)

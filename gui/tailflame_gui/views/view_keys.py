@@ -24,6 +24,8 @@ _GROUPS = {
     "SourceView": "Source",
     "CompareView": "Comparison",
     "DeltaView": "Table of changes",
+    "CacheView": "Caches",
+    "CacheComparison": "Caches compared",
     "HeapView": "Memory",
     "HeapComparison": "Heaps compared",
 }
@@ -50,6 +52,8 @@ _WORDS = {
     ("CompareView", "Ctrl+3"): "Show or hide the table of changes",
     ("CompareView", "Ctrl+Shift+X"): "Exchange baseline and candidate",
     ("DeltaView", "Ctrl+F"): "Filter",
+    ("CacheView", "Ctrl+F"): "Filter",
+    ("CacheComparison", "Ctrl+F"): "Filter",
 }
 
 
