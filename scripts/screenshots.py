@@ -167,6 +167,12 @@ class Studio:
             ("syscalls-slowest", self.syscalls_slowest),
             ("syscalls-sums", self.syscalls_sums),
             ("syscalls-compare", self.syscalls_compare),
+            ("probes", self.probes),
+            ("probes-own", self.probes_own),
+            ("probes-running", self.probes_running),
+            ("maps", self.maps),
+            ("maps-stacks", self.maps_stacks),
+            ("maps-compare", self.maps_compare),
             ("caches", self.caches),
             ("caches-lines", self.caches_lines),
             ("caches-compare", self.caches_compare),
@@ -397,6 +403,69 @@ class Studio:
         view.timeline.show_everything()
         view.timeline.show_look(Look.THREADS)
         view.show_part(Part.SUMMARY)
+
+    # Probes: recipes that bpftrace runs for root, and what one has left.
+
+    def probes_page(self):  # type: ignore[no-untyped-def]
+        from tailflame_gui.views.recipes_page import RecipesPage
+
+        page = self.parts.window.recipes_page
+        assert isinstance(page, RecipesPage)
+        return page
+
+    async def probes(self) -> None:
+        from tailflame_gui.recipes_model import How
+
+        self.parts.actions["recipes"].trigger()
+        page = self.probes_page()
+        await self.until(lambda: page.recipe is not None)
+        page.choose("off-cpu")
+        page.how.choose(How.LAUNCH)
+        page.how.chosen.emit(How.LAUNCH)
+        page.binary.setText(str(ROOT / "resources/demo/trading-system/target/release-with-debug/trading-system"))
+        page.arguments.setText("--seconds 600 --rate 3000 --threads 2")
+        page.changed.emit()
+        await asyncio.sleep(1)
+
+    async def probes_own(self) -> None:
+        from tailflame_gui.recipes_model import OWN, Marked
+
+        page = self.probes_page()
+        page.choose(OWN)
+        await asyncio.sleep(0.5)
+        page.show_marks((Marked(3, 11, 14, "Unknown field: args->id"),))
+
+    async def probes_running(self) -> None:
+        page = self.probes_page()
+        page.choose("off-cpu")
+        if os.geteuid() != 0:
+            return
+        await self.until(page.start.isEnabled)
+        page.start.click()
+        await self.until(lambda: len(page.maps.maps.maps) > 1)
+
+    async def maps(self) -> None:
+        page = self.probes_page()
+        if page.is_running:
+            page.stop.click()
+            await self.until(lambda: not page.is_running)
+        self.parts.controller.open_paths([ROOT / "tests/data/bpftrace/0.17.0/recipes/syscalls.json"])
+        await self.quiet()
+        self.maps_view().choose("@latency_ns")
+
+    def maps_view(self):  # type: ignore[no-untyped-def]
+        from tailflame_gui.views.maps_view import MapsView
+
+        return next(one for one in self.parts.window.findChildren(MapsView) if one.isVisible())
+
+    async def maps_stacks(self) -> None:
+        self.parts.controller.open_paths([ROOT / "tests/data/bpftrace/0.17.0/recipes/off-cpu.json"])
+        await self.quiet()
+
+    async def maps_compare(self) -> None:
+        tabs = [tab for tab in self.parts.state.open_results if tab.recording and tab.recording.maps is not None]
+        self.parts.controller.compare(tabs[-1], tabs[-1])
+        await self.quiet()
 
     # System calls: logs and a table of strace that the tests read.
 
