@@ -73,6 +73,8 @@ def record_session(
         error = finished.error or ToolFailed(f"{tool} left nothing to read.")
         session.failed(error.sentence)
         raise error
+    if finished.error is not None:
+        context.terminal.error(finished.error)
     session.recorded(
         outcome=finished.target.sentence,
         exit_code=finished.target.status,
@@ -81,8 +83,6 @@ def record_session(
         artifacts=finished.artifacts,
         result=finished.result,
     )
-    if finished.error is not None:
-        context.terminal.error(finished.error)
     recording = _read(context, session, finished, logs)
     return Recorded(context.library.session(session.id), recording, finished)
 

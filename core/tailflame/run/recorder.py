@@ -83,6 +83,8 @@ class Recorder:
         self._started_at = 0.0
         """By the clock on the wall, which processes are told by."""
         self._forced = False
+        self._full_since = 0.0
+        """When the disk was seen to be full, and the files to grow no more."""
         self._tree: ProcessTree | None = None
         self._watchdog: asyncio.subprocess.Process | None = None
         # The tool.
@@ -341,8 +343,14 @@ class Recorder:
         """One look at the file and at the processes; in a thread."""
         before, self._seen = self._seen, self._growth.look()
         ending = self._stage in (Stage.STOPPING, Stage.FINISHING)
-        if self._seen.bytes != before.bytes or (ending and self._tool_works()):
+        grown = self._seen.bytes != before.bytes
+        if grown or (ending and self._tool_works()):
             self._active_at = time.monotonic()
+        # perf says so itself, and ends. heaptrack tries for ever to write, and holds its program meanwhile.
+        if PERF_DATA in self.plan.artifacts or grown or not self._seen.bytes or not self._nothing_free():
+            self._full_since = 0.0
+        else:
+            self._full_since = self._full_since or time.monotonic()
         events: list[Event] = []
         sample = self._tree.observe() if self._tree is not None and self._living is not None else None
         if sample is not None:
@@ -368,6 +376,9 @@ class Recorder:
         )
         return events
 
+    def _nothing_free(self) -> bool:
+        return files.disk_is_full(self.plan, least=files.NOTHING)
+
     def _tool_works(self) -> bool:
         """Whether the tool has used the CPU since the last look: perf reads a long recording again before it ends."""
         sample = self._tool_tree.observe() if self._tool_tree is not None else None
@@ -389,6 +400,8 @@ class Recorder:
         if target is not None and target.alive:
             if duration is not None and self._asked is None and now >= self._target_began + duration:
                 self._asked = Ending.DURATION
+            if self._full_since and self._asked is None and now >= self._full_since + patience.full:
+                self._asked = Ending.RECORDER
             if not self._attached:
                 self._press_target(target, now)
                 return
@@ -429,7 +442,7 @@ class Recorder:
             target.signal(self.plan.stop_signal)
         elif self._termed_at and not self._forced:
             latest = self._termed_at + patience.grace
-            if self._is_target and not self._cancelled:
+            if self._is_target and not self._cancelled and not self._full_since:
                 writing = max(self._termed_at, self._active_at) + patience.flush
                 latest = min(writing, self._termed_at + patience.longest_flush)
             if now >= latest:
@@ -460,6 +473,9 @@ class Recorder:
         """Say how it went; in a thread. problem: what went wrong after the tool had ended."""
         plan, tool = self.plan, tool_named(self.plan.tool)
         notes: list[str] = []
+        alive = self._living is not None
+        if problem is not None and self._nothing_free():
+            problem = files.disk_filled_up(plan)
         error = None if self._cancelled else problem or self._why(child, worth)
         if worth.mended:
             notes.append(
@@ -482,7 +498,7 @@ class Recorder:
             plan.target.name,
             child.returncode if mirrored and not self._attached else self._witnessed,
             seconds,
-            ended_by=self._ended_by(error),
+            ended_by=self._ended_by(error, alive=alive),
             forced=self._forced,
         )
         for path in self._output.values():
@@ -502,7 +518,7 @@ class Recorder:
                 ended - self._began,
                 ended_by=self._asked or Ending.ITSELF if self._attached else Ending.ITSELF,
             ),
-            artifacts=MappingProxyType({role: path for role, path in kept.items() if path.is_file()}),
+            artifacts=MappingProxyType({role: path for role, path in kept.items() if path.exists()}),
             result=None if self._cancelled else worth.result,
             samples=worth.grown.samples,
             lost=worth.grown.lost,
@@ -515,11 +531,15 @@ class Recorder:
     def _witnessed(self) -> int | None:
         return self._target.returncode if self._target is not None else None
 
-    def _ended_by(self, error: TailflameError | None) -> Ending:
-        """Who ended the target."""
+    def _ended_by(self, error: TailflameError | None, *, alive: bool) -> Ending:
+        """Who ended the target. alive: it outlived its tool."""
         if self._attached:
-            return Ending.NOBODY if self._living is not None else Ending.ITSELF
-        return self._asked or (Ending.ITSELF if error is None or self._is_target else Ending.RECORDER)
+            return Ending.NOBODY if alive else Ending.ITSELF
+        if self._asked is not None:
+            return self._asked
+        # perf ends its target when it cannot go on; of any other tool we do, where it still runs.
+        ours = PERF_DATA in self.plan.artifacts or alive
+        return Ending.RECORDER if error is not None and ours else Ending.ITSELF
 
     def _why(self, child: Child, worth: Worth) -> TailflameError | None:
         """What is wrong with the result, in a sentence; None where nothing is."""
@@ -530,7 +550,7 @@ class Recorder:
             )
         if PERF_DATA in plan.artifacts:
             return None
-        if files.disk_is_full(plan):
+        if self._nothing_free():
             return files.disk_filled_up(plan)
         title = tool_named(plan.tool).title
         if plan.target_is is TargetIs.CHILD and self._living is not None:

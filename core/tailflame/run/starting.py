@@ -30,6 +30,8 @@ class Patience:
     """For such a target, however busy it is: it may be one that does not heed SIGTERM."""
     tool_grace: float = 10.0
     """From the tool's SIGINT to its SIGKILL."""
+    full: float = 2.0
+    """From a disk that is full, and files that grow no more, to the end of the recording."""
     request: float = 30.0
     """For what is asked of the program while it runs."""
 

@@ -17,6 +17,8 @@ from tailflame.tools import Plan, tool_named
 
 _FULL = 1 << 20
 """Bytes that are free on a disk that counts as full: file systems keep a little for themselves."""
+NOTHING = 16 << 10
+"""The same for one of which nothing is left for certain: whoever has written all may have left a little."""
 _VGDB_PIPES = "vgdb-pipe-*-{pid}-by-*"
 
 
@@ -65,7 +67,8 @@ def _next_best(plan: Plan) -> Path | None:
 
 
 def _holds(path: Path) -> bool:
-    return path.is_file() and path.stat().st_size > 0
+    """Something is in it: in a file, or in a folder that is a result as a whole."""
+    return any(path.iterdir()) if path.is_dir() else path.is_file() and path.stat().st_size > 0
 
 
 def why(plan: Plan, words: str, all_words: str, *, killed: bool, seen: bool) -> TailflameError:
@@ -89,8 +92,9 @@ def why(plan: Plan, words: str, all_words: str, *, killed: bool, seen: bool) -> 
     )
 
 
-def disk_is_full(plan: Plan) -> bool:
-    return shutil.disk_usage(plan.out).free < _FULL
+def disk_is_full(plan: Plan, *, least: int = _FULL) -> bool:
+    """Whether fewer than `least` bytes are free where the files are."""
+    return shutil.disk_usage(plan.out).free < least
 
 
 def disk_filled_up(plan: Plan) -> ToolFailed:
@@ -104,7 +108,10 @@ def drop(plan: Plan, more: set[Path]) -> None:
     """Remove what the tool has left, `more` as well, and the folder too if nothing else is in it."""
     meant = plan.result.parent.glob(plan.result.name) if "*" in plan.result.name else ()
     for path in (*plan.artifacts.values(), *left_files(plan), *meant, *more):
-        path.unlink(missing_ok=True)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # somebody keeps other files in it
         plan.out.rmdir()
 

@@ -6,13 +6,14 @@ import asyncio
 import dataclasses
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import psutil
@@ -193,6 +194,20 @@ def test_one_that_is_busy_but_deaf_is_killed_as_well(plan: Callable[..., Plan]) 
     patience = dataclasses.replace(QUICK, longest_flush=1.0)
     _, last = record(plan(DEAF + "while True: pass"), when_set(Recorder.stop), patience=patience)
     assert last.target.forced
+
+
+def test_a_full_disk_ends_a_program_that_waits_for_room(
+    plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """heaptrack's library tries for ever to write, and what the program does waits for it."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(free=0))
+    patience = dataclasses.replace(QUICK, flush=60, longest_flush=60, full=0.1)
+    _, last = record(plan(WRITES + DEAF + "time.sleep(60)"), patience=patience)
+    assert last.error is not None
+    assert last.error.sentence.startswith("The disk filled up while Toy wrote")
+    assert last.target.sentence.startswith("stopped after")
+    assert last.target.forced
+    assert last.result is not None  # what was written until then
 
 
 def test_a_cancelled_one_gets_no_more_time_than_others(plan: Callable[..., Plan]) -> None:
