@@ -17,6 +17,7 @@ from tailflame.analyse.diff import Scale
 from tailflame.analyse.heap_diff import site_deltas
 from tailflame.model import HeapFacts, Recording
 from tailflame.model.heap import ALLOCATED
+from tailflame.units import Unit
 from tailflame_gui.models.delta_model import Show
 from tailflame_gui.models.heap_deltas import SiteDeltaModel, compared_figures
 from tailflame_gui.models.roles import Role
@@ -62,6 +63,25 @@ def test_what_one_file_does_not_tell_is_no_change() -> None:
     assert (told["Peak heap"].text, told["Peak heap"].below) == ("5 B → 5 B", "same")
     assert (told["Leaked"].text, told["Leaked"].below) == ("– → 3 B", "before is not told")
     assert (told["Allocations"].text, told["Allocations"].known) == ("–", False)
+
+
+def test_dumps_without_a_peak_are_compared_by_what_was_in_use(qtbot: QtBot) -> None:
+    one, other = (
+        replace(side, results=(heaps.timeline(heap=(used,), facts=HeapFacts(sampled_every=4096)), side.profile))
+        for side, used in ((heaps.heaptrack(), 8.9e6), (heaps.grown(), 11.6e6))
+        if side.profile is not None
+    )
+    view = view_of(qtbot, one, other)
+    assert lines_of(view)[0].startswith("In use: 8.9 MB to 11.6 MB (+30%); validation::intern +3.1 MB")
+    assert view.figures.texts()["In use"] == "8.9 MB → 11.6 MB"
+
+
+def test_addresses_of_a_module_go_together() -> None:
+    unnamed = heaps.profile({"Peak heap": (Unit.BLOCKS, True, (("main;lib+0x11", 1, 5), ("main;lib+0x22", 1, 7)))})
+    side = replace(heaps.heaptrack(), results=(heaps.timeline(), unnamed))
+    deltas = site_deltas(side, side)
+    assert deltas is not None
+    assert (deltas.names, deltas.sides("peak")[0].tolist()) == (("lib+0x…",), [12.0])
 
 
 def test_the_verdict_says_what_moved_the_peak(qtbot: QtBot) -> None:

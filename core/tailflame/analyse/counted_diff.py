@@ -44,7 +44,7 @@ def counted_verdicts(b: Float64, a: Float64) -> Verdicts:
 
 def amount(value: float, unit: Unit, noun: str) -> str:
     """A count in its unit: "8.9 MB", "35,247 allocations", "39,682,525 Ir"."""
-    return f"{count(value)} {noun}" if unit in (Unit.EVENTS, Unit.SAMPLES) else weight_text(value, unit)
+    return f"{count(round(value))} {noun}" if unit in (Unit.EVENTS, Unit.SAMPLES) else weight_text(round(value), unit)
 
 
 def change_text(before: float, after: float) -> str:
@@ -72,8 +72,12 @@ def counted_sentences(
         return amount(value, unit, noun)
 
     def both(b: float, a: float) -> str:
-        """ "8.9 MB to 11.6 MB", "35,000 to 20,000 allocations": the unit once where it is a word."""
-        return f"{said(b) if unit is Unit.BYTES else count(b)} to {said(a)} ({change_text(b, a)})"
+        """ "8.9 MB to 11.6 MB (+30%)", "35,000 to 20,000 allocations (−43%)": the unit once where it is a word; of less
+        than their digits tell, the difference.
+        """
+        if said(b) == said(a):
+            return f"{said(a)} ({delta_text(a - b, unit, noun)})"
+        return f"{said(b) if unit is Unit.BYTES else count(round(b))} to {said(a)} ({change_text(b, a)})"
 
     if differs(np.array([before]), np.array([after]))[0]:
         first = f"{event}: {both(before, after)}."

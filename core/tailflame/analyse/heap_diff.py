@@ -105,13 +105,19 @@ def _joined(found: Sequence[HeapSites], known: frozenset[str]) -> SiteDeltas:
     order = np.lexsort((moved[0], moved[1]))[::-1]
     frames = [(side.frames, int(side.frame[row])) for side, row in (first[i] for i in order)]
     return SiteDeltas(
-        names=tuple(first[i][0].name_of(first[i][1]) for i in order),
+        names=tuple(_shown(first[i][0].name_of(first[i][1])) for i in order),
         module=tuple(table.module_of(frame) for table, frame in frames),
         file=tuple(table.file_of(frame) for table, frame in frames),
         line=tuple(int(table.line[frame]) for table, frame in frames),
         known=known,
         **{name: readonly(column[order], np.float64) for name, column in columns.items()},
     )
+
+
+def _shown(name: str) -> str:
+    """A name as it is matched: of addresses without names, all of a module go together."""
+    key = match_key(name)
+    return key.replace("0x", "0x…") if "0x" in key else name
 
 
 def compared_sites(
@@ -126,6 +132,6 @@ def compared_sites(
         values = side.peak_blocks if by_count[at] else side.peak
         for row in range(len(side)):
             key = match_key(side.name_of(row))
-            names[key] = side.name_of(row)
+            names[key] = _shown(side.name_of(row))
             sums.setdefault(key, [0.0, 0.0])[at] += float(values[row])
     return [(names[key], b, a) for key, (b, a) in sums.items() if a != b]

@@ -36,6 +36,9 @@ def compared_figures(before: HeapTimeline, after: HeapTimeline) -> tuple[HeapFig
     figures = []
     for name, attribute, unit, tip in _FACTS:
         b, a = getattr(before.facts, attribute), getattr(after.facts, attribute)
+        if attribute == "peak" and (b is None or a is None) and len(before) and len(after):
+            # One dump of jemalloc tells of no peak: what was in use at the end of both is compared.
+            name, (b, a) = "In use", (float(heap.heap[-1]) for heap in (before, after))
         write = size if unit is Unit.BYTES else _whole
         text = f"{UNKNOWN if b is None else write(b)} → {UNKNOWN if a is None else write(a)}"
         if b is None and a is None:

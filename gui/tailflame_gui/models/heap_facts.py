@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from tailflame.model.heap import HeapFacts, HeapTimeline, TimeUnit
 from tailflame.units import count, nanoseconds, percent, seconds, size
 
@@ -72,7 +74,7 @@ def estimated(heap: HeapTimeline) -> str:
 def _peak(heap: HeapTimeline) -> HeapFigure:
     peak = heap.facts.peak
     if peak is None:
-        return _unknown("Peak heap")
+        return _in_use(heap)
     when = heap.facts.peak_time
     if when is None and heap.peak >= 0:
         when = float(heap.time[heap.peak])
@@ -81,6 +83,17 @@ def _peak(heap: HeapTimeline) -> HeapFigure:
         at = f"{at}, of what was looked at"
     tip = f"{count(round(peak))} bytes in use at once, as the program asked for them, without what the allocator adds."
     return HeapFigure("Peak heap", size(peak), at.lstrip(", "), tip)
+
+
+def _in_use(heap: HeapTimeline) -> HeapFigure:
+    """What was in use when the file was written, for a file that does not tell of a peak: one dump of jemalloc."""
+    if not len(heap) or not np.isfinite(heap.heap[-1]):
+        return _unknown("Peak heap")
+    used, when = float(heap.heap[-1]), time_text(float(heap.time[-1]), heap.time_unit)
+    tip = (
+        f"{count(round(used))} bytes in use when the file was written. It does not tell whether there was more before."
+    )
+    return HeapFigure("In use", size(used), f"at {when}", tip)
 
 
 def _allocations(facts: HeapFacts) -> HeapFigure:

@@ -295,10 +295,19 @@ def verdicts(before: HeapTimeline, after: HeapTimeline, deltas: SiteDeltas | Non
     found = []
     for name, attribute, column_ in (("In use at the peak", "peak", "peak"), ("Leaked", "leaked", "leaked")):
         b, a = getattr(before.facts, attribute), getattr(after.facts, attribute)
+        if attribute == "peak" and (b is None or a is None) and deltas is not None and "peak" in deltas.known:
+            name, (b, a) = "In use", (float(side.sum()) for side in deltas.sides("peak"))
         if b is None or a is None:
             continue
         sign = (a > b) - (a < b)
-        words = f"{name}: {size(b)} to {size(a)} ({change_text(b, a)})" if sign else f"{name}: {size(a)} on both sides"
+        if size(b) == size(a):
+            words = (
+                f"{name}: {size(a)} ({delta_text(a - b, Unit.BYTES, '')})"
+                if sign
+                else f"{name}: {size(a)} on both sides"
+            )
+        else:
+            words = f"{name}: {size(b)} to {size(a)} ({change_text(b, a)})"
         movers = _movers(deltas, column_, least=_WORTH * max(b, a))
         function = movers[0][0] if movers else ""
         told = ", ".join(f"{short(site)} {delta_text(delta, Unit.BYTES, '')}" for site, delta in movers)
@@ -306,8 +315,10 @@ def verdicts(before: HeapTimeline, after: HeapTimeline, deltas: SiteDeltas | Non
     b, a = before.facts.allocations, after.facts.allocations
     if b is not None and a is not None and a != b:
         movers = _movers(deltas, "allocations", least=_WORTH * max(b, a))
-        told = ", ".join(f"{short(s)} {'+' if d > 0 else MINUS}{count(abs(d))}" for s, d in movers)
-        words = f"Allocations: {count(b)} to {count(a)} ({change_text(b, a)}){f'; {told}' if told else ''}."
+        told = ", ".join(f"{short(s)} {'+' if d > 0 else MINUS}{count(round(abs(d)))}" for s, d in movers)
+        words = (
+            f"Allocations: {count(round(b))} to {count(round(a))} ({change_text(b, a)}){f'; {told}' if told else ''}."
+        )
         found.append(Verdict(words, movers[0][0] if movers else "", 1 if a > b else -1))
     return tuple(found)
 
