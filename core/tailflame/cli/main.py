@@ -43,6 +43,7 @@ COMMANDS = (
         "RecordCommand",
         "Record a program with a profiler, or with several in turn, and keep what they find as sessions.",
     ),
+    Entry("bench", "bench", "BenchCommand", "Run the project's criterion benchmarks, and keep what they say."),
     Entry("live", "live", "LiveCommand", "Watch a program's latency percentiles and counters while it runs."),
     Entry("attach", "live", "AttachCommand", "Watch a program that runs already."),
     Entry("watch", "watch", "WatchCommand", "Profile a running program for hours, or follow a folder of profiles."),

@@ -17,8 +17,10 @@ from tailflame.parse.source import Progress
 from tailflame.run.events import Finished
 from tailflame.run.plan_file import OUT, MeasurementPlan, PlanError
 from tailflame.tools import (
+    CARGO_BENCH,
     PERF_RECORD,
     PLAIN_RUN,
+    BenchOptions,
     CallGraph,
     OptionKind,
     PerfOptions,
@@ -65,9 +67,6 @@ def step_runs(plan: MeasurementPlan, binary: Path, host: Host) -> tuple[StepRun,
     for name in plan.steps:
         if name == "latency" and not (plan.log or plan.hlog):
             continue  # nothing tells its latencies
-        tool = field_tool(TOOL_OF[name])
-        if name not in ("cpu", "latency") and tool is None:
-            continue
         times = plan.repetitions if name in _REPEATED else 1 if name in ("counters", "benches") else _SLOW_RUNS
         for repetition in range(1, min(times, plan.repetitions) + 1):
             step = Step(name=name, tool=TOOL_OF[name], repetition=repetition)
@@ -92,6 +91,16 @@ def _run(plan: MeasurementPlan, step: Step, target: Target, host: Host, pointers
                 return _read_latencies(plan, finished, log, progress)
 
             return StepRun(step, target, lambda out: PLAIN_RUN.plan(there(out), plain, out), read)
+        case "benches":
+            bench = BenchOptions(
+                project=plan.folder,
+                home=plan.folder / "target" / "criterion",
+                package=plan.package,
+                features=plan.features,
+                bench=_bench_option(plan, "bench"),
+                filter=_bench_option(plan, "filter"),
+            )
+            return StepRun(step, target, lambda out: CARGO_BENCH.plan(target, bench, out), _read_result)
     tool = field_tool(step.tool)
     assert tool is not None
     wishes = ToolOptions(tool=tool.name, values=_values(plan, step, host))
@@ -114,6 +123,14 @@ def _perf_options(plan: MeasurementPlan, host: Host, pointers: bool | None) -> P
     if given:
         raise _no_value(plan, f"perf-record.{next(iter(given))}", "frequency, call-graph or event")
     return replace(options, **changes)
+
+
+def _bench_option(plan: MeasurementPlan, wanted: str) -> str:
+    given = plan.tools.get("cargo-bench", {})
+    for name, value in given.items():
+        if name not in ("bench", "filter") or not isinstance(value, str):
+            raise _no_value(plan, f"cargo-bench.{name}", "the text “bench” or “filter”")
+    return str(given.get(wanted, ""))
 
 
 def _values(plan: MeasurementPlan, step: Step, host: Host) -> dict[str, Any]:

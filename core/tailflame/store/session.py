@@ -250,7 +250,8 @@ def _filled(meta: Meta, manifest: Manifest) -> Meta:
 
 
 def _holds(path: Path) -> bool:
-    return path.is_file() and path.stat().st_size > 0
+    """Something is in it: in a file, or in a folder that is a result as a whole."""
+    return any(path.iterdir()) if path.is_dir() else path.is_file() and path.stat().st_size > 0
 
 
 def _samples(profile: StackProfile | None) -> int | None:

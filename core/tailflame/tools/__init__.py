@@ -24,6 +24,7 @@ from tailflame.tools.base import (
 from tailflame.tools.bpftrace import Bpftrace
 from tailflame.tools.cachegrind import Cachegrind
 from tailflame.tools.callgrind import Callgrind
+from tailflame.tools.cargo_bench import BenchOptions, CargoBench
 from tailflame.tools.cargo_flamegraph import CargoFlamegraph, CargoKind, CargoOptions
 from tailflame.tools.checks import doctor, preflight
 from tailflame.tools.dhat import Dhat
@@ -51,12 +52,13 @@ FIELD_TOOLS: tuple[FieldTool, ...] = (
 )
 """The tools whose options are described by fields, in the order of lists."""
 PLAIN_RUN = PlainRun()
+CARGO_BENCH = CargoBench()
 TOOLS: tuple[Tool[Any], ...] = (PERF_RECORD, CARGO_FLAMEGRAPH, *FIELD_TOOLS)
 
 
 def tool_named(name: str) -> Tool[Any]:
     """The tool called `name`; StopIteration where there is none."""
-    return next(tool for tool in (*TOOLS, PLAIN_RUN) if tool.name == name)
+    return next(tool for tool in (*TOOLS, PLAIN_RUN, CARGO_BENCH) if tool.name == name)
 
 
 def field_tool(name: str) -> FieldTool | None:
@@ -65,14 +67,17 @@ def field_tool(name: str) -> FieldTool | None:
 
 
 __all__ = [
+    "CARGO_BENCH",
     "CARGO_FLAMEGRAPH",
     "FIELD_TOOLS",
     "PERF_RECORD",
     "PLAIN_RUN",
     "TOOLS",
+    "BenchOptions",
     "CallGraph",
     "Capabilities",
     "Capability",
+    "CargoBench",
     "CargoFlamegraph",
     "CargoKind",
     "CargoOptions",
