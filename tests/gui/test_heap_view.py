@@ -81,7 +81,7 @@ def test_both_counts_of_temporary_allocations_stand_there_explained() -> None:
 
 
 def test_zero_is_a_figure() -> None:
-    told = heap_figures(heaps.timeline(facts=HeapFacts(leaked=0.0, allocations=0.0, temporary=0.0)))
+    told = heap_figures(heaps.timeline(facts=HeapFacts(peak=0.0, leaked=0.0, allocations=0.0, temporary=0.0)))[1:]
     assert [(f.name, f.text) for f in told if f.known] == [("Allocations", "0"), ("Temporary", "0"), ("Leaked", "0 B")]
 
 
@@ -91,6 +91,11 @@ def test_times_are_written_in_their_unit() -> None:
     assert time_text(8_855_104, TimeUnit.BYTES) == "8.9 MB"
     assert time_text(0.003, TimeUnit.SECONDS) == "3.00 ms"
     assert short_count(950) == "950"
+
+
+def test_one_dump_tells_what_was_in_use_and_of_no_peak() -> None:
+    told = heap_figures(heaps.timeline(heap=(407_600.0,), unit=TimeUnit.BYTES, facts=HeapFacts(sampled_every=16384)))
+    assert (told[0].name, told[0].text, told[0].below) == ("In use", "408 kB", "at 0 B")
 
 
 # the plot

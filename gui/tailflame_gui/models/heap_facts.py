@@ -90,9 +90,7 @@ def _in_use(heap: HeapTimeline) -> HeapFigure:
     if not len(heap) or not np.isfinite(heap.heap[-1]):
         return _unknown("Peak heap")
     used, when = float(heap.heap[-1]), time_text(float(heap.time[-1]), heap.time_unit)
-    tip = (
-        f"{count(round(used))} bytes in use when the file was written. It does not tell whether there was more before."
-    )
+    tip = f"{count(round(used))} bytes in use when the file was written. There may have been more before."
     return HeapFigure("In use", size(used), f"at {when}", tip)
 
 

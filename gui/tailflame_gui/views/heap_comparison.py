@@ -300,12 +300,10 @@ def verdicts(before: HeapTimeline, after: HeapTimeline, deltas: SiteDeltas | Non
         if b is None or a is None:
             continue
         sign = (a > b) - (a < b)
-        if size(b) == size(a):
-            words = (
-                f"{name}: {size(a)} ({delta_text(a - b, Unit.BYTES, '')})"
-                if sign
-                else f"{name}: {size(a)} on both sides"
-            )
+        if not sign:
+            words = f"{name}: {size(a)} on both sides"
+        elif size(b) == size(a):
+            words = f"{name}: {size(a)} ({delta_text(a - b, Unit.BYTES, '')})"
         else:
             words = f"{name}: {size(b)} to {size(a)} ({change_text(b, a)})"
         movers = _movers(deltas, column_, least=_WORTH * max(b, a))
