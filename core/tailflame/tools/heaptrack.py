@@ -130,7 +130,7 @@ class Heaptrack:
         raw, result = out / (MANY_RAW if many else RAW), out / (MANY_RESULTS if many else RESULT)
         known = options.text(SUPPRESSIONS).strip()
         rules = ("--suppressions", known) if known else ()
-        interpret = (sys.executable, "-m", "tailflame.parse.heaptrack_raw", *rules)
+        interpret = (sys.executable, "-I", "-m", "tailflame.parse.heaptrack_raw", *rules)
         return Plan(
             tool=self.name,
             argv=_attaching(target, raw, folder) if attached else (*target.argv, *options.extra),
@@ -187,7 +187,7 @@ def _preloading(target: Target, out: Path, folder: Path, *, many: bool) -> dict[
 
 
 def _attaching(target: Target, raw: Path, folder: Path) -> tuple[str, ...]:
-    return (sys.executable, "-m", "tailflame.host.heaptrack_attach", str(target.pid), str(raw), str(folder))
+    return (sys.executable, "-I", "-m", "tailflame.host.heaptrack_attach", str(target.pid), str(raw), str(folder))
 
 
 def _of_the_started(target: Target, options: ToolOptions) -> Iterator[Finding]:

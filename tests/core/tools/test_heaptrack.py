@@ -44,7 +44,7 @@ def test_launching_preloads_the_library_into_the_program_itself() -> None:
     assert plan.grows == ("heaptrack.raw",)
     (step,) = plan.after
     assert step.argv == (
-        *(sys.executable, "-m", "tailflame.parse.heaptrack_raw"),
+        *(sys.executable, "-I", "-m", "tailflame.parse.heaptrack_raw"),
         *("/out/a b/heaptrack.raw", "/out/a b/heaptrack.zst"),
     )
     assert step.stdin == OUT / "heaptrack.raw"
@@ -66,7 +66,7 @@ def test_children_get_files_of_their_own() -> None:
     assert plan.leaves == ("heaptrack.*.zst", "heaptrack.*.raw")
     assert plan.grows == ("heaptrack.*.raw",)
     (step,) = plan.after
-    assert step.argv[1:] == ("-m", "tailflame.parse.heaptrack_raw", "--all", "/out/a b")
+    assert step.argv[1:] == ("-I", "-m", "tailflame.parse.heaptrack_raw", "--all", "/out/a b")
     assert step.stdin is None
 
 
@@ -74,7 +74,7 @@ def test_attaching_is_a_program_of_its_own() -> None:
     target = Target(Path("/p/engine"), pid=4711)
     plan = TOOL.plan(target, ToolOptions(values={FOLDER.name: "/opt/ht"}, duration_s=3), OUT)
     assert plan.argv == (
-        *(sys.executable, "-m", "tailflame.host.heaptrack_attach"),
+        *(sys.executable, "-I", "-m", "tailflame.host.heaptrack_attach"),
         *("4711", "/out/a b/heaptrack.raw", "/opt/ht"),
     )
     assert plan.target_is is TargetIs.RUNNING
@@ -228,7 +228,7 @@ def test_suppressions_go_into_the_file(tmp_path: Path) -> None:
     known = tmp_path / "known leaks.supp"
     options = ToolOptions(values={SUPPRESSIONS.name: str(known)})
     (step,) = TOOL.plan(TARGET, options, OUT).after
-    assert step.argv[3:5] == ("--suppressions", str(known))
+    assert step.argv[4:6] == ("--suppressions", str(known))
     target = Target(Path(sys.executable))
     (missing,) = TOOL.checks(target, options, Host())
     assert missing.level is Level.BLOCKER
