@@ -227,7 +227,8 @@ def test_a_tool_that_hangs_is_killed_and_its_file_mended(
     plan: Callable[..., Plan], fake: Callable[[str], None]
 ) -> None:
     fake("deaf")
-    events, last = record(plan(READY + "time.sleep(0.2)"))
+    # Long enough for the fake to come up and turn a deaf ear, on a loaded machine too.
+    events, last = record(plan(READY + "time.sleep(0.2)"), patience=dataclasses.replace(QUICK, flush=2))
     assert isinstance(last.error, ToolFailed)
     assert "had to be killed" in last.error.sentence
     assert "2 samples were saved" in last.notes[0]
