@@ -6,6 +6,7 @@ guessed at. Positions are found once for a block, as sorted arrays of where "(",
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -37,9 +38,12 @@ _RESUMED = word(" resumed")
 _DOTS = word("<... ")
 _HEX = word("0x")
 _FUTEX = frozenset({"futex"})
+_WORD = re.compile(r"0x[0-9a-f]{1,16}", re.ASCII)
+_NO_WORD = -2
 _MINUS_ONE = word("-1 E")
 _TWO_ZEROS = word("00")
 _BLANKS = spread(32)
+_HEX_DIGITS = np.isin(np.arange(256), list(b"0123456789abcdef"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +104,7 @@ class Tables:
     def futexes(self, block: bytes, words: UInt64, start: Int64, length: Int64) -> Int64:
         numbers = self._words.of_spans(block, words, start, length)
         for text in self._words.texts[len(self._word_places) :]:
-            self._word_places.append(self.places.number(f"futex {text}"))
+            self._word_places.append(self.places.number(f"futex {text}") if _WORD.fullmatch(text) else _NO_WORD)
         return np.array(self._word_places, dtype=np.int64)[numbers] if len(numbers) else numbers
 
 
@@ -238,18 +242,38 @@ class _Reading:
             self._unix()
         elif self.layout.clock:
             self._clock()
-        # "(+     0.000470) ", "[  59] ", "[00007fc9934b4ad7] ": looked at for their ends alone.
-        for there, width, last in (
-            (self.layout.after, 17, 15),
-            (self.layout.number, 7, 5),
-            (self.layout.address, 19, 17),
-        ):
-            if there:
-                close = 41 if width == 17 else 93
-                self.ok &= self._is(self.at + last, close) & self._is(self.at + width - 1, 32)
-                self.at = self.at + width
+        if self.layout.after:  # "(+     0.000470) "
+            at = self.at
+            fraction = self.words[at + 7] & ~mask(2) | _TWO_ZEROS
+            good = self._is(at, 40) & self._is(at + 1, 43) & self._filled(at + 2, 6) & self._is(at + 8, 46)
+            good &= all_digits(fraction) & self._is(at + 15, 41) & self._is(at + 16, 32)
+            self._go(good, 17)
+        if self.layout.number:  # "[  59] "
+            at = self.at
+            self._go(self._is(at, 91) & self._filled(at + 1, 4) & self._is(at + 5, 93) & self._is(at + 6, 32), 7)
+        if self.layout.address:  # "[00007fc9934b4ad7] "
+            at = self.at
+            good = self._is(at, 91) & self._is(at + 17, 93) & self._is(at + 18, 32)
+            for k in range(1, 17):
+                good &= _HEX_DIGITS[self.bytes[at + k]]
+            self._go(good, 19)
         self.ok &= self.at + 4 < self.end
         self.at = np.where(self.ok, self.at, self.start)
+
+    def _go(self, good: Bool, width: int) -> None:
+        self.ok &= good
+        self.at = self.at + width
+
+    def _filled(self, at: Int64, width: int) -> Bool:
+        """Whether a number stands there that is filled up with blanks from the left."""
+        good = np.ones(len(at), bool)
+        begun = np.zeros(len(at), bool)
+        for k in range(width):
+            char = self.bytes[at + k]
+            digit = (char >= 48) & (char <= 57)
+            good &= digit | ((char == 32) & ~begun)
+            begun |= digit
+        return good & begun
 
     def _pids(self) -> None:
         word_ = self.words[self.start]
@@ -257,12 +281,14 @@ class _Reading:
         self.tid, good = leading_number(word_, digits)
         if self.layout.comm:
             good &= self._is(self.start + digits, 60)
-            closing = self.real_closes[np.searchsorted(self.real_closes, self.start)]
+            closing = self.closes[np.searchsorted(self.closes, self.start)]
             good &= closing < self.end - 2
             self.comm_end = closing
             self.at = np.where(good, closing + 2, self.start)
         else:
-            self.at = self.start + np.maximum(digits, 5) + 1
+            width = np.maximum(digits, 5) + 1
+            self.at = self.start + width
+            good &= (self.words[self.start + digits] ^ _BLANKS) & MASKS[width - digits] == 0
         self.ok &= good & (digits <= 7) & self._is(self.at - 1, 32) & ~self._is(self.at, 32)
 
     def _unix(self) -> None:
@@ -370,8 +396,11 @@ class _Reading:
         """Reads " = 281", " = -1 EAGAIN (Resource …)", " = 3</path>", " = 1 (in [3])" before the tail."""
         equals = self.equals
         equals = equals[(self.bytes[equals - 1] == 32) & (self.bytes[equals + 1] == 32)]
-        equals = np.concatenate(([0], equals))
-        last = equals[np.searchsorted(equals, self.tail) - 1]
+        equals = np.concatenate(([0, 0], equals))
+        at = np.searchsorted(equals, self.tail) - 1
+        last = equals[at]
+        # A second one is part of a string, or two lines have become one: that takes a closer look.
+        self.ok &= equals[np.maximum(at - 1, 0)] <= self.paren
         self.duration[self.opened] = np.nan
         good = (last > self.paren + 1) & self._is(last - 2, 41)
         padded_ = np.flatnonzero(self.ok & ~self.opened & ~good & (last > self.paren + 1))
@@ -382,7 +411,8 @@ class _Reading:
             good[padded_] = (closing > self.paren[padded_]) & (closing < to) & self._blank(closing + 1, to)
         value = np.where(good, last + 2, self.paren)
         first = self.bytes[value]
-        good &= ((first >= 48) & (first <= 57)) | ((first == 45) & (self.bytes[value + 1] <= 57))
+        second = self.bytes[value + 1]
+        good &= ((first >= 48) & (first <= 57)) | ((first == 45) & (second >= 48) & (second <= 57))
         good &= value < self.tail
         ending = self.bytes[self.tail - 1]
         done = self.opened
@@ -465,7 +495,7 @@ class _Reading:
         digits = digits_before(first)
         behind = self.bytes[begin + digits]
         limit = np.where(self.opened, self.end - 16, self.tail)
-        odd = has_fd & (digits > 7)
+        odd = has_fd & ((digits > 7) | ((digits >= 1) & (begin + digits >= limit)))
         has_fd &= (digits >= 1) & (digits <= 7) & (begin + digits < limit)
         bracketed = has_fd & (behind == 60)
         # "3 <unfinished ...>": the bracket of that is no descriptor's.
@@ -487,9 +517,15 @@ class _Reading:
         # "1</dev/pts/0<char 136:0>>"
         nested = self.bytes[closing + 1] == 62
         second = self.bytes[closing + 1 + nested]
-        inner = self.opens[np.minimum(np.searchsorted(self.opens, opening) + 1, len(self.opens) - 1)]
+        at = np.searchsorted(self.opens, opening)
+        inner, further = (self.opens[np.minimum(at + k, len(self.opens) - 1)] for k in (1, 2))
         # A name in quotes within the brackets may hold any sign: UNIX-STREAM:[123,"/run/x>"].
-        fits = (closing < limit) & ((second == 44) | (second == 41) | (second == 32)) & (nested == (inner < closing))
+        fits = (
+            (closing < limit)
+            & (further > closing)
+            & ((second == 44) | (second == 41) | (second == 32))
+            & (nested == (inner < closing))
+        )
         closing = np.where(nested, inner, closing)
         kept, opening, closing = rows[fits], opening[fits], closing[fits]
         self.place[kept] = self.tables.places.of_spans(self.block, self.words, opening + 1, closing - opening - 1)
@@ -505,7 +541,9 @@ class _Reading:
         fits = (length < 24) & (begin[rows] + length < limit[rows]) & (self.words[begin[rows]] & mask(2) == _HEX)
         odd[rows[~fits]] = True
         rows, length = rows[fits], length[fits]
-        self.place[rows] = self.tables.futexes(self.block, self.words, begin[rows], length)
+        places = self.tables.futexes(self.block, self.words, begin[rows], length)
+        odd[rows[places == _NO_WORD]] = True
+        self.place[rows] = places
         return odd
 
     def _paths(self, without: Bool, limit: Int64) -> Bool:

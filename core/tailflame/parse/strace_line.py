@@ -62,7 +62,7 @@ _LAST_RESULT = re.compile(r"\)\s+= (?:\?|-?\d|0x)", re.ASCII)
 # "3</path>", "1</dev/pts/0<char 136:0>>", "5<TCP:[127.0.0.1:1->127.0.0.1:2]>"
 _FIRST_FD = re.compile(r"(-?\d{1,9})(?:<((?:->|[^<>])*)(?:<[^<>]*>)?>)?(?=[,)\s]|$)", re.ASCII)
 _FIRST_PATH = re.compile(r'"((?:[^"\\]|\\.)*)"')
-_FUTEX = re.compile(r"(0x[0-9a-f]{1,16})", re.ASCII)
+_FUTEX = re.compile(r"(0x[0-9a-f]{1,16}),", re.ASCII)
 
 
 MOST_TEXT = 2000

@@ -48,7 +48,7 @@ class StraceLog:
         reader = LogReader(source)
         reader.read()
         trace, leaf = reader.trace()
-        trace, broken = _with_table(trace, reader.table)
+        trace, doubts = _with_table(trace, reader.table)
         if not len(trace) and not trace.sums:
             raise ParseError(
                 f"{source.name} holds no whole system call.",
@@ -62,22 +62,31 @@ class StraceLog:
             source=source.name,
             results=(trace, profile) if len(trace) else (trace,),
             meta=_meta(trace, reader),
-            warnings=_cautions(trace, reader, broken),
+            warnings=(*_cautions(trace, reader), *doubts),
         )
 
 
 STRACE_LOG = StraceLog()
 
 
-def _with_table(trace: SyscallTrace, table: list[str]) -> tuple[SyscallTrace, bool]:
-    """With the sums of -C, and whether they are damaged."""
+def _with_table(trace: SyscallTrace, table: list[str]) -> tuple[SyscallTrace, tuple[Caution, ...]]:
+    """With the sums of -C, and what is wrong with them."""
     if not table:
-        return trace, False
+        return trace, ()
     try:
         sums = sums_of(read_summary("\n".join(table)))
     except ParseError:
-        return trace, True
-    return replace(trace, sums=sums), False
+        damaged = "strace's own table at the end is damaged: calls are counted from the log itself."
+        return trace, (Caution(damaged),)
+    theirs = sum(int(one.calls.sum()) for one in sums)
+    # Calls that strace does not know are in the log and not in its table.
+    known = np.array([not name.startswith("syscall_0x") for name in trace.names], dtype=bool)
+    ours = int((trace.returned[known[trace.call]] > 0).sum()) if len(trace) else theirs
+    found: tuple[Caution, ...] = ()
+    if ours != theirs:
+        told = f"strace's own table counts {count(theirs)} calls, the log holds {count(ours)}."
+        found = (Caution(told, "Part of the log is missing, or it is several logs in one."),)
+    return replace(trace, sums=sums), found
 
 
 def _meta(trace: SyscallTrace, reader: LogReader) -> Meta:
@@ -110,7 +119,7 @@ def _outcome(text: str) -> str:
     return f"The program {'was ' if text.startswith('killed') else ''}{text}."
 
 
-def _cautions(trace: SyscallTrace, reader: LogReader, broken: bool) -> tuple[Caution, ...]:
+def _cautions(trace: SyscallTrace, reader: LogReader) -> tuple[Caution, ...]:
     found = []
     if len(trace) and not np.isfinite(trace.duration_s).any():
         found.append(Caution("strace has timed no call: there are counts, and no times.", "Record it with -T."))
@@ -127,6 +136,4 @@ def _cautions(trace: SyscallTrace, reader: LogReader, broken: bool) -> tuple[Cau
         found.append(
             Caution(f"More than {count(len(trace.places) - 1)} different files: the later ones are shown as one.")
         )
-    if broken:
-        found.append(Caution("The table at the end is damaged; the calls are counted from the log itself."))
     return tuple(found)

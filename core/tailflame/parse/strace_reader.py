@@ -19,7 +19,7 @@ from tailflame.parse.strace_calls import FORKS
 from tailflame.parse.strace_kept import MOST_LINE, KeptTexts
 from tailflame.parse.strace_line import LEADER, TIME, Kind, Line, read_line
 from tailflame.parse.strace_pairs import LateAnswers, Paired, Pairing, Waiting, answer
-from tailflame.parse.strace_summary import is_heading
+from tailflame.parse.strace_summary import is_heading, is_second_heading
 from tailflame.parse.strace_threads import ThreadTable
 from tailflame.units import count
 
@@ -82,6 +82,7 @@ class LogReader:
     _pieces: list[dict[str, Int64]] = field(default_factory=list)
     _events: list[tuple[float, int, str]] = field(default_factory=list)
     _stack_numbers: dict[tuple[tuple[str, str], ...], int] = field(default_factory=dict)
+    _in_table: bool = False
     _held: str = ""
     _clock_s: float = 0.0
     _last_s: float = math.nan
@@ -100,7 +101,7 @@ class LogReader:
                 self.layout = layout_of(block)
                 if self.layout.is_fast:
                     self._fast = BlockReader(self.layout, self.tables)
-            if self._fast is not None and not self.table:
+            if self._fast is not None:
                 self._fast.read(text, lines)
             self._take(text, lines)
             self.lines += len(lines)
@@ -174,20 +175,29 @@ class LogReader:
     def _read_slow(self, block: bytes, lines: Lines, at: int) -> Line | None:
         """The line, or None where it is no line of its own."""
         text = block[lines.start[at] : lines.end[at]].decode("utf-8", "backslashreplace")
-        if self.table:
-            if len(self.table) < _TABLE_LINES:
-                self.table.append(text)
-            return None
+        if self._in_table:
+            if read_line(text).kind is Kind.OTHER:
+                if len(self.table) < _TABLE_LINES:
+                    self.table.append(text)
+                self._in_table = "total" not in text.split()
+                return None
+            self._in_table = False  # it was cut short, and another log was put behind it
         # strace's own words go into the middle of lines where it writes to a terminal:
         # "clone(child_stack=NULL, flags=CLONE_VMstrace: Process 4711 attached", and the rest of it on the next line.
         if (attached := _ATTACHED.search(text)) is not None:
             self._held += text[: attached.start()]
             return None
         if self._held:
-            text, self._held = self._held + text, ""
+            if read_line(text).kind is Kind.OTHER:
+                text = self._held + text
+            self._held = ""
         if not text.strip() or _NOTICE.match(text) is not None:
             return None
         if is_heading(text):
+            self.table.append(text)
+            self._in_table = True
+            return None
+        if is_second_heading(text):
             self.table.append(text)
             return None
         line = read_line(text)
@@ -416,7 +426,7 @@ def layout_of(block: bytes) -> Layout:
                 address=leader["address"] is not None,
             )
             if leader["since"] is not None or leader["inner"] is not None:
-                return Layout(timed=0)  # one by one
+                return Layout(timed=0, clock=shown.clock)  # one by one
         if (time := TIME.search(text)) is not None and shown is not None:
             timed = len(time[1].partition(".")[2])
             break

@@ -75,6 +75,11 @@ def is_heading(line: str) -> bool:
     return _columns_of(line) is not None
 
 
+def is_second_heading(line: str) -> bool:
+    """ "System call usage summary for 32 bit mode:"."""
+    return _MODE.fullmatch(line) is not None
+
+
 def read_summary(text: str, *, source: str = "", partial: bool = False) -> tuple[SyscallTable, ...]:
     """The tables of `text`; none where no system call was made. Other lines are passed over. With `partial`, a table
     without its end is given as far as it goes.

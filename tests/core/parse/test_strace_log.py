@@ -291,6 +291,8 @@ def test_any_line_is_read_the_same_in_both_ways(
         (f"7 {T} futex(0x7f1c, FUTEX_WAIT_PRIVATE, 2, NULL) = 0 <0.1>", ("futex", 0.1, "", -1, "futex 0x7f1c", 1)),
         (f"7 {T} gettid() = 23328<engine-0> <0.1>", ("gettid", 0.1, "", -1, "", 1)),
         (f"7 {T} read(0, strace: Process 7 detached", None),
+        (f"1 x {T} getuid() = 0 <0.1>", None),
+        (f"7 {T} send(6, 0) = - <0.000030>", None),
         (f"7 {T} read(0,  <detached ...>", ("read", -1.0, "", 0, "", 0)),
         (f"7 {T} read(0,  <pid changed to 8 ...>", ("read", -1.0, "", 0, "", 0)),
         (
@@ -367,6 +369,24 @@ def test_stracess_words_within_a_line(tmp_path: Path) -> None:
     recording = read(tmp_path, text)
     assert calls(trace_of(recording)) == {"getpid": (1, 0), "clone": (1, 0), "close": (1, 0)}
     assert not any("left out" in caution.text for caution in recording.warnings)
+
+
+def test_two_logs_in_one(tmp_path: Path) -> None:
+    """A table in the middle is passed over, and what follows it is read."""
+    text = gzip.decompress((STRACE / "edge.log.gz").read_bytes())
+    trace = trace_of(load(STRACE / "edge.log.gz"))
+    twice = read(tmp_path, text + text)
+    assert calls(trace_of(twice)) == {name: (2 * n, 2 * errors) for name, (n, errors) in calls(trace).items()}
+    assert len(trace_of(twice).sums) == 2 and not twice.warnings
+    cut = text[: text.index(b"------ -")] + text
+    assert sum(n for n, _errors in calls(trace_of(read(tmp_path, cut))).values()) == 2 * int(trace.returned.sum())
+
+
+def test_a_log_that_lacks_calls_of_its_own_table_says_so(tmp_path: Path) -> None:
+    text = gzip.decompress((STRACE / "edge.log.gz").read_bytes())
+    lines = text.split(b"\n")
+    recording = read(tmp_path, b"\n".join([*lines[:20], *lines[25:]]))
+    assert [c.text for c in recording.warnings] == ["strace's own table counts 226 calls, the log holds 221."]
 
 
 def test_threads_and_processes() -> None:
