@@ -23,6 +23,8 @@ THIN = 1e-6
 """Ways to a function that carry less than this share of every event's total are told together."""
 MOST_NODES = 1_000_000
 """Nodes from which on all further ways are told together."""
+_MOST_SHARES = 13 * MOST_NODES
+"""Of all nodes and events: more of them, and fewer nodes are told."""
 
 
 class Shared(NamedTuple):
@@ -62,7 +64,7 @@ def share_out(own: Float64, caller: Int64, callee: Int64, costs: Float64) -> Sha
     pending: dict[int, list[_Ways]] = defaultdict(list)
     for level, circles in enumerate(graph.levels()):
         ways = graph.settled(circles, _joined(pending.pop(level, []), own.shape[1]))
-        fat, thin = graph.apart(ways, full=len(nodes) > MOST_NODES)
+        fat, thin = graph.apart(ways, full=len(nodes) > MOST_NODES or len(nodes) * own.shape[1] > _MOST_SHARES)
         if len(thin.entry):
             fat = _joined([fat, thin._replace(parent=np.full(len(thin.entry), nodes.thin()))], own.shape[1])
         alone = graph.size[graph.circle[fat.entry]] == 1
