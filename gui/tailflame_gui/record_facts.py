@@ -296,6 +296,13 @@ def assess(draft: Draft, host: Host, root: Path, *, target_folder: Path | None =
     )
 
 
+def refuse_blocked(wish: Wish, host: Host, root: Path) -> None:
+    """Raises Undecided where the preflight knows that the recording fails or comes out empty; in a thread."""
+    worst = next(iter(preflight(wish.target, wish.options, host, out=root)), None)
+    if worst is not None and worst.level is Grade.BLOCKER:
+        raise Undecided(f"{wish.tool.title} is left out: {worst.title}", advice=worst.fix)
+
+
 def _machine_checks(host: Host) -> tuple[Finding, ...]:
     """What can be said before there is a program: the lines of the machine, without the tools that nobody asked for."""
     return tuple(finding for finding in doctor(host) if "is not installed" not in finding.title or host.perf is None)

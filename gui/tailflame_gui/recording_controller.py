@@ -350,6 +350,8 @@ class RecordingController(QObject):
             return
         target_folder = self._project.target_folder if self._project.choice.folder == draft.target.project else None
 
+        root = self._controller.library.root
+
         def work(_progress: Progress) -> tuple[list[QueuedRun], list[TailflameError]]:
             host = probe_host()
             runs: list[QueuedRun] = []
@@ -357,6 +359,8 @@ class RecordingController(QObject):
             for one in draft.each:
                 try:
                     wish = record_facts.wish_of(one, host, target_folder=target_folder)
+                    if draft.queue:  # alone, the page has told and refused it
+                        record_facts.refuse_blocked(wish, host, root)
                 except Undecided as problem:
                     if not draft.queue:
                         raise

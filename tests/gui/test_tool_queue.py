@@ -352,6 +352,19 @@ def test_a_tool_of_the_queue_that_cannot_run_is_told_and_left_out(
     assert len(parts.state.sessions) == 1
 
 
+def test_a_tool_that_would_hang_is_told_and_not_started(
+    parts: Parts, page: RecordPage, qtbot: QtBot, engine: Callable[..., Path]
+) -> None:
+    choose(parts, page, qtbot, engine(name="hostile&"))
+    page.queue_set("Memory")
+    page.record.click()
+    qtbot.waitUntil(lambda: bool(parts.state.open_results), timeout=20_000)
+    over(parts, qtbot)
+    (notice,) = parts.window.notices.notices
+    assert (notice.sentence, notice.advice) == ("Other is left out: The toy would hang.", "Choose another toy.")
+    assert [row.tool for row in parts.state.sessions] == ["Toy"]
+
+
 def test_a_queue_is_kept_in_a_preset(parts: Parts, page: RecordPage, qtbot: QtBot, engine: Callable[..., Path]) -> None:
     choose(parts, page, qtbot, engine())
     page.queue_set("Memory")

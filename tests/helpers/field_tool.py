@@ -89,6 +89,8 @@ class FieldToy:
         return FIELDS
 
     def checks(self, target: Target, options: ToolOptions, host: Host) -> tuple[Finding, ...]:
+        if "hostile" in target.name and self.name == "other":
+            return (Finding(Level.BLOCKER, "The toy would hang.", "", "Choose another toy."),)
         return (Finding(Level.NOTE, "The toy is a toy."),)
 
     def plan(self, target: Target, options: ToolOptions, out: Path) -> Plan:

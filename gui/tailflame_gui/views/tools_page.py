@@ -249,7 +249,8 @@ class ToolsPage(QWidget):
 
 
 def _last_words(session: SessionRow) -> str:
-    return f"Last result: {moment(session.started_at)}  {session.binary_name or session.title}"
+    name = (session.binary_name or session.title).replace("&", "&&")  # no key of this button
+    return f"Last result: {moment(session.started_at)}  {name}"
 
 
 def _formats(titles: tuple[str, ...]) -> QWidget:
