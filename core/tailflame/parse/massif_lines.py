@@ -246,9 +246,13 @@ def _hashed(buffer: bytes, words: npt.NDArray[Any], start: Int64, end: Int64) ->
 
 
 def _stir(hashes: UInt64, parts: npt.NDArray[Any]) -> None:
-    """Takes parts of one or several words into the hashes."""
+    """Takes parts of one or several words, an array of its own, into the hashes.
+
+    A multiplication only takes up: what differs in the highest bits of words alone is brought down first.
+    """
     columns = parts.view("<u8").reshape(-1, parts.dtype.itemsize // 8)
+    columns ^= columns >> _QUAD
     for word in range(columns.shape[1]):
         hashes ^= columns[:, word]
         hashes *= _MULTIPLIER
-        hashes ^= hashes >> _QUAD
+    hashes ^= hashes >> _QUAD

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import random
 import re
 from pathlib import Path
 
@@ -20,7 +21,9 @@ from tailflame.model.heap import HeapTimeline, TimeUnit
 from tailflame.parse import load
 from tailflame.parse.formats import FORMATS
 from tailflame.parse.massif import MASSIF
+from tailflame.parse.massif_lines import Details, cut_block
 from tailflame.parse.massif_trees import BELOW
+from tailflame.parse.token_table import PAD
 from tailflame.units import Unit
 
 VALGRIND = DATA / "massif" / "3.19.0"
@@ -326,6 +329,28 @@ def test_a_command_of_several_lines(tmp_path: Path) -> None:
     recording = read(tmp_path, WHOLE.replace("--orders 5", "-c 'a\nb=c\n  n1: odd'"))
     assert recording.warnings == ()
     assert recording.meta.command[0] == "./engine"
+
+
+def test_details_that_differ_in_few_letters_are_told_apart() -> None:
+    chance = random.Random(3)
+    texts = set()
+    for _ in range(5_000):
+        words = (f"aaaaaaa{chance.choice('abcdefghijklmnop')}" for _ in range(chance.choice((1, 2, 3, 4, 5, 9, 130))))
+        texts.add("".join(words) + "x" * chance.randrange(9))
+    lines = cut_block(PAD + "".join(f"n0: 1 {text}\n" for text in sorted(texts)).encode() + PAD)
+    details = Details()
+    numbers = details.numbers(lines)
+    assert [details.names[number] for number in numbers.tolist()] == sorted(texts)
+    assert details.numbers(lines).tolist() == numbers.tolist()
+
+
+def test_numbers_of_any_length() -> None:
+    sizes = [int("1234567890123456"[:digits]) for digits in range(1, 16)]
+    lines = cut_block(PAD + "".join(f"{' ' * at}n{at}: {n} f\n" for at, n in enumerate(sizes)).encode() + PAD)
+    assert lines.size.tolist() == sizes
+    assert lines.depth.tolist() == lines.children.tolist() == list(range(15))
+    odd = b"n1: 1234567890123456 f\nn: 5 f\nn1 5 f\nn1:  5 f\nn1: 5\nn123456789: 5 f\n n1: x f\n"
+    assert cut_block(PAD + odd + PAD).others.tolist() == [0, 1, 2, 3, 4, 5, 6]
 
 
 @st.composite
