@@ -11,7 +11,7 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QPainter
 from PySide6.QtGui import Qt as Text
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QLabel
+from PySide6.QtWidgets import QLabel, QToolTip
 from pytestqt.modeltest import ModelTester
 from pytestqt.qtbot import QtBot
 
@@ -411,6 +411,17 @@ def test_sites_are_copied_in_full_precision() -> None:
     model = SiteModel()
     model.set_table(site_table(recording.profile, recording.heap, Question.LEAKED, 0))
     assert model.as_tsv().splitlines()[1].split("\t")[:3] == [INTERN, "100", "2500000"]
+
+
+def test_the_keyboard_reaches_each_figure_and_its_explanation(qtbot: QtBot) -> None:
+    view = view_of(qtbot, heaps.heaptrack())
+    block = view.figures.blocks[2]
+    block.setFocus(Qt.FocusReason.TabFocusReason)
+    assert block.hasFocus()
+    assert QToolTip.text() == block.toolTip() and "one block for another" in block.toolTip()
+    view.grab()
+    view.plot.setFocus()
+    assert not block.hasFocus()
 
 
 def test_hostile_names_stand_as_they_are(qtbot: QtBot) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtGui import QFocusEvent, QPainter, QPaintEvent
+from PySide6.QtWidgets import QSizePolicy, QToolTip, QVBoxLayout, QWidget
 
-from tailflame_gui import plain
+from tailflame_gui import plain, theme
 from tailflame_gui.models.heap_facts import HeapFigure
 from tailflame_gui.widgets.parts import ElidedLabel, column, row, set_rank
 
@@ -20,7 +21,7 @@ class FigureBlock(QWidget):
         self.name = ElidedLabel("", "small")
         self.value = ElidedLabel("", "title", mono=True)
         self.below = ElidedLabel("", "small")
-        lines: QVBoxLayout = column(spacing=0)
+        lines: QVBoxLayout = column(margins=(4, 0, 0, 0), spacing=0)
         for line in (self.name, self.value, self.below):
             lines.addWidget(line)
         self.setLayout(lines)
@@ -38,13 +39,31 @@ class FigureBlock(QWidget):
         self.setAccessibleName(f"{figure.name}: {figure.text} {figure.below}".rstrip())
         self.setAccessibleDescription(figure.tip)
 
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        if self.hasFocus():
+            painter = QPainter(self)
+            painter.setPen(theme.current().accent)
+            painter.drawLine(0, 2, 0, self.height() - 3)
+            painter.end()
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        super().focusInEvent(event)
+        self.update()
+        if event.reason() in (Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason) and self.toolTip():
+            QToolTip.showText(self.mapToGlobal(self.rect().bottomLeft()), self.toolTip(), self)
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        super().focusOutEvent(event)
+        QToolTip.hideText()
+        self.update()
+
 
 class FigureRow(QWidget):
     """All figures of a run."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._line = row(margins=(16, 8, 16, 4), spacing=16)
+        self._line = row(margins=(12, 8, 16, 4), spacing=16)
         self.setLayout(self._line)
         self.blocks: list[FigureBlock] = []
 
