@@ -133,6 +133,15 @@ def test_threads_blocked_together(qtbot: QtBot, qtmodeltester: ModelTester) -> N
     assert place == "futex 0x56299ae81108" and line["Threads"] == "2" and line["Calls"] == "futex"
 
 
+def test_signals_and_ends_are_marked(qtbot: QtBot) -> None:
+    view = made(qtbot, load(STRACE / "edge.log.gz"))
+    texts = [mark.text.partition(": ")[2] for mark in view.rate.moments]
+    assert {"SIGALRM", "SIGCHLD", "killed by SIGKILL", "exited with 4"} <= set(texts)
+    killed = next(mark for mark in view.rate.moments if "killed" in mark.text)
+    assert "killed by SIGKILL" in view.rate.tip(killed.time_s, 0.0)
+    assert "a second at" in view.rate.tip(0.0, 0.0)
+
+
 def test_one_selection_with_the_other_views(qtbot: QtBot) -> None:
     view = made(qtbot, load(STRACE / "trading.log.gz"))
     view._selection.select("mmap")

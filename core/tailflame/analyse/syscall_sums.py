@@ -1,7 +1,7 @@
 """System calls summed up: by call, by what they were about, and the slowest of them.
 
 Calls that never came back (exit, a kill) are in no sum, as they are in none of strace's own. Percentiles follow
-HdrHistogram's rule at three digits; the longest is exact.
+HdrHistogram's rule at three digits, but none is said to be above the longest call, which is known exactly.
 """
 
 from __future__ import annotations
@@ -103,8 +103,9 @@ def sum_calls(trace: SyscallTrace, choice: Choice = EVERYTHING) -> CallSums:
     ends = np.cumsum(np.bincount(call[known], minlength=n))
     for which in np.flatnonzero(np.bincount(call[known], minlength=n)).tolist():
         values = ordered[ends[which - 1] if which else 0 : ends[which]]
-        p50[which], p99[which] = Histogram.of(values, digits=_DIGITS).percentiles((50.0, 99.0))
         most[which] = values.max()
+        told = Histogram.of(values, digits=_DIGITS).percentiles((50.0, 99.0))
+        p50[which], p99[which] = np.minimum(told, most[which])
     failures = _failures(trace, call[failed], trace.error[rows][failed])
     shown = np.flatnonzero(calls)
     shown = shown[np.lexsort((shown, -calls[shown], -total[shown]))]
@@ -243,12 +244,16 @@ def _calls_by(trace: SyscallTrace, group: Int64, call: Int32, wanted: set[int], 
 
 
 def grouped_percentiles(group: Int64, values: Int64, groups: int) -> tuple[Float64, Float64, Float64]:
-    """(p50, p99, largest) of each group by HdrHistogram's rule, the largest exactly; NaN of empty groups."""
+    """(p50, p99, largest) of each group by HdrHistogram's rule, the largest exactly and none above it; NaN of empty
+    groups.
+    """
     order = np.lexsort((values, group))
     ordered = values[order]
     sizes = np.bincount(group, minlength=groups)
     first = np.cumsum(sizes) - sizes
     there = np.flatnonzero(sizes)
+    most = np.full(groups, np.nan)
+    most[there] = ordered[first[there] + sizes[there] - 1]
     found = []
     shape = layout(1, _DIGITS)
     for p in (50.0, 99.0):
@@ -257,9 +262,7 @@ def grouped_percentiles(group: Int64, values: Int64, groups: int) -> tuple[Float
         index = shape.indices(ordered[first[there] + rank - 1])
         column = np.full(groups, np.nan)
         column[there] = shape.lows(index) + shape.widths(index) - 1
-        found.append(column)
-    most = np.full(groups, np.nan)
-    most[there] = ordered[first[there] + sizes[there] - 1]
+        found.append(np.fmin(column, most))
     return found[0], found[1], most
 
 

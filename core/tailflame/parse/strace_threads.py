@@ -6,6 +6,9 @@ import numpy as np
 
 from tailflame.model.stacks import NONE, Int32, Int64, Thread
 
+_COMM = 15
+"""Bytes that the kernel keeps of a thread's name."""
+
 
 class ThreadTable:
     """Threads in the order in which they appear. A process is known where it was forked or called execve in the log."""
@@ -60,9 +63,12 @@ class ThreadTable:
 
     def threads(self) -> tuple[Thread, ...]:
         self._resolve()
-        return tuple(
-            Thread(name=self._comms.get(tid, ""), pid=self._process.get(tid, NONE), tid=tid) for tid in self._tids
-        )
+        return tuple(Thread(name=self._name(tid), pid=self._process.get(tid, NONE), tid=tid) for tid in self._tids)
+
+    def _name(self, tid: int) -> str:
+        """What the log calls it, else what the kernel calls threads that nobody has named: their program."""
+        program = self._programs.get(self._process.get(tid, NONE), "")
+        return self._comms.get(tid) or program.encode()[:_COMM].decode(errors="ignore")
 
     def roots(self) -> list[str]:
         """What stands at the bottom of each thread's stacks: without numbers, so that two runs compare. The thread's
@@ -74,5 +80,5 @@ class ThreadTable:
         for tid in self._tids:
             process = self._process.get(tid, NONE)
             nameless = f"process {processes.index(process) + 1}" if len(processes) > 1 else "process"
-            roots.append(self._comms.get(tid) or self._programs.get(process) or nameless)
+            roots.append(self._name(tid) or nameless)
         return roots

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -135,18 +136,22 @@ class Strace:
     slow_down = SlowDown(typical=1.0, worst=77, worst_for="programs that do little but small system calls")
 
     def probe(self, host: Host) -> Capabilities:
-        found = host.has_tool("strace")
-        if found is None:
+        if host.has_tool("strace") is None:
             return Capabilities(False, "strace is not installed", fix=install_command("strace"))
-        return Capabilities(True, version=_version(found))
+        return Capabilities(True, version=_version(_about(host)))
 
     def fields(self, host: Host) -> tuple[OptionField, ...]:
-        return (MODE, CALLS, NAMES, DESCRIPTORS, STACKS, THREAD_NAMES, STRINGS)
+        about = _about(host)
+        stacks, names = STACKS, THREAD_NAMES
+        if about and "stack-trace=" not in about:
+            stacks = replace(STACKS, reason="This strace was built without unwinding.")
+        if (0, 0) < _numbers(about) < _NAMED_THREADS:
+            names = replace(THREAD_NAMES, default=False, reason="It takes strace 5.17 or newer.")
+        return (MODE, CALLS, NAMES, DESCRIPTORS, stacks, names, STRINGS)
 
     def defaults(self, host: Host) -> ToolOptions:
-        found = host.has_tool("strace")
-        named = found is None or _numbers(_version(found)) >= _NAMED_THREADS
-        return ToolOptions(tool=self.name, values={} if named else {THREAD_NAMES.name: False})
+        old = (0, 0) < _numbers(_about(host)) < _NAMED_THREADS
+        return ToolOptions(tool=self.name, values={THREAD_NAMES.name: False} if old else {})
 
     def plan(self, target: Target, options: ToolOptions, out: Path) -> Plan:
         summary = options.text(MODE) == SUMMARY
@@ -215,8 +220,7 @@ class Strace:
                 "strace can spare them only in a program that it starts.",
                 "Let Tailflame start the program.",
             )
-        found = host.has_tool("strace")
-        version = _numbers(_version(found)) if found is not None else (0, 0)
+        version = _numbers(_about(host))
         if filtered and target.pid is None and (0, 0) < version < _SECCOMP:
             yield Finding(
                 Level.BLOCKER,
@@ -248,16 +252,27 @@ def _filter(options: ToolOptions) -> str | None:
     return _SETS.get(chosen)
 
 
-def _version(strace: Path) -> str:
-    """ "strace -- version 6.1" without the name."""
+def _about(host: Host) -> str:
+    """What it says of itself, "" where it is not there:
+
+    strace -- version 6.1
+    Optional features enabled: stack-trace=libunwind stack-demangle m32-mpers mx32-mpers
+    """
+    strace = host.has_tool("strace")
+    if strace is None:
+        return ""
     answer = ask(strace, "--version")
-    found = re.match(r"strace -- version (\S+)", answer.stdout) if answer.returncode == 0 else None
+    return answer.stdout if answer.returncode == 0 else ""
+
+
+def _version(about: str) -> str:
+    found = re.match(r"strace -- version (\S+)", about)
     return found[1] if found is not None else ""
 
 
-def _numbers(version: str) -> tuple[int, int]:
-    """(6, 1) of "6.1"; (0, 0) where it cannot be told."""
-    found = re.match(r"(\d+)\.(\d+)", version)
+def _numbers(about: str) -> tuple[int, int]:
+    """(6, 1) of version 6.1; (0, 0) where it cannot be told."""
+    found = re.match(r"(\d+)\.(\d+)", _version(about))
     return (int(found[1]), int(found[2])) if found is not None else (0, 0)
 
 

@@ -11,6 +11,7 @@ from PySide6.QtCore import QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import QGuiApplication, QKeySequence, QShortcut
 from PySide6.QtWidgets import QMenu, QSplitter, QStackedWidget, QWidget
 
+from tailflame.analyse.live_data import Moment, MomentKind
 from tailflame.analyse.syscall_sums import (
     CallSums,
     Choice,
@@ -71,6 +72,8 @@ _PAGES = (
     (Page.BLOCKED, "Blocked together", "Where two or more threads waited at once (Alt+4)"),
 )
 _ROWS = 1000
+_MARKS = 60
+"""Signals and ends that are marked in the plots."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -160,6 +163,7 @@ class SyscallView(QWidget):
         self.rate = CallPlot(self.axis, "Calls", "a second", _rate, second=False)
         self.inside = CallPlot(self.axis, "In calls", "threads", _threads, second=True)
         self.inside.setToolTip("How many threads were in a call, on average: 2 is two all the time.")
+        self.rate.moments = self.inside.moments = _moments(self._trace, self._zero)
         self.ruler = CallRuler(self.axis)
         self.said = ElidedLabel("", "second")
         self.pages: Segmented[Page] = Segmented(list(_PAGES))
@@ -473,6 +477,22 @@ class SyscallView(QWidget):
         copy.setEnabled(bool(self.table.selected_lines()))
         menu.addAction("Copy table as shown", partial(self.table.copy, everything=True))
         return menu
+
+
+def _moments(trace: SyscallTrace, zero_s: float) -> tuple[Moment, ...]:
+    """Signals and ends of threads; of very many only those that were killed."""
+    known = [event for event in trace.events if np.isfinite(event[0])]
+    if len(known) > _MARKS:
+        known = [event for event in known if event[2].startswith("killed")][:_MARKS]
+    return tuple(
+        Moment(time - zero_s, _told(thread_name(trace, thread), text.partition(" {")[0]), MomentKind.EVENT)
+        for time, thread, text in known
+    )
+
+
+def _told(thread: str, text: str) -> str:
+    """ "engine-0 (4711): SIGALRM"."""
+    return f"{thread}: {text}" if thread else text
 
 
 def _content(trace: SyscallTrace, choice: Choice, page: Page, sums: CallSums) -> Content:

@@ -16,6 +16,9 @@ from tailflame_gui.widgets.time_plot import Reading, TimePlot
 from tailflame_gui.widgets.time_ruler import TimeRuler, precise
 
 _LEAST_HIGH = 56
+_NEAR = 5
+"""Pixels from a signal that still mean it."""
+_FEW = 8
 
 
 class CallPlot(TimePlot):
@@ -79,7 +82,9 @@ class CallPlot(TimePlot):
         ]
 
     def tip(self, time_s: float, y: float) -> str:
-        return f"{self._write(self.value_at(time_s))} {self.unit} at {precise(time_s, self.axis.pixel_s)}"
+        told = [f"{self._write(self.value_at(time_s))} {self.unit} at {precise(time_s, self.axis.pixel_s)}"]
+        near = _NEAR * self.axis.pixel_s
+        return "\n".join(told + [mark.text for mark in self.moments if abs(mark.time_s - time_s) <= near][:_FEW])
 
 
 class CallRuler(TimeRuler):

@@ -76,7 +76,9 @@ def test_percentiles_are_hdrhistograms(trading: SyscallTrace) -> None:
         for value in values:
             theirs.record_value(value)
         ours = Histogram.of(values)
-        assert (sums.p50_ns[at], sums.p99_ns[at]) == ours.percentiles((50.0, 99.0)), name
+        # The end of a bucket may lie beyond the longest call: that is known better.
+        expected = tuple(min(value, max(values)) for value in ours.percentiles((50.0, 99.0)))
+        assert (sums.p50_ns[at], sums.p99_ns[at]) == expected, name
         assert sums.max_ns[at] == max(values)
         # The Python port rounds ranks half up instead of up: its answer is of this rank or of the one before.
         ordered = sorted(values)
@@ -96,7 +98,8 @@ def test_percentiles_of_groups_are_those_of_their_histograms(values: list[tuple[
         if not len(own):
             assert np.isnan(p50[which]) and np.isnan(most[which])
             continue
-        assert (p50[which], p99[which]) == Histogram.of(own).percentiles((50.0, 99.0))
+        expected = tuple(min(value, own.max()) for value in Histogram.of(own).percentiles((50.0, 99.0)))
+        assert (p50[which], p99[which]) == expected
         assert most[which] == own.max()
 
 

@@ -134,6 +134,21 @@ def test_it_is_in_the_list() -> None:
     assert names == ["mode", "calls", "names", "descriptors", "stacks", "thread-names", "strings"]
 
 
+OLD = "strace -- version 5.2\nOptional features enabled: m32-mpers\n"
+
+
+def test_what_an_old_one_cannot_do_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tailflame.tools.strace._about", lambda _host: OLD)
+    off = {field.name: field.reason for field in TOOL.fields(HOST) if field.reason}
+    assert off == {
+        "stacks": "This strace was built without unwinding.",
+        "thread-names": "It takes strace 5.17 or newer.",
+    }
+    assert "--decode-pids=comm" not in TOOL.plan(PROGRAM, TOOL.defaults(HOST), OUT).argv
+    titles = {finding.title for finding in TOOL.checks(PROGRAM, options(calls="file"), HOST)}
+    assert titles >= {"This strace has no --seccomp-bpf.", "This strace cannot write the names of threads."}
+
+
 @pytest.mark.tool("strace")
 def test_the_installed_one_takes_these_options() -> None:
     can = TOOL.probe(HOST)
