@@ -67,7 +67,6 @@ class Callgrind:
         for block in source.byte_blocks():
             for piece in pieces_of(block):
                 lines.block(piece)
-        lines.finish()
         return _Graph(source, header, lines).recording()
 
 

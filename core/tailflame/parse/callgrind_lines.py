@@ -28,8 +28,6 @@ from tailflame.parse.frames import Numbers
 MOST_EVENTS = 64
 _MOST_PARTS = 100_000
 _MOST_CLASHES = 200_000
-_HELD = 4 << 20
-"""Bytes of lines without figures that wait for the next block, so that no call is torn in two."""
 _LINE_BITS = 32
 _LAST_LINE = 2**31 - 1
 _HEADER = re.compile(rb"^(?:events|positions):.*\n", re.MULTILINE)
@@ -52,6 +50,17 @@ class _Numbering(dict[tuple[int, int, int], int]):
     def __missing__(self, key: tuple[int, int, int]) -> int:
         number = self[key] = len(self)
         return number
+
+
+@dataclass(slots=True)
+class _Pending:
+    """What was said of a call whose end is in the next block: its object and file, the function, and the function
+    whose call the next figures are of. -1: nothing."""
+
+    target: int = NONE
+    file: int = NONE
+    called: int = NONE
+    call: int = NONE
 
 
 @dataclass(slots=True)
@@ -83,21 +92,17 @@ class CallgrindLines:
     _line: int = 0
     _number: int = 0
     _clashes: int = 0
-    _held: bytes = b""
+    _pending: _Pending = field(default_factory=_Pending)
 
     def block(self, block: bytes) -> None:
         """Whole lines, each with its end."""
-        block = self._held + block
-        self._held = b""
-        end = _after_figures(block)
-        if len(block) - end <= _HELD:
-            block, self._held = block[:end], block[end:]
-        self._whole(block)
-
-    def finish(self) -> None:
-        """After the last block."""
-        held, self._held = self._held, b""
-        self._whole(held)
+        done = 0
+        for cut in _HEADER.finditer(block):  # where the meaning of figures changes
+            self._even(block[done : cut.start()])
+            self._number += 1
+            self._meaning(cut[0])
+            done = cut.end()
+        self._even(block[done:])
 
     def own(self) -> tuple[Int64, Int64, Int64]:
         """(group, line, costs) of what functions cost by themselves; line 0 is unknown."""
@@ -110,16 +115,6 @@ class CallgrindLines:
         return keys >> _LINE_BITS, keys & _LAST_LINE, costs
 
     # blocks
-
-    def _whole(self, block: bytes) -> None:
-        """Cut where the meaning of figures changes."""
-        done = 0
-        for cut in _HEADER.finditer(block):
-            self._even(block[done : cut.start()])
-            self._number += 1
-            self._meaning(cut[0])
-            done = cut.end()
-        self._even(block[done:])
 
     def _meaning(self, line: bytes) -> None:
         key, _, value = line.decode("utf-8", "backslashreplace").partition(":")
@@ -142,6 +137,7 @@ class CallgrindLines:
         self._calls.widen(len(self.events))
         self._object = self._file = self._here = self._at = NONE
         self._line = 0
+        self._pending = _Pending()
 
     def _even(self, block: bytes) -> None:
         """A block in which figures mean the same throughout."""
@@ -230,16 +226,23 @@ class CallgrindLines:
         numbers[begins] = self._functions(target[begins], file[begins], value[begins])
         last_function = last(kind == _FN)
         function = carried(last_function, numbers, self._at)
+        pending = self._pending
         called = self._called(kind, value, target, here, last)
         is_call = (kind == _CALLS) & (called >= 0)
         for at in np.flatnonzero((kind == _CALLS) & (called < 0)).tolist():
             self._bad(first + at)
         rows = np.flatnonzero(lines.figures)
+        calls = last(is_call)
         if len(rows):
-            call = last(is_call)[rows]
+            call = calls[rows]
             before = np.concatenate(([NONE], rows[:-1]))
             inclusive = (call > before) & (call > last_function[rows])
-            self._figures(lines, first + rows, function[rows], here[rows], np.where(inclusive, called[call], NONE))
+            open_yet = (call < 0) & (before < 0) & (last_function[rows] < 0)
+            callee = np.where(inclusive, called[call], np.where(open_yet, pending.call, NONE))
+            self._figures(lines, first + rows, function[rows], here[rows], callee)
+        ended = max(int(rows[-1]) if len(rows) else NONE, int(last_function[-1]))
+        awaited = pending.call if ended < 0 else NONE
+        self._pending.call = int(called[calls[-1]]) if calls[-1] > ended else awaited
         self._object, self._file, self._here = int(target[-1]), int(file[-1]), int(here[-1])
         self._at = int(function[-1])
 
@@ -249,18 +252,38 @@ class CallgrindLines:
         cob= and cfi= hold for the next call alone. Without cfi= it is in the file that was told last, of inlined code
         as well (dump.c, fprint_jcc).
         """
+        pending = self._pending
         ends = last((kind == _FN) | (kind == _CALLS))
         since = np.concatenate(([NONE], ends[:-1]))
         rows = np.flatnonzero(kind == _CFN)
-        in_object, in_file = last(kind == _COB)[rows], last(kind == _CFI)[rows]
-        objects = np.where(in_object > since[rows], value[in_object], target[rows])
-        files = np.where(in_file > since[rows], value[in_file], here[rows])
+        told = {which: last(kind == which) for which in (_COB, _CFI, _CFN)}
+
+        def held(which: int, before: int, otherwise: Int64) -> Int64:
+            """What was said for this call, in this block or the one before."""
+            waits = (since[rows] < 0) & (before >= 0)
+            here_or_before = np.where(waits, before, otherwise[rows])
+            return np.where(told[which][rows] > since[rows], value[told[which][rows]], here_or_before)
+
+        objects, files = held(_COB, pending.target, target), held(_CFI, pending.file, here)
         named = np.full(len(kind), NONE, dtype=np.int64)
         named[rows] = self._functions(objects, files, value[rows])
         calls = np.flatnonzero(kind == _CALLS)
-        by = last(kind == _CFN)[calls]
+        by = told[_CFN][calls]
         called = np.full(len(kind), NONE, dtype=np.int64)
-        called[calls] = np.where(by > since[calls], named[by], NONE)
+        before = np.where(since[calls] < 0, pending.called, NONE)
+        called[calls] = np.where(by > since[calls], named[by], before)
+        end = int(ends[-1])
+
+        def left(which: int, values: Int64, before: int) -> int:
+            at = int(told[which][-1])
+            return int(values[at]) if at > end else before if end < 0 else NONE
+
+        self._pending = _Pending(
+            left(_COB, value, pending.target),
+            left(_CFI, value, pending.file),
+            left(_CFN, named, pending.called),
+            pending.call,
+        )
         return called
 
     def _figures(self, lines: Lines, numbers: Int64, function: Int64, here: Int64, called: Int64) -> None:
@@ -419,17 +442,6 @@ def _kinds(lines: Lines) -> tuple[UInt8, Int64]:
     found[start == end] = _NOTHING
     kind[rows] = found
     return kind, begin
-
-
-def _after_figures(block: bytes) -> int:
-    """Where the last line of figures of a block of whole lines ends; 0 where there is none."""
-    end = len(block)
-    while end > 0:
-        begin = block.rfind(b"\n", 0, end - 1) + 1
-        if block[begin : begin + 1] in b"0123456789+-*" and end - begin > 1:
-            return end
-        end = begin
-    return 0
 
 
 def _text(raw: bytes) -> str:

@@ -79,6 +79,7 @@ class CacheView(QWidget):
         self._recording, self._selection, self._scope = recording, selection, scope
         self._costs: CostTable = recording.costs
         self._has_stacks = recording.profile is not None
+        self._profile_events = [event.name for event in recording.profile.events] if recording.profile else []
         self._every = figures_of(self._costs)
         self._shown = list(figures_at_first(self._costs))
         self._figure = leading_figure(self._costs)
@@ -114,9 +115,8 @@ class CacheView(QWidget):
             return
         self._figure = key
         self.source_view.set_figure(key)
-        event = self._costs.event(key)
-        if event >= 0 and self._has_stacks and event != self._scope.scope.event:
-            self.event_wanted.emit(event)
+        if key in self._profile_events and self._profile_events.index(key) != self._scope.scope.event:
+            self.event_wanted.emit(self._profile_events.index(key))
 
     def show_function(self, function: str) -> None:
         """Brings a function's line into view, whatever is filtered."""
@@ -293,8 +293,8 @@ class CacheView(QWidget):
             self.show_figure(self.model.figures[column_at - 1].key)
 
     def _follow_scope(self, scope: Scope) -> None:
-        if self._has_stacks and 0 <= scope.event < len(self._costs.events):
-            self.show_figure(self._costs.events[scope.event])
+        if scope.event < len(self._profile_events):
+            self.show_figure(self._profile_events[scope.event])
 
     # the selection
 

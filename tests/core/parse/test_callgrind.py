@@ -26,6 +26,7 @@ from tailflame.parse import source as source_module
 from tailflame.parse.cachegrind_profile import normalised
 from tailflame.parse.call_graph import MOST_NODES, shared_out
 from tailflame.parse.callgrind import CALLGRIND
+from tailflame.parse.callgrind_lines import CallgrindLines
 
 VALGRIND = DATA / "callgrind" / "3.19.0"
 _ROW = re.compile(r" *([\d,]+) \([ \d.]+%\)  (.+)")
@@ -375,6 +376,121 @@ def test_blocks_of_any_size_say_the_same(monkeypatch: pytest.MonkeyPatch) -> Non
     assert table_functions(costs_of(small)) == table_functions(whole)
     assert table_lines(costs_of(small), "matrix.c") == table_lines(whole, "matrix.c")
     assert [w.text for w in small.warnings] == [w.text for w in load(MATRIX).warnings]
+
+
+class _Plainly:
+    """A reader of the same lines, one after the other: what CallgrindLines must come to."""
+
+    def __init__(self) -> None:
+        self.names: dict[tuple[str, str], str] = {}
+        self.own: Counter[tuple[tuple[str, ...], str, int]] = Counter()
+        self.calls: Counter[tuple[tuple[str, ...], tuple[str, ...]]] = Counter()
+        self.target = self.file = self.here = ""
+        self.at: tuple[str, ...] | None = None
+        self.line = 0
+        self.forget()
+        self.counting = False
+
+    def forget(self) -> None:
+        self.cob = self.cfi = self.called = None
+        self.awaits = False
+
+    def name(self, space: str, text: str) -> str:
+        found = re.fullmatch(r"\((\d+)\)(?: (.+))?", text)
+        if found is None:
+            return text
+        if found[2]:
+            self.names[space, found[1]] = found[2]
+        return self.names.get((space, found[1]), f"({found[1]})")
+
+    def read(self, line: str) -> None:
+        if line[:1] in "0123456789+-*" and line:
+            self.figures(line)
+            return
+        key, _, value = line.partition("=")
+        match key:
+            case "fn":
+                self.at = (self.target, self.file, self.name("fn", value))
+                self.forget()
+            case "fl":
+                self.file = self.here = self.name("fl", value)
+            case "fi" | "fe":
+                self.here = self.name("fl", value)
+            case "ob":
+                self.target = self.name("ob", value)
+            case "cob":
+                self.cob = self.name("ob", value)
+            case "cfi":
+                self.cfi = self.name("fl", value)
+            case "cfn":
+                target = self.target if self.cob is None else self.cob
+                file = self.here if self.cfi is None else self.cfi
+                self.called = (target, file, self.name("fn", value))
+            case "jfi" | "jfn":
+                self.name({"jfi": "fl", "jfn": "fn"}[key], value)
+            case "calls":
+                self.awaits = self.called is not None
+
+    def figures(self, line: str) -> None:
+        place, *costs = line.split()
+        self.line = {"+": self.line + int(place[1:] or 0), "-": self.line - int(place[1:] or 0), "*": self.line}.get(
+            place[0], int(place) if place.isdigit() else 0
+        )
+        cost = int(costs[0]) if costs else 0
+        if self.awaits and self.at is not None:
+            self.calls[self.at, self.called] += cost
+        elif self.at is not None and cost:
+            self.own[self.at, self.here, max(self.line, 0)] += cost
+        if self.awaits:
+            self.forget()
+
+
+_numbers = st.integers(1, 4)
+_spelt = st.one_of(
+    _numbers.map(lambda n: f"({n})"),
+    st.tuples(_numbers, st.sampled_from("abc")).map(lambda p: f"({p[0]}) {p[1]}"),
+    st.sampled_from(["plain", "x y", "(no) number"]),
+)
+_words = st.tuples(st.sampled_from(["fn", "fl", "fi", "fe", "ob", "fn"]), _spelt).map("=".join)
+_costs = st.tuples(st.sampled_from(["+", "-", "", "*"]), st.integers(0, 30), st.integers(0, 99)).map(
+    lambda c: f"* {c[2]}" if c[0] == "*" else f"{c[0]}{c[1]} {c[2]}"
+)
+_call = st.tuples(
+    st.lists(st.tuples(st.sampled_from(["cob", "cfi"]), _spelt).map("=".join), max_size=2),
+    _spelt, st.integers(0, 99), st.booleans(),
+).map(lambda c: [*c[0], f"cfn={c[1]}", "calls=1 5", *([""] if c[3] else []), f"+1 {c[2]}"])  # fmt: skip
+
+
+@given(
+    st.lists(st.one_of(_words.map(lambda w: [w]), _costs.map(lambda c: [c]), _call), max_size=60), st.integers(1, 90)
+)
+def test_any_lines_come_to_what_a_plain_reader_makes_of_them(parts: list[list[str]], size: int) -> None:
+    # Each number is defined before it is used, as callgrind does; later lines may give it to another name.
+    defined = [f"{key}=({n}) {key[0]}{n}" for n in range(1, 5) for key in ("jfi", "jfn", "cob")]
+    lines = [*defined, "fn=first", *(line for part in parts for line in part)]
+    plain = _Plainly()
+    for line in lines:
+        plain.read(line)
+    reader = CallgrindLines("x", lambda line: line.startswith(b"events"))
+    text = "positions: line\nevents: Ir\n" + "\n".join(lines) + "\n"
+    whole = [line + b"\n" for line in text.encode().split(b"\n")[:-1]]
+    for at in range(0, len(whole), size):
+        reader.block(b"".join(whole[at : at + size]))
+    assert not reader.damaged
+    names = [*reader.strings, ""]
+    functions = [tuple(names[at] for at in key) for key in reader.functions]
+    function, file = reader.group_parts() if reader.groups else (np.zeros(0, np.int64),) * 2
+    group, line_of, costs = reader.own()
+    own: Counter[tuple[tuple[str, ...], str, int]] = Counter()
+    for g, n, cost in zip(group.tolist(), line_of.tolist(), costs[:, 0].tolist(), strict=True):
+        own[functions[function[g]], names[file[g]], n] += cost
+    assert own == plain.own
+    caller, callee, passed = reader.calls()
+    calls = {
+        (functions[a], functions[b]): cost
+        for a, b, cost in zip(caller.tolist(), callee.tolist(), passed[:, 0].tolist(), strict=True)
+    }
+    assert calls == dict(plain.calls)
 
 
 CACHEGRIND = b"desc: I1 cache: 32768 B\ncmd: ./x\nevents: Ir Dr\nfl=a.c\nfn=main\n1 2 3\nsummary: 2 3\n"
