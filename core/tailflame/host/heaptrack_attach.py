@@ -151,7 +151,8 @@ class Attachment:
             if _is_done(words) or _TOO_EARLY not in words or self._asked or self._ended(_LOOK_S):
                 break
             words = self._gdb(commands)
-        if not _is_done(words) or not self._raw.stat().st_size:
+        # The file is still empty where the program has not allocated since: heaptrack writes in blocks.
+        if not _is_done(words):
             raise Failed(f"heaptrack could not be loaded into the program: {_reason(words)}", words)
 
     def _load(self, library: Path) -> str:
