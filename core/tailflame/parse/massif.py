@@ -247,8 +247,9 @@ class _Reading:
 
     def _profile(self) -> tuple[ProfileTables, Int32, list[Caution]]:
         """The trees as events, the event of each snapshot (-1: none), and what is wrong with trees."""
-        none = len(self._details.names)
-        frames, addresses = read_details((*self._details.names, BELOW))
+        names = self._details.names
+        none = len(names)
+        frames, addresses = read_details((*names, BELOW))
         rows = [row for row, snapshot in enumerate(self.snapshots) if snapshot.tree in _TREES[1:]]
         physical = np.zeros(len(frames), np.bool_)
         pieces: list[tuple[Int64, Turned]] = []

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tailflame.model.stacks import Bool, Int32, Int64, UInt64
-from tailflame.parse.token_table import PAD
+from tailflame.parse.token_table import PAD, TokenTable
 
 _LINE_END, _SPACE, _COLON, _N = b"\n :n"
 _DIGITS = 8
@@ -43,6 +43,7 @@ _WIDE = 32
 """Bytes of a detail that are taken at once."""
 _LONGEST = 1024
 """Details that are longer are hashed one by one."""
+_ALL = 1 << 40
 # As in token_table.py: nobody can make up details that fall together.
 _MULTIPLIER = np.uint64(secrets.randbits(63) << 1 | 1)
 _SEED = np.uint64(secrets.randbits(64))
@@ -71,10 +72,6 @@ class TreeLines:
     def text(self, line: int) -> str:
         return self._buffer[int(self._start[line]) : int(self._end[line])].decode(errors="backslashreplace")
 
-    def detail(self, at: int) -> str:
-        """What stands behind the bytes of a line of a tree."""
-        return self._buffer[int(self._first[at]) : int(self._end[self.line[at]])].decode(errors="backslashreplace")
-
     def other_texts(self) -> Iterator[tuple[int, str]]:
         for line in self.others.tolist():
             yield line, self.text(line)
@@ -84,20 +81,18 @@ class TreeLines:
 class Details:
     """What lines of trees tell, each once, under the number it has come by."""
 
-    names: list[str] = field(default_factory=list)
-    _known: dict[int, int] = field(default_factory=dict)
+    # Its hashes are given to it, whatever the length of what they stand for.
+    _table: TokenTable = field(default_factory=lambda: TokenTable(words=_ALL))
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._table.names)
 
     def numbers(self, lines: TreeLines) -> Int32:
         """The number of each line's detail."""
-        distinct, first, inverse = np.unique(lines.hashes, return_index=True, return_inverse=True)
-        known = self._known
-        found = [known.get(key, -1) for key in distinct.tolist()]
-        number = np.array(found, np.int32)
-        new = np.flatnonzero(number < 0)
-        for at, line in sorted(zip(new.tolist(), first[new].tolist(), strict=True), key=lambda pair: pair[1]):
-            number[at] = known[int(distinct[at])] = len(self.names)
-            self.names.append(lines.detail(line))
-        return np.asarray(number[inverse])
+        if not len(lines.line):
+            return np.empty(0, np.int32)
+        return self._table.number(lines._buffer, lines._first, lines._end[lines.line], lines.hashes, _ALL)
 
 
 def cut_blocks(blocks: Iterable[bytes], *, many: bool) -> Iterator[TreeLines]:
