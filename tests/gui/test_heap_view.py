@@ -424,6 +424,21 @@ def test_the_keyboard_reaches_each_figure_and_its_explanation(qtbot: QtBot) -> N
     assert not block.hasFocus()
 
 
+def test_every_key_has_its_words_on_the_sheet_and_in_the_palette(qtbot: QtBot) -> None:
+    from tailflame_gui.views.view_keys import key_entries, key_lines
+
+    result = result_of(qtbot, heaps.heaptrack())
+    lines = {(words, keys) for group, words, keys in key_lines(result) if group == "Memory"}
+    assert {("Go to the peak", "Alt+P"), ("Sites that leak", "Alt+L"), ("Go to the snapshot of the peak", "P")} <= lines
+    entries = {entry.text: entry for entry in key_entries(result) if entry.group == "Memory"}
+    entries["Sites that leak"].act()
+    assert memory(result).question is Question.LEAKED
+    entries["Go to the peak"].act()
+    assert memory(result).question is Question.BYTES
+    entries["Show this memory as a flame graph"].act()
+    assert result.part is Part.FLAME
+
+
 def test_hostile_names_stand_as_they_are(qtbot: QtBot) -> None:
     hostile = "<b>x</b><img src=file:///etc/passwd>&run"
     trees = heaps.profile({PEAK: (Unit.BLOCKS, True, ((f"main;{hostile}", 3, 9_000_000),))})
