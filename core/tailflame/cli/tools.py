@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -166,7 +167,9 @@ def _print_command(wish: Wish, host: Host, context: Context) -> dict[str, Any]:
         terminal.line(f"While it runs it can be asked for: {request.title}. {request.tip}".rstrip())
     terminal.line(plan.command_line, command=True)
     for step in plan.after:
-        terminal.line(tools.command_line(step.argv), command=True)
+        source = f" < {shlex.quote(str(step.stdin))}" if step.stdin is not None else ""
+        place = f" > {shlex.quote(str(step.stdout))}" if step.stdout is not None else ""
+        terminal.line(f"{tools.command_line(step.argv)}{source}{place}", command=True)
     return {
         "argv": list(plan.argv),
         "command_line": plan.command_line,
