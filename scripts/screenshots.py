@@ -192,7 +192,7 @@ class Studio:
         while still < 6:
             await asyncio.sleep(0.05)
             busy = bool(self.parts.jobs.jobs) or tasks.busy_workers() > 0 or self.parts.state.findings is None
-            runs = self.parts.recorder.running or self.parts.live.running
+            runs = self.parts.recorder.running or self.parts.live.running or self.parts.late_recipes.running
             still = 0 if busy and not runs else still + 1
 
     def save(self, name: str) -> None:

@@ -75,6 +75,11 @@ class LateRecipes:
         self._controller = controller
         self.made: RecipesController | None = None
 
+    @property
+    def running(self) -> bool:
+        """Whether a probe goes on."""
+        return self.made is not None and self.made.running
+
     def page(self) -> RecipesPage:
         from tailflame_gui.recipes_controller import RecipesController
         from tailflame_gui.views.recipes_page import RecipesPage

@@ -32,6 +32,7 @@ SHOWN = 120
 """Characters of its beginning that the dialog shows."""
 _STDERR_SHOWN = 64 << 10
 _END_S = 30.0
+_KILL_WAIT_S = 5.0
 
 
 def digest(program: str) -> str:
@@ -87,6 +88,7 @@ class _Own:
     def __init__(self, process: asyncio.subprocess.Process, stderr: IO[bytes]) -> None:
         self._process = process
         self._stderr = stderr
+        self._last_words = ""
 
     @classmethod
     async def start(cls, argv: tuple[str, ...], text: bytes, env: Mapping[str, str] | None = None) -> _Own:
@@ -126,6 +128,7 @@ class _Own:
 
     async def wait(self) -> int:
         status = await self._process.wait()
+        self._close()
         if status in (126, 127):
             raise refusal(status, self.stderr_text())
         return status
@@ -148,9 +151,20 @@ class _Own:
             # It still asks for the password: once it is root it cannot be killed.
             with contextlib.suppress(PermissionError, ProcessLookupError):
                 self._process.kill()
-        return await self._process.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_KILL_WAIT_S):
+                    await self._process.wait()
+        self._close()
+        return self._process.returncode if self._process.returncode is not None else -1
+
+    def _close(self) -> None:
+        if not self._stderr.closed:
+            self._last_words = self.stderr_text()
+            self._stderr.close()
 
     def stderr_text(self) -> str:
+        if self._stderr.closed:
+            return self._last_words
         size = os.fstat(self._stderr.fileno()).st_size
         data = os.pread(self._stderr.fileno(), _STDERR_SHOWN, max(size - _STDERR_SHOWN, 0))
         return data.decode(errors="replace")

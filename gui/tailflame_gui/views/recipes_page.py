@@ -45,7 +45,7 @@ from tailflame_gui.widgets.segmented import Segmented
 
 _LIST_WIDE, _FORM_WIDE = 236, 420
 _OWN_TEXT = """\
-// Every second: what the program waits for. Ctrl+Return runs it.
+// The most frequent system calls of one program, each second. Ctrl+Return runs it.
 tracepoint:raw_syscalls:sys_enter /comm == "trading-system"/ {
   @calls[args->id] = count();
 }

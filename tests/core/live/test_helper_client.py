@@ -17,7 +17,9 @@ import pytest
 from helpers.environment import ROOT
 from helpers.loop import in_loop
 from tailflame.errors import TailflameError, ToolDenied, ToolFailed, ToolMissing
+from tailflame.live.bpftrace_start import RecipeRequest
 from tailflame.live.helper_client import VERSION, HelperClient, refusal
+from tailflame.parse.bpftrace_bundled import recipe_named
 
 HELLO = f"say(event='hello', version={VERSION}, uid=0)\n"
 COUNT = ("perf", "stat", "-j", "-I", "100", "-e", "task-clock", "-p", str(os.getpid()))
@@ -271,3 +273,25 @@ def _untouched(pid: int) -> list[str]:
     """What a tracer or a debugger would change."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return [line for line in lines if line.startswith(("TracerPid", "SigBlk", "SigIgn", "SigCgt", "Seccomp"))]
+
+
+@in_loop
+async def test_a_recipe_goes_by_its_name_and_values() -> None:
+    """Never as a text: the helper has its own copies."""
+    code = HELLO + (
+        "job = hear()\n"
+        "assert job.pop('pid') and job.pop('start'), job\n"
+        "assert job == {'job': 1, 'verb': 'recipe', 'recipe': 'off-cpu', 'values': {'least_us': '5'},"
+        " 'interval_ms': 500}, job\n"
+        "say(job=1, event='started', argv=[])\n"
+        "say(job=1, stream='out', data=data('x\\n'))\n"
+        "say(job=1, event='ended', status=0)\n"
+        "hear()\n"
+    )
+    recipe = recipe_named("off-cpu")
+    assert recipe is not None
+    client = await HelperClient.start(part(code))
+    request = RecipeRequest(recipe=recipe, values={"least_us": "5"}, pid=os.getpid(), live_ms=500)
+    running = await client.recipe(request)
+    assert [line async for line in running.lines()] == [b"x"]
+    await client.close()
