@@ -34,8 +34,8 @@ class Choice:
         return np.flatnonzero(self._keeps(trace, slice(None), returned))
 
     def of(self, trace: SyscallTrace, rows: Int32) -> Int32:
-        """Those of some rows, where they came back."""
-        return rows[self._keeps(trace, rows, True)]
+        """Those of some rows, whether they came back or not."""
+        return rows[self._keeps(trace, rows, False)]
 
     def _keeps(self, trace: SyscallTrace, rows: Int32 | slice, returned: bool) -> Bool:
         back = trace.returned[rows] > 0
@@ -268,7 +268,9 @@ def grouped_percentiles(group: Int64, values: Int64, groups: int) -> tuple[Float
 
 @dataclass(frozen=True, slots=True)
 class SlowCall:
-    """One call with its arguments. start_s: since the log's first call, NaN without times."""
+    """One call with its arguments. start_s: since the log's first call, NaN without times. returned: False for one that
+    had not come back when the log ended; duration_s is then how long it had waited.
+    """
 
     row: int
     name: str
@@ -278,27 +280,34 @@ class SlowCall:
     error: str
     place: str
     arguments: str
+    returned: bool = True
 
 
 def slowest(trace: SyscallTrace, choice: Choice = EVERYTHING, *, number: int = 200) -> tuple[SlowCall, ...]:
-    """The slowest of the calls whose text was kept, the slowest first; calls without a time come last."""
+    """The slowest of the calls whose text was kept, the slowest first; calls without a time come last. What had not
+    come back when the log ended is among them: a thread that hangs.
+    """
     if not len(trace):
         return ()
     text = dict(zip(trace.slow.tolist(), trace.slow_text, strict=True))
     rows = choice.of(trace, trace.slow)
-    duration = np.nan_to_num(trace.duration_s[rows], nan=-1.0)
-    rows = rows[np.lexsort((rows, -duration))][:number]
     began = first_s(trace)
+    back = trace.returned[rows] > 0
+    waited = began + (length_s(trace) or 0.0) - trace.start_s[rows]
+    duration = np.where(back, trace.duration_s[rows], waited)
+    order = np.lexsort((rows, -np.nan_to_num(duration, nan=-1.0)))[:number]
+    took, rows = dict(zip(rows.tolist(), duration.tolist(), strict=True)), rows[order]
     return tuple(
         SlowCall(
             row=row,
             name=trace.names[trace.call[row]],
             thread=thread_name(trace, int(trace.thread[row])),
             start_s=float(trace.start_s[row]) - began,
-            duration_s=float(trace.duration_s[row]),
+            duration_s=took[row],
             error=trace.errnos[trace.error[row]] if trace.error[row] >= 0 else "",
             place=trace.places[trace.place[row]] if trace.place[row] >= 0 else "",
             arguments=text[row],
+            returned=bool(trace.returned[row]),
         )
         for row in rows.tolist()
     )

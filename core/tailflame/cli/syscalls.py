@@ -52,7 +52,7 @@ class SyscallsKind:
                     "" if math.isnan(call.start_s) else f"{call.start_s:.6f} s",
                     _time(call.duration_s * 1e9),
                     call.thread,
-                    call.error,
+                    call.error if call.returned else "had not returned",
                     f"{call.name}({call.arguments})",
                 ],
             )
@@ -77,6 +77,7 @@ class SyscallsKind:
                     "at_s": _known(call.start_s),
                     "took_s": _known(call.duration_s),
                     "error": call.error,
+                    "returned": call.returned,
                     "place": call.place,
                     "arguments": call.arguments,
                 }

@@ -41,7 +41,8 @@ class SyscallTrace:
     call: index of names. start_s: as the file's clock says, NaN without one; duration_s: NaN where it never returned or
     was not timed. thread: index of threads, -1. error: index of errnos, -1 for none. fd: the call's first descriptor,
     -1. place: index of places, -1. returned: False for the rest of a call that never came back (exit, a kill).
-    slow: rows whose text was kept (the slowest and those with rare errors), ascending; slow_text: their arguments.
+    slow: rows whose text was kept (the slowest of each name, the first of each error, what had not come back at the
+    end), ascending; slow_text: their arguments.
     sums: the tool's own tables where there are any; then the rows may be none.
     events: signals, exits and the like, (start_s, thread, text).
     """

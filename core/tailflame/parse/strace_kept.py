@@ -30,6 +30,7 @@ class KeptTexts:
         self._slow: dict[int, list[tuple[float, int, Raw]]] = {}
         self._least: Float64 = np.empty(0)
         self._failed: dict[tuple[int, int], list[tuple[int, Raw]]] = {}
+        self._open: list[tuple[int, Raw]] = []
         self._full: Bool = np.zeros((0, 0), bool)
         """By name and error, whether enough are kept."""
 
@@ -53,6 +54,10 @@ class KeptTexts:
             key = name[failed].astype(np.int64) << 16 | error[failed]
             for at in _first_of_each(key, row[failed], ERRORS):
                 self._keep_failed(int(key[at]), int(row[failed[at]]), text, int(failed[at]))
+
+    def keep(self, row: int, raw: Raw) -> None:
+        """Whatever it is: a call that has not come back."""
+        self._open.append((row, raw))
 
     def _keep_slow(self, name: int, duration_s: float, row: int, text: Text, at: int) -> None:
         held = self._slow.setdefault(name, [])
@@ -81,6 +86,7 @@ class KeptTexts:
                 if len(found) >= 2 * MOST_TEXTS:
                     break
                 found.setdefault(row, text)
+        found.update(self._open[:MOST_TEXTS])
         rows = sorted(found)
         return np.array(rows, dtype=np.int32), tuple(_arguments(found[row]) for row in rows)
 

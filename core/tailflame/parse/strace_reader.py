@@ -350,6 +350,8 @@ class LogReader:
             ]
             columns[name] = np.concatenate(parts) if parts else np.empty(0, dtype)
         self._late.put(columns)
+        for waiting in self._pairing.waiting.values():
+            self._texts.keep(waiting.row, (waiting.text,))
         leaf = columns.pop("leaf", None)
         slow, slow_text = self._texts.texts()
         kept: dict[str, Any] = {name: _frozen(column) for name, column in columns.items()}

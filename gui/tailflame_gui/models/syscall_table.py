@@ -18,6 +18,7 @@ from tailflame_gui.models.array_table import ArrayTable, found_in
 from tailflame_gui.models.roles import Column, Face, Role
 
 _STEPS = (("s", 1e9), ("ms", 1e6), ("µs", 1e3), ("ns", 1.0))
+_NOT_BACK = "had not returned"
 _MOST_TIP = 600
 """Characters of arguments that a tooltip shows."""
 
@@ -230,6 +231,8 @@ def by_duration(calls: tuple[SlowCall, ...]) -> Content:
     took = np.array([call.duration_s * 1e9 for call in calls])
     start = np.array([call.start_s for call in calls])
     lines = tuple(f"{call.name}({call.arguments})" for call in calls)
+    errors = [call.error if call.returned else _NOT_BACK for call in calls]
+    width = 120 if _NOT_BACK in errors else 96
     columns = [
         words("Call", "With its arguments, as strace has written them.", lines, face=Face.NAME, width=0),
         times("Took", "From the call to its return.", took, width=96),
@@ -239,7 +242,7 @@ def by_duration(calls: tuple[SlowCall, ...]) -> Content:
             Shown(Column("At, s", "Since the first call of the log.", Face.FIGURE, 96), np.nan_to_num(start, nan=-1.0),
                   lambda row: f"{start[row]:.6f}" if np.isfinite(start[row]) else "")
         )  # fmt: skip
-    columns.append(words("Error", "What it failed with.", [call.error for call in calls], face=Face.WORDS, width=96))
+    columns.append(words("Error", "What it failed with.", errors, face=Face.WORDS, width=width))
     if any(call.thread for call in calls):
         columns.append(words("Thread", "Who called.", [call.thread for call in calls], width=136))
     columns.append(words("On", "The file, peer or lock.", [call.place for call in calls], width=176))

@@ -154,7 +154,20 @@ def test_the_slowest_have_their_text(trading: SyscallTrace) -> None:
     assert calls[0].name == "futex" and calls[0].error == "ETIMEDOUT" and calls[0].duration_s == 0.999291
     assert calls[0].arguments.startswith("0x56299ae7b128, FUTEX_WAIT_BITSET_PRIVATE")
     longest = np.sort(trading.duration_s[trading.returned > 0])[::-1][:5]
-    assert [call.duration_s for call in calls] == longest.tolist()
+    assert [call.duration_s for call in calls] == longest.tolist() and all(call.returned for call in calls)
+
+
+def test_a_call_that_hangs_is_among_the_slowest(tmp_path: Path) -> None:
+    trace = made(
+        tmp_path,
+        "1 0.0 read(3) = 0 <2.0>",
+        '2 1.0 futex(0xa, FUTEX_WAIT_PRIVATE, "x", NULL <unfinished ...>',
+        "3 4.0 getpid() = 3 <0.5>",
+    )
+    hanging, reading, _pid = slowest(trace)
+    assert (hanging.name, hanging.returned, hanging.arguments) == ("futex", False, '0xa, FUTEX_WAIT_PRIVATE, "x", NULL')
+    assert hanging.duration_s == pytest.approx(3.5) and hanging.place == "futex 0xa"
+    assert reading.returned and reading.duration_s == 2.0
 
 
 # Blocked together
