@@ -22,7 +22,7 @@ ESTIMATED = "Estimated from samples, and not tested: a small difference may be c
 _ROUNDING = 1e-9
 """Sums of the same counts in another order may differ by so much."""
 _TOLD = 5
-_WORTH = 0.01
+WORTH = 0.01
 """Of the larger side: a smaller change of one function is no sentence."""
 
 
@@ -83,7 +83,7 @@ def counted_sentences(
         first = f"{event}: {both(before, after)}."
     else:
         first = f"{event}: {said(after)} on both sides."
-    least = _WORTH * max(before, after)
+    least = WORTH * max(before, after)
     moved = [(n, b, a) for n, b, a in movers if abs(a - b) >= max(least, _ROUNDING * max(a, b)) and a != b]
     if not moved:
         changed = any(a != b for _name, b, a in movers)

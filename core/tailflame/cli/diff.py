@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from rich.text import Text
 
-from tailflame.analyse.counted_diff import amount
+from tailflame.analyse.counted_diff import WORTH, amount
 from tailflame.analyse.diff import Comparison, Status, compare
 from tailflame.analyse.latency_runs import SeriesDiff, compare_runs
 from tailflame.analyse.names import module_label
@@ -155,8 +155,12 @@ def _without_stacks(
 
 
 def _regressions(comparison: Comparison, *, beyond: float) -> list[str]:
-    table = comparison.table
-    return [table.names[i] for i in np.flatnonzero(table.significant & (table.change > beyond))]
+    table, tree = comparison.table, comparison.tree
+    worse = table.significant & (table.change > beyond)
+    if comparison.exact:
+        # Two runs of one program differ by a few counts here and there: what matters is a part of the whole.
+        worse &= table.self_after - table.self_before >= WORTH * max(tree.whole_before, tree.whole_after)
+    return [table.names[i] for i in np.flatnonzero(worse)]
 
 
 def _direction(comparison: Comparison, row: int) -> str:

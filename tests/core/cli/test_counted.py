@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tailflame.cli.exit_codes import ExitCode
+
 Run = Callable[..., Any]
 DATA = Path(__file__).parents[2] / "data"
 HEAPTRACK = DATA / "heaptrack/1.4.0/trading.zst"
@@ -39,6 +41,13 @@ def test_heaps_are_compared_as_counted(tailflame: Run) -> None:
     assert document["test"].startswith("Counted exactly")
     assert {function["direction"] for function in document["functions"]} == {"same"}
     assert document["regressions"] == []
+
+
+def test_a_few_bytes_are_no_regression_and_megabytes_are(tailflame: Run) -> None:
+    gate = ("--fail-on-regression", "--json")
+    assert tailflame("diff", MASSIF / "asked.out", MASSIF / "bytes.out", *gate).code == 0
+    grown = tailflame("diff", MASSIF / "bytes.out", MASSIF / "trading.out.gz", *gate)
+    assert grown.code == ExitCode.REGRESSION
 
 
 @pytest.mark.parametrize("form", ["svg", "folded", "speedscope", "firefox", "pprof", "json"])
