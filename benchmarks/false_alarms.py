@@ -3,10 +3,10 @@
     false_alarms.py [--pairs N] [--repetitions N] [--seconds S] [--idle]
 
 A comparison is `repetitions` fresh processes a side, in random order, both sides mixed, with the second processor
-loaded (unless --idle): first of the demo against itself, then against itself with one stage slowed down until its median
-is a tenth higher. What is judged is a whole verdict (analyse/verdict.py) over every percentile of every stage.
-Criterion's rule is put to the same runs, the median of each taken as a sample. Rates with their 95 % bounds (Clopper and
-Pearson).
+loaded (unless --idle): first of the demo against itself, then against itself with one stage slowed down until its
+median is a tenth higher. What is judged is a whole verdict (analyse/verdict.py) over every percentile of every stage.
+Criterion's rule is put to the same runs, the median of each taken as a sample. Rates with their 95 % bounds (Clopper
+and Pearson).
 """
 
 from __future__ import annotations

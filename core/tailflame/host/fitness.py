@@ -17,6 +17,7 @@ def environment(project: Path | None = None) -> dict[str, str]:
     Asks rustc: some tens of milliseconds, in a thread.
     """
     host = probe_host()
+    stolen = steal_share()
     facts = {
         "host": host.hostname,
         "kernel": host.kernel,
@@ -27,6 +28,7 @@ def environment(project: Path | None = None) -> dict[str, str]:
         "smt": _text(_CPU / "smt" / "control"),
         "isolated": _text(_CPU / "isolated"),
         "load": f"{os.getloadavg()[0]:.2f}",
+        "steal": f"{stolen:.4f}" if stolen is not None else "",
         "virtual": hypervisor(),
         "rustc": rustc(project),
         "rustflags": os.environ.get("RUSTFLAGS", ""),

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tailflame.analyse.metrics import metrics_of
+from tailflame.analyse.pitfalls import of_machine, pitfalls
 from tailflame.analyse.verdict import Verdict, judge
 from tailflame.errors import StoreError, TailflameError, ToolFailed
 from tailflame.host.binary import binary_facts, check_runnable
@@ -116,6 +117,7 @@ class Pipeline:
         self._stopping = self._cancelling = False
         self._running: KeptRun | None = None
         self._iteration: Iteration | None = None
+        self._told: tuple[Told, ...] = ()
 
     def stop(self) -> None:
         self._stopping = True
@@ -147,6 +149,8 @@ class Pipeline:
         iteration = await asyncio.to_thread(self._begin, binary)
         for problem in await asyncio.to_thread(_about_the_tree, iteration):
             yield problem
+        for caution in of_machine(iteration.environment):
+            yield Told(caution.text, caution.fix)
         for name, argv in self._commands():
             step = Step(name=name, state=StepState.RUNNING)
             if self._left_out(name):
@@ -169,6 +173,8 @@ class Pipeline:
             async for event in steps:
                 yield event
         verdict = await asyncio.to_thread(self._judge)
+        for problem in self._told:
+            yield problem
         assert self._iteration is not None
         yield Done(self._iteration, verdict)
 
@@ -355,7 +361,13 @@ class Pipeline:
     def _judge(self) -> Verdict | None:
         """In a thread."""
         assert self._iteration is not None
-        after = metrics_of(recordings_of(self._iteration, self._library), fixed_work=self.plan.fixed_work)
+        measured = recordings_of(self._iteration, self._library)
+        self._told = tuple(
+            Told(one.text, one.fix)
+            for one in pitfalls(self._iteration, measured)
+            if one not in of_machine(self._iteration.environment)
+        )
+        after = metrics_of(measured, fixed_work=self.plan.fixed_work)
         goal = self._iteration.goal or usual_goal(after)
         aimed = next((metric for metric in after if metric.key == goal), None)
         values = aimed.values if aimed is not None else ()

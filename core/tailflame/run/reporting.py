@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from tailflame.analyse.bounds import Limit, broken
 from tailflame.analyse.hotspots import hotspots
 from tailflame.analyse.metrics import metrics_of
+from tailflame.analyse.pitfalls import pitfalls
 from tailflame.analyse.verdict import judge
 from tailflame.errors import StoreError
 from tailflame.model import Recording
@@ -30,9 +31,10 @@ def report_of(
     later = side_of(library, after)
     metrics = metrics_of(later.recordings, fixed_work=after.fixed_work)
     limits = broken(bounds, metrics)
+    spoilt = tuple(f"{one.text} {one.fix}".rstrip() for one in pitfalls(after, later.recordings))
     name = after.project.rstrip("/").rpartition("/")[2] or after.project
     if before is None:
-        return MeasurementReport(title=f"{name}: measurement {after.number}", after=later, broken=limits)
+        return MeasurementReport(title=f"{name}: measurement {after.number}", after=later, broken=limits, notes=spoilt)
     earlier = side_of(library, before)
     verdict = judge(
         metrics_of(earlier.recordings, fixed_work=after.fixed_work),
@@ -46,7 +48,7 @@ def report_of(
         before=earlier,
         verdict=verdict,
         broken=limits,
-        notes=differences(before, after),
+        notes=(*differences(before, after), *spoilt),
     )
 
 
