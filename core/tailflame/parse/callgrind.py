@@ -243,11 +243,15 @@ class _Graph:
         lines = self.lines
         strings = Numbers()
         known = tuple(lines.strings)
-        texts = np.array([*(_number(strings, text) for text in known), NONE], dtype=np.int64)
-        files = np.array([*(_number(strings, normalised(text)) for text in known), NONE], dtype=np.int64)
+        places = np.array(list(lines.functions), dtype=np.int64).reshape(-1, 3)
+        texts = np.full(len(known) + 1, NONE, dtype=np.int64)  # the last one stands for "unknown"
+        files = texts.copy()
+        for at in np.unique(places[:, (0, 2)]).tolist():
+            texts[at] = _number(strings, known[at]) if at >= 0 else NONE
+        for at in np.unique(places[:, 1]).tolist():
+            files[at] = _number(strings, normalised(known[at])) if at >= 0 else NONE
         of_table = np.array([*(strings[text] for text in table.strings), NONE], dtype=np.int64)
         unnamed, thin = strings["???"], strings[_THIN]
-        places = np.array(list(lines.functions), dtype=np.int64).reshape(-1, 3)
         distinct, inverse = np.unique(rows, return_inverse=True)
         name = np.concatenate([texts[places[:, 2]], [thin], of_table[table.function[distinct]]])
         module = np.concatenate([texts[places[:, 0]], [NONE], of_table[table.module[distinct]]])
