@@ -27,7 +27,7 @@ from tailflame.parse.strace_bytes import (
     words_of,
 )
 from tailflame.parse.strace_calls import BY_PATH, FORKS, NO_FD, NO_PLACE
-from tailflame.parse.strace_line import Kind
+from tailflame.parse.strace_line import HIGHEST_PID, Kind
 
 PLACES_LIMIT = 200_000
 OTHER_PLACES = "(other places)"
@@ -289,7 +289,8 @@ class _Reading:
             width = np.maximum(digits, 5) + 1
             self.at = self.start + width
             good &= (self.words[self.start + digits] ^ _BLANKS) & MASKS[width - digits] == 0
-        self.ok &= good & (digits <= 7) & self._is(self.at - 1, 32) & ~self._is(self.at, 32)
+        good &= (digits <= 7) & (self.tid <= HIGHEST_PID)
+        self.ok &= good & self._is(self.at - 1, 32) & ~self._is(self.at, 32)
 
     def _unix(self) -> None:
         at, digits = self.at, self.layout.digits
@@ -582,7 +583,13 @@ def is_name(text: str) -> bool:
 
 
 def is_error(text: str) -> bool:
-    return text.replace("_", "A").isalnum() and text.isascii() and text.isupper() and text.startswith("E")
+    return (
+        text.replace("_", "A").isalnum()
+        and text.isascii()
+        and text.isupper()
+        and text.startswith("E")
+        and len(text) > 1
+    )
 
 
 def padded(block: bytes) -> bytes:
