@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from helpers.environment import ROOT
 
 pytestmark = [pytest.mark.tool("perf"), pytest.mark.timeout(900)]
 
@@ -187,3 +190,22 @@ def test_a_plan_is_written_by_looking_at_the_project(demo_binary: Path, tmp_path
     text = (folder / "tailflame.toml").read_text()
     assert 'bin = "trading-system"' in text and 'profile = "release-with-debug"' in text and '"benches"' in text
     own.tailflame("init", code=2)
+
+
+def test_the_commands_of_the_example_workflow_work(project: Project, tmp_path: Path) -> None:
+    """docs/ci/github-actions.yml: what it runs on the main branch, and then on a pull request of another checkout."""
+    text = (ROOT / "docs" / "ci" / "github-actions.yml").read_text()
+    commands = [line.strip() for line in text.splitlines() if line.strip().startswith("tailflame ")]
+    assert [command.split()[1] for command in commands] == ["run", "bundle", "gate", "report"]
+    own = Project(tmp_path / "engine", project.binary, tmp_path / "profiles")
+    own.folder.mkdir()
+    own.plan(steps=("latency",))
+    for command in commands[:2]:
+        own.tailflame(*[word.replace("$GITHUB_SHA", "9f3c2e1") for word in shlex.split(command)[1:]])
+    # Another checkout has an empty profiles folder. That nothing got worse is no certainty on a busy machine.
+    elsewhere = tmp_path / "elsewhere"
+    gate = [*shlex.split(commands[2])[1:], "--tolerate", "10000"]
+    own.tailflame(*gate, profiles=elsewhere)
+    own.tailflame(*shlex.split(commands[3])[1:], profiles=elsewhere)
+    for name in ("performance.xml", "summary.md", "performance.html"):
+        assert (own.folder / name).stat().st_size > 0
