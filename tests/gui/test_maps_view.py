@@ -19,8 +19,10 @@ from tailflame_gui import theme
 from tailflame_gui.models.map_table import bucket_rows, bucket_table, change_table, list_fields, map_table, total_text
 from tailflame_gui.models.roles import Role
 from tailflame_gui.models.session_table import RowTable
+from tailflame_gui.state import Page
 from tailflame_gui.views.maps_view import PRINTED, MapsComparison, MapsResult, MapsView
 from tailflame_gui.views.result_parts import Part, parts_of
+from tailflame_gui.wiring import Parts
 
 RECIPES = DATA / "bpftrace" / "0.17.0" / "recipes"
 MAPS = DATA / "bpftrace" / "0.17.0" / "maps"
@@ -206,3 +208,18 @@ def test_two_runs_side_by_side(qtbot: QtBot) -> None:
     )
     qtbot.addWidget(nothing)
     assert nothing.table is None
+
+
+def test_a_result_of_maps_alone_can_be_a_baseline_and_be_compared(parts: Parts, qtbot: QtBot) -> None:
+    parts.controller.open_paths([MAPS / "maps.json", RECIPES / "syscalls.json"])
+    qtbot.waitUntil(lambda: all(tab.recording is not None for tab in parts.state.open_results))
+    assert len(parts.state.open_results) == 2
+    one = parts.state.open_results[-1]
+    assert one.recording is not None
+    alone = replace(one.recording, results=tuple(r for r in one.recording.results if isinstance(r, ProbeMaps)))
+    one.recording = alone
+    one.changed.emit()
+    assert parts.actions["pin"].isEnabled() and not parts.actions["export_svg"].isEnabled()
+    parts.controller.compare(one, one)
+    qtbot.waitUntil(lambda: parts.state.page is Page.COMPARE)
+    qtbot.waitUntil(lambda: bool(parts.window.findChildren(MapsComparison)), timeout=20_000)

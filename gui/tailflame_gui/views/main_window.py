@@ -19,6 +19,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QLineEdit, QMainWindow, QMenu, QPlainTextEdit, QStackedWidget, QTextEdit, QWidget
 
+from tailflame.model import Recording
 from tailflame_gui import warm
 from tailflame_gui.actions import EXPORTED, Actions
 from tailflame_gui.dialogs.keys import KeysDialog
@@ -312,7 +313,7 @@ class MainWindow(QMainWindow):
         ready = result is not None and result.stage is Stage.READY and state.page is Page.RESULTS
         recording = result.recording if ready and result is not None else None
         profile = recording is not None and recording.profile is not None
-        comparable = profile or (recording is not None and recording.histograms is not None)
+        comparable = recording is not None and _is_comparable(recording)
         pinned = result is not None and result.baseline
         actions["pin"].setEnabled(comparable and not pinned)
         actions["unpin"].setEnabled(comparable and pinned)
@@ -471,6 +472,15 @@ class MainWindow(QMainWindow):
                 self.move(place.topLeft())
         if document.get("maximised") is True:
             self.setWindowState(Qt.WindowState.WindowMaximized)
+
+
+def _is_comparable(recording: Recording) -> bool:
+    """Whether it can be a side of a comparison, and so a baseline."""
+    if recording.profile is not None or recording.histograms is not None:
+        return True
+    from tailflame_gui.views.compared_parts import compared_kinds  # late: no start has a use for it
+
+    return bool(compared_kinds(recording, recording))
 
 
 def leave_drops(page: QWidget) -> None:
