@@ -32,9 +32,9 @@ class ExitCode(IntEnum):
 
 MEANING = {
     ExitCode.OK: "it went well",
-    ExitCode.REGRESSION: "diff --fail-on-regression found one",
+    ExitCode.REGRESSION: "something got worse: gate, verdict, diff --fail-on-regression",
     ExitCode.USAGE: "the command line was wrong",
-    ExitCode.INPUT: "a file or a session could not be read or written",
+    ExitCode.INPUT: "a file or a session could not be read or written; gate: nothing can be said",
     ExitCode.TOOL: "a tool is missing, was denied, or failed",
     ExitCode.TARGET: "the program to profile could not be started",
     ExitCode.INTERNAL: "a fault of Tailflame; the report's place is printed",

@@ -173,7 +173,10 @@ def _print_sites(terminal: Terminal, found: HeapSites, column: str, number: int)
     whole = float(weights.sum())
     first, second = _COLUMNS[column]
     terminal.line()
-    table = plain_table((first, _RIGHT), ("share", _RIGHT), (second, _RIGHT), "site", "place", "module")
+    # massif tells how much, and not in how many blocks.
+    counted = column not in ("peak", "leaked") or any(_second(found, column, row) != "0" for row in rows)
+    figures = [(first, _RIGHT), ("share", _RIGHT), *([(second, _RIGHT)] if counted else [])]
+    table = plain_table(*figures, "site", "place", "module")
     for row in rows:
         value = float(weights[row])
         add_row(
@@ -181,7 +184,7 @@ def _print_sites(terminal: Terminal, found: HeapSites, column: str, number: int)
             [
                 size(value) if column in ("peak", "leaked") else count(value),
                 percent(value / whole),
-                _second(found, column, row),
+                *([_second(found, column, row)] if counted else []),
                 found.name_of(row),
                 Text(found.place_of(row), style="dim"),
                 Text(module_label(found.frames.module_of(int(found.frame[row]))), style="dim"),

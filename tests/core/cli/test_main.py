@@ -38,7 +38,7 @@ Run = Callable[..., Any]
 @pytest.mark.parametrize(
     ("words", "sentence", "fix"),
     [
-        ((), "Which command?", "One of record, live, attach, watch"),
+        ((), "Which command?", "One of record, bench, live, attach"),
         (("paint",), "Argument COMMAND: invalid choice: 'paint'", "tailflame --help"),
         (("show", "--colour"), "Unrecognized arguments: --colour.", "tailflame --help"),
         (("show", "-n", "many"), "Argument -n/--number: invalid int value: 'many'.", "tailflame show --help"),
