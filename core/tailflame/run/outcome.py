@@ -113,3 +113,16 @@ def signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
+
+
+def signal_told(text: str, program: str) -> int | None:
+    """The signal that a line "/path/engine: Segmentation fault" in `text` names, None where there is none.
+
+    So psignal(3) writes in the C locale; perf stat says it of its program, and ends with 0.
+    """
+    words = {signal.strsignal(number): int(number) for number in signal.Signals}
+    for line in reversed(text.splitlines()):
+        name, _, told = line.rpartition(": ")
+        if name == program and told in words:
+            return words[told]
+    return None

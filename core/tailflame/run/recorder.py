@@ -46,7 +46,7 @@ from tailflame.run.events import (
 )
 from tailflame.run.growth import PERF_DATA, Grown, Growth, Pending, left_files
 from tailflame.run.journal import Entry, Journal
-from tailflame.run.outcome import Ending, Outcome
+from tailflame.run.outcome import Ending, Outcome, signal_told
 from tailflame.run.process import Child, Handle, Output
 from tailflame.run.starting import Patience, guarded, make_folder
 from tailflame.run.worth import Worth
@@ -494,9 +494,14 @@ class Recorder:
         # A target too short to be seen has run as long as the tool.
         seconds = self._elapsed if self._target is not None else ended - self._began
         mirrored = self._is_target or (plan.mirrors_target and worth.whole)
+        code = child.returncode if mirrored else self._witnessed
+        if plan.target_is is TargetIs.CHILD and mirrored:
+            # What was seen comes first: perf stat ends with 0 where its program was killed.
+            told = signal_told(self._words["tool"] + self._words["stderr"], plan.target.argv[0]) if not code else None
+            code = self._witnessed if self._witnessed is not None else -told if told is not None else code
         target = Outcome.of(
             plan.target.name,
-            child.returncode if mirrored and not self._attached else self._witnessed,
+            code if not self._attached else self._witnessed,
             seconds,
             ended_by=self._ended_by(error, alive=alive),
             forced=self._forced,

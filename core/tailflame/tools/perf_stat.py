@@ -135,6 +135,7 @@ class PerfStat:
             # With a comma for decimals, as a language may have it, the result is no JSON.
             env=MappingProxyType({"LC_ALL": "C"}),
             duration_s=options.duration_s,
+            mirrors_target=target_is is TargetIs.CHILD,
             own_lines=_OWN_LINES,
             target_is=target_is,
             stop_signal=signal.SIGTERM if target.pid is None else signal.SIGINT,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tailflame.run import Ending, Outcome
+from tailflame.run.outcome import signal_told
 
 
 def outcome(returncode: int | None, seconds: float = 12.3, by: Ending = Ending.ITSELF, forced: bool = False) -> Outcome:
@@ -58,3 +59,23 @@ def test_sentence(ended: Outcome, sentence: str) -> None:
 )
 def test_what_it_means(ended: Outcome, ok: bool, crashed: bool, status: int) -> None:
     assert (ended.ok, ended.crashed, ended.status) == (ok, crashed, status)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("Aborted\n/opt/engine: Segmentation fault\n", 11),
+        ("/opt/engine: Killed", 9),
+        ("/opt/other: Killed", None),
+        ("/opt/engine: no such order", None),
+        ("", None),
+    ],
+)
+def test_a_signal_that_a_tool_tells_of(text: str, number: int | None) -> None:
+    assert signal_told(text, "/opt/engine") == number
+
+
+def test_what_runs_on_ended_well() -> None:
+    left = outcome(None, 12.0, Ending.NOBODY)
+    assert (left.ok, left.crashed, left.status) == (True, False, 0)
+    assert plain(left.sentence) == "runs on; it was recorded for 12.0 s"

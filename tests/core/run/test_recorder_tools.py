@@ -506,6 +506,20 @@ def test_the_child_is_the_target_and_is_asked(parented: Callable[..., Plan]) -> 
     assert last.result.read_text() == "-15"
 
 
+@pytest.mark.parametrize(
+    ("tail", "code", "number"),
+    [("sys.exit(0)", 0, None), ("sys.exit(7)", 7, None), ("print(sys.argv[2] + ': Killed', file=sys.stderr)", None, 9)],
+)
+def test_what_the_tool_tells_of_a_program_that_nobody_saw_end(
+    parented: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch, tail: str, code: int | None, number: int | None
+) -> None:
+    """Its parent may be faster than we: perf stat passes the exit code on, and says which signal it was."""
+    monkeypatch.setattr("tailflame.run.process.exit_status", lambda _pid: None)
+    made = parented("pass", PARENT.rpartition("sys.exit")[0] + tail)
+    _, last = record(dataclasses.replace(made, mirrors_target=True))
+    assert (last.target.code, last.target.signal) == (code, number)
+
+
 def test_a_parent_that_dies_leaves_nothing_running(parented: Callable[..., Plan]) -> None:
     dies = PARENT.replace("code = child.wait()", "import time; time.sleep(1); code = 1")
     events, last = record(parented(SLEEP, dies))
