@@ -176,6 +176,11 @@ def test_by_keyboard(qtbot: QtBot) -> None:
     QTest.keyClick(view.table, Qt.Key.Key_Escape)
     settled(qtbot, view)
     assert view.call == ""
+    view.choose_call("write")
+    settled(qtbot, view)
+    view.filter.set_query("futex")
+    QTest.keyClick(view.filter, Qt.Key.Key_Escape)
+    assert view.filter.text() == "" and view.call == "write", "Escape in the filter is the filter's"
     view.table.copy(everything=True)
     copied = QApplication.clipboard().text()
     assert copied.startswith("Call\tCalls\tErrors\tTotal, ms")

@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 from PySide6.QtCore import QPoint, Qt, QTimer, Signal
-from PySide6.QtGui import QGuiApplication, QKeySequence, QShortcut
+from PySide6.QtGui import QGuiApplication, QKeyEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QMenu, QSplitter, QStackedWidget, QWidget
 
 from tailflame.analyse.live_data import Moment, MomentKind
@@ -266,7 +266,6 @@ class SyscallView(QWidget):
             ("Alt+2", partial(self.show_page, Page.PLACES), "System calls by file and peer"),
             ("Alt+3", partial(self.show_page, Page.SLOWEST), "The slowest system calls"),
             ("Alt+4", partial(self.show_page, Page.BLOCKED), "Threads that were blocked together"),
-            ("Escape", self.take_back, "All system calls and all times again"),
         ):
             shortcut = QShortcut(QKeySequence(keys), self)
             shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
@@ -278,6 +277,14 @@ class SyscallView(QWidget):
     def showEvent(self, event: object) -> None:
         if self._stale:
             self._ask()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Escape, where no part of the view has used it itself."""
+        narrowed = self.axis.selection is not None or self._call >= 0 or self._thread >= 0
+        if event.key() == Qt.Key.Key_Escape and narrowed:
+            self.take_back()
+        else:
+            super().keyPressEvent(event)
 
     def all_calls(self) -> None:
         """No call is chosen any more."""
