@@ -306,7 +306,9 @@ def _own(draft: RecipesDraft, target: Target | None, problem: str) -> tuple[Prob
 
 def _short(wish: ProbeWish) -> str:
     """The command without its text, which stands above it."""
-    return f"{command_line(wish.argv()[:-1])} '…'"
+    argv = wish.argv()
+    at = argv.index("-e") + 1
+    return " ".join((command_line(argv[:at]), "'…'", *argv[at + 1 :]))
 
 
 def _target(draft: RecipesDraft) -> tuple[Target | None, str]:

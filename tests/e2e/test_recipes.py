@@ -265,6 +265,15 @@ def test_programs_of_ones_own_and_their_mistakes(tmp_path: Path) -> None:
         run(ProbeWish(target=None, text="tracepoint:nosuch:thing { @ = count(); }"), tmp_path)
 
 
+def test_a_program_of_ones_own_finds_the_process_in_its_first_parameter(demo_binary: Path, tmp_path: Path) -> None:
+    with subprocess.Popen([demo_binary, "--mode", "serve", "--rate", "2000"], stdout=subprocess.DEVNULL) as demo:
+        text = "tracepoint:raw_syscalls:sys_enter /pid == $1/ { @[pid] = count(); } interval:ms:200 { print(@); }"
+        wish = ProbeWish(target=Target(demo_binary, pid=demo.pid), text=text)
+        ended = run(wish, tmp_path, until=lambda maps: bool(maps.maps))
+        demo.terminate()
+    assert {row.key for row in ended.maps.maps[0].rows} == {(str(demo.pid),)}
+
+
 def test_a_kernel_without_kprobes_is_explained(tmp_path: Path) -> None:
     if Path("/sys/kernel/tracing/kprobe_events").exists():
         pytest.skip("this kernel has kprobes")

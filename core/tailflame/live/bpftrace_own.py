@@ -64,14 +64,14 @@ def why_not() -> str:
 
 
 async def start_own(program: str, pid: int | None, *, launch: Launcher = start) -> Running:
-    """Runs it; its JSON lines are `lines`. As root at once, else when an administrator has said yes.
+    """Runs it; its JSON lines are `lines`. As root at once, else when an administrator has said yes. $1 is the pid.
 
     Raises:
         ToolMissing, ToolDenied, ToolFailed: it does not start.
     """
     if os.geteuid() == 0:
-        whose = ("-p", str(pid)) if pid is not None else ()
-        return await launch(("bpftrace", "-f", "json", "-B", "line", *whose, "-e", program), env=ENVIRONMENT)
+        whose, first = (("-p", str(pid)), (str(pid),)) if pid is not None else ((), ())
+        return await launch(("bpftrace", "-f", "json", "-B", "line", *whose, "-e", program, *first), env=ENVIRONMENT)
     reason = why_not()
     if reason:
         raise ToolMissing(f"This program cannot be run: {reason}.", advice="Install the helper, or run as root.")

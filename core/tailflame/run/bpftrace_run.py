@@ -81,7 +81,9 @@ class ProbeWish:
     def argv(self) -> tuple[str, ...]:
         """The command, as root would write it; its result goes to stdout. Raises TargetError."""
         started = self.target.argv if self.target is not None and self.pid is None else ()
-        return program_argv(("-e", self.program()), None, start=started, pid=self.pid)
+        # A program of one's own finds the process in $1.
+        first = (str(self.pid),) if self.recipe is None and self.pid is not None else ()
+        return program_argv(("-e", self.program(), *first), None, start=started, pid=self.pid)
 
     def command_line(self) -> str:
         return command_line(self.argv(), env=ENVIRONMENT)

@@ -45,8 +45,8 @@ from tailflame_gui.widgets.segmented import Segmented
 
 _LIST_WIDE, _FORM_WIDE = 236, 420
 _OWN_TEXT = """\
-// The most frequent system calls of one program, each second. Ctrl+Return runs it.
-tracepoint:raw_syscalls:sys_enter /comm == "trading-system"/ {
+// The most frequent system calls of the process $1, by number, each second. Ctrl+Return runs it.
+tracepoint:raw_syscalls:sys_enter /pid == $1/ {
   @calls[args->id] = count();
 }
 interval:s:1 {
@@ -377,8 +377,9 @@ class RecipesPage(QWidget):
         note = f"Not possible here: {recipe.impossible}." if recipe.impossible else recipe.note
         if own:
             note = (
-                "It runs as root, in bpftrace's safe mode. Where you are not root, an administrator is asked for the "
-                "password each time, and sees the SHA-256 of the text."
+                "It runs as root, in bpftrace's safe mode. $1 is the pid of what it is attached to, cpid that of what it "
+                "starts. Where you are not root, an administrator is asked for the password each time, and sees the "
+                "SHA-256 of the text."
             )
         self.note.setText(note)
         self.note.setVisible(bool(note))

@@ -127,7 +127,7 @@ async def test_root_runs_it_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         seen.append(tuple(argv))
 
     await start_own(HELLO, 7, launch=launch)  # type: ignore[arg-type]
-    assert seen == [("bpftrace", "-f", "json", "-B", "line", "-p", "7", "-e", HELLO)]
+    assert seen == [("bpftrace", "-f", "json", "-B", "line", "-p", "7", "-e", HELLO, "7")]
 
 
 @in_loop
