@@ -377,8 +377,8 @@ class RecipesPage(QWidget):
         note = f"Not possible here: {recipe.impossible}." if recipe.impossible else recipe.note
         if own:
             note = (
-                "It runs as root, in bpftrace's safe mode. $1 is the pid of what it is attached to, cpid that of what it "
-                "starts. Where you are not root, an administrator is asked for the password each time, and sees the "
+                "It runs as root, in bpftrace's safe mode. $1 is the pid of what it is attached to, cpid that of what "
+                "it starts. Where you are not root, an administrator is asked for the password each time, and sees the "
                 "SHA-256 of the text."
             )
         self.note.setText(note)
