@@ -223,6 +223,21 @@ def test_the_part_comes_first_and_its_source_is_answered(qtbot: QtBot, recorded:
     assert view.scope.scope.event == 4
 
 
+def test_a_sum_that_the_file_defines_is_no_event_of_the_stacks(qtbot: QtBot, tmp_path: Path) -> None:
+    text = (
+        "event: Both = Ir + 10 D1mr\nversion: 1\ncreator: hand\npositions: line\nevents: Ir I1mr D1mr\n\n"
+        "fl=a.c\nfn=f\n1 5 1 2\ntotals: 5 1 2\n"
+    )
+    view = view_of(qtbot, cost_recording(tmp_path, text, "callgrind.out.1"))
+    told: list[int] = []
+    view.event_wanted.connect(told.append)
+    view.show_figure("Both")
+    assert view.figure == "Both" and not told
+    assert view.source_view.lines.columns[0].title == "Both %"
+    view.show_figure("D1mr")
+    assert told == [2]
+
+
 def test_a_file_without_sources_says_what_to_do(qtbot: QtBot, tmp_path: Path) -> None:
     text = "events: Ir\nfl=???\nfn=f\n0 5\nsummary: 5\n"
     view = view_of(qtbot, cost_recording(tmp_path, "desc: x\ncmd: ./x\n" + text))

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from tailflame.model.stacks import NONE, Bool, Int64, UInt8
 
@@ -200,9 +199,8 @@ class Sums:
 
     def _sum(self) -> None:
         if self._chunks:
-            keys, costs = _joined([chunk[0] for chunk in self._chunks]), _joined([chunk[1] for chunk in self._chunks])
-            self._chunks = []
-            self._chunks = [added_up(keys, costs)]
+            keys, costs = _poured(self._chunks, self._held, self._columns)
+            self._chunks.append(added_up(keys, costs))
         self._held = self._summed = len(self._chunks[0][0]) if self._chunks else 0
 
     def total(self) -> tuple[Int64, Int64]:
@@ -239,8 +237,17 @@ def added_up(keys: Int64, costs: Int64) -> tuple[Int64, Int64]:
     return keys, costs
 
 
-def _joined(parts: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-    return np.concatenate(parts) if len(parts) > 1 else parts[0]
+def _poured(chunks: list[tuple[Int64, Int64]], size: int, columns: int) -> tuple[Int64, Int64]:
+    """All chunks as one, each let go of as soon as it is copied: together they may be half of what there is to hold."""
+    if len(chunks) == 1:
+        return chunks.pop()
+    keys, costs = np.empty(size, dtype=np.int64), np.empty((size, columns), dtype=np.int64)
+    at = size
+    while chunks:
+        some, their = chunks.pop()
+        at -= len(some)
+        keys[at : at + len(some)], costs[at : at + len(some)] = some, their
+    return keys, costs
 
 
 def beyond(costs: Int64) -> bool:

@@ -125,15 +125,16 @@ def events_of(table: CostTable) -> tuple[Event, ...]:
 
 
 def line_profile(table: CostTable) -> tuple[StackProfile, tuple[Caution, ...]]:
-    """Each row of costs as a stack of one frame. Costs below zero are left out, and that is told."""
+    """Each function at a line as a stack of one frame. Costs below zero are left out, and that is told."""
     fat = _worth_a_line(table)
     line = np.where(fat, table.line, NONE)
     file = np.where(fat | (table.function < 0), table.file, NONE)
     frame, frames = _frames(table, file, line)
-    spent = [np.flatnonzero(column > 0) for column in table.costs.T]
-    period = np.concatenate([column[rows] for column, rows in zip(table.costs.T, spent, strict=True)])
+    weights = [np.bincount(frame, weights=np.maximum(column, 0), minlength=len(frames)) for column in table.costs.T]
+    spent = [np.flatnonzero(weight) for weight in weights]
+    period = np.concatenate([weight[rows] for weight, rows in zip(weights, spent, strict=True)])
     events = np.repeat(np.arange(len(spent)), [len(rows) for rows in spent])
-    stack = frame[np.concatenate(spent)]
+    stack = np.concatenate(spent)
     size = len(stack)
     profile = StackProfile(
         frames=frames,
