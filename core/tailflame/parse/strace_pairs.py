@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tailflame.model.stacks import Int32, Int64
-from tailflame.parse.strace_block import Lines
+from tailflame.parse.strace_columns import Lines
 from tailflame.parse.strace_line import Kind
 
 

@@ -14,8 +14,9 @@ from tailflame.errors import ParseError
 from tailflame.model.stacks import Int32, Int64, readonly
 from tailflame.model.syscalls import SyscallTrace
 from tailflame.parse.source import Source
-from tailflame.parse.strace_block import BlockReader, Layout, Lines, Tables, cut, padded
+from tailflame.parse.strace_block import BlockReader
 from tailflame.parse.strace_calls import FORKS
+from tailflame.parse.strace_columns import Layout, Lines, Tables, cut, padded
 from tailflame.parse.strace_kept import MOST_LINE, KeptTexts
 from tailflame.parse.strace_line import LEADER, TIME, Kind, Line, read_line
 from tailflame.parse.strace_pairs import LateAnswers, Paired, Pairing, Waiting, answer

@@ -18,9 +18,9 @@ from helpers.stack_counts import DATA
 from tailflame.errors import ParseError
 from tailflame.model import Recording, Weight
 from tailflame.model.syscalls import SyscallTrace
-from tailflame.parse import load, strace_reader
+from tailflame.parse import load, strace_columns, strace_reader
 from tailflame.parse.formats import FORMATS
-from tailflame.parse.strace_block import Layout
+from tailflame.parse.strace_columns import Layout
 from tailflame.parse.strace_log import STRACE_LOG
 
 STRACE = DATA / "strace" / "6.1"
@@ -424,6 +424,27 @@ def test_only_the_slowest_and_the_first_errors_keep_their_text(tmp_path: Path) -
     assert {kept[at] for at in kept if at < 500} == {f"1, {at}" for at in range(400, 500)}
     assert all(f"1, {at}" == kept[500 + at] for at in range(20))
     assert list(kept) == sorted(kept)
+
+
+# Bounds
+
+
+def test_very_many_files_are_shown_as_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(strace_columns, "PLACES_LIMIT", 5)
+    recording = read(tmp_path, "".join(f"7 {T} close(3</tmp/{at}>) = 0 <0.000001>\n" for at in range(50)))
+    trace = trace_of(recording)
+    assert len(trace.places) == 6 and trace.places[-1] == "(other places)"
+    assert int((trace.place == 5).sum()) == 45
+    assert [c.text for c in recording.warnings] == ["More than 5 different files: the later ones are shown as one."]
+
+
+def test_too_many_calls_are_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(strace_reader, "ROWS_LIMIT", 10)
+    path = tmp_path / "strace.log"
+    path.write_text(f"7 {T} getpid() = 7 <0.5>\n" * 20)
+    with pytest.raises(ParseError, match="holds more than 10 system calls") as told:
+        load(path)
+    assert "-e trace=" in told.value.advice
 
 
 # One way in
