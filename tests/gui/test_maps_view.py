@@ -175,7 +175,7 @@ def with_program(recording: Recording) -> Recording:
 
 def test_maps_come_first_among_the_parts_of_a_result() -> None:
     syscalls, off_cpu = load(RECIPES / "syscalls.json"), load(RECIPES / "off-cpu.json")
-    assert parts_of(syscalls)[0] is Part.MAPS
+    assert parts_of(syscalls)[0] is Part.MAPS and Part.LATENCY in parts_of(syscalls)
     assert {Part.MAPS, Part.FLAME} <= set(parts_of(off_cpu))
 
 

@@ -75,5 +75,5 @@ def _compared(before: ProbeMap, after: ProbeMap) -> MapChange:
     old = {row.key: row.number for row in before.rows}
     new = {row.key: row.number for row in after.rows}
     rows = [KeyChange(key, old.get(key), new.get(key)) for key in {**new, **old}]
-    rows.sort(key=lambda row: (-abs(row.difference), row.key))
+    rows.sort(key=lambda row: (-abs(row.difference), -max(row.before or 0, row.after or 0), row.key))
     return MapChange(after, tuple(rows), sum(old.values()), sum(new.values()))

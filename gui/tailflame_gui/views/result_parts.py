@@ -127,7 +127,9 @@ def kind_of(part: Part) -> KindOfResult | None:
 def parts_of(recording: Recording) -> tuple[Part, ...]:
     """What there is to show, the most telling first: a result of latencies alone has nothing to draw as stacks."""
     special = tuple(kind.part for kind in KINDS if kind.held(recording))
-    return (*special, *(part for part in _usual(recording) if not (special and part is Part.LATENCY)))
+    # What a special view draws itself; the percentiles of a probe's histograms are not among it.
+    drawn = bool(special) and not (recording.maps is not None and recording.histograms is not None)
+    return (*special, *(part for part in _usual(recording) if not (drawn and part is Part.LATENCY)))
 
 
 def _usual(recording: Recording) -> tuple[Part, ...]:
