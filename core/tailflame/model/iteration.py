@@ -19,8 +19,9 @@ class StepState(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One run of one step. name: "test", "build", or what is measured: "cpu", "counters", "caches", "heap", "latency",
-    "syscalls", "benches". repetition: from 1 on; 0 for a step that is not repeated. session: the id of the session that
-    holds its result, "" for none. problem: why it failed or was skipped, a sentence; fix: what to do about it.
+    "probes", "syscalls", "benches". repetition: from 1 on; 0 for a step that is not repeated. session: the id of the
+    session that holds its result, "" for none. problem: why it failed or was skipped, a sentence; fix: what to do about
+    it.
     """
 
     name: str

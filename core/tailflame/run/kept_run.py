@@ -13,6 +13,7 @@ from tailflame.model import Caution, Recording
 from tailflame.report import svg
 from tailflame.run.events import Event, Finished, Started
 from tailflame.run.journal import Journal
+from tailflame.run.live_events import LiveFinished
 from tailflame.run.recorder import Recorder
 from tailflame.store import Library, SessionFolder
 from tailflame.tools import Plan, Target
@@ -24,7 +25,7 @@ class Kept:
 
     session: str
     recording: Recording | None
-    finished: Finished | None
+    finished: Finished | LiveFinished | None
     error: TailflameError | None
 
 

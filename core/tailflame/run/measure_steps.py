@@ -1,13 +1,16 @@
-"""From a plan to the runs of its steps: which tool, how often, with which options, read how."""
+"""From a plan to the runs of its steps: which tool, how often, in which order, with which options, read how."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tailflame.host.binary import binary_facts
+from tailflame.host.privilege import Access, Need, Way, access, means
+from tailflame.host.running import process_of
 from tailflame.host.system import Host
 from tailflame.model import Caution, HistogramSeries, Recording
 from tailflame.model.iteration import Step
@@ -15,7 +18,11 @@ from tailflame.parse import load
 from tailflame.parse.latency_log import read_latency_log
 from tailflame.parse.source import Progress
 from tailflame.run.events import Finished
+from tailflame.run.journal import Journal
+from tailflame.run.kept_probe import KeptProbe
+from tailflame.run.kept_run import KeptRun
 from tailflame.run.plan_file import OUT, MeasurementPlan, PlanError
+from tailflame.store import Library
 from tailflame.tools import (
     CARGO_BENCH,
     PERF_RECORD,
@@ -37,24 +44,29 @@ TOOL_OF: Mapping[str, str] = {
     "caches": "cachegrind",
     "heap": "heaptrack",
     "latency": "latency",
+    "probes": "bpftrace",
     "syscalls": "strace",
     "benches": "cargo-bench",
 }
-_REPEATED = frozenset({"cpu", "latency"})
+_REPEATED = frozenset({"cpu", "latency", "probes"})
 """The steps whose tool makes one run; perf stat repeats by itself. The others slow the program down many times: two
 runs of them show whether they agree.
 """
 _SLOW_RUNS = 2
 
+Begin = Callable[[Library, str, Journal], "KeptRun | KeptProbe"]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StepRun:
-    """One run of a step. plan: for the session's folder. read: the recording of what it left."""
+    """One run of a step. begin: for a library, the sessions' group and a journal. left_out: why it cannot run here, a
+    sentence, with its fix; "" where it can.
+    """
 
     step: Step
-    target: Target
-    plan: Callable[[Path], Plan]
-    read: Callable[[Finished, Progress], Recording]
+    begin: Begin
+    left_out: str = ""
+    fix: str = ""
 
 
 def step_runs(plan: MeasurementPlan, binary: Path, host: Host) -> tuple[StepRun, ...]:
@@ -63,16 +75,36 @@ def step_runs(plan: MeasurementPlan, binary: Path, host: Host) -> tuple[StepRun,
     PlanError where an option of a tool is none of its options.
     """
     pointers = binary_facts(binary).frame_pointers
+    probes = _probing(plan, host)
     made: list[StepRun] = []
     for name in plan.steps:
         if name == "latency" and not (plan.log or plan.hlog):
             continue  # nothing tells its latencies
+        if name == "probes" and not plan.probe:
+            continue
         times = plan.repetitions if name in _REPEATED else 1 if name in ("counters", "benches") else _SLOW_RUNS
         for repetition in range(1, min(times, plan.repetitions) + 1):
             step = Step(name=name, tool=TOOL_OF[name], repetition=repetition)
             target = Target(binary=binary, args=plan.args, cwd=plan.directory, env=plan.env)
-            made.append(_run(plan, step, target, host, pointers))
-    return tuple(made)
+            run = _run(plan, step, target, host, pointers)
+            if name == "probes" and not probes.possible:
+                run = replace(run, left_out=probes.sentence, fix=probes.fix)
+            made.append(run)
+    # Round by round, not step by step: a machine that grows warmer or busier then drifts through every step alike, and
+    # the spread of a step's repetitions, which the verdict's interval is made of, holds that drift. The order within a
+    # round stays the same, so that what one step leaves behind (a hot processor, a full page cache) meets the same step
+    # before and after a change. And what is stopped early has something of everything.
+    return tuple(sorted(made, key=lambda run: run.step.repetition))
+
+
+def _probing(plan: MeasurementPlan, host: Host) -> Access:
+    """Whether functions can be probed in what we start."""
+    ourselves = process_of(os.getpid())
+    if not plan.probe or "probes" not in plan.steps or ourselves is None:
+        return Access(need=Need.PROBE, ways=(Way.AS_IS,), sentence="")
+    # What we start is as we are, except that we may look at it.
+    found = access(Need.PROBE, replace(ourselves, attachable=True, reason=""), host, means())
+    return found if found.possible else replace(found, sentence=f"Functions cannot be probed: {_lower(found.sentence)}")
 
 
 def _run(plan: MeasurementPlan, step: Step, target: Target, host: Host, pointers: bool | None) -> StepRun:
@@ -82,7 +114,7 @@ def _run(plan: MeasurementPlan, step: Step, target: Target, host: Host, pointers
     match step.name:
         case "cpu":
             options = _perf_options(plan, host, pointers)
-            return StepRun(step, target, lambda out: PERF_RECORD.plan(there(out), options, out), _read_result)
+            return _recorded(step, target, lambda out: PERF_RECORD.plan(there(out), options, out), _read_result)
         case "latency":
             log = _inside(plan.hlog or plan.log)
             plain = PlainOptions(log=log)
@@ -90,7 +122,9 @@ def _run(plan: MeasurementPlan, step: Step, target: Target, host: Host, pointers
             def read(finished: Finished, progress: Progress) -> Recording:
                 return _read_latencies(plan, finished, log, progress)
 
-            return StepRun(step, target, lambda out: PLAIN_RUN.plan(there(out), plain, out), read)
+            return _recorded(step, target, lambda out: PLAIN_RUN.plan(there(out), plain, out), read)
+        case "probes":
+            return _probed(plan, step, target, there)
         case "benches":
             bench = BenchOptions(
                 project=plan.folder,
@@ -100,11 +134,38 @@ def _run(plan: MeasurementPlan, step: Step, target: Target, host: Host, pointers
                 bench=_bench_option(plan, "bench"),
                 filter=_bench_option(plan, "filter"),
             )
-            return StepRun(step, target, lambda out: CARGO_BENCH.plan(target, bench, out), _read_result)
+            return _recorded(step, target, lambda out: CARGO_BENCH.plan(target, bench, out), _read_result)
     tool = field_tool(step.tool)
     assert tool is not None
     wishes = ToolOptions(tool=tool.name, values=_values(plan, step, host))
-    return StepRun(step, target, lambda out: tool.plan(there(out), wishes, out), _read_result)
+    return _recorded(step, target, lambda out: tool.plan(there(out), wishes, out), _read_result)
+
+
+def _recorded(
+    step: Step, target: Target, plan: Callable[[Path], Plan], read: Callable[[Finished, Progress], Recording]
+) -> StepRun:
+    """plan: for the session's folder. read: the recording of what the tool left."""
+
+    def begin(library: Library, group: str, journal: Journal) -> KeptRun:
+        return KeptRun(library, target, plan, tool=step.tool, group=group, read=read, journal=journal)
+
+    return StepRun(step, begin)
+
+
+def _probed(plan: MeasurementPlan, step: Step, target: Target, there: Callable[[Path], Target]) -> StepRun:
+    def begin(library: Library, group: str, journal: Journal) -> KeptProbe:
+        return KeptProbe(
+            library,
+            there,
+            plan.probe,
+            binary=target.binary,
+            accepted_unwinding=plan.accept_unwinding,
+            group=group,
+            shape=lambda recording: _without_warm_up(recording, plan.warm_up_s),
+            journal=journal,
+        )
+
+    return StepRun(step, begin)
 
 
 def _perf_options(plan: MeasurementPlan, host: Host, pointers: bool | None) -> PerfOptions:
@@ -165,6 +226,11 @@ def _no_value(plan: MeasurementPlan, key: str, wanted: str) -> PlanError:
     )
 
 
+def _lower(sentence: str) -> str:
+    """A sentence as the rest of one: its first word small, unless that is a name."""
+    return sentence[:1].lower() + sentence[1:] if sentence[1:2].islower() else sentence
+
+
 def _inside(log: str) -> str:
     """The log's name within the run's folder."""
     return log.replace(OUT, "").lstrip("/") or "latency.log"
@@ -184,9 +250,12 @@ def _read_latencies(plan: MeasurementPlan, finished: Finished, log: str, progres
                 Caution("The warm-up is among the values: lines of this log are not read by their times.")
             )
         return recording
-    recording = load(finished.result, progress=progress)
+    return _without_warm_up(load(finished.result, progress=progress), plan.warm_up_s)
+
+
+def _without_warm_up(recording: Recording, warm_up_s: float) -> Recording:
     results = tuple(
-        _warm(result, plan.warm_up_s) if isinstance(result, HistogramSeries) else result for result in recording.results
+        _warm(result, warm_up_s) if isinstance(result, HistogramSeries) else result for result in recording.results
     )
     return replace(recording, results=results)
 

@@ -30,6 +30,7 @@ from tailflame.model.iteration import Iteration, Step, StepState
 from tailflame.model.metrics import Family, Metric
 from tailflame.run.events import Progress
 from tailflame.run.journal import Journal
+from tailflame.run.kept_probe import KeptProbe
 from tailflame.run.kept_run import Kept, KeptRun
 from tailflame.run.measure_steps import StepRun, step_runs
 from tailflame.run.outcome import Outcome
@@ -115,7 +116,7 @@ class Pipeline:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._woken = asyncio.Event()
         self._stopping = self._cancelling = False
-        self._running: KeptRun | None = None
+        self._running: KeptRun | KeptProbe | None = None
         self._iteration: Iteration | None = None
         self._told: tuple[Told, ...] = ()
 
@@ -281,6 +282,12 @@ class Pipeline:
                 continue
             if self._is_done(step):
                 continue
+            if run.left_out:
+                skipped = replace(step, state=StepState.SKIPPED, problem=run.left_out, fix=run.fix)
+                self._note_step(skipped)
+                if step.repetition <= 1:  # told once
+                    yield StepEnded(skipped)
+                continue
             if self._stopping:
                 break
             step = replace(step, state=StepState.RUNNING)
@@ -300,10 +307,7 @@ class Pipeline:
     async def _one(self, run: StepRun, step: Step) -> AsyncGenerator[StepProgress | Step, None]:
         assert self._iteration is not None
         began = time.monotonic()
-        self._running = kept = KeptRun(
-            self._library, run.target, run.plan, tool=step.tool, group=self._iteration.id, read=run.read,
-            journal=self._journal,
-        )  # fmt: skip
+        self._running = kept = run.begin(self._library, self._iteration.id, self._journal)
         if self._stopping:
             self._pass_on()
         ended: Kept | None = None

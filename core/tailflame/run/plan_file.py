@@ -19,7 +19,7 @@ from tailflame.tools.base import OptionValue
 
 FILE_NAME = "tailflame.toml"
 VERSION = 1
-STEPS = ("cpu", "counters", "caches", "heap", "latency", "syscalls", "benches")
+STEPS = ("cpu", "counters", "caches", "heap", "latency", "probes", "syscalls", "benches")
 """What can be measured, in the order in which it is."""
 OUT = "{out}"
 """In an argument, or in the name of a log: the folder of the run's own files."""
@@ -45,7 +45,8 @@ class MeasurementPlan:
     """The content of tailflame.toml. Paths are absolute. `path`: the file; `folder`: where it is.
 
     bin, example, bench: what cargo builds, the binary is then asked of cargo; binary: a program's path instead.
-    build, test: commands; None where they follow from the rest, () for none.
+    build, test: commands; None where they follow from the rest, () for none. probe: names of functions that are timed
+    in runs of their own; accept_unwinding: also where a panic that passes through one would end the program.
     """
 
     path: Path
@@ -67,6 +68,7 @@ class MeasurementPlan:
     fields: tuple[str, ...] = ()
     hlog: str = ""
     probe: tuple[str, ...] = ()
+    accept_unwinding: bool = False
     goal: str = ""
     wanted: float = 0.10
     bounds: tuple[Bound, ...] = ()
@@ -109,7 +111,7 @@ def _plan(path: Path, whole: _Table) -> MeasurementPlan:
         "bin", "path", "package", "profile", "features", "args", "directory", "env", "build", "test", "fixed_work"
     )
     measure.knows("warm_up_s", "repetitions", "steps")
-    latency.knows("log", "fields", "hlog", "probe")
+    latency.knows("log", "fields", "hlog", "probe", "accept_unwinding")
     goal.knows("metric", "improve")
     folder = path.parent
     program = target.text("path")
@@ -139,6 +141,7 @@ def _plan(path: Path, whole: _Table) -> MeasurementPlan:
         fields=latency.texts("fields"),
         hlog=latency.text("hlog"),
         probe=latency.texts("probe"),
+        accept_unwinding=latency.flag("accept_unwinding"),
         goal=goal.text("metric"),
         wanted=goal.number("improve", 0.10, low=0.0, high=10.0),
         bounds=_bounds(whole.table("bounds")),

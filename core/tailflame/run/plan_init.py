@@ -36,7 +36,8 @@ def plan_text(program: str, *, programs: Sequence[str], profile: str, benches: b
     """A whole plan with its comments."""
     others = f"   # or {', '.join(programs[1:])}" if len(programs) > 1 else ""
     debug = "" if profile != "release" else '   # with debug = "line-tables-only" in Cargo.toml, to have source lines'
-    steps = ["cpu", "counters", "caches", "heap", "latency", "syscalls", *(["benches"] if benches else [])]
+    crate = program.replace("-", "_")
+    steps = ["cpu", "counters", "caches", "heap", "latency", "probes", "syscalls", *(["benches"] if benches else [])]
     return f"""\
 # What Tailflame measures of this project: `tailflame run`. Keep it in the repository.
 version = 1
@@ -65,6 +66,10 @@ steps = {json.dumps(steps)}
 # hlog = "{{out}}/latency.hlog"
 # log = "{{out}}/orders.jsonl"
 # fields = ["total_us"]
+# Functions to time in runs of their own, by their names (bpftrace, as root). Where a panic unwinds, one that passes
+# through a probed function ends the program: panic = "abort" in the profile, or accept it here.
+# probe = ["{crate}::some_function"]
+# accept_unwinding = true
 
 [goal]
 # The figure that the change is made for, and the least improvement that is kept. Without one it is the first p99.
