@@ -7,9 +7,10 @@ show what costs what, and the source view shows it line by line.
 from __future__ import annotations
 
 import shlex
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from tailflame.model import Caution, CostTable, Event, FrameKind, FrameTable, SampleTable, StackProfile, StackTable
 from tailflame.model.costs import is_library
@@ -82,7 +83,7 @@ def cost_table(
         file=file,
         function=function,
         line=readonly(np.where(place.line > 0, place.line, NONE), np.int32),
-        costs=_frozen(costs),
+        costs=_frozen(costs, np.int64),
         totals=readonly(costs.sum(axis=0) if totals is None else totals, np.int64),
         notes=notes,
         real=real,
@@ -132,23 +133,24 @@ def line_profile(table: CostTable) -> tuple[StackProfile, tuple[Caution, ...]]:
     frame, frames = _frames(table, file, line)
     weights = [np.bincount(frame, weights=np.maximum(column, 0), minlength=len(frames)) for column in table.costs.T]
     spent = [np.flatnonzero(weight) for weight in weights]
-    period = np.concatenate([weight[rows] for weight, rows in zip(weights, spent, strict=True)])
+    period = _frozen(np.concatenate([weight[rows] for weight, rows in zip(weights, spent, strict=True)]), np.float64)
     events = np.repeat(np.arange(len(spent)), [len(rows) for rows in spent])
     stack = np.concatenate(spent)
     size = len(stack)
+    nobody = _frozen(np.full(size, NONE, np.int32), np.int32)
     profile = StackProfile(
         frames=frames,
         stacks=StackTable(
             frame=readonly(np.arange(len(frames)), np.int32), parent=readonly(np.full(len(frames), NONE), np.int32)
         ),
         samples=SampleTable(
-            stack=readonly(stack, np.int32),
-            count=readonly(period, np.float64),
-            period=readonly(period, np.float64),
-            time_ns=readonly(np.full(size, NONE), np.int64),
-            thread=readonly(np.full(size, NONE), np.int32),
-            cpu=readonly(np.full(size, NONE), np.int32),
-            event=readonly(events, np.int32),
+            stack=_frozen(stack, np.int32),
+            count=period,
+            period=period,
+            time_ns=_frozen(np.full(size, NONE, np.int64), np.int64),
+            thread=nobody,
+            cpu=nobody,
+            event=_frozen(events, np.int32),
         ),
         threads=(),
         events=events_of(table),
@@ -194,7 +196,10 @@ def _frames(table: CostTable, file: Int32, line: Int32) -> tuple[Int32, FrameTab
     unknown = len(table.strings)
     function = np.where(table.function < 0, unknown, table.function).astype(np.int64)
     columns = np.stack([function, table.module.astype(np.int64), file.astype(np.int64), line.astype(np.int64)])
-    order = np.lexsort(columns[::-1])
+    # Two keys are sorted in half the time of four, and most tools tell no modules.
+    place = function * (unknown + 2) + file + 1
+    keys = [line, place] if (table.module == NONE).all() else [line, file, table.module, function]
+    order = np.lexsort(keys)
     arranged = columns[:, order]
     fresh = np.ones(len(order), dtype=bool)
     fresh[1:] = (arranged[:, 1:] != arranged[:, :-1]).any(axis=0)
@@ -230,8 +235,8 @@ def _standing(frames: Int64, weight: Int64, strings: tuple[str, ...]) -> Int64:
     return np.lexsort((np.where(line < 0, np.iinfo(np.int64).max, line), -heavy, library[file], function))
 
 
-def _frozen(costs: Int64) -> Int64:
-    """`costs` itself, read-only: there may be a gigabyte of it."""
-    whole = np.ascontiguousarray(costs, dtype=np.int64)
+def _frozen(column: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """`column` itself, read-only, where nobody else has it: there may be a gigabyte of it."""
+    whole = np.ascontiguousarray(column, dtype=dtype)
     whole.flags.writeable = False
     return whole
