@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,11 +14,12 @@ from tailflame.model.syscalls import SyscallTrace
 from tailflame.parse.registry import NO
 from tailflame.parse.source import HEAD, Source, decode_head
 from tailflame.parse.strace_line import Kind, read_line
-from tailflame.parse.strace_reader import LogReader
-from tailflame.parse.strace_stacks import profile_of
 from tailflame.parse.strace_summary import read_summary
 from tailflame.parse.strace_table import sums_of
 from tailflame.units import count
+
+if TYPE_CHECKING:
+    from tailflame.parse.strace_reader import LogReader
 
 _SNIFFED = 200
 
@@ -45,6 +47,10 @@ class StraceLog:
         return 0.6 + 0.35 * known / len(lines)
 
     def load(self, source: Source) -> Recording:
+        # Whoever opens no log of strace should not wait for its reader.
+        from tailflame.parse.strace_reader import LogReader
+        from tailflame.parse.strace_stacks import profile_of
+
         reader = LogReader(source)
         reader.read()
         trace, leaf = reader.trace()
