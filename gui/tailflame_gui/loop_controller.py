@@ -8,34 +8,48 @@ from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from PySide6.QtCore import QObject, QTimer
 
-from tailflame.analyse.verdict import Decision, Verdict
+from tailflame.analyse.function_facts import HotspotFacts
+from tailflame.analyse.verdict import Decision, Row, Verdict
 from tailflame.errors import StoreError, TailflameError
 from tailflame.host.cargo import project_root
 from tailflame.model.iteration import Iteration, StepState
+from tailflame.model.metrics import Family
 from tailflame.report import html, junit, markdown, measurement_json
 from tailflame.report.measurement import MeasurementReport
+from tailflame.run.hotspot import hotspot_facts
 from tailflame.run.pipeline import Done, Pipeline, PipelineEvent, StepEnded, StepProgress, StepStarted, Told
 from tailflame.run.plan_file import find_plan, read_plan
 from tailflame.run.plan_init import propose
 from tailflame.run.reporting import hottest, report_of
 from tailflame.store import Library
-from tailflame.store.bundle import write_bundle
+from tailflame.store.bundle import SUFFIX, write_bundle
 from tailflame.store.iterations import BASELINE, Iterations
-from tailflame_gui import tasks
+from tailflame_gui import code_provider, tasks
 from tailflame_gui.controller import Controller
 from tailflame_gui.loop_model import POINTS, LoopView, Point, RunningStep
 from tailflame_gui.rows import Level, Notice
-from tailflame_gui.state import Page
+from tailflame_gui.state import OpenResult, Page
 from tailflame_gui.tasks import Latest, Progress
 from tailflame_gui.views.loop_page import LoopPage
+from tailflame_gui.views.source_view import SourceView
 
+T = TypeVar("T")
 _PACE_MS = 100
 _WRITERS = {".html": html.write, ".md": markdown.write, ".json": measurement_json.write, ".xml": junit.write}
 _ENOUGH = 5
+_STEP_OF = {
+    Family.LATENCY: "latency",
+    Family.COUNTERS: "counters",
+    Family.CACHES: "caches",
+    Family.HEAP: "heap",
+    Family.SYSCALLS: "syscalls",
+    Family.BENCHMARKS: "benches",
+}
+"""The step whose result shows a figure; a function has a page of its own."""
 
 
 class LoopController(QObject):
@@ -59,7 +73,11 @@ class LoopController(QObject):
         self._pipeline: Pipeline | None = None
         self._task: asyncio.Task[Any] | None = None
         self._news: dict[tuple[str, int], RunningStep] = {}
-        self._looking, self._writing = Latest(self), Latest(self)
+        self._ticks: dict[tuple[str, str], bool] = {}
+        """Not written yet, by measurement and point."""
+        self._looking, self._knowing = Latest(self), Latest(self)
+        self._wished: tuple[str, bool] | None = None
+        """A measurement that begins once the plan is known: its note, and whether it goes on with another one."""
         self._pace = QTimer(self)
         self._pace.setSingleShot(True)
         self._pace.setInterval(_PACE_MS)
@@ -69,13 +87,19 @@ class LoopController(QObject):
         page.plan_wanted.connect(self._write_plan)
         page.plan_opened.connect(self._open_plan)
         page.measure_requested.connect(self.measure)
+        page.resume_requested.connect(partial(self.measure, "", resume=True))
         page.stop_requested.connect(self.stop)
         page.chosen.connect(self.choose)
         page.baseline_requested.connect(self._make_baseline)
         page.report_wanted.connect(self._ask_report)
         page.bundle_wanted.connect(self._ask_bundle)
         page.opened.connect(self._open_session)
-        page.hotspot_chosen.connect(self._open_hotspot)
+        page.opened_at.connect(self._open_at)
+        page.figure_opened.connect(self._open_figure)
+        page.hotspot_chosen.connect(self._show_hotspot)
+        page.failed.connect(controller.fail)
+        page.open_source.connect(self._open_source)
+        page.source_view_made.connect(self._provide)
         page.ticked.connect(self._tick)
 
     @property
@@ -92,7 +116,7 @@ class LoopController(QObject):
         def work(_progress: Progress) -> LoopView:
             return view_of(library, start, shown)
 
-        self._looking.ask(work, self._looked, name="looking at the measurements", on_error=self._controller.fail)
+        self._looking.ask(work, self._looked, name="looking at the measurements", on_error=self._not_looked)
 
     def _header_project(self) -> Path | None:
         target = self._controller.state.target
@@ -103,6 +127,13 @@ class LoopController(QObject):
             self._project = Path(view.project)
         self._shown = view.shown.id if view.shown is not None else ""
         self._page.show_view(view)
+        if self._wished is not None:
+            (note, resume), self._wished = self._wished, None
+            self.measure(note, resume=resume)
+
+    def _not_looked(self, error: TailflameError) -> None:
+        self._wished = None
+        self._controller.fail(error)
 
     def choose(self, identity: str) -> None:
         """Shows another measurement."""
@@ -110,9 +141,16 @@ class LoopController(QObject):
         self.look()
 
     def choose_project(self, folder: Path) -> None:
-        self._project = project_root(folder) or folder
+        self._project = folder
         self._shown = ""
+        self._page.leave_hotspot()
         self.look()
+
+    def show_iteration(self, one: Iteration) -> None:
+        """A measurement that may be of a project which is not on this machine."""
+        self._project = Path(one.project)
+        self._page.leave_hotspot()
+        self.choose(one.id)
 
     def _ask_project(self) -> None:
         self._choose_folder(self._project or Path.home(), self.choose_project)
@@ -138,7 +176,7 @@ class LoopController(QObject):
             self._controller.say(f"{path} is written. Look through it, then measure.")
             self.look()
 
-        self._writing.ask(work, written, name="writing a plan", on_error=self._controller.fail)
+        self._write(work, written, "writing a plan")
 
     def _open_plan(self) -> None:
         if self._page.view.plan:
@@ -146,26 +184,31 @@ class LoopController(QObject):
 
     # A measurement
 
-    def measure(self, note: str) -> None:
-        """Runs the plan; one at a time."""
+    def measure(self, note: str, *, resume: bool = False) -> None:
+        """Runs the plan; one at a time. What is asked before the page knows the plan waits until it does."""
         path = self._page.view.plan
-        if self.running or not path:
+        if self.running:
+            return
+        if self._looking.busy:
+            self._wished = (note, resume)
+            return
+        if not path:
             return
         if self._controller.state.recording:
             self._controller.fail(StoreError("A recording is running.", advice="Wait for it, or stop it first."))
             return
         self._page.begin()
         self._task = tasks.spawn(
-            self._measure(Path(path), note),
+            self._measure(Path(path), note, resume),
             name="measuring",
             on_error=self._failed,
             on_cancel=self._over,
         )
 
-    async def _measure(self, path: Path, note: str) -> None:
+    async def _measure(self, path: Path, note: str, resume: bool) -> None:
         library, journal = self._controller.library, self._controller.journal
         plan = await tasks.in_thread(lambda _progress: read_plan(path))
-        self._pipeline = pipeline = Pipeline(plan, library, note=note, journal=journal)
+        self._pipeline = pipeline = Pipeline(plan, library, note=note, resume=resume, journal=journal)
         done: Done | None = None
         async with aclosing(pipeline.events()) as events:
             async for event in events:
@@ -208,17 +251,28 @@ class LoopController(QObject):
             await asyncio.gather(self._task, return_exceptions=True)
 
     def _failed(self, error: TailflameError) -> None:
+        begun = self._pipeline.iteration if self._pipeline is not None else None
+        if begun is not None:
+            self._shown = begun.id  # its steps say what failed
         self._controller.fail(error)
-        self._over()
+        self._over(measured=False)
 
-    def _over(self) -> None:
+    def _over(self, *, measured: bool = True) -> None:
         self._hand_on()
         self._pipeline = self._task = None
-        self._page.end()
+        self._page.end(measured=measured)
         self._controller.refresh_library()
         self.look()
 
     # What is done with one
+
+    def _write(self, work: Callable[[Progress], T], done: Callable[[T], None], name: str) -> None:
+        """In a thread; unlike a question, it is carried out even where another one follows."""
+
+        async def run() -> None:
+            done(await tasks.in_thread(work))
+
+        self._controller.spawn(run(), name)
 
     def _make_baseline(self, identity: str) -> None:
         root = self._controller.library.root
@@ -233,20 +287,33 @@ class LoopController(QObject):
             self._controller.say(f"Measurement {one.number} is the baseline now.")
             self.look()
 
-        self._writing.ask(work, said, name="naming the baseline", on_error=self._controller.fail)
+        self._write(work, said, "naming the baseline")
 
     def _tick(self, key: str, on: bool) -> None:
-        root, shown = self._controller.library.root, self._shown
-        if not shown:
+        """One writes at a time: each reads what the one before has written."""
+        if not self._shown:
             return
+        idle = not self._ticks
+        self._ticks[self._shown, key] = on
+        if idle:
+            self._controller.spawn(self._write_ticks(self._controller.library.root), "ticking")
 
-        def work(_progress: Progress) -> None:
+    async def _write_ticks(self, root: Path) -> None:
+        def work(identity: str, key: str, on: bool, _progress: Progress) -> None:
             iterations = Iterations(root)
-            one = iterations.get(shown)
+            one = iterations.get(identity)
             others = tuple(name for name in one.checked if name != key)
             iterations.save(replace(one, checked=(*others, key) if on else others))
 
-        self._writing.ask(work, lambda _none: self.look(), name="ticking", on_error=self._controller.fail)
+        try:
+            while self._ticks:
+                (identity, key), on = next(iter(self._ticks.items()))
+                await tasks.in_thread(partial(work, identity, key, on))
+                if self._ticks.get((identity, key)) is on:
+                    del self._ticks[identity, key]
+        finally:
+            self._ticks.clear()
+            self.look()
 
     def _ask_report(self, identity: str) -> None:
         name = f"{self._project.name if self._project else 'measurement'}-{identity}.html"
@@ -262,13 +329,10 @@ class LoopController(QObject):
             write(_report(library, Iterations(library.root).get(identity)), path)
             return path
 
-        self._writing.ask(
-            work, lambda made: self._controller.say(f"{made} is written."), name="writing a report",
-            on_error=self._controller.fail,
-        )  # fmt: skip
+        self._make_file(f"Writing {path.name}", work)
 
     def _ask_bundle(self, identity: str) -> None:
-        self._choose_target(Path.home() / f"measurement-{identity}.tailflame", partial(self._write_bundle, identity))
+        self._choose_target(Path.home() / f"measurement-{identity}{SUFFIX}", partial(self._write_bundle, identity))
 
     def _write_bundle(self, identity: str, path: Path) -> None:
         library = self._controller.library
@@ -279,46 +343,98 @@ class LoopController(QObject):
             write_bundle(path, library, sessions=sessions, iterations=[one], progress=progress)
             return path
 
-        self._writing.ask(
-            work, lambda made: self._controller.say(f"{made} is written."), name="packing a bundle",
-            on_error=self._controller.fail,
-        )  # fmt: skip
+        self._make_file(f"Packing {path.name}", work)
 
-    def _open_session(self, identity: str) -> None:
-        row = next((row for row in self._controller.state.sessions if row.id == identity), None)
+    def _make_file(self, title: str, work: Callable[[Progress], Path]) -> None:
+        """With progress in the bottom line; to cancel it leaves no file."""
+        job = self._controller.jobs.start(title)
+
+        async def run() -> None:
+            self._controller.say(f"{await tasks.run_job(job, work)} is written.")
+
+        self._controller.spawn(run(), title)
+
+    # What is opened
+
+    def _open_session(self, identity: str) -> OpenResult | None:
+        """None where there is none to open; that is told."""
+        library, state = self._controller.library, self._controller.state
+        row = next((row for row in state.sessions if row.id == identity), None)
         if row is not None:
             self._controller.open_session(row)
+        elif (library.root / identity).is_dir():
+            self._controller.open_paths([library.root / identity])
         else:
-            self._controller.open_paths([self._controller.library.root / identity])
-
-    def _open_hotspot(self, function: str) -> None:
-        """The flame graph of the measurement's first CPU profile, with the function selected."""
-        shown = self._page.view.shown
-        step = next((s for s in shown.steps if s.name == "cpu" and s.session), None) if shown is not None else None
-        if step is None:
-            return
-        self._open_session(step.session)
-        state = self._controller.state
+            self._controller.warn("This result is not in the library any more.", "Measure again to have it.")
+            return None
         state.set_page(Page.RESULTS)
-        tab = state.results.current
+        return state.result
+
+    def _open_at(self, identity: str, function: str) -> None:
+        tab = self._open_session(identity)
         if tab is not None:
             tab.selection.select(function)
+
+    def _open_figure(self, figure: Row) -> None:
+        """A function's page, or the result that another figure is from."""
+        if figure.family is Family.CPU:
+            self._show_hotspot(figure.key)
+            return
+        name, shown = _STEP_OF[figure.family], self._page.view.shown
+        session = (
+            next((step.session for step in shown.steps if step.name == name and step.session), "") if shown else ""
+        )
+        if session:
+            self._open_session(session)
+        else:
+            self._controller.warn(f"This measurement has no result of the step “{name}”.")
+
+    def _show_hotspot(self, function: str) -> None:
+        """Its page; the recordings are read in a thread."""
+        library, view = self._controller.library, self._page.view
+        one = next((one for one in view.iterations if one.id == self._shown), view.shown)
+        if one is None:
+            return
+        self._page.show_hotspot(function)
+
+        def work(progress: Progress) -> HotspotFacts:
+            return hotspot_facts(library, one, function, history=view.iterations, progress=progress)
+
+        self._knowing.ask(work, self._page.show_hotspot, name=f"looking at {function}", on_error=self._controller.fail)
+
+    def _hotspot_tab(self) -> OpenResult | None:
+        """As if the CPU profile were open: it knows where its sources are."""
+        facts = self._page.hotspot.facts
+        if facts is None or facts.cpu is None:
+            return None
+        identity = facts.sessions.get("cpu", "")
+        row = next((row for row in self._controller.state.sessions if row.id == identity), None)
+        tab = OpenResult(facts.function, path=self._controller.library.root / identity, session=row)
+        tab.ready(facts.cpu, title=facts.function, session=row)
+        return tab
+
+    def _provide(self, view: SourceView) -> None:
+        tab = self._hotspot_tab()
+        if tab is not None:
+            code_provider.attach(view, tab, self._controller, self._page.window())
+
+    def _open_source(self, file: str, line: int) -> None:
+        self._controller.open_source(self._hotspot_tab(), file, line)
 
 
 def view_of(library: Library, start: Path | None, shown: str) -> LoopView:
     """Everything the page shows; reads the recordings of two measurements, so in a thread."""
     if start is None:
         return LoopView()
-    folder = start if start.is_dir() else start.parent
-    path = find_plan(folder)
-    project = path.parent if path is not None else project_root(start)
-    if project is None:
-        return LoopView(problem=f"{folder} belongs to no cargo project.", fix="Choose the project's folder.")
     iterations = Iterations(library.root)
-    every = tuple(one for one in iterations.all() if one.project == str(project))
-    baseline = iterations.baseline(BASELINE)
-    held = baseline if baseline is not None and baseline.project == str(project) else None
+    everywhere = iterations.all()
+    path, project = _plan_of(start, frozenset(one.project for one in everywhere))
+    if project is None:
+        folder = start if start.is_dir() else start.parent
+        return LoopView(problem=f"{folder} belongs to no cargo project.", fix="Choose the project's folder.")
+    every = tuple(one for one in everywhere if one.project == str(project))
     current = next((one for one in every if one.id == shown), every[0] if every else None)
+    held = _held_against(iterations, current, str(project))
     verdict: Verdict | None = None
     notes: tuple[str, ...] = ()
     hotspots: tuple[tuple[str, float], ...] = ()
@@ -340,10 +456,34 @@ def view_of(library: Library, start: Path | None, shown: str) -> LoopView:
     )
 
 
+def _plan_of(start: Path, measured: frozenset[str]) -> tuple[Path | None, Path | None]:
+    """The plan, and the project's folder. measured: projects that have measurements, which need not be here."""
+    if str(start) in measured and not start.is_dir():
+        return None, start
+    folder = start if start.is_dir() else start.parent
+    path = find_plan(folder)
+    if path is not None:
+        return path, path.parent
+    root = project_root(start)
+    return None, root if root is not None else folder if str(folder) in measured else None
+
+
+def _held_against(iterations: Iterations, current: Iteration | None, project: str) -> Iteration | None:
+    """The project's baseline; where it has none, what the measurement was held against when it was made."""
+    baseline = iterations.baseline(BASELINE)
+    if baseline is not None and baseline.project == project:
+        return baseline
+    if current is None or not current.baseline:
+        return None
+    try:
+        return iterations.get(current.baseline)
+    except StoreError:
+        return None
+
+
 def _report(library: Library, one: Iteration) -> MeasurementReport:
-    baseline = Iterations(library.root).baseline(BASELINE)
-    other = baseline if baseline is not None and baseline.project == one.project and baseline.id != one.id else None
-    return report_of(library, one, other)
+    held = _held_against(Iterations(library.root), one, one.project)
+    return report_of(library, one, held if held is not None and held.id != one.id else None)
 
 
 def _first_is_baseline(library: Library, one: Iteration) -> None:

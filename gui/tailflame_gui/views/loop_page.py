@@ -6,17 +6,20 @@ from collections.abc import Sequence
 from functools import partial
 
 from PySide6.QtCore import Qt, Signal, SignalInstance
-from PySide6.QtGui import QShowEvent
+from PySide6.QtGui import QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import QCheckBox, QFrame, QLineEdit, QScrollArea, QSplitter, QStackedLayout, QWidget
 
+from tailflame.analyse.function_facts import HotspotFacts
 from tailflame.analyse.verdict import Decision, Mark, Verdict
 from tailflame.model import Caution
-from tailflame.model.iteration import Iteration, StepState
-from tailflame.units import count, percent, seconds
+from tailflame.model.iteration import Iteration
+from tailflame.units import count, percent
 from tailflame_gui import plain
 from tailflame_gui.loop_model import LoopView, Phase, Point, RunningStep, When
 from tailflame_gui.models.session_table import RowTable
 from tailflame_gui.models.verdict_table import goal_text, iteration_fields, row_fields
+from tailflame_gui.views.hotspot_page import HotspotPage
+from tailflame_gui.views.loop_steps import LoopSteps
 from tailflame_gui.widgets.caution_lines import CautionLines
 from tailflame_gui.widgets.empty_state import EmptyState
 from tailflame_gui.widgets.filter_field import FilterField
@@ -41,20 +44,16 @@ _DECISIONS = {
     Decision.NOTHING: ("equal", "second"),
     Decision.UNDECIDED: ("info", "warn"),
 }
-_STATES = {
-    StepState.DONE: ("circle-check", "good"),
-    StepState.FAILED: ("triangle-alert", "bad"),
-    StepState.SKIPPED: ("ban", "faint"),
-    StepState.RUNNING: ("loader", "accent"),
-    StepState.WAITING: ("circle-small", "faint"),
-}
 
 
 class LoopPage(QWidget):
     """shown(); project_wanted(): another project; plan_wanted(): write a plan; plan_opened(): look at it.
 
-    measure_requested(note), stop_requested(); chosen(id): another measurement; baseline_requested(id);
-    report_wanted(id); bundle_wanted(id); opened(session's id); hotspot_chosen(function); ticked(point's key, on).
+    measure_requested(note), stop_requested(); resume_requested(): go on with what was cut short;
+    chosen(id): another measurement; baseline_requested(id); report_wanted(id); bundle_wanted(id);
+    opened(session's id), opened_at(session's id, function); figure_opened(Row): the result that it is from;
+    hotspot_chosen(function); ticked(point's key, on); failed(TailflameError);
+    open_source(file, line), source_view_made(SourceView): of the hotspot's page.
     """
 
     shown = Signal()
@@ -63,33 +62,58 @@ class LoopPage(QWidget):
     plan_opened = Signal()
     measure_requested = Signal(str)
     stop_requested = Signal()
+    resume_requested = Signal()
     chosen = Signal(str)
     baseline_requested = Signal(str)
     report_wanted = Signal(str)
     bundle_wanted = Signal(str)
     opened = Signal(str)
+    opened_at = Signal(str, str)
+    figure_opened = Signal(object)
     hotspot_chosen = Signal(str)
     ticked = Signal(str, bool)
+    failed = Signal(object)
+    open_source = Signal(str, int)
+    source_view_made = Signal(object)
 
     def __init__(self) -> None:
         super().__init__()
         self.view = LoopView()
         self._running = False
         self._steps: dict[tuple[str, int], RunningStep] = {}
+        self._hotspot: HotspotPage | None = None
+        self._drawn_hotspots: tuple[tuple[str, float], ...] = ()
+        self._boxes: dict[str, QCheckBox] = {}
         self._make()
         self._arrange()
         self.measurements.selection_changed.connect(self._measurement_selected)
         self.chart.chosen.connect(self.chosen)
+        self.measurements.activated_row.connect(lambda _one: self.figures.setFocus(Qt.FocusReason.OtherFocusReason))
+        self.figures.activated_row.connect(self.figure_opened)
         self.filter.query_changed.connect(self.figures.set_words)
+        self.filter.left.connect(self.figures.setFocus)
+        self.steps.opened.connect(self.opened)
+        find = QShortcut(QKeySequence.StandardKey.Find, self)
+        find.setContext(Qt.ShortcutContext.WindowShortcut)  # of hidden pages none is active
+        find.activated.connect(self._find)
         self.show_view(LoopView())
 
     # how it is made
 
     def _make(self) -> None:
         self.project = ElidedLabel("", "second")
-        self.choose = button("Choose a project…", self.project_wanted.emit, rank="quiet", icon="folder")
-        self.write_plan = button("Write a plan", self.plan_wanted.emit, icon="file-code")
-        self.edit_plan = button("Edit the plan", self.plan_opened.emit, rank="quiet", icon="file-code")
+        self.choose = button(
+            "Choose a project…", self.project_wanted.emit, rank="quiet", icon="folder",
+            tip="A cargo project, or a folder with a tailflame.toml.",
+        )  # fmt: skip
+        self.write_plan = button(
+            "Write a plan", self.plan_wanted.emit, rank="primary", icon="file-code",
+            tip="A tailflame.toml in the project's folder; nothing else is changed.",
+        )  # fmt: skip
+        self.edit_plan = button(
+            "Edit the plan", self.plan_opened.emit, rank="quiet", icon="file-code",
+            tip="Opens tailflame.toml in your editor.",
+        )  # fmt: skip
         self.note = QLineEdit()
         self.note.setPlaceholderText("what was changed")
         self.note.setToolTip("A few words that are kept with the measurement.")
@@ -103,6 +127,10 @@ class LoopPage(QWidget):
             tip="Test, build, and measure everything that the plan names.",
         )
         self.stop = button("Stop", self.stop_requested.emit, icon="square", tip="End it after the step that runs.")
+        self.resume = button(
+            "Go on", self.resume_requested.emit, icon="rotate-ccw",
+            tip="Measure what is missing of the measurement that was cut short.",
+        )  # fmt: skip
         self.verdict_mark = Icon("info", "second")
         self.verdict = label("", "title", wrap=True)
         self.reasons = label("", "second", wrap=True)
@@ -111,7 +139,7 @@ class LoopPage(QWidget):
         self.figures = RowView(self.rows, several=False)
         self.figures.setFrameShape(QFrame.Shape.NoFrame)
         self.figures.setAccessibleName("Figures before and after")
-        self.filter = FilterField("Filter figures")
+        self.filter = FilterField("Filter figures", tip="Words that a figure has to have. Ctrl+F comes here.")
         self.filter.setFixedWidth(200)
         self.iterations: RowTable[Iteration] = RowTable(iteration_fields(""), self)
         self.measurements = RowView(self.iterations, several=False, sortable=False)
@@ -130,7 +158,7 @@ class LoopPage(QWidget):
             tip="All its results in one file for a colleague.",
         )  # fmt: skip
         self.phases = [label(phase.value, "second") for phase in Phase]
-        self._steps_box = column(spacing=2)
+        self.steps = LoopSteps()
         self._hotspots = column(spacing=2)
         self._points = column(spacing=2)
         self.empty = EmptyState("target", "", "", [self.write_plan])
@@ -139,7 +167,7 @@ class LoopPage(QWidget):
         head = row(margins=(16, 8, 16, 8), spacing=8)
         head.addWidget(label("Loop", "title"))
         head.addWidget(self.project, 1)
-        for widget in (self.choose, self.edit_plan, self.note, self.stop, self.measure):
+        for widget in (self.choose, self.edit_plan, self.note, self.resume, self.stop, self.measure):
             head.addWidget(widget)
         walk = row(margins=(16, 0, 16, 8), spacing=8)
         for at, phase in enumerate(self.phases):
@@ -149,7 +177,8 @@ class LoopPage(QWidget):
         walk.addStretch()
         side = QWidget()
         lines = column(margins=(16, 12, 12, 12), spacing=12)
-        for box in (self._steps_box, self._hotspots, self._points):
+        lines.addWidget(self.steps)
+        for box in (self._hotspots, self._points):
             lines.addLayout(box)
         lines.addStretch()
         side.setLayout(lines)
@@ -158,6 +187,7 @@ class LoopPage(QWidget):
         area.setFrameShape(QFrame.Shape.NoFrame)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         area.setFixedWidth(_SIDE)
+        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         area.setWidget(side)
         said = row(spacing=8)
         said.addWidget(self.verdict_mark, alignment=Qt.AlignmentFlag.AlignTop)
@@ -228,10 +258,11 @@ class LoopPage(QWidget):
         self.note.setVisible(has_plan)
         self._show_phase()
         self._show_running_buttons()
-        if not has_plan and not view.iterations:
+        if not has_plan and not view.iterations and not self._running:
             self._say_empty()
             return
-        self._pages.setCurrentIndex(0)
+        if not self.on_hotspot:
+            self._pages.setCurrentIndex(0)
         if not self._running:
             shown = view.shown
             self._steps = {(s.name, s.repetition): RunningStep(s) for s in shown.steps} if shown is not None else {}
@@ -263,7 +294,17 @@ class LoopPage(QWidget):
 
     def _show_running_buttons(self) -> None:
         self.measure.setEnabled(bool(self.view.plan) and not self._running)
+        self.measure.setToolTip(
+            "A measurement runs."
+            if self._running
+            else "Test, build, and measure everything that the plan names."
+            if self.view.plan
+            else "There is no plan here that says what to measure."
+        )
         self.stop.setVisible(self._running)
+        newest = self.view.iterations[0] if self.view.iterations else None
+        cut_short = bool(self.view.plan) and newest is not None and not newest.is_finished
+        self.resume.setVisible(cut_short and not self._running)
         shown = self.view.shown
         for widget in (self.make_baseline, self.report, self.bundle):
             widget.setEnabled(shown is not None and not self._running)
@@ -272,34 +313,12 @@ class LoopPage(QWidget):
         self.make_baseline.setToolTip("This is the baseline." if is_baseline else "Hold later measurements against it.")
 
     def _show_steps(self) -> None:
-        clear(self._steps_box)
-        if not self._steps:
-            return
-        self._steps_box.addWidget(label("Steps", "heading"))
-        for running in self._steps.values():
-            step = running.step
-            line = row(spacing=6)
-            line.addWidget(Icon(*_STATES[step.state]))
-            name = f"{step.name} {step.repetition}" if step.repetition else step.name
-            words = name
-            if step.state is StepState.RUNNING:
-                words = f"{name}  {running.stage}  {seconds(running.elapsed_s)}"
-            elif step.seconds:
-                words = f"{name}  {seconds(step.seconds)}"
-            if step.session:
-                line.addWidget(button(words, partial(self.opened.emit, step.session), rank="link",
-                                      tip="Open its result."), 1)  # fmt: skip
-            else:
-                line.addWidget(ElidedLabel(words, "second"), 1)
-            holder = QWidget()
-            holder.setLayout(line)
-            tip = f"{step.problem} {step.fix}".strip() or step.state.value
-            holder.setToolTip(plain.tip(tip))
-            self._steps_box.addWidget(holder)
-            if step.problem and step.state is StepState.FAILED:
-                self._steps_box.addWidget(label(f"{step.problem} {step.fix}".strip(), "small", wrap=True))
+        self.steps.show_steps(tuple(self._steps.values()))
 
     def _show_hotspots(self) -> None:
+        if self._drawn_hotspots == self.view.hotspots:
+            return
+        self._drawn_hotspots = self.view.hotspots
         clear(self._hotspots)
         if not self.view.hotspots:
             return
@@ -307,7 +326,7 @@ class LoopPage(QWidget):
         for name, share in self.view.hotspots:
             line = row(spacing=6)
             made = button(name.rpartition("::")[2] or name, partial(self.hotspot_chosen.emit, name), rank="link",
-                          tip=f"{name}: its flame graph, callers, source")  # fmt: skip
+                          tip=plain.tip(f"{name}: flame graph, callers, source, caches, memory, history"))  # fmt: skip
             line.addWidget(made, 1)
             line.addWidget(label(percent(share), "second", mono=True))
             holder = QWidget()
@@ -315,6 +334,8 @@ class LoopPage(QWidget):
             self._hotspots.addWidget(holder)
 
     def _show_points(self) -> None:
+        focused = next((key for key, box in self._boxes.items() if box.hasFocus()), "")
+        self._boxes = {}
         clear(self._points)
         for when in When:
             points = [point for point in self.view.points if point.when is when]
@@ -324,6 +345,9 @@ class LoopPage(QWidget):
             self._points.addWidget(label(f"{when.value}: {done} of {count(len(points))}", "heading"))
             for point in points:
                 self._points.addWidget(self._box(point))
+        if focused in self._boxes:  # whoever ticks by keyboard goes on from there
+            self._boxes[focused].show()  # what is still hidden takes no focus
+            self._boxes[focused].setFocus()
 
     def _box(self, point: Point) -> QWidget:
         """A box to tick where only its user can know; otherwise a mark that the evidence sets."""
@@ -335,6 +359,7 @@ class LoopPage(QWidget):
             box.setEnabled(self.view.shown is not None)
             box.setToolTip(tip)
             box.clicked.connect(lambda on, key=point.key: self.ticked.emit(key, on))
+            self._boxes[point.key] = box
             return box
         line = row(spacing=6)
         line.addWidget(Icon(*(("circle-check", "good") if point.is_done else ("circle-small", "faint"))))
@@ -396,6 +421,60 @@ class LoopPage(QWidget):
         if self.view.shown is not None:
             signal.emit(self.view.shown.id)
 
+    def _find(self) -> None:
+        if not self.on_hotspot:
+            self.filter.setFocus(Qt.FocusReason.ShortcutFocusReason)
+            self.filter.selectAll()
+
+    def box_of(self, key: str) -> QCheckBox | None:
+        """The box of a point that is ticked by hand."""
+        return self._boxes.get(key)
+
+    # a hotspot's page
+
+    @property
+    def hotspot(self) -> HotspotPage:
+        """Made when it is first asked for."""
+        if self._hotspot is None:
+            made = self._hotspot = HotspotPage()
+            made.back_requested.connect(self.leave_hotspot)
+            made.opened.connect(self.opened_at)
+            made.chosen.connect(self._hotspot_elsewhere)
+            for signal in ("open_source", "source_view_made", "failed"):
+                getattr(made, signal).connect(getattr(self, signal))
+            self._pages.addWidget(made)
+        return self._hotspot
+
+    @property
+    def on_hotspot(self) -> bool:
+        return self._hotspot is not None and self._pages.currentWidget() is self._hotspot
+
+    def show_hotspot(self, facts: HotspotFacts | str) -> None:
+        """Its page; only its name while the rest is being read."""
+        page = self.hotspot
+        if not isinstance(facts, str):
+            if self.on_hotspot:  # its user may have gone back meanwhile
+                page.show_facts(facts)
+            return
+        page.show_waiting(facts)
+        self._pages.setCurrentWidget(page)
+        self.setFocusProxy(page)
+        page.back.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def leave_hotspot(self) -> None:
+        """Back to the loop."""
+        if self.on_hotspot:
+            self._pages.setCurrentIndex(0)
+            self.setFocusProxy(self.measurements)
+            self.measurements.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def _hotspot_elsewhere(self, identity: str) -> None:
+        """The same function in another measurement."""
+        facts = self.hotspot.facts
+        self.chosen.emit(identity)
+        if facts is not None:
+            self.hotspot_chosen.emit(facts.function)
+
     # while it runs
 
     @property
@@ -405,6 +484,7 @@ class LoopPage(QWidget):
     def begin(self) -> None:
         self._running = True
         self._steps = {}
+        self.leave_hotspot()
         self._pages.setCurrentIndex(0)
         self._show_running_buttons()
         self._show_steps()
@@ -415,7 +495,9 @@ class LoopPage(QWidget):
             self._steps[running.step.name, running.step.repetition] = running
         self._show_steps()
 
-    def end(self) -> None:
+    def end(self, *, measured: bool = True) -> None:
+        """measured: the note is kept with it; otherwise it stays, for the next try."""
         self._running = False
-        self.note.clear()
+        if measured:
+            self.note.clear()
         self._show_running_buttons()

@@ -11,11 +11,12 @@ from PySide6.QtGui import QKeyEvent, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
 from tailflame.units import reading
-from tailflame_gui import theme
+from tailflame_gui import plain, theme
 from tailflame_gui.widgets.plot_ink import hair, small_font
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 76, 16, 22, 22
 _REACH = 24
+_AT_REST = "Each measurement's repetitions and their mean; click one to see its verdict."
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +35,17 @@ class GoalChart(QWidget):
 
     chosen = Signal(str)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QWidget | None = None, *, at_rest: str = _AT_REST) -> None:
+        """at_rest: its tooltip away from the points."""
         super().__init__(parent)
+        self._at_rest = at_rest
         self._points: tuple[GoalPoint, ...] = ()
         self._unit = self._title = self._current = ""
         self.setMinimumHeight(110)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName("The goal over the measurements")
-        self.setToolTip("Each measurement's repetitions and their mean; click one to see its verdict.")
+        self.setToolTip(at_rest)
+        self.setMouseTracking(True)
         theme.signals.changed.connect(self.update)
 
     @property
@@ -55,18 +59,44 @@ class GoalChart(QWidget):
         self.update()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        step = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}.get(Qt.Key(event.key()))
         keys = [point.key for point in self._points]
-        if step is None or not keys:
+        at = keys.index(self._current) if self._current in keys else len(keys) - 1
+        to = {
+            Qt.Key.Key_Left: at - 1,
+            Qt.Key.Key_Right: at + 1,
+            Qt.Key.Key_Home: 0,
+            Qt.Key.Key_End: len(keys) - 1,
+        }.get(Qt.Key(event.key()))
+        if to is None or not keys:
             super().keyPressEvent(event)
             return
-        at = keys.index(self._current) if self._current in keys else len(keys) - 1
-        self._choose(keys[min(max(at + step, 0), len(keys) - 1)])
+        self._choose(keys[min(max(to, 0), len(keys) - 1)])
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        near = [(abs(self._x(at) - event.position().x()), point.key) for at, point in enumerate(self._points)]
-        if near and min(near)[0] <= _REACH:
-            self._choose(min(near)[1])
+        point = self.point_at(event.position().x())
+        if point is not None and event.button() is Qt.MouseButton.LeftButton:
+            self._choose(point.key)
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        point = self.point_at(event.position().x())
+        self.setToolTip(plain.tip(self.words_of(point) if point is not None else self._at_rest))
+
+    def point_at(self, x: float) -> GoalPoint | None:
+        """The nearest one, None where none is near."""
+        near = [(abs(self._x(at) - x), at) for at in range(len(self._points))]
+        return self._points[min(near)[1]] if near and min(near)[0] <= _REACH else None
+
+    def words_of(self, point: GoalPoint) -> str:
+        """ "#3, keep: 184 µs, 183 to 186 in 5 repetitions" """
+        values = point.values
+        head = ", ".join(filter(None, (point.label, "the baseline" if point.marked else "", point.decision)))
+        if not values:
+            return f"{head}: it was not measured"
+        mean = reading(math.fsum(values) / len(values), self._unit)
+        if len(values) == 1:
+            return f"{head}: {mean}"
+        low, high = reading(min(values), self._unit), reading(max(values), self._unit)
+        return f"{head}: {mean}, {low} to {high} in {len(values)} repetitions"
 
     def _choose(self, key: str) -> None:
         if key != self._current:
