@@ -16,6 +16,7 @@ from tailflame.analyse.counter_summary import (
     summed_up,
 )
 from tailflame.cli.documents import counters_document
+from tailflame.cli.figures import counter_table
 from tailflame.cli.result_kind import Section
 from tailflame.cli.terminal import STYLES, Terminal, add_row, plain_table
 from tailflame.model import Recording
@@ -44,13 +45,15 @@ class CountersKind:
         """
         series = recording.counters
         assert series is not None
+        documents = counters_document(series)
+        if series.runs <= 1:
+            terminal.table(counter_table(series))
+            return documents
         figures = summed_up(series)
         terminal.table(_table(figures, runs=series.runs))
-        documents = counters_document(series)
-        if series.runs > 1:
-            for document, figure in zip(documents, figures, strict=True):
-                document["runs"] = series.runs
-                document["mean"], document["margin"] = _known(figure.value), _known(figure.margin)
+        for document, figure in zip(documents, figures, strict=True):
+            document["runs"] = series.runs
+            document["mean"], document["margin"] = _known(figure.value), _known(figure.margin)
         return documents
 
     def compare(
@@ -74,9 +77,7 @@ COUNTERS_KIND = CountersKind()
 
 
 def _table(figures: tuple[CounterFigure, ...], *, runs: int) -> Any:
-    columns = ["whole run"]
-    if runs > 1:
-        columns = [f"mean of {count(runs)} runs", "± (95 %)"]
+    columns = [f"mean of {count(runs)} runs", "± (95 %)"]
     varies = any(not math.isnan(figure.low) for figure in figures)
     if varies:
         columns += ["least", "most"]
@@ -88,9 +89,7 @@ def _table(figures: tuple[CounterFigure, ...], *, runs: int) -> Any:
         if not figure.counted:
             add_row(table, [figure.name, Text(f"<{figure.status.value}>", style="dim")])
             continue
-        cells: list[str | Text] = [figure.name, reading(figure.value, figure.unit)]
-        if runs > 1:
-            cells.append(_figure(figure.margin, figure.unit))
+        cells = [figure.name, reading(figure.value, figure.unit), _figure(figure.margin, figure.unit)]
         if varies:
             cells += [_figure(figure.low, figure.unit), _figure(figure.high, figure.unit)]
         if shared:

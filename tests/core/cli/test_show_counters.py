@@ -69,3 +69,23 @@ def test_a_kept_session_and_an_export_hold_the_same(tailflame: Run, library: Lib
     refused = tailflame("export", session.id, "--to", "svg", "-o", tmp_path / "out.svg")
     assert refused.code != 0
     assert "holds counters and no stacks" in refused.err
+
+
+def test_several_runs_show_their_mean_and_what_it_varies_by(tailflame: Run) -> None:
+    path = DATA / "perf-stat" / "6.1.187" / "runs.txt"
+    run = tailflame("show", path)
+    header = next(line for line in run.out.splitlines() if line.startswith("counter "))
+    assert header.split("  ")[-1].strip() == "most" and "mean of 3 runs" in header
+    assert row(run.out, "page-faults") == ["page-faults", "1,034", "1.43", "1,034", "1,035"]
+    by_name = {entry["series"]: entry for entry in tailflame("show", path, "--json").document["counters"]}
+    assert by_name["page-faults"]["runs"] == 3
+    assert by_name["page-faults"]["mean"] == pytest.approx(1034.333, abs=1e-3)
+
+
+def test_two_recordings_of_several_runs_are_compared_by_what_they_vary_by(tailflame: Run) -> None:
+    one, other = (DATA / "perf-stat" / "6.1.187" / name for name in ("runs.txt", "runs.json"))
+    run = tailflame("diff", one, other, "--json")
+    marks = {entry["name"]: entry["mark"] for entry in run.document["counters"]}
+    assert marks["cycles"] == "not comparable" and marks["page-faults"] in ("within noise", "better")
+    alone = tailflame("diff", DATA / "perf-stat" / "6.1.187" / "run.json", other)
+    assert "one run each" in alone.out and "record 5 runs or more" in alone.err
