@@ -64,6 +64,7 @@ class TabViews:
         view.slow_requested.connect(partial(tail_opening.compare_slow, controller, tab))
         view.capture_requested.connect(partial(tail_opening.open_capture, controller, _folder(tab)))
         view.source_view_made.connect(partial(self._provide, tab))
+        view.kind_made.connect(partial(self._made, tab))
         self.mark(tab, view)
         before = self.window.results.page_of(tab) if self.window is not None else None
         if isinstance(before, ResultView):
@@ -74,6 +75,14 @@ class TabViews:
         from tailflame_gui import code_provider
 
         code_provider.attach(view, tab, self._controller, self.window)
+
+    def _made(self, tab: OpenResult, view: QWidget) -> None:
+        if hasattr(view, "set_real_counters"):
+            from tailflame_gui import real_counters
+            from tailflame_gui.views.cache_view import CacheView
+
+            assert isinstance(view, CacheView)
+            real_counters.attach(view, tab, self._controller)
 
     def mark(self, tab: OpenResult, view: QWidget | None) -> None:
         """Tells the view of a result whether it is the baseline, or has one."""

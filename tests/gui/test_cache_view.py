@@ -16,6 +16,7 @@ from helpers.results import show
 from tailflame.analyse.cache_rates import D1, LL, CostBy, cost_rows
 from tailflame.host.source_files import Found, MissingSource, SourceText
 from tailflame.model import Recording, Weight
+from tailflame.parse import load
 from tailflame_gui.models.cache_figures import (
     CostFigure,
     figures_at_first,
@@ -29,11 +30,15 @@ from tailflame_gui.models.code_lines import CodeRole
 from tailflame_gui.models.roles import Role
 from tailflame_gui.models.scope import ResultScope, Scope
 from tailflame_gui.models.source_figures import SourceQuestion
+from tailflame_gui.real_counters import newest
+from tailflame_gui.rows import SessionRow
 from tailflame_gui.selection import Selection
+from tailflame_gui.state import OpenResult
 from tailflame_gui.views.cache_view import CacheView
 from tailflame_gui.views.result_parts import Part, parts_of
 from tailflame_gui.views.result_view import ResultView
 
+HARDWARE = Path(__file__).resolve().parents[1] / "data" / "perf-stat" / "made-up" / "hardware.jsonl"
 SOURCE = "fn match_order() {\n    // the best price\n\tfor order in book {\n        order.fill();\n    }\n}\n"
 
 
@@ -78,6 +83,36 @@ def test_rates_stand_against_their_targets(qtbot: QtBot, recorded: Recording) ->
     assert view.notes.whole == "Simulated caches: I1 32 KiB, 8-way  ·  D1 48 KiB, 12-way  ·  LL 256 MiB, direct-mapped"
     assert "--LL=" in view._notes.toolTip()
     assert not view._notes.isHidden()
+
+
+def test_what_the_processor_counted_stands_beside_the_simulation(qtbot: QtBot, recorded: Recording) -> None:
+    view = view_of(qtbot, recorded)
+    counters = load(HARDWARE).counters
+    assert counters is not None
+    view.set_real_counters(counters, "“perf stat of trading-demo”")
+    texts = view.band.texts()
+    assert texts["D1 misses"] == "9.0% above 5%, counted by the processor 3.0%"
+    assert texts["Mispredicted"] == "31.1% counted by the processor 1.5%"
+    assert texts["I1 misses"] == "1.2% above 1%"
+    assert "“perf stat of trading-demo”" in next(
+        block.tile.tip for block in view.band.blocks if block.tile.name == "Mispredicted"
+    )
+
+
+def test_the_newest_counters_are_of_the_same_binary_and_of_its_own_group_first() -> None:
+    def row(
+        name: str, tool: str = "perf stat", state: str = "complete", key: str = "demo", group: str = ""
+    ) -> SessionRow:
+        return SessionRow(name, Path(name), name, "demo", tool, state, binary_key=key, group=group)
+
+    own = row("own", "cachegrind", group="7")
+    tab = OpenResult("own", path=Path("own"), session=own)
+    other, failed = row("other", key="else"), row("failed", state="failed")
+    newer, together = row("newer"), row("together", group="7")
+    assert newest((other, failed, newer, together, own), tab) is together
+    assert newest((other, failed, newer, own), tab) is newer
+    assert newest((other, failed, own), tab) is None
+    assert newest((newer,), OpenResult("a file", path=Path("cachegrind.out"))) is None
 
 
 def test_functions_files_and_lines(qtbot: QtBot, recorded: Recording) -> None:

@@ -122,13 +122,14 @@ class RateTile:
     tip: str
 
 
-def rate_tiles(rates: tuple[ProgramRate, ...], *, real: bool = False) -> tuple[RateTile, ...]:
+def rate_tiles(rates: tuple[ProgramRate, ...], *, real: bool = False, counted_in: str = "") -> tuple[RateTile, ...]:
     tiles = []
     for rate in rates:
         parts = [rate.word] if rate.word else []
         if rate.counted is not None:
             parts.append(f"counted by the processor {rate_text(rate.counted)}%")
         answer = f"\n{rate.rate.answer}" if rate.met is False and rate.rate.answer else ""
+        where = f"\nThe processor counted in {counted_in}." if counted_in and rate.counted is not None else ""
         source = "" if real else "\nOf the simulated caches, not the processor's own."
         tiles.append(
             RateTile(
@@ -136,7 +137,7 @@ def rate_tiles(rates: tuple[ProgramRate, ...], *, real: bool = False) -> tuple[R
                 text=f"{rate_text(rate.value)}%" if np.isfinite(rate.value) else "none",
                 met=rate.met,
                 below=", ".join(parts),
-                tip=f"{rate.rate.tip}{answer}{source}",
+                tip=f"{rate.rate.tip}{answer}{source}{where}",
             )
         )
     return tuple(tiles)

@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QFrame, QMenu, QSplitter, QStackedWidget, QToolBut
 from tailflame.analyse.cache_rates import CostBy, CostRows, cost_rows, program_rates
 from tailflame.analyse.names import plain as plain_name
 from tailflame.errors import TailflameError
-from tailflame.model import CostTable, Recording
+from tailflame.model import CostTable, CounterSeries, Recording
 from tailflame.model.stacks import NONE
 from tailflame.units import count
 from tailflame_gui import icons, plain, tasks
@@ -71,6 +71,9 @@ class CacheView(QWidget):
     open_source = Signal(str, int)
     failed = Signal(object)
 
+    band: CacheBand
+    source_view: CacheSource
+
     def __init__(
         self, recording: Recording, *, selection: Selection, scope: ResultScope, parent: QWidget | None = None
     ) -> None:
@@ -126,6 +129,16 @@ class CacheView(QWidget):
         line = self.model.line_of(at) if at >= 0 else NONE
         if line >= 0:
             self.table.selectRow(line)
+
+    def set_real_counters(self, counters: CounterSeries, counted_in: str = "") -> None:
+        """What the processor counted of the same program, in the named result, stands beside what was simulated."""
+        rates = program_rates(self._costs, counters)
+        fresh = CacheBand(rate_tiles(rates, real=self._costs.real, counted_in=counted_in))
+        layout = self.layout()
+        assert layout is not None
+        before, self.band = self.band, fresh
+        layout.replaceWidget(before, fresh)
+        before.deleteLater()
 
     def set_columns(self, keys: tuple[str, ...]) -> None:
         """The figures that are columns; new ones stand behind those that are there."""

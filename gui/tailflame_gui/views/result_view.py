@@ -58,7 +58,7 @@ class ResultView(QWidget):
     open_requested(); failed(TailflameError). flame_range_requested(start, end): the flame graph of that time, in
     seconds of the recording's clock; compare_ranges_requested(before, after): two ranges of slices.
     slow_requested(): slow calls against fast ones; capture_requested(name): a file that was kept beside the run's.
-    source_view_made(SourceView): it is going to ask for files and machine code.
+    source_view_made(SourceView): it is going to ask for files and machine code. kind_made(view): of a kind of result.
     """
 
     open_source = Signal(str, int)
@@ -74,6 +74,7 @@ class ResultView(QWidget):
     capture_requested = Signal(str)
     failed = Signal(object)
     source_view_made = Signal(object)
+    kind_made = Signal(object)
 
     def __init__(
         self,
@@ -324,6 +325,7 @@ class ResultView(QWidget):
         asks = getattr(view, "source_view", None)
         if asks is not None:
             self.source_view_made.emit(asks)
+        self.kind_made.emit(view)
         return view
 
     def show_event(self, event: int) -> None:
