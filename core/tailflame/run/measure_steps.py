@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from tailflame.host.binary import binary_facts
-from tailflame.host.privilege import Access, Need, Way, access, means
+from tailflame.host.install import install_command
+from tailflame.host.privilege import Need, access, means
 from tailflame.host.running import process_of
 from tailflame.host.system import Host
 from tailflame.model import Caution, HistogramSeries, Recording
-from tailflame.model.iteration import Step
+from tailflame.model.iteration import Step, StepState
 from tailflame.parse import load
 from tailflame.parse.latency_log import read_latency_log
 from tailflame.parse.source import Progress
@@ -29,6 +30,7 @@ from tailflame.tools import (
     PLAIN_RUN,
     BenchOptions,
     CallGraph,
+    Capabilities,
     OptionKind,
     PerfOptions,
     PlainOptions,
@@ -59,14 +61,12 @@ Begin = Callable[[Library, str, Journal], "KeptRun | KeptProbe"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StepRun:
-    """One run of a step. begin: for a library, the sessions' group and a journal. left_out: why it cannot run here, a
-    sentence, with its fix; "" where it can.
+    """One run of a step. begin: for a library, the sessions' group and a journal. step: waiting; of one that cannot run
+    here already failed, or skipped, with its problem and fix.
     """
 
     step: Step
     begin: Begin
-    left_out: str = ""
-    fix: str = ""
 
 
 def step_runs(plan: MeasurementPlan, binary: Path, host: Host) -> tuple[StepRun, ...]:
@@ -75,21 +75,18 @@ def step_runs(plan: MeasurementPlan, binary: Path, host: Host) -> tuple[StepRun,
     PlanError where an option of a tool is none of its options.
     """
     pointers = binary_facts(binary).frame_pointers
-    probes = _probing(plan, host)
     made: list[StepRun] = []
     for name in plan.steps:
         if name == "latency" and not (plan.log or plan.hlog):
             continue  # nothing tells its latencies
         if name == "probes" and not plan.probe:
             continue
+        whole = _step(plan, name, host)
         times = plan.repetitions if name in _REPEATED else 1 if name in ("counters", "benches") else _SLOW_RUNS
         for repetition in range(1, min(times, plan.repetitions) + 1):
-            step = Step(name=name, tool=TOOL_OF[name], repetition=repetition)
+            step = replace(whole, repetition=repetition)
             target = Target(binary=binary, args=plan.args, cwd=plan.directory, env=plan.env)
-            run = _run(plan, step, target, host, pointers)
-            if name == "probes" and not probes.possible:
-                run = replace(run, left_out=probes.sentence, fix=probes.fix)
-            made.append(run)
+            made.append(_run(plan, step, target, host, pointers))
     # Round by round, not step by step: a machine that grows warmer or busier then drifts through every step alike, and
     # the spread of a step's repetitions, which the verdict's interval is made of, holds that drift. The order within a
     # round stays the same, so that what one step leaves behind (a hot processor, a full page cache) meets the same step
@@ -97,14 +94,37 @@ def step_runs(plan: MeasurementPlan, binary: Path, host: Host) -> tuple[StepRun,
     return tuple(sorted(made, key=lambda run: run.step.repetition))
 
 
-def _probing(plan: MeasurementPlan, host: Host) -> Access:
-    """Whether functions can be probed in what we start."""
-    ourselves = process_of(os.getpid())
-    if not plan.probe or "probes" not in plan.steps or ourselves is None:
-        return Access(need=Need.PROBE, ways=(Way.AS_IS,), sentence="")
-    # What we start is as we are, except that we may look at it.
-    found = access(Need.PROBE, replace(ourselves, attachable=True, reason=""), host, means())
-    return found if found.possible else replace(found, sentence=f"Functions cannot be probed: {_lower(found.sentence)}")
+def _step(plan: MeasurementPlan, name: str, host: Host) -> Step:
+    """Waiting; failed where its tool is not installed, skipped where functions may not be probed."""
+    step = Step(name=name, tool=TOOL_OF[name])
+    if name == "probes":
+        ourselves = process_of(os.getpid())
+        if ourselves is None:
+            return step
+        # What we start is as we are, except that we may look at it.
+        found = access(Need.PROBE, replace(ourselves, attachable=True, reason=""), host, means())
+        if found.possible:
+            return step
+        problem = f"Functions cannot be probed: {_lower(found.sentence)}"
+        return replace(step, state=StepState.SKIPPED, problem=problem, fix=found.fix)
+    if name == "latency":
+        return step
+    here = _capabilities(step, host)
+    if here.available or here.version:
+        return step  # what a tool that is there cannot do it says itself, and better
+    fix = here.fix or install_command("perf")
+    return replace(step, state=StepState.FAILED, problem=f"{here.reason}.", fix=fix)
+
+
+def _capabilities(step: Step, host: Host) -> Capabilities:
+    match step.name:
+        case "cpu":
+            return PERF_RECORD.probe(host)
+        case "benches":
+            return CARGO_BENCH.probe(host)
+    tool = field_tool(step.tool)
+    assert tool is not None
+    return tool.probe(host)
 
 
 def _run(plan: MeasurementPlan, step: Step, target: Target, host: Host, pointers: bool | None) -> StepRun:

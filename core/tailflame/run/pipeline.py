@@ -282,11 +282,10 @@ class Pipeline:
                 continue
             if self._is_done(step):
                 continue
-            if run.left_out:
-                skipped = replace(step, state=StepState.SKIPPED, problem=run.left_out, fix=run.fix)
-                self._note_step(skipped)
+            if step.state is not StepState.WAITING:  # it cannot run here
+                self._note_step(step)
                 if step.repetition <= 1:  # told once
-                    yield StepEnded(skipped)
+                    yield StepEnded(step)
                 continue
             if self._stopping:
                 break
@@ -320,20 +319,21 @@ class Pipeline:
         self._running = None
         assert ended is not None
         seconds = time.monotonic() - began
+        outcome = ended.finished.target if ended.finished is not None else None
+        crash = f"The program ended badly: {outcome.sentence}." if outcome is not None and outcome.crashed else ""
         if ended.recording is None:
             error = ended.error or ToolFailed("It left nothing.")
+            # That nothing is left to read follows from the crash.
             yield replace(
-                step, state=StepState.FAILED, session=ended.session, problem=error.sentence, fix=error.advice,
-                seconds=seconds,
+                step, state=StepState.FAILED, session=ended.session, problem=crash or error.sentence,
+                fix="" if crash else error.advice, seconds=seconds,
             )  # fmt: skip
             return
-        outcome = ended.finished.target if ended.finished is not None else None
-        crashed = outcome is not None and outcome.crashed
         yield replace(
             step,
-            state=StepState.FAILED if crashed else StepState.DONE,
+            state=StepState.FAILED if crash else StepState.DONE,
             session=ended.session,
-            problem=f"The program ended badly: {outcome.sentence}." if crashed and outcome is not None else "",
+            problem=crash,
             seconds=seconds,
         )
 

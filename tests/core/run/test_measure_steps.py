@@ -10,6 +10,7 @@ import pytest
 
 from tailflame.host.privilege import Access, Means, Need, Way
 from tailflame.host.system import Host, probe_host
+from tailflame.model.iteration import StepState
 from tailflame.run import measure_steps
 from tailflame.run.measure_steps import step_runs
 from tailflame.run.plan_file import MeasurementPlan, read_plan
@@ -52,7 +53,7 @@ def test_steps_take_turns(tmp_path: Path, host: Host) -> None:
         *(("cpu", 2), ("caches", 2), ("latency", 2), ("probes", 2)),
         *(("cpu", 3), ("latency", 3), ("probes", 3)),
     ]
-    assert not any(run.left_out for run in runs)
+    assert {run.step.state for run in runs} == {StepState.WAITING}
 
 
 @pytest.mark.usefixtures("allowed")
@@ -65,15 +66,23 @@ def test_who_may_not_probe_leaves_that_out_alone(tmp_path: Path, host: Host, mon
     monkeypatch.setattr(measure_steps, "means", Means)
     monkeypatch.setattr(Host, "has_tool", lambda _self, name: Path("/usr/bin") / name)
     runs = step_runs(plan(tmp_path), BINARY, replace(host, uid=1000))
-    told = {run.left_out for run in runs if run.step.name == "probes"}
-    assert told == {"Functions cannot be probed: bpftrace, which probes functions, works for root alone."}
-    assert {run.fix for run in runs if run.left_out} == {"Start Tailflame with sudo."}
-    assert not any(run.left_out for run in runs if run.step.name != "probes")
+    steps = [run.step for run in runs if run.step.name == "probes"]
+    assert {(step.state, step.problem, step.fix) for step in steps} == {
+        (
+            StepState.SKIPPED,
+            "Functions cannot be probed: bpftrace, which probes functions, works for root alone.",
+            "Start Tailflame with sudo.",
+        )
+    }
+    assert {run.step.state for run in runs if run.step.name != "probes"} == {StepState.WAITING}
 
 
-def test_without_bpftrace_the_probes_are_left_out_with_its_install_command(
+def test_a_step_whose_tool_is_missing_names_the_install_command(
     tmp_path: Path, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Host, "has_tool", lambda _self, _name: None)
-    (left, *_rest) = (run for run in step_runs(plan(tmp_path), BINARY, host) if run.left_out)
-    assert left.left_out == "Functions cannot be probed: bpftrace is not installed." and "bpftrace" in left.fix
+    steps = {run.step.name: run.step for run in step_runs(plan(tmp_path), BINARY, host)}
+    assert steps["probes"].problem == "Functions cannot be probed: bpftrace is not installed."
+    assert "bpftrace" in steps["probes"].fix and steps["probes"].state is StepState.SKIPPED
+    assert (steps["caches"].state, steps["caches"].problem) == (StepState.FAILED, "valgrind is not installed.")
+    assert "valgrind" in steps["caches"].fix and steps["latency"].state is StepState.WAITING
