@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tailflame-gui", description="Profiler front-end for low-latency software.")
     parser.add_argument(
-        "files", nargs="*", type=_path, metavar="FILE", help="results, session folders, or a program to record"
+        "files", nargs="*", type=_path, metavar="FILE", help="results, session folders, bundles, or a program to record"
     )
     parser.add_argument("--theme", choices=[mode.value for mode in theme.Mode], help="light, dark, or the system's")
     parser.add_argument(

@@ -43,12 +43,14 @@ _CLOSED_KEPT = 20
 
 
 class Controller(QObject):
-    """target_chosen(binary), project_chosen(folder): something to record was dropped or named.
+    """target_chosen(binary), project_chosen(folder), bundle_chosen(file): something to record, or a bundle, was dropped
+    or named.
     binary_wanted(OpenResult): a result shall become a baseline and does not tell whose.
     """
 
     target_chosen = Signal(object)
     project_chosen = Signal(object)
+    bundle_chosen = Signal(object)
     binary_wanted = Signal(object)
     _editor_failed = Signal(str, int)
 
@@ -163,12 +165,9 @@ class Controller(QObject):
                     self.set_profiles_folder(found.path)
                     self.state.set_page(Page.LIBRARY)
                 case Kind.NOTHING:
-                    self.fail(
-                        StoreError(
-                            f"{found.path} holds no session and no cargo project.",
-                            advice="Drop the result files themselves, a session's folder, or a profiles folder.",
-                        )
-                    )
+                    self.fail(dropping.nothing_in(found.path))
+                case Kind.BUNDLE:
+                    self.bundle_chosen.emit(found.path)
                 case Kind.SESSION | Kind.RESULT:
                     self.open_file(found.path)
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from tailflame.errors import StoreError
+from tailflame.store.bundle import SUFFIX, is_bundle
 from tailflame_gui.rows import DropRow
 
 SESSION = "session.json"
@@ -24,6 +26,7 @@ class Kind(StrEnum):
     SESSION = "session"
     PROFILES = "profiles"
     PROJECT = "project"
+    BUNDLE = "bundle"
     NOTHING = "nothing"
 
 
@@ -40,11 +43,27 @@ def look_at(path: Path) -> Dropped:
             return Dropped(_folder(path), path)
         if path.name == SESSION and path.is_file():
             return Dropped(Kind.SESSION, path.parent)
+        if path.suffix == SUFFIX or _is_zip(path):
+            return Dropped(Kind.BUNDLE, path)
         if _is_program(path):
             return Dropped(Kind.PROGRAM, path)
     except OSError:
         return Dropped(Kind.RESULT, path)  # reading it says what is wrong with it
     return Dropped(Kind.RESULT, path)
+
+
+def nothing_in(path: Path) -> StoreError:
+    """What is said of a folder that holds nothing to open."""
+    return StoreError(
+        f"{path} holds no session and no cargo project.",
+        advice="Drop the result files themselves, a session's folder, or a profiles folder.",
+    )
+
+
+def _is_zip(path: Path) -> bool:
+    """A zip with a bundle's manifest, whatever it is called."""
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\x03\x04" and is_bundle(path)
 
 
 def _folder(folder: Path) -> Kind:
@@ -99,6 +118,8 @@ def announce(paths: tuple[Path, ...]) -> tuple[DropRow, ...]:
                 rows.append(DropRow(f"Record {name}", icon="circle-dot"))
             case Kind.PROJECT:
                 rows.append(DropRow(f"Record the cargo project {name}", icon="package"))
+            case Kind.BUNDLE:
+                rows.append(DropRow(f"Bring the bundle {name} into the library", icon="package"))
             case Kind.SESSION:
                 rows.append(DropRow(f"Open the session {name}", icon="flame"))
             case Kind.PROFILES:

@@ -70,6 +70,8 @@ class LoopController(QObject):
         self._choose_target = choose_target
         self._project: Path | None = None
         self._shown = ""
+        self._known = False
+        """Whether the page has been told of a plan, or that there is none."""
         self._pipeline: Pipeline | None = None
         self._task: asyncio.Task[Any] | None = None
         self._news: dict[tuple[str, int], RunningStep] = {}
@@ -123,6 +125,7 @@ class LoopController(QObject):
         return Path(target.binary) if target is not None and target.binary else None
 
     def _looked(self, view: LoopView) -> None:
+        self._known = True
         if view.project:
             self._project = Path(view.project)
         self._shown = view.shown.id if view.shown is not None else ""
@@ -189,8 +192,10 @@ class LoopController(QObject):
         path = self._page.view.plan
         if self.running:
             return
-        if self._looking.busy:
+        if self._looking.busy or not self._known:
             self._wished = (note, resume)
+            if not self._looking.busy:
+                self.look()
             return
         if not path:
             return

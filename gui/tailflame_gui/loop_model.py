@@ -69,7 +69,7 @@ class LoopView:
 
     @property
     def phase(self) -> Phase:
-        if not self.plan:
+        if not self.plan and not self.iterations:
             return Phase.PLAN
         if not self.baseline:
             return Phase.BASELINE

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QUrl
 from PySide6.QtGui import QActionGroup, QDesktopServices, QGuiApplication
 
-from tailflame_gui import dropping, theme
+from tailflame_gui import bundles, dropping, theme
 from tailflame_gui.actions import EXPORTED, Actions
 from tailflame_gui.controller import Controller
 from tailflame_gui.demo import Demo
@@ -34,6 +34,7 @@ CONSENT = "TAILFLAME_DEBUGINFOD"
 """See parse.symbolize.debuginfod."""
 
 if TYPE_CHECKING:
+    from tailflame.model.iteration import Iteration
     from tailflame_gui.live_runner import LiveRunner
     from tailflame_gui.live_wiring import LiveParts
     from tailflame_gui.loop_controller import LoopController
@@ -120,11 +121,19 @@ class LateLoop:
 
     def measure(self) -> None:
         """Shows the page, and measures once it knows the plan."""
+        self._shown().measure("")
+
+    def show_iteration(self, one: Iteration) -> None:
+        """Shows a measurement that has come from elsewhere."""
+        self._shown().show_iteration(one)
+
+    def _shown(self) -> LoopController:
         window = self.window
         assert window is not None
         self._controller.state.set_page(Page.LOOP)
-        if self.made is not None:
-            self.made.measure("")
+        assert window.loop_page is not None  # made now, and not once its imports are done
+        assert self.made is not None
+        return self.made
 
     async def close(self) -> None:
         """A measurement that runs is stopped and kept."""
@@ -213,6 +222,7 @@ def _connect_pages(parts: Parts) -> None:
     for signal in (parts.state.sessions_changed, parts.state.results.current_changed):
         signal.connect(partial(_mark_baselines, parts))
     controller.binary_wanted.connect(partial(_ask_binary, parts))
+    controller.bundle_chosen.connect(partial(bundles.bring, controller, parts.late_loop.show_iteration))
 
 
 def _connect_actions(parts: Parts) -> None:

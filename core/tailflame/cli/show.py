@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+from pathlib import Path
 from typing import Any
 
 from tailflame.analyse.hotspots import GroupBy, hotspots
@@ -30,6 +32,8 @@ from tailflame.cli.kinds import KINDS
 from tailflame.model import HistogramSeries, Recording
 from tailflame.parse.formats import FORMATS
 from tailflame.store import Opened
+from tailflame.store.bundle import SUFFIX, contents, is_bundle
+from tailflame.units import count, size
 
 GROUPS = {"function": GroupBy.FUNCTION, "module": GroupBy.MODULE, "file": GroupBy.FILE, "thread": GroupBy.THREAD}
 
@@ -37,7 +41,8 @@ GROUPS = {"function": GroupBy.FUNCTION, "module": GroupBy.MODULE, "file": GroupB
 class ShowCommand:
     """Show a result: the facts of the run and where its time went.
 
-    RESULT is a result file of any format, a session's name, its folder, "latest", "latest~1" or "baseline".
+    RESULT is a result file of any format, a session's name, its folder, "latest", "latest~1" or "baseline". Of a bundle
+    (.tailflame) it says what is in it; `bundle --open` opens one.
 
     JSON: {"result": {"label", "source", "session", "tool", "tool_version", "format", "command", "outcome",
     "started_at", "duration_s", "lost", "rate_asked_hz", "rate_granted_hz", "threads", "machine", "build_ids",
@@ -51,7 +56,8 @@ class ShowCommand:
     "latencies": [{"tag", "unit", "count", "percentiles": {"p50", "p90", "p95", "p99", "p99.9", "p99.99"}, "max"}],
     "counters": [{"series", "unit", "simulated", "readings", "statuses": {"counted", "not supported", "not counted",
     "empty"}, "last", "min", "p50", "max", "whole_run", "running_min"}]}: figures over intervals; "whole_run" of a ratio
-    is the sum of its counters divided
+    is the sum of its counters divided. Of a bundle: {"bundle": {"path", "measurements": [id], "sessions": [id],
+    "bytes", "written_by"}}
     """
 
     name = "show"
@@ -71,9 +77,42 @@ class ShowCommand:
         add_filter_argument(parser)
 
     def run(self, args: argparse.Namespace, context: Context) -> int:
+        path = Path(args.result)
+        if path.is_file() and (path.suffix == SUFFIX or is_bundle(path)):
+            _show_bundle(path, context)
+            return ExitCode.OK
         opened = filtered_as(args, context.open(args.result, format=args.format))
         show(opened, args, context)
         return ExitCode.OK
+
+
+def _show_bundle(path: Path, context: Context) -> None:
+    """What a bundle holds, and how it is opened: that writes to the library, so it is not done unasked."""
+    held = contents(path)
+    terminal = context.terminal
+    terminal.line(path.name, style="bold")
+    terminal.line(
+        f"A bundle of {_several(len(held.iterations), 'measurement')} and {_several(len(held.sessions), 'session')}, "
+        f"{size(held.bytes)} unpacked{f', by {held.written_by}' if held.written_by else ''}."
+    )
+    for identity in (*held.iterations, *held.sessions):
+        terminal.line(f"  {identity}")
+    terminal.line(f"`tailflame bundle --open {shlex.quote(str(path))}` brings it into the profiles folder.")
+    terminal.document(
+        {
+            "bundle": {
+                "path": str(path),
+                "measurements": list(held.iterations),
+                "sessions": list(held.sessions),
+                "bytes": held.bytes,
+                "written_by": held.written_by,
+            }
+        }
+    )
+
+
+def _several(many: int, word: str) -> str:
+    return f"{count(many)} {word}{'' if many == 1 else 's'}"
 
 
 def show(opened: Opened, args: argparse.Namespace, context: Context) -> None:

@@ -54,6 +54,32 @@ class Unpacked:
     iterations: tuple[Iteration, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a bundle says that it holds: ids, bytes once unpacked, who wrote it."""
+
+    sessions: tuple[str, ...]
+    iterations: tuple[str, ...]
+    bytes: int
+    written_by: str
+
+
+def contents(path: Path) -> Contents:
+    """By its manifest alone; nothing is unpacked. StoreError where it is no sound bundle."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            fields = _manifest(archive, path)
+            entries = _entries(archive, fields, path)
+    except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as error:
+        raise _unreadable(path, error) from error
+    return Contents(
+        sessions=tuple(fields.texts("sessions")),
+        iterations=tuple(fields.texts("iterations")),
+        bytes=sum(info.file_size for info, _sum in entries),
+        written_by=fields.text("written_by", ""),
+    )
+
+
 def is_bundle(path: Path) -> bool:
     """Whether a file is a zip with a bundle's manifest; looks at its directory alone."""
     try:
@@ -130,8 +156,7 @@ def read_bundle(path: Path, library: Library, *, progress: Progress | None = Non
             _unpack(archive, entries, folder, path, progress)
             return _adopt(folder, fields, library, path)
     except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as error:
-        why = reason(error) if isinstance(error, OSError) else str(error) or "it is damaged"
-        raise StoreError(f"{path} cannot be opened as a bundle: {why}.", advice="Ask for it once more.") from error
+        raise _unreadable(path, error) from error
 
 
 def _manifest(archive: zipfile.ZipFile, path: Path) -> Fields:
@@ -245,6 +270,11 @@ def _adopt(folder: Path, fields: Fields, library: Library, path: Path) -> Unpack
     kept = Iterations(library.root)
     iterations = [kept.adopt(brought.get(identity), identities) for identity in fields.texts("iterations")]
     return Unpacked(tuple(adopted), tuple(iterations))
+
+
+def _unreadable(path: Path, error: Exception) -> StoreError:
+    why = reason(error) if isinstance(error, OSError) else str(error) or "it is damaged"
+    return StoreError(f"{path} cannot be opened as a bundle: {why}.", advice="Ask for it once more.")
 
 
 def _hostile(path: Path, why: str) -> StoreError:

@@ -25,10 +25,15 @@ _WORTH = {
     Mark.WORSE: "Beyond what runs differ by, with all rows taken together.",
 }
 
+_GOAL = "The goal: it is tested by itself, the other figures all together."
 
-def row_fields() -> tuple[Field[Row], ...]:
+
+def row_fields(goal: str = "") -> tuple[Field[Row], ...]:
+    """goal: the key of the figure that the change was made for."""
     return (
-        Field[Row]("Figure", lambda row: row.key, lambda row: row.key.casefold(), 0, tip=_repetitions),
+        Field[Row]("Figure", lambda row: row.key, lambda row: row.key.casefold(), 0,
+                   icon=lambda row: ("target", "accent") if row.key == goal else None,
+                   tip=lambda row: f"{f'{_GOAL} ' if row.key == goal else ''}{_repetitions(row)}".strip()),
         Field[Row]("Kind", lambda row: row.family.value, lambda row: row.family.value, 110, leaves=True),
         Field[Row]("Before", lambda row: _mean(row, row.before), lambda row: _key(row.before_mean), 100, right=True,
                    mono=True, tip=_repetitions),
@@ -49,10 +54,11 @@ def iteration_fields(baseline: str) -> tuple[Field[Iteration], ...]:
         Field[Iteration]("#", lambda one: count(one.number), lambda one: one.number, 44, right=True, mono=True,
                          icon=lambda one: ("pin", "accent") if one.id == baseline else None,
                          tip=lambda one: "The baseline" if one.id == baseline else ""),
-        Field[Iteration]("Measured", lambda one: moment(one.started_at), lambda one: one.started_at, 110),
+        Field[Iteration]("Measured", lambda one: moment(one.started_at), lambda one: one.started_at, 104, leaves=True),
         Field[Iteration]("Commit", lambda one: f"{one.commit[:9]}{'+' if one.dirty else ''}", lambda one: one.commit,
                          86, mono=True, tip=lambda one: "With changes that are not committed." if one.dirty else ""),
-        Field[Iteration]("Goal", goal_text, lambda one: goal_mean(one) or -math.inf, 180, right=True, mono=True),
+        Field[Iteration]("Goal", goal_reading, lambda one: goal_mean(one) or -math.inf, 84, right=True, mono=True,
+                         tip=goal_text),
         Field[Iteration]("Verdict", told, lambda one: one.decision, 120, tip=lambda one: one.sentence,
                          icon=lambda one: _DECISIONS.get(one.decision)),
         Field[Iteration]("Note", lambda one: one.note, lambda one: one.note.casefold(), 0),
@@ -61,6 +67,11 @@ def iteration_fields(baseline: str) -> tuple[Field[Iteration], ...]:
 
 def goal_mean(one: Iteration) -> float | None:
     return math.fsum(one.goal_values) / len(one.goal_values) if one.goal_values else None
+
+
+def goal_reading(one: Iteration) -> str:
+    mean = goal_mean(one)
+    return "" if mean is None else reading(mean, one.goal_unit)
 
 
 def goal_text(one: Iteration) -> str:

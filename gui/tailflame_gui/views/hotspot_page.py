@@ -127,23 +127,25 @@ class HotspotPage(QWidget):
         for section in (self.caches, self.heap, self.syscalls):
             section.say("Reading…")
 
-    def show_facts(self, facts: HotspotFacts) -> None:
+    def show_facts(self, facts: HotspotFacts, *, baseline: str = "") -> None:
+        """baseline: the id of the measurement that others are held against."""
         self.facts = facts
         self.name.set_text(facts.function)
         own, whole = ([getattr(one, side) for one in facts.shares] for side in ("self_share", "total_share"))
         self.figures.setText(f"self {_range(own)}    total {_range(whole)}" if own else "not in the CPU profile")
         self.whole.setEnabled("cpu" in facts.sessions)
-        self._show_history(facts)
+        self._show_history(facts, baseline)
         self._show_sections(facts)
         self._show_profile(facts)
 
-    def _show_history(self, facts: HotspotFacts) -> None:
+    def _show_history(self, facts: HotspotFacts, baseline: str) -> None:
         points = [
             GoalPoint(
                 turn.iteration.id,
                 f"#{turn.iteration.number}",
                 tuple(100 * one.self_share for one in turn.shares),
                 turn.iteration.decision,
+                marked=turn.iteration.id == baseline,
             )
             for turn in facts.turns
         ]

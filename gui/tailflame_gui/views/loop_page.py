@@ -215,7 +215,7 @@ class LoopPage(QWidget):
         both = QSplitter(Qt.Orientation.Horizontal)
         both.addWidget(self.measurements)
         both.addWidget(self.chart)
-        both.setSizes([560, 300])
+        both.setSizes([600, 280])
         lines.addWidget(both, 1)
         below.setLayout(lines)
         splitter = QSplitter(Qt.Orientation.Vertical)
@@ -342,6 +342,8 @@ class LoopPage(QWidget):
             if not points:
                 continue
             done = sum(point.is_done for point in points)
+            if self._points.count():
+                self._points.addSpacing(8)
             self._points.addWidget(label(f"{when.value}: {done} of {count(len(points))}", "heading"))
             for point in points:
                 self._points.addWidget(self._box(point))
@@ -387,7 +389,10 @@ class LoopPage(QWidget):
         self.verdict_mark.set_icon(*_DECISIONS[verdict.decision])
         self.verdict.setText(verdict.sentence)
         self.reasons.setText("\n".join(verdict.reasons))
-        self.rows.set_rows(tuple(row for row in verdict.rows if row.mark is not Mark.ABSENT))
+        goal = verdict.goal
+        rows = [row for row in verdict.rows if row.mark is not Mark.ABSENT and row is not goal]
+        self.rows.fields = row_fields(goal.key if goal is not None else "")
+        self.rows.set_rows((*((goal,) if goal is not None else ()), *rows))
         self.cautions.set_cautions(tuple(Caution(note) for note in view.notes))
 
     def _show_history(self) -> None:
@@ -454,7 +459,7 @@ class LoopPage(QWidget):
         page = self.hotspot
         if not isinstance(facts, str):
             if self.on_hotspot:  # its user may have gone back meanwhile
-                page.show_facts(facts)
+                page.show_facts(facts, baseline=self.view.baseline)
             return
         page.show_waiting(facts)
         self._pages.setCurrentWidget(page)

@@ -16,6 +16,8 @@ from tailflame_gui.widgets.plot_ink import hair, small_font
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 76, 16, 22, 22
 _REACH = 24
+_LABEL = 32
+"""Pixels that a label needs beside its neighbour's."""
 _AT_REST = "Each measurement's repetitions and their mean; click one to see its verdict."
 
 
@@ -134,11 +136,14 @@ class GoalChart(QWidget):
         def y_of(value: float) -> float:
             return rect.bottom() - value / top * rect.height()
 
+        apart = rect.width() / len(self._points)
+        every_so_many = max(1, math.ceil(_LABEL / apart))
         before: QPointF | None = None
         for at, point in enumerate(self._points):
             x = self._x(at)
             if point.key == self._current:
-                painter.fillRect(QRectF(x - _REACH / 2, rect.top(), _REACH, rect.height()), tokens.selection)
+                wide = min(apart, _REACH)
+                painter.fillRect(QRectF(x - wide / 2, rect.top(), wide, rect.height()), tokens.selection)
             if not point.values:
                 continue
             mean = QPointF(x, y_of(math.fsum(point.values) / len(point.values)))
@@ -160,8 +165,9 @@ class GoalChart(QWidget):
                 painter.drawEllipse(mean, 4, 4)
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.setPen(tokens.second)
-            words = QRectF(x - 50, rect.bottom() + 2, 100, 18)
-            painter.drawText(words, int(Qt.AlignmentFlag.AlignHCenter), point.label)
+            if (len(self._points) - 1 - at) % every_so_many == 0:  # the newest keeps its own
+                words = QRectF(x - 50, rect.bottom() + 2, 100, 18)
+                painter.drawText(words, int(Qt.AlignmentFlag.AlignHCenter), point.label)
         if self.hasFocus():
             painter.setPen(hair(tokens.accent))
             painter.drawRect(self.rect().adjusted(0, 0, -1, -1))

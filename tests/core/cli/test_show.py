@@ -12,6 +12,7 @@ import pytest
 from helpers.recordings import as_results, recording
 from tailflame.model import Event, Histogram, HistogramSeries, StackBuilder, Thread
 from tailflame.store import Library
+from tailflame.store.bundle import write_bundle
 from tailflame.units import Unit
 
 Run = Callable[..., Any]
@@ -167,3 +168,19 @@ def test_a_function_without_a_name_is_shown_as_one(tailflame: Run, tmp_path: Pat
     out = tailflame("show", path).out
     assert "60.0%  100.0%       30  (no name)" in out
     assert "it ends in (no name)." in out
+
+
+def test_of_a_bundle_it_is_said_what_it_holds(tailflame: Run, tmp_path: Path) -> None:
+    library = Library(tmp_path / "elsewhere")
+    session = library.new_session(tool="perf", binary="/opt/engine")
+    session.complete(recording("main;work 7"))
+    path = tmp_path / "one session.tailflame"
+    write_bundle(path, library, sessions=library.sessions())
+    run = tailflame("show", path)
+    assert run.code == 0 and "A bundle of 0 measurements and 1 session, " in run.out
+    assert f"`tailflame bundle --open '{path}'` brings it into the profiles folder." in run.out
+    held = tailflame("show", path, "--json").document["bundle"]
+    assert held["sessions"] == [session.path.name] and held["measurements"] == [] and held["bytes"] > 0
+    path.write_bytes(path.read_bytes()[:100])
+    broken = tailflame("show", path)
+    assert broken.code not in (0, 2) and "cannot be opened as a bundle" in broken.err and "Traceback" not in broken.err
