@@ -32,12 +32,14 @@ def metrics_of(recordings: Iterable[Recording], *, fixed_work: bool) -> tuple[Me
     """All figures of a measurement, in the order of families.
 
     fixed_work: each run does the same work, however long it takes. Otherwise it ends by the clock, and a faster program
-    does more: then plain counts (allocations, calls, instructions) are shown, but neither better nor worse.
+    does more, and more of one part than of another: then plain counts (allocations, calls, instructions) and shares of
+    counts (miss rates) are shown, but neither better nor worse.
     """
     found: dict[tuple[Family, str], list[Metric]] = {}
     for recording in recordings:
         for metric in _of_one(recording):
-            if not fixed_work and metric.unit == "" and metric.family in _COUNTED and metric.key not in _RATIOS:
+            counts = metric.unit == "" and metric.key not in _RATIOS or metric.amounts
+            if not fixed_work and metric.family in _COUNTED and counts:
                 metric = replace(metric, better=Better.NEITHER)
             found.setdefault((metric.family, metric.key), []).append(metric)
     merged = [_together(parts) for parts in found.values()]
@@ -66,7 +68,8 @@ def _of_one(recording: Recording) -> list[Metric]:
 def _together(parts: Sequence[Metric]) -> Metric:
     errors = [error for part in parts for error in part.errors]
     values = tuple(value for part in parts for value in part.values)
-    return replace(parts[0], values=values, errors=tuple(errors) if len(errors) == len(values) else ())
+    amounts = tuple(amount for part in parts for amount in part.amounts)
+    return replace(parts[0], values=values, amounts=amounts, errors=tuple(errors) if len(errors) == len(values) else ())
 
 
 def _is_exact(recording: Recording) -> bool:
@@ -151,10 +154,8 @@ def _caches(recording: Recording) -> list[Metric]:
     ):
         divisor = sum(totals.get(name, 0) for name in below)
         if divisor and all(name in totals for name in (*above, *below)):
-            rate = 100 * sum(totals[name] for name in above) / divisor
-            metrics.append(
-                Metric(family=Family.CACHES, key=title, unit="%", better=Better.LESS, values=(rate,), errors=(0.0,))
-            )
+            amount = float(sum(totals[name] for name in above))
+            metrics.append(_share(Family.CACHES, title, amount, divisor, errors=(0.0,)))
     return metrics
 
 
@@ -175,9 +176,13 @@ def _heap(recording: Recording) -> list[Metric]:
         if value is not None
     ]
     if facts.temporary is not None and facts.allocations:
-        share = 100 * facts.temporary / facts.allocations
-        metrics.append(Metric(family=Family.HEAP, key="temporary share", unit="%", better=Better.LESS, values=(share,)))
+        metrics.append(_share(Family.HEAP, "temporary share", float(facts.temporary), facts.allocations))
     return metrics
+
+
+def _share(family: Family, key: str, amount: float, whole: float, errors: tuple[float, ...] = ()) -> Metric:
+    values = (100 * amount / whole,)
+    return Metric(family=family, key=key, unit="%", better=Better.LESS, values=values, errors=errors, amounts=(amount,))
 
 
 def _syscalls(recording: Recording) -> list[Metric]:

@@ -2,7 +2,8 @@
 
 Every figure is compared by what it varies by between repetitions (Welch's test on logarithms, so that a change is a
 ratio), never only by what it varies by within one run. What is called a change holds with a false-discovery rate of
-2.5 % over all rows together (Benjamini and Hochberg). The goal is kept apart: its interval decides.
+2.5 % over all rows together (Benjamini and Hochberg). The goal is kept apart: its interval decides. A rate of misses
+that rose only because there are fewer hits is more, not worse.
 """
 
 from __future__ import annotations
@@ -138,7 +139,16 @@ def compared(before: Sequence[Metric], after: Sequence[Metric]) -> tuple[Row, ..
         rows.append(_row(one, other, stretched.get(place[1]) if place[0] is Family.CPU else None))
     order = list(Family)
     rows.sort(key=lambda row: order.index(row.family))
-    return _marked(rows)
+    no_more = {place for place, one in earlier.items() if place in later and _no_more(one, later[place])}
+    return tuple(
+        replace(row, mark=Mark.MORE) if row.mark is Mark.WORSE and (row.family, row.key) in no_more else row
+        for row in _marked(rows)
+    )
+
+
+def _no_more(before: Metric, after: Metric) -> bool:
+    """Whether a ratio has no more above its line than before: a larger share of fewer reads costs nothing."""
+    return bool(before.amounts and after.amounts) and _mean(after.amounts) <= _mean(before.amounts)
 
 
 def judge(before: Sequence[Metric], after: Sequence[Metric], *, goal: str, wanted: float = WANTED) -> Verdict:

@@ -33,7 +33,8 @@ class Metric:
     key: what it is matched by in another measurement: "p99 total_us", "check_exposure". unit: as `units.reading` takes
     it. values: one per repetition that has it. errors: the standard error of each value within its own run, where one
     is known (0 for what was counted); empty where not. scaled: shares of a whole, whose sum is always the same: they
-    are compared against what stands still.
+    are compared against what stands still. amounts: of a ratio, what is above its line, once per repetition: a rate of
+    misses also rises when there are fewer hits.
     """
 
     family: Family
@@ -43,6 +44,7 @@ class Metric:
     values: tuple[float, ...]
     errors: tuple[float, ...] = ()
     scaled: bool = False
+    amounts: tuple[float, ...] = ()
 
     @property
     def title(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -146,6 +147,14 @@ def test_the_direction_of_a_figure_counts() -> None:
     neither = [metric("branches", drawn(random_, 1.0), better=Better.NEITHER, family=Family.COUNTERS, unit="")]
     more = [metric("branches", drawn(random_, 3.0), better=Better.NEITHER, family=Family.COUNTERS, unit="")]
     assert judge([*before, *neither], [*after, *more], goal="IPC").decision is Decision.KEEP
+
+
+@pytest.mark.parametrize(("misses", "mark"), [((900.0, 900.0), Mark.MORE), ((1100.0, 1100.0), Mark.WORSE)])
+def test_a_larger_share_of_fewer_reads_is_not_worse(misses: tuple[float, ...], mark: Mark) -> None:
+    rate = metric("D1 miss rate", (4.5, 4.5), family=Family.CACHES, unit="%")
+    before = replace(rate, amounts=(1000.0, 1000.0))
+    after = replace(rate, values=(4.7, 4.7), amounts=misses)
+    assert compared([before], [after])[0].mark is mark
 
 
 def test_what_is_counted_the_same_every_time_needs_no_spread() -> None:
