@@ -77,7 +77,8 @@ def counted_sentences(
         """
         if said(b) == said(a):
             return f"{said(a)} ({delta_text(a - b, unit, noun)})"
-        return f"{said(b) if unit is Unit.BYTES else count(round(b))} to {said(a)} ({change_text(b, a)})"
+        once = unit not in (Unit.BYTES, Unit.NANOSECONDS)
+        return f"{count(round(b)) if once else said(b)} to {said(a)} ({change_text(b, a)})"
 
     if differs(np.array([before]), np.array([after]))[0]:
         first = f"{event}: {both(before, after)}."

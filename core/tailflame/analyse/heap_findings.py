@@ -205,8 +205,8 @@ def temporary_note(facts: HeapFacts) -> str:
     if told is None or facts.temporary is None or told == facts.temporary:
         return ""
     return (
-        f"heaptrack_print says {count(told)}: it does not see which block is freed, and takes another one of the same"
-        " place and size for the one that was allocated just before."
+        f"heaptrack_print counts {count(told)} as temporary: it does not see which block is freed, and takes another"
+        " one of the same place and size for the one that was allocated just before."
     )
 
 

@@ -118,7 +118,8 @@ class HeapKind:
         ]
         table = plain_table("", ("before", _RIGHT), ("after", _RIGHT), ("change", _RIGHT))
         for name, was, now in rows:
-            add_row(table, [Text(_TITLES[name], style="dim"), _fact(name, was), _fact(name, now), _change(was, now)])
+            sides = (_fact(name, was, before.heap.time_unit), _fact(name, now, after.heap.time_unit))
+            add_row(table, [Text(_TITLES[name], style="dim"), *sides, _change(was, now)])
         terminal.table(table)
         deltas = site_deltas(before, after)
         if deltas is not None and len(deltas):
@@ -139,17 +140,16 @@ def _more_facts(heap: HeapTimeline) -> Table:
     table.show_header = False
     facts = heap.facts
     if facts.peak_time is not None:
-        in_seconds = heap.time_unit is TimeUnit.SECONDS
-        text = seconds(facts.peak_time) if in_seconds else f"{count(facts.peak_time)} {heap.time_unit.value}"
+        text = _fact("peak_time", facts.peak_time, heap.time_unit)
         add_row(table, [Text(_TITLES["peak_time"], style="dim"), text])
     return table
 
 
-def _fact(name: str, value: float | None) -> str:
+def _fact(name: str, value: float | None, time: TimeUnit) -> str:
     if value is None:
         return ""
     if name == "peak_time":
-        return f"{value:,.2f}"
+        return seconds(value) if time is TimeUnit.SECONDS else f"{count(value)} {time.value}"
     return size(value) if name in _BYTES else count(value)
 
 

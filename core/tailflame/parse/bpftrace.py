@@ -46,7 +46,12 @@ class Bpftrace:
             )
         if not output.maps and output.bad:
             number, reason = output.bad[0]
-            raise ParseError(f"{source.name}, line {number}: {reason}.", source=source.name, line=number)
+            raise ParseError(
+                f"{source.name}, line {number}: {reason}.",
+                source=source.name,
+                line=number,
+                advice="Copy the file again, or run the program again.",
+            )
         return _recording(output, source)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from tailflame.model.syscalls import SyscallTrace
 from tailflame.parse.registry import NO
 from tailflame.parse.source import HEAD, Source, decode_head
 from tailflame.parse.strace_line import Kind, read_line
-from tailflame.parse.strace_summary import read_summary
+from tailflame.parse.strace_summary import is_heading, read_summary
 from tailflame.parse.strace_table import sums_of
 from tailflame.units import count
 
@@ -32,6 +33,8 @@ class StraceLog:
         lines = decode_head(head).split("\n")
         if len(head) >= HEAD and len(lines) > 1:
             lines.pop()
+        # The table below a short log may be longer than the log.
+        lines = list(itertools.takewhile(lambda line: not is_heading(line), lines))
         lines = [line for line in lines if line.strip() and not line.startswith(" > ")][:_SNIFFED]
         if not lines:
             return NO

@@ -34,6 +34,8 @@ _LOOKED_AT = 400
 _HALF_DAY = 12 * 3600.0
 _ATTACHED = re.compile(r"strace: Process \d+ attached(?: with \d+ threads)?\s*$")
 _NOTICE = re.compile(r"(?:\[pid +\d+\] )?(?:strace: |Process \d+ (?:attached|detached|suspended|resumed))")
+_ESCAPE = re.compile(rb"\\([0-7]{1,3}|.)", re.DOTALL)
+_LETTERS = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"v": b"\v", b"f": b"\f"}
 _PATH = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _COLUMNS = (
     ("call", "name", np.int32),
@@ -396,11 +398,32 @@ def _both(block: bytes, lines: Lines, at: int, closing: int) -> tuple[bytes, ...
 
 
 def _command(text: str) -> tuple[str, ...]:
-    """The words of `"./demo", ["./demo", "--log"], 0x7ffe /* 35 vars */`."""
-    begin, end = text.find("["), text.rfind("]")
+    """The words of `"./demo", ["./demo", "--log"], 0x7ffe /* 35 vars */`; what strace cut short ends with "…"."""
+    path = _PATH.search(text)
+    begin, end = text.find("[", path.end() if path is not None else 0), text.rfind("]")
     if begin < 0 or end < begin:
         return ()
-    return tuple(word.replace('\\"', '"') for word in _PATH.findall(text[begin:end]))
+    words: list[str] = []
+    for word in _PATH.finditer(text, begin, end):
+        cut = text.startswith("...", word.end())
+        if cut and not words and path is not None and path[1].startswith(word[1]):
+            words.append(_unescaped(path[1]))  # a path is never cut
+        else:
+            words.append(f"{_unescaped(word[1])}…" if cut else _unescaped(word[1]))
+    return tuple(words)
+
+
+def _unescaped(text: str) -> str:
+    """What stands in C's quotes, without its escapes: strace writes all that is no ASCII as octal digits."""
+    if "\\" not in text:
+        return text
+    raw = _ESCAPE.sub(_byte, text.encode("utf-8", "replace"))
+    return raw.decode("utf-8", "replace")
+
+
+def _byte(escape: re.Match[bytes]) -> bytes:
+    digits = escape[1]
+    return bytes([int(digits, 8) & 0xFF]) if digits[:1].isdigit() else _LETTERS.get(digits, digits)
 
 
 def layout_of(block: bytes) -> Layout:

@@ -101,7 +101,12 @@ def read_summary(text: str, *, source: str = "", partial: bool = False) -> tuple
             if row is None:
                 if partial:
                     break
-                raise ParseError(f"This is no line of strace's table: {line[:80]!r}.", source=source, line=number)
+                raise ParseError(
+                    f"This is no line of strace's table: {line[:80]!r}.",
+                    source=source,
+                    line=number,
+                    advice="Copy the file again, or record it again.",
+                )
             if row.name == "total":
                 tables.append(SyscallTable(tuple(rows), mode))
                 rows, mode = None, ""

@@ -16,6 +16,7 @@ from tailflame.model.stacks import readonly
 from tailflame.model.syscalls import SyscallSums, SyscallTrace
 from tailflame.parse.registry import NO
 from tailflame.parse.source import Source, decode_head
+from tailflame.parse.strace_line import Kind, read_line
 from tailflame.parse.strace_summary import SyscallTable, is_heading, read_summary
 
 _TEXT_LIMIT = 16 * 1024 * 1024
@@ -32,7 +33,9 @@ class StraceTable:
         at = next((at for at, line in enumerate(lines) if is_heading(line)), None)
         if at is None:
             return NO
-        # Below a log of calls it is the log that tells more.
+        # Below a log of calls it is the log that tells more, however short it is.
+        if any(read_line(line).kind is Kind.CALL for line in lines[:at]):
+            return 0.5
         return 0.9 if at + 1 < len(lines) and set(lines[at + 1].strip()) <= set("- ") else 0.5
 
     def load(self, source: Source) -> Recording:

@@ -240,13 +240,23 @@ def _filled(meta: Meta, manifest: Manifest) -> Meta:
     """`meta` with what the tool's file does not tell."""
     return replace(
         meta,
-        command=meta.command or ((manifest.binary, *manifest.args) if manifest.binary else ()),
+        command=_command(meta, manifest),
         tool_argv=meta.tool_argv or manifest.tool_argv,
         started_at=meta.started_at or manifest.created_at,
         duration_s=manifest.duration_s if meta.duration_s is None else meta.duration_s,
         lost=manifest.lost if meta.lost is None else meta.lost,
         outcome=meta.outcome or manifest.outcome,
     )
+
+
+def _command(meta: Meta, manifest: Manifest) -> tuple[str, ...]:
+    """The file's own, but for one that tells it in part: jemalloc the program, strace the beginning of each word."""
+    started = (manifest.binary, *manifest.args) if manifest.binary else ()
+    same = (
+        whole == told or (told.endswith("…") and whole.startswith(told[:-1]))
+        for whole, told in zip(started, meta.command, strict=False)
+    )
+    return started if len(meta.command) <= len(started) and all(same) else meta.command
 
 
 def _holds(path: Path) -> bool:

@@ -270,7 +270,9 @@ def test_one_block_is_one() -> None:
 def test_the_other_number_of_heaptrack_print() -> None:
     assert temporary_note(HeapFacts(temporary=5, temporary_reported=5)) == ""
     assert temporary_note(HeapFacts(temporary=5)) == ""
-    assert temporary_note(HeapFacts(temporary=5, temporary_reported=1234)).startswith("heaptrack_print says 1,234: ")
+    assert temporary_note(HeapFacts(temporary=5, temporary_reported=1234)).startswith(
+        "heaptrack_print counts 1,234 as temporary: "
+    )
 
 
 def test_the_histogram_of_sizes() -> None:

@@ -17,7 +17,7 @@ def test_show_prints_sites_leaks_and_temporary_allocations(tailflame: Run) -> No
     text = run.out
     assert "Leak: churn::remember_session (churn.rs:52) allocated 983 kB in 240 blocks" in text
     assert "Temporary allocations: 56% of the 794,464 allocations of churn::rebuild_quotes (churn.rs:14)" in text
-    assert "heaptrack_print says 446,907: it does not see which block is freed" in text
+    assert "heaptrack_print counts 446,907 as temporary: it does not see which block is freed" in text
     lines = [line.split() for line in text.splitlines()]
     assert [
         "446,886",
@@ -50,6 +50,16 @@ def test_what_changed(tailflame: Run) -> None:
     by_name = {site["name"]: site for site in heap["sites"]}
     assert by_name["trading_system::churn::remember_session"]["leaked"] == [0, 983_040]
     assert by_name["peak()"]["peak"][1] == 0
+
+
+def test_both_times_of_a_peak_have_their_unit(tailflame: Run) -> None:
+    massif = DATA / "massif" / "3.19.0"
+    text = tailflame("diff", massif / "asked.out", massif / "instructions.out").out
+    (line,) = [line.split() for line in text.splitlines() if line.startswith("peak at")]
+    assert line[3] == "i" and line[5] == "i"
+    text = tailflame("diff", HERE / "alloc.zst", HERE / "trading.zst").out
+    (line,) = [line.split() for line in text.splitlines() if line.startswith("peak at")]
+    assert line[3] == "s" and line[5] == "s"
 
 
 def test_nothing_is_worse_than_itself(tailflame: Run) -> None:

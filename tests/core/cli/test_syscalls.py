@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -60,6 +61,12 @@ def test_two_runs(capsys: pytest.CaptureFixture[str]) -> None:
     changes = {row["name"]: row for row in document(capsys, "diff", *both)["syscalls"]}
     assert (changes["write"]["before"]["calls"], changes["write"]["after"]["calls"]) == (805, 207)
     assert changes["futex"]["status"] == "gone"
+
+
+def test_both_sides_of_a_time_have_their_unit(capsys: pytest.CaptureFixture[str]) -> None:
+    out, _err = shown(capsys, "diff", str(STRACE / "trading.log.gz"), str(STRACE / "filtered.log.gz"))
+    (line,) = [line for line in out.splitlines() if line.startswith("System call time: ")]
+    assert re.match(r"System call time: [0-9.]+ (µs|ms|s) to [0-9.]+ (µs|ms|s) ", line), line
 
 
 def test_two_tables(capsys: pytest.CaptureFixture[str]) -> None:

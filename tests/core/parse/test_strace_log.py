@@ -141,6 +141,36 @@ def test_the_run_is_told() -> None:
     assert meta.duration_s == pytest.approx(1.3, abs=0.2)
 
 
+def test_a_program_whose_words_strace_cut_is_named_by_its_path(tmp_path: Path) -> None:
+    program = "/opt/trading/releases/2026-11/bin/engine"
+    log = (
+        f'7 1.000000 execve("{program}", ["{program[:32]}"..., "--log", "/srv/journals/of/all/the/engines"...],'
+        " 0x7ffe /* 3 vars */) = 0 <0.000100>\n7 1.000200 +++ exited with 0 +++\n"
+    )
+    assert read(tmp_path, log).meta.command == (program, "--log", "/srv/journals/of/all/the/engines…")
+
+
+def test_the_escapes_of_a_command_are_undone(tmp_path: Path) -> None:
+    log = (
+        r'7 1.000000 execve("/opt/[a]/m\303\274nze", ["m\303\274nze", "say \"a\tb\"", "\\"], 0x7ffe /* 3 vars */)'
+        " = 0 <0.000100>\n7 1.000200 +++ exited with 0 +++\n"
+    )
+    assert read(tmp_path, log).meta.command == ("münze", 'say "a\tb"', "\\")
+
+
+@pytest.mark.parametrize("calls", [1, 5, 60, 160])
+def test_a_log_that_is_shorter_than_its_table_is_a_log(tmp_path: Path, calls: int) -> None:
+    lines = [f'7 1.{n:06d} read(3, "x", 1) = 1 <0.000010>\n' for n in range(calls)]
+    table = "% time     seconds  usecs/call     calls    errors syscall\n"
+    table += "------ ----------- ----------- --------- --------- ----------------\n"
+    table += f"100.00    0.000{calls:03d}          10 {calls:9d}           read\n"
+    table += "".join(f"  0.00    0.000000           0         0           fcntl{n}\n" for n in range(30))
+    table += "------ ----------- ----------- --------- --------- ----------------\n"
+    table += f"100.00    0.000{calls:03d}          10 {calls:9d}           total\n"
+    found = read(tmp_path, "".join(lines) + table, "unknown")
+    assert found.format == "strace-log" and len(trace_of(found)) == calls
+
+
 # One reading of every line: the fast one and the exact one say the same
 
 

@@ -150,6 +150,31 @@ def test_what_only_the_session_knows_is_added_to_the_recording(library: Library,
     assert meta.duration_s == 12.25
 
 
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ((), True),
+        (("BOOK",), True),  # jemalloc's dumps name the program alone
+        (("BOOK", "--sec…", "1"), True),  # strace cuts words
+        (("BOOK", "--sec", "1"), False),
+        (("BOOK", "--seconds", "1", "more"), False),
+        (("other",), False),
+    ],
+)
+def test_a_command_that_the_file_tells_in_part_is_the_sessions(
+    library: Library, book: Path, told: tuple[str, ...], kept: bool
+) -> None:
+    session = library.new_session(tool="strace", binary=book, args=("--seconds", "1"))
+    log = session.path / "strace.log"
+    session.planned(argv=("strace",), artifacts={"log": log}, primary="log")
+    log.write_text("x")
+    session.recorded()
+    command = tuple(str(book) if word == "BOOK" else word for word in told)
+    made = recording()
+    full = session.complete(replace(made, meta=replace(made.meta, command=command)))
+    assert full.meta.command == ((str(book), "--seconds", "1") if kept else command)
+
+
 def test_the_source_moves_with_the_folder(library: Library, book: Path, tmp_path: Path) -> None:
     session = library.new_session(tool="perf", binary=book)
     data = session.path / "perf.data"
