@@ -38,7 +38,7 @@ def metrics_of(recordings: Iterable[Recording], *, fixed_work: bool) -> tuple[Me
     found: dict[tuple[Family, str], list[Metric]] = {}
     for recording in recordings:
         for metric in _of_one(recording):
-            counts = metric.unit == "" and metric.key not in _RATIOS or metric.amounts
+            counts = (metric.unit == "" and metric.key not in _RATIOS) or metric.amounts
             if not fixed_work and metric.family in _COUNTED and counts:
                 metric = replace(metric, better=Better.NEITHER)
             found.setdefault((metric.family, metric.key), []).append(metric)

@@ -51,7 +51,8 @@ directory = "."
 env = {{}}
 # The tests must pass before anything is measured; [] for none.
 test = ["cargo", "test", "--release"]
-# true: each run does the same work, however long it takes. false: it ends by the clock: counts and miss rates are not judged.
+# true: each run does the same work, however long it takes. false: it ends by the clock, so that neither counts nor
+# miss rates are judged.
 fixed_work = false
 
 [measure]
