@@ -264,6 +264,16 @@ def exit_status(pid: int) -> int | None:
     return os.waitstatus_to_exitcode(int(fields[49]))
 
 
+def ignored_signals(pid: int) -> frozenset[int]:
+    """The numbers of the signals that it ignores; none where it has ended or is not ours to look at."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return frozenset()
+    mask = next((line.split()[1] for line in status.splitlines() if line.startswith("SigIgn:")), "0")
+    return frozenset(number for number in range(1, 65) if int(mask, 16) >> (number - 1) & 1)
+
+
 def stands_still(pid: int) -> bool:
     """Whether a process is stopped at this moment: by a signal, or by whoever traces it."""
     try:

@@ -4,8 +4,8 @@ The order of stopping is the same for every program that was started for the rec
 (SIGTERM, and SIGKILL after a grace), never the tool. The tool sees its target end, writes what it still holds, and
 ends. A tool that does not is asked as well (SIGINT), and killed last of all; the file it leaves is then made readable
 as far as it goes. Where tool and program are one process (valgrind, a preloaded library) it writes when it is asked to
-end, and only one that neither writes nor works is killed: valgrind would leave nothing. A program that ran before is
-never signalled; the tool that has attached to it is.
+end, by another signal where it ignores the usual one, and only one that neither writes nor works is killed: valgrind
+would leave nothing. A program that ran before is never signalled; the tool that has attached to it is.
 
 The tool runs in a session of its own, so that Ctrl-C in a terminal reaches Tailflame alone. It gets a signal when the
 thread that started it dies, upon which it ends the target and completes its file: run `events()` in a thread that
@@ -27,7 +27,7 @@ from tailflame import units
 from tailflame.errors import TailflameError, TargetError, ToolFailed, ToolMissing
 from tailflame.host.binary import check_runnable
 from tailflame.host.install import install_command
-from tailflame.host.processes import ProcessTree, end_session, find_child, find_target
+from tailflame.host.processes import ProcessTree, end_session, find_child, find_target, ignored_signals
 from tailflame.host.survivors import survivors, survivors_sentence
 from tailflame.host.system import find_tool
 from tailflame.host.watchdog import watching
@@ -92,6 +92,7 @@ class Recorder:
         self._words = {"tool": "", "stderr": ""}
         self._tool_asked_at = 0.0
         self._tool_killed = False
+        self._deaf = False
         self._tool_tree: ProcessTree | None = None
         self._tool_cpu_s = 0.0
         # Its file.
@@ -439,14 +440,25 @@ class Recorder:
         patience = self.patience
         if self._asked is not None and not self._termed_at:
             self._termed_at = now
-            target.signal(self.plan.stop_signal)
+            target.signal(self._request_to_end(target))
         elif self._termed_at and not self._forced:
             latest = self._termed_at + patience.grace
-            if self._is_target and not self._cancelled and not self._full_since:
+            if self._is_target and not (self._cancelled or self._full_since or self._deaf):
                 writing = max(self._termed_at, self._active_at) + patience.flush
                 latest = min(writing, self._termed_at + patience.longest_flush)
             if now >= latest:
                 self._forced = target.signal(signal.SIGKILL)
+
+    def _request_to_end(self, target: Handle) -> int:
+        """What ends the target. One that writes the result itself is not killed because it ignores the usual signal:
+        another one ends it, and valgrind writes then as well.
+        """
+        asked = self.plan.stop_signal
+        if self._is_target and asked in (ignored := ignored_signals(target.pid)):
+            heeded = next((number for number in (signal.SIGINT, signal.SIGHUP) if number not in ignored), None)
+            self._deaf = heeded is None
+            return heeded or asked
+        return asked
 
     async def _let_go(self, child: Child) -> None:
         """Leave nothing running, also where the listener went away in the middle."""

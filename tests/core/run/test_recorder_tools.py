@@ -173,7 +173,9 @@ def test_a_stopped_program_has_time_to_write(plan: Callable[..., Plan]) -> None:
     assert last.result is not None
 
 
-DEAF = READY + "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('set', flush=True)\n"
+IGNORES = "for number in ({}): signal.signal(number, signal.SIG_IGN)\n"
+SET = "print('set', flush=True)\n"
+DEAF = READY + IGNORES.format("signal.SIGTERM, signal.SIGINT, signal.SIGHUP") + SET
 
 
 def when_set(what: Callable[[Recorder], None]) -> React:
@@ -192,10 +194,29 @@ def test_one_that_does_nothing_is_killed(plan: Callable[..., Plan]) -> None:
     assert "left no result" in last.error.sentence
 
 
-def test_one_that_is_busy_but_deaf_is_killed_as_well(plan: Callable[..., Plan]) -> None:
+def test_one_that_is_busy_but_does_not_heed_is_killed_as_well(plan: Callable[..., Plan]) -> None:
     patience = dataclasses.replace(QUICK, longest_flush=1.0)
+    heedless = READY + "signal.signal(signal.SIGTERM, lambda *_: None)\n" + SET
+    _, last = record(plan(heedless + "while True: pass"), when_set(Recorder.stop), patience=patience)
+    assert last.target.forced
+
+
+def test_one_that_is_busy_and_ignores_all_is_not_waited_for(plan: Callable[..., Plan]) -> None:
+    patience = dataclasses.replace(QUICK, flush=600, longest_flush=600)
     _, last = record(plan(DEAF + "while True: pass"), when_set(Recorder.stop), patience=patience)
     assert last.target.forced
+
+
+@pytest.mark.parametrize("ignored", ["signal.SIGTERM,", "signal.SIGTERM, signal.SIGINT"])
+def test_one_that_ignores_the_usual_signal_is_ended_by_another_and_writes(
+    plan: Callable[..., Plan], ignored: str
+) -> None:
+    patience = dataclasses.replace(QUICK, flush=600, longest_flush=600)
+    heeds = "signal.SIGHUP" if "SIGINT" in ignored else "signal.SIGINT"
+    code = ON_TERM.replace("signal.SIGTERM, end", f"{heeds}, end") + IGNORES.format(ignored) + SET
+    _, last = record(plan(code + "while True: pass"), when_set(Recorder.stop), patience=patience)
+    assert (last.target.forced, last.target.ended_by, last.error) == (False, Ending.USER, None)
+    assert last.result is not None and last.result.read_text() == "all of it"
 
 
 def test_a_full_disk_ends_a_program_that_waits_for_room(
