@@ -54,6 +54,8 @@ class ShowCommand:
     "slices": [{"slice": [first, last], "time", "length_s", "samples", "cpu_s", "top", "top_module", "top_share",
     "source", "note"}],
     "latencies": [{"tag", "unit", "count", "percentiles": {"p50", "p90", "p95", "p99", "p99.9", "p99.99"}, "max"}],
+    "bench_history": [{"name", "runs": [{"session", "commit", "time", "low", "high"}], "criterion", "ours": {"mark",
+    "change", "low", "high", "before", "after"}}], of a session of cargo bench;
     "counters": [{"series", "unit", "simulated", "readings", "statuses": {"counted", "not supported", "not counted",
     "empty"}, "last", "min", "p50", "max", "whole_run", "running_min"}]}: figures over intervals; "whole_run" of a ratio
     is the sum of its counters divided. Of a bundle: {"bundle": {"path", "measurements": [id], "sessions": [id],
@@ -125,6 +127,10 @@ def show(opened: Opened, args: argparse.Namespace, context: Context) -> None:
         if kind.held(recording):
             terminal.line()
             document[kind.key] = kind.show(recording, terminal, number=max(args.number, 0))
+    if recording.benchmarks and opened.session is not None:
+        from tailflame.cli.bench_history import show_history
+
+        document["bench_history"] = show_history(context.library, opened.session, terminal)
     if recording.profile is not None:
         document |= _show_profile(recording, args, context)
     for series in (result for result in recording.results if isinstance(result, HistogramSeries)):

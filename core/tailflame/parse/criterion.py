@@ -2,8 +2,8 @@
 
 GROUP/FUNCTION/VALUE/{new, base, BASELINE}/{benchmark.json, estimates.json, sample.json, tukey.json} for the latest run,
 the one before, and saved baselines; change/estimates.json for what criterion made of the last two. After a plain run
-`base` is a copy of `new`, so it is left out where it is one. Source: criterion.rs 0.5 to 0.7, src/fs.rs and
-src/analysis/mod.rs.
+`base` is a copy of `new`, so it is left out where it is one. GROUP/FUNCTION/VALUE/profile/flamegraph.svg is what
+`--profile-time` leaves with pprof. Source: criterion.rs 0.5 to 0.7, src/fs.rs and src/analysis/mod.rs.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from tailflame.units import count
 LATEST = "new"
 BEFORE = "base"
 _CHANGE = "change"
+_PROFILE = "profile"
 _FILE_LIMIT = 64 * 1024 * 1024
 _DEEPEST = 6
 """Folders below the one that is opened: group, function, value, run."""
@@ -47,6 +48,46 @@ class Criterion:
 
 
 CRITERION = Criterion()
+
+
+def flame_graphs(path: Path) -> dict[str, Path]:
+    """The flame graphs that `cargo bench -- --profile-time` with pprof has left below `path`, by the benchmark's name:
+    GROUP/FUNCTION/VALUE/profile/flamegraph.svg. Empty where there are none.
+    """
+    try:
+        return {_name_of(file.parent.parent, path): file for file in _profiles(path)}
+    except OSError:
+        return {}
+
+
+def _profiles(path: Path, depth: int = 0, seen: list[int] | None = None) -> Iterator[Path]:
+    """As `_runs`: no links, not too deep, not too many."""
+    seen = seen if seen is not None else [0]
+    seen[0] += 1
+    if seen[0] > _MOST_FOLDERS or path.is_symlink():
+        return
+    graph = path / _PROFILE / "flamegraph.svg"
+    if graph.is_file() and not graph.is_symlink():
+        yield graph
+    if depth < _DEEPEST:
+        for folder in sorted(path.iterdir()):
+            if folder.is_dir() and folder.name != _PROFILE:
+                yield from _profiles(folder, depth + 1, seen)
+
+
+def _name_of(folder: Path, root: Path) -> str:
+    """A benchmark's full id: by one of its runs; else by its folders, in which criterion replaces what no file name may
+    hold.
+    """
+    for about in sorted(folder.glob("*/benchmark.json")):
+        try:
+            name = _document(about).get("full_id")
+        except ParseError:
+            continue
+        if isinstance(name, str) and name:
+            return name
+    parts = folder.relative_to(root).parts
+    return "/".join(parts[1:] if parts[:1] == ("criterion",) else parts) or folder.name
 
 
 def _load(path: Path, progress: Progress | None) -> Recording:
