@@ -83,6 +83,12 @@ class TabViews:
 
             assert isinstance(view, CacheView)
             real_counters.attach(view, tab, self._controller)
+        if hasattr(view, "set_past"):
+            from tailflame_gui import bench_past
+            from tailflame_gui.views.benchmarks_view import BenchmarksView
+
+            assert isinstance(view, BenchmarksView)
+            bench_past.attach(view, tab, self._controller)
 
     def mark(self, tab: OpenResult, view: QWidget | None) -> None:
         """Tells the view of a result whether it is the baseline, or has one."""

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+
 from PySide6.QtCore import Qt
 from pytestqt.modeltest import ModelTester
 from pytestqt.qtbot import QtBot
 
 from helpers.results import show
 from helpers.stack_counts import DATA
+from tailflame.analyse.bench_history import PastRun, histories, ours_words
 from tailflame.model import Recording
 from tailflame.parse import load
-from tailflame_gui import tasks
+from tailflame.store import Library
+from tailflame.store.bench_sessions import TOOL
+from tailflame_gui import adapt, bench_past, tasks
+from tailflame_gui.state import OpenResult
 from tailflame_gui.views.benchmarks_view import BenchmarksView
 from tailflame_gui.views.compared_parts import compared_kinds
 from tailflame_gui.views.result_view import Part, ResultView
@@ -76,3 +84,62 @@ def test_two_folders_are_compared_by_criterions_rule(qtbot: QtBot) -> None:
     view_of(qtbot, view)
     assert view.since.currentText() == "one"
     assert all(row.judged is not None for row in view.model.rows)
+
+
+def past(run: str, state: str, at: float) -> PastRun:
+    return PastRun(f"20261120_1200{at:02.0f}_stages", state, at, recording(run).benchmarks[0])
+
+
+def test_earlier_runs_are_a_small_line_with_both_verdicts(qtbot: QtBot) -> None:
+    view = view_of(qtbot, BenchmarksView(recording("run3")))
+    assert not view.past.isVisible(), "nothing is known of earlier runs"
+    known = histories([past("run1", "aaa", 1), past("run2", "aaa", 2), past("run3", "bbb", 3)])
+    view.set_past(known, {})
+    assert view.past.isVisible() and not view.past.flame.isVisible()
+    assert view.past.times.whole.startswith("3 runs of the project, ")
+    chosen = view.table.selected()[0].after.name
+    (one,) = (one for one in known if one.name == chosen)
+    assert one.criterion is not None and one.criterion.verdict.value in view.past.times.whole
+    assert ours_words(one) in view.past.verdicts.whole
+    assert view.past.line.toolTip().count("20261120_") == 3
+    qtbot.keyClick(view.table, Qt.Key.Key_Down)
+    assert view.table.selected()[0].after.name != chosen and view.past.isVisible()
+
+
+def test_a_flame_graph_beside_the_benchmark_opens_on_return(qtbot: QtBot, tmp_path: Path) -> None:
+    view = view_of(qtbot, BenchmarksView(recording()))
+    name = view.table.selected()[0].after.name
+    view.set_past((), {name: tmp_path / "flamegraph.svg"})
+    assert view.past.isVisible() and view.past.flame.isVisible() and not view.past.line.isVisible()
+    with qtbot.waitSignal(view.open_flame) as asked:
+        qtbot.keyClick(view.table, Qt.Key.Key_Return)
+    assert asked.args == [tmp_path / "flamegraph.svg"]
+    with qtbot.waitSignal(view.open_flame):
+        view.past.flame.click()
+    qtbot.keyClick(view.table, Qt.Key.Key_Down)
+    assert not view.past.isVisible(), "there is none of the next one"
+    with qtbot.assertNotEmitted(view.open_flame):
+        qtbot.keyClick(view.table, Qt.Key.Key_Return)
+
+
+def test_a_tab_asks_for_the_past_of_its_session(qtbot: QtBot, tmp_path: Path) -> None:
+    library = Library(tmp_path / "profiles")
+    for hour, run in enumerate(("run1", "run2")):
+        at = datetime(2026, 11, 20, hour, tzinfo=UTC)
+        session = library.new_session(tool=TOOL, binary="/x/engine/target/release/deps/stages", cwd="/x/engine", at=at)
+        session.complete(recording(run))
+    graph = session.path / "criterion" / "stages" / "check_risk" / "profile" / "flamegraph.svg"
+    graph.parent.mkdir(parents=True)
+    graph.write_text("<svg/>")
+    row = adapt.session_row(library.session(session.path.name))
+    tab = OpenResult("stages", path=session.path, session=row)
+    opened: list[Path] = []
+    view = view_of(qtbot, BenchmarksView(recording("run2")))
+    bench_past.attach(view, tab, SimpleNamespace(library=library, open_file=opened.append))  # type: ignore[arg-type]
+    qtbot.waitUntil(lambda: tasks.at_rest() and view.past.isVisible())
+    view.filter.setFocus()
+    for line in range(view.model.rowCount()):
+        view.table.select_line(line)
+        assert view.past.times.whole.startswith("2 runs of the project")
+        view.table.activated_row.emit(view.table.selected()[0])
+    assert opened == [graph]

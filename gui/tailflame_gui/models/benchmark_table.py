@@ -23,16 +23,22 @@ LONG_ENOUGH_NS = 10e9
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BenchmarkRow:
-    """One benchmark; `before` and `judged` where there is another run of it."""
+    """One benchmark; `before` and `judged` where there is another run of it. flame: a profiler's flame graph of it is
+    there, and opens on Return.
+    """
 
     after: Benchmark
     before: Benchmark | None = None
     judged: Judged | None = None
+    flame: bool = False
 
 
 def fields(*, compared: bool) -> tuple[Field[BenchmarkRow], ...]:
     shown = [
-        Field[BenchmarkRow]("Benchmark", lambda row: row.after.name, lambda row: row.after.name.casefold(), 0),
+        Field[BenchmarkRow]("Benchmark", lambda row: row.after.name, lambda row: row.after.name.casefold(), 0,
+            tip=lambda row: "Return opens its flame graph." if row.flame else "",
+            icon=lambda row: ("flame", "second") if row.flame else None,
+        ),
         Field[BenchmarkRow](
             "Time", lambda row: nanoseconds(row.after.typical.point), lambda row: row.after.typical.point, 96,
             right=True, mono=True, tip=_what_time,

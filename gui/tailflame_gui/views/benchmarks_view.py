@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QComboBox, QFrame, QSplitter, QWidget
 
+from tailflame.analyse.bench_history import BenchHistory
 from tailflame.analyse.criterion_rule import judge
 from tailflame.model import Recording
 from tailflame.model.benchmarks import Benchmark, BenchmarkRun
@@ -12,6 +17,7 @@ from tailflame.units import count
 from tailflame_gui import tasks
 from tailflame_gui.models.benchmark_table import BenchmarkRow, fields
 from tailflame_gui.models.session_table import RowTable
+from tailflame_gui.widgets.bench_past import BenchPast
 from tailflame_gui.widgets.busy_line import BusyLine
 from tailflame_gui.widgets.filter_field import FilterField
 from tailflame_gui.widgets.parts import ElidedLabel, column, hairline, label, row
@@ -25,10 +31,12 @@ _OF_MEANS = "Each sample is a mean of many iterations: it says nothing of single
 class BenchmarksView(QWidget):
     """One recording's latest run, compared with `before` or with another run that the folder holds.
 
-    failed(TailflameError). Verdicts take some tenths of a second each: they come from a thread.
+    failed(TailflameError); open_flame(path): the flame graph of a benchmark is to be opened, by Return as well.
+    Verdicts take some tenths of a second each: they come from a thread. `set_past` adds what is known of earlier runs.
     """
 
     failed = Signal(object)
+    open_flame = Signal(object)
 
     def __init__(
         self,
@@ -60,10 +68,15 @@ class BenchmarksView(QWidget):
             ]
         )
         self.plot = SamplePlot()
+        self.past = BenchPast()
+        self._histories: dict[str, BenchHistory] = {}
+        self._flames: dict[str, Path] = {}
         self.filter = FilterField("Filter benchmarks")
         self._arrange()
         self.filter.query_changed.connect(self.table.set_words)
         self.table.selection_changed.connect(self._draw)
+        self.table.activated_row.connect(self._open_flame)
+        self.past.open_flame.connect(self.open_flame)
         self.shape.chosen.connect(self.plot.show_shape)
         self.since.currentIndexChanged.connect(lambda _at: self._judge())
         self.model.set_rows(tuple(BenchmarkRow(b) for b in self._latest.benchmarks))
@@ -73,6 +86,18 @@ class BenchmarksView(QWidget):
     @property
     def busy(self) -> bool:
         return self._judging.busy
+
+    def set_past(self, histories: Sequence[BenchHistory], flames: Mapping[str, Path]) -> None:
+        """histories: of the project's runs, by their names; flames: files of flame graphs by benchmark."""
+        self._histories = {one.name: one for one in histories}
+        self._flames = dict(flames)
+        self.model.set_rows(tuple(replace(line, flame=line.after.name in self._flames) for line in self.model.rows))
+        self._draw()
+
+    def _open_flame(self, line: BenchmarkRow) -> None:
+        flame = self._flames.get(line.after.name)
+        if flame is not None:
+            self.open_flame.emit(flame)
 
     def _arrange(self) -> None:
         compared = bool(self._others)
@@ -93,6 +118,7 @@ class BenchmarksView(QWidget):
         lines.addWidget(self.table, 1)
         above.setLayout(lines)
         lines = column(spacing=0)
+        lines.addWidget(self.past)
         bar = row(margins=(16, 8, 16, 4))
         bar.addWidget(self.shape)
         bar.addStretch()
@@ -127,7 +153,7 @@ class BenchmarksView(QWidget):
         self._judging.ask(work, self._judged, name="judging benchmarks", on_error=self.failed.emit)
 
     def _judged(self, rows: tuple[BenchmarkRow, ...]) -> None:
-        self.model.set_rows(rows)
+        self.model.set_rows(tuple(replace(line, flame=line.after.name in self._flames) for line in rows))
         self._draw()
 
     def _draw(self) -> None:
@@ -135,6 +161,7 @@ class BenchmarksView(QWidget):
         if not chosen:
             return
         line: BenchmarkRow = chosen[0]
+        self.past.show_one(self._histories.get(line.after.name), self._flames.get(line.after.name))
         sets = [_samples(self._latest.name, "accent", line.after)]
         if line.before is not None:
             sets.append(_samples(str(self.since.currentData()), "faint", line.before))
