@@ -47,6 +47,8 @@ def main() -> int:
         for extra in (["--baseline"], ["--regress", "15"]):
             demo = [str(BIN / "tailflame"), "demo", "--seconds", "6", *extra]
             subprocess.run(demo, check=True, cwd=ROOT, env=environ, stdout=subprocess.DEVNULL)
+        if not asked.only or asked.only.startswith("loop"):
+            measure_loop(home, environ)
         if not asked.only:
             shutil.rmtree(asked.out, ignore_errors=True)
         for theme in THEMES:
@@ -56,6 +58,39 @@ def main() -> int:
                 subprocess.run(command, check=True, env={**environ, "QT_SCALE_FACTOR": str(scale)})
     print(f"{len(list(asked.out.rglob('*.png')))} pictures in {asked.out}")
     return 0
+
+
+LOOP_PLAN = """
+[target]
+path = "{binary}"
+args = ["--seconds", "2", "--rate", "4000", "--hlog", "{{out}}/latency.hlog"{more}]
+[measure]
+repetitions = 3
+warm_up_s = 0
+steps = ["cpu", "counters", "caches", "heap", "latency", "syscalls"]
+[latency]
+hlog = "{{out}}/latency.hlog"
+[goal]
+metric = "p50 risk_check"
+[tools.strace]
+stacks = true
+"""
+
+
+def measure_loop(home: Path, environ: dict[str, str]) -> None:
+    """A project in git that is measured, made slower, and measured again."""
+    binary = ROOT / "resources" / "demo" / "trading-system" / "target" / "release-with-debug" / "trading-system"
+    project = home / "engine"
+    project.mkdir()
+    git = ["git", "-c", "user.name=Tailflame", "-c", "user.email=tailflame@localhost", "-C", str(project)]
+    subprocess.run([*git, "init", "-q"], check=True)
+    for more, note in (("", "as it was"), (', "--regress", "200"', "a slower check")):
+        (project / "tailflame.toml").write_text(LOOP_PLAN.format(binary=binary, more=more))
+        subprocess.run([*git, "add", "."], check=True)
+        subprocess.run([*git, "commit", "-q", "-m", note], check=True)
+        run = [str(BIN / "tailflame"), "run", "--note", note]
+        # What a busy machine makes of it is no concern of a picture.
+        subprocess.run(run, check=False, cwd=project, env=environ, stdout=subprocess.DEVNULL)
 
 
 def take(theme_name: str, scale: int, out: Path, only: str) -> int:
@@ -176,6 +211,11 @@ class Studio:
             ("caches", self.caches),
             ("caches-lines", self.caches_lines),
             ("caches-compare", self.caches_compare),
+            ("loop-plan", page(Page.LOOP)),
+            ("loop", self.loop),
+            ("loop-steps", self.loop_steps),
+            ("loop-hotspot", self.loop_hotspot),
+            ("loop-hotspot-source", self.loop_hotspot_source),
             ("compare", self.compare),
             ("failed", self.failed),
             ("console", page(Page.CONSOLE)),
@@ -580,6 +620,36 @@ class Studio:
         self.parts.controller.open_paths([broken])
         await self.quiet()
         broken.unlink()
+
+    async def loop(self):  # type: ignore[no-untyped-def]
+        """The loop page with what `measure_loop` has left."""
+        from tailflame_gui.state import Page
+        from tailflame_gui.views.loop_page import LoopPage
+
+        self.parts.state.set_page(Page.LOOP)
+        page = self.parts.window.loop_page
+        assert isinstance(page, LoopPage) and self.parts.late_loop.made is not None
+        project = Path(os.environ["TAILFLAME_PROFILES"]).parent / "engine"
+        if page.view.project != str(project):
+            self.parts.late_loop.made.choose_project(project)
+            await self.quiet()
+        page.leave_hotspot()
+        return page
+
+    async def loop_steps(self) -> None:
+        page = await self.loop()
+        page.steps.unfold("cpu", True)
+
+    async def loop_hotspot(self):  # type: ignore[no-untyped-def]
+        page = await self.loop()
+        page.steps.unfold("cpu", False)
+        page.hotspot_chosen.emit(page.view.hotspots[0][0])
+        await self.quiet()
+        return page.hotspot
+
+    async def loop_hotspot_source(self) -> None:
+        hotspot = await self.loop_hotspot()
+        hotspot.tabs.setCurrentIndex(hotspot.tabs.count() - 1)
 
     async def palette(self) -> None:
         await self.result()

@@ -55,7 +55,8 @@ class HotspotPage(QWidget):
         self.name = ElidedLabel("", "title", mono=True, mode=Qt.TextElideMode.ElideMiddle)
         self.figures = label("", "second", mono=True)
         self.figures.setToolTip(
-            "Self: in the function's own code. Total: with what it calls. Means of the repetitions, least to most."
+            "Self: in the function's own code and in what was inlined into it. Total: with what it calls. "
+            "Means of the repetitions, and the least and the most."
         )
         self.whole = button(
             _OPENED["cpu"], partial(self._open, "cpu"), rank="quiet", icon="flame",
