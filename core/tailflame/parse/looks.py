@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from tailflame.parse.source import decode_head
 
 _MAGIC: tuple[tuple[bytes, str, str], ...] = (
@@ -21,6 +23,39 @@ _MAGIC: tuple[tuple[bytes, str, str], ...] = (
     (b"heap_v2", "a heap profile of jemalloc", ""),
     (b"desc: ", "a massif log", ""),
 )
+
+
+_RULED = r"-{80}\n(?:--.*\n)*"
+_REPORTS: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
+    (re.compile(pattern), tool, made_from)
+    for pattern, tool, made_from in (
+        (_RULED + r"Command: .*\nMassif arguments: ", "ms_print", "massif.out"),
+        (r'reading file ".*" - please wait', "heaptrack_print", "the file of heaptrack"),
+        (_RULED + r"Profile data file '.*' \(creator: callgrind", "callgrind_annotate", "callgrind.out"),
+        (
+            _RULED + r"(?:\S+ cache: .*\n|Files compared: .*\n|Command: .*\n|Data file: .*\n)+Events recorded: ",
+            "cg_annotate",
+            "cachegrind.out",
+        ),
+        (
+            r"Total: [\d.]+(?: [A-Z]+)?\n +-?[\d.]+ +-?[\d.]+% +-?[\d.]+% +-?[\d.]+ +-?[\d.]+% ",
+            "jeprof",
+            "the .heap file",
+        ),
+    )
+)
+
+
+def report_of(head: bytes) -> tuple[str, str] | None:
+    """What made the report that a file begins with, and what to open in its place; None where it is no report.
+
+    Its columns of numbers could be taken for stacks or samples.
+    """
+    text = decode_head(head[:4096]).replace("\r\n", "\n")
+    for pattern, tool, made_from in _REPORTS:
+        if pattern.match(text):
+            return f"a report of {tool}", f"Open what it was made from: {made_from}."
+    return None
 
 
 def looks_like(head: bytes) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from tailflame.errors import ParseError, UnknownFormat
 from tailflame.model import Recording
 from tailflame.parse import Format, Source, formats, load
 from tailflame.parse.formats import FORMATS
+from tailflame.parse.looks import report_of
 from tailflame.parse.registry import NO
 
 SAMPLES = {
@@ -114,3 +115,28 @@ def test_a_format_that_is_not_there(file: Path) -> None:
     with pytest.raises(UnknownFormat, match="no format called “nonsense”") as told:
         load(file, format="nonsense")
     assert "folded" in told.value.advice
+
+
+@pytest.mark.parametrize(
+    ("pattern", "tool"),
+    [
+        ("massif/*/*.ms_print*", "ms_print"),
+        ("heaptrack/*/*.print.txt*", "heaptrack_print"),
+        ("cachegrind/*/*.annotate.txt*", "cg_annotate"),
+        ("callgrind/*/*.annotate.txt*", "callgrind_annotate"),
+        ("jemalloc/**/*.heap.jeprof", "jeprof"),
+    ],
+)
+def test_a_report_is_refused_and_what_it_was_made_from_named(pattern: str, tool: str) -> None:
+    """jeprof's columns were taken for samples of perf."""
+    reports = sorted(DATA.glob(pattern))
+    assert reports
+    for path in reports:
+        with pytest.raises(UnknownFormat, match=f"a report of {tool}") as caught:
+            load(path)
+        assert caught.value.advice.startswith("Open what it was made from: ")
+
+
+def test_no_result_is_taken_for_a_report() -> None:
+    for name in SAMPLES:
+        assert report_of(Source(DATA / name).head) is None, name
