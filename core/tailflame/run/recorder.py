@@ -563,7 +563,12 @@ class Recorder:
         plan, words = self.plan, self._words["tool"]
         if not worth.whole:
             return files.why(
-                plan, words, words + self._words["stderr"], killed=self._tool_killed, seen=self._target is not None
+                plan,
+                words,
+                words + self._words["stderr"],
+                killed=self._tool_killed,
+                seen=self._target is not None,
+                crashed_by=max(0, -(child.returncode or 0)) if self._asked is None else 0,
             )
         if PERF_DATA in plan.artifacts:
             return None

@@ -13,6 +13,7 @@ from pathlib import Path
 from tailflame.errors import TailflameError, ToolFailed
 from tailflame.run import perf_file
 from tailflame.run.growth import PERF_DATA, Grown, Growth, left_files
+from tailflame.run.outcome import signal_name
 from tailflame.tools import Plan, tool_named
 
 _FULL = 1 << 20
@@ -71,11 +72,11 @@ def _holds(path: Path) -> bool:
     return any(path.iterdir()) if path.is_dir() else path.is_file() and path.stat().st_size > 0
 
 
-def why(plan: Plan, words: str, all_words: str, *, killed: bool, seen: bool) -> TailflameError:
+def why(plan: Plan, words: str, all_words: str, *, killed: bool, seen: bool, crashed_by: int = 0) -> TailflameError:
     """Why there is no whole result, in a sentence.
 
     words: the tool's own; all_words: what stands on stderr, where nobody can tell who wrote it. killed: we ended the
-    tool the hard way. seen: the program did start.
+    tool the hard way. seen: the program did start. crashed_by: the number of the signal that ended the tool unasked.
     """
     tool = tool_named(plan.tool)
     if killed:
@@ -87,8 +88,11 @@ def why(plan: Plan, words: str, all_words: str, *, killed: bool, seen: bool) -> 
     if known is None and disk_is_full(plan):
         # The tool's own words about it had no room on the disk either.
         known = tool.explain(os.strerror(errno.ENOSPC), plan) or disk_filled_up(plan)
+    crash = f"was ended by {signal_name(crashed_by)} and " if crashed_by else ""
     return known or ToolFailed(
-        f"{tool.title} left no result in {plan.result}.", advice="Its own words are in the console.", details=all_words
+        f"{tool.title} {crash}left no result in {plan.result}.",
+        advice="What it said is in stderr.txt beside it, and in the console.",
+        details=all_words,
     )
 
 

@@ -250,6 +250,12 @@ def test_its_own_stop_signal(plan: Callable[..., Plan]) -> None:
     assert (last.target.code, last.error) == (0, None)
 
 
+def test_a_crash_that_leaves_nothing_is_told(plan: Callable[..., Plan]) -> None:
+    _, last = record(plan(READY + "os.kill(os.getpid(), signal.SIGSEGV)"))
+    assert last.result is None and last.error is not None
+    assert " was ended by SIGSEGV and left no result in " in last.error.sentence
+
+
 def test_a_crash_keeps_what_is_there(plan: Callable[..., Plan]) -> None:
     _, last = record(plan(WRITES + "os.kill(os.getpid(), 11)"))
     assert (last.target.signal, last.target.crashed, last.error) == (11, True, None)
