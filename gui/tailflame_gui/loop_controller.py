@@ -113,10 +113,10 @@ class LoopController(QObject):
     def look(self) -> None:
         """Reads the project's plan and measurements in a thread; an older question is dropped."""
         library, shown = self._controller.library, self._shown
-        start = self._project or self._header_project()
+        chosen, likely = self._project, self._header_project()
 
         def work(_progress: Progress) -> LoopView:
-            return view_of(library, start, shown)
+            return view_of(library, chosen or _usual_project(library, likely), shown)
 
         self._looking.ask(work, self._looked, name="looking at the measurements", on_error=self._not_looked)
 
@@ -459,6 +459,14 @@ def view_of(library: Library, start: Path | None, shown: str) -> LoopView:
         points=_points(current, held, verdict),
         notes=notes,
     )
+
+
+def _usual_project(library: Library, likely: Path | None) -> Path | None:
+    """Where none was chosen: that of the program which is looked at, else the one that was measured last."""
+    every = Iterations(library.root).all()
+    if likely is not None and _plan_of(likely, frozenset(one.project for one in every))[1] is not None:
+        return likely
+    return Path(every[0].project) if every else likely
 
 
 def _plan_of(start: Path, measured: frozenset[str]) -> tuple[Path | None, Path | None]:

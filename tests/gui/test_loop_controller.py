@@ -313,3 +313,13 @@ def test_a_hotspot_has_a_page_with_its_history(window: Loop, project: LoopProjec
     window.qtbot.keyClick(page.hotspot.back, Qt.Key.Key_Escape)
     assert not page.on_hotspot
     window.at_rest()
+
+
+def test_the_project_that_was_measured_last_is_shown_at_the_next_start(
+    parts: Parts, qtbot: QtBot, project: LoopProject
+) -> None:
+    one = project.measure(baseline=True)
+    window = Loop(parts, qtbot)
+    assert window.page.view.project == str(project.folder)
+    assert window.page.view.shown is not None and window.page.view.shown.id == one.id
+    window.at_rest()

@@ -99,8 +99,9 @@ def words_on(widget: QWidget) -> list[str]:
 def test_without_a_project_it_says_what_to_choose(page: LoopPage, qtbot: QtBot) -> None:
     assert page.empty.isVisible() and not page.write_plan.isVisible() and not page.edit_plan.isVisible()
     assert not page.measure.isEnabled() and "no plan" in page.measure.toolTip()
+    assert page.first_choose.isVisible() and not page.choose.isVisible()
     with qtbot.waitSignal(page.project_wanted):
-        page.choose.click()
+        page.first_choose.click()
 
 
 def test_a_folder_that_is_no_project_is_told_with_what_to_do(page: LoopPage) -> None:

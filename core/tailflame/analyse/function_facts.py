@@ -1,10 +1,12 @@
 """What the results of several tools tell of one function: its CPU time, cache lines, allocations, system calls.
 
-Functions are matched as two recordings match them (names.match_key): each tool writes names in its own way.
+Functions are matched as two recordings match them (names.match_key), or where that finds none without the arguments
+that one tool writes and another does not: "temporary(int)" of heaptrack is "temporary" of perf.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -101,8 +103,7 @@ class HotspotFacts:
 def cpu_shares(profile: StackProfile, function: str) -> CpuShares:
     """Its shares of the first event's samples, as a measurement's hotspots are found; 0 where it does not occur."""
     table = hotspots(profile)
-    wanted = match_key(function)
-    rows = [at for at, name in enumerate(table.key) if match_key(name) == wanted]
+    rows = np.flatnonzero(_named(table.key, function)).tolist()
     whole = table.total or 1.0
     return CpuShares(
         function=table.key[rows[0]] if rows else function,
@@ -113,9 +114,12 @@ def cpu_shares(profile: StackProfile, function: str) -> CpuShares:
 
 def cache_facts(costs: CostTable, function: str) -> CacheFacts | None:
     """None where the simulation has not seen the function, or counted no misses."""
-    wanted = match_key(function)
-    known = np.array([*(match_key(text) == wanted for text in costs.strings), False], dtype=bool)
-    mine = known[costs.function]
+    functions = np.zeros(len(costs.strings) + 1, dtype=bool)
+    functions[costs.function] = True
+    functions[-1] = False  # -1 stands for none
+    at = np.flatnonzero(functions)
+    functions[at] = _named([costs.strings[i] for i in at.tolist()], function)
+    mine = functions[costs.function]
     rates = rates_of(costs.events)
     if not mine.any() or not rates:
         return None
@@ -184,9 +188,8 @@ def call_facts(profile: StackProfile, function: str) -> tuple[CallFacts, ...]:
 
 def stacks_with(profile: StackProfile, function: str) -> Bool:
     """Which rows of the stack table the function is in, itself or above."""
-    wanted = match_key(function)
-    named = np.array([match_key(text) == wanted for text in profile.frames.strings], dtype=bool)
-    hit = named[profile.frames.name]
+    distinct, which = np.unique(profile.frames.name, return_inverse=True)
+    hit = _named([profile.frames.strings[i] for i in distinct.tolist()], function)[which]
     inside = hit[profile.stacks.frame]
     # Pointer doubling: after k rounds a row knows of 2^k rows above it.
     ancestor = profile.stacks.parent.astype(np.int64)
@@ -195,3 +198,33 @@ def stacks_with(profile: StackProfile, function: str) -> Bool:
         inside[live] |= inside[up]
         ancestor[live] = ancestor[up]
     return np.asarray(inside)
+
+
+def _named(names: Sequence[str], function: str) -> Bool:
+    """Which of `names` are the function's."""
+    wanted = match_key(function)
+    same = np.array([match_key(name) == wanted for name in names], dtype=bool)
+    if not same.any():
+        wanted = without_arguments(wanted)
+        same = np.array([without_arguments(match_key(name)) == wanted for name in names], dtype=bool)
+    return np.asarray(same)
+
+
+def without_arguments(name: str) -> str:
+    """A C++ name without its argument list.
+
+    >>> without_arguments("Book::add(Order const&) const"), without_arguments("Hash::operator()(int)")
+    ('Book::add', 'Hash::operator()')
+    >>> without_arguments("operator()"), without_arguments("main::{lambda()#1}")
+    ('operator()', 'main::{lambda()#1}')
+    """
+    bare = name.removesuffix(" const")
+    if not bare.endswith(")"):
+        return name
+    depth = 0
+    for at in range(len(bare) - 1, -1, -1):
+        depth += (bare[at] == ")") - (bare[at] == "(")
+        if depth == 0:
+            break
+    head = bare[:at]
+    return name if not head or depth or head.endswith("operator") else head

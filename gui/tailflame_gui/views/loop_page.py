@@ -161,7 +161,9 @@ class LoopPage(QWidget):
         self.steps = LoopSteps()
         self._hotspots = column(spacing=2)
         self._points = column(spacing=2)
-        self.empty = EmptyState("target", "", "", [self.write_plan])
+        self.first_choose = button("Choose a project…", self.project_wanted.emit, rank="primary", icon="folder",
+                                   tip=self.choose.toolTip())  # fmt: skip
+        self.empty = EmptyState("target", "", "", [self.first_choose, self.write_plan])
 
     def _arrange(self) -> None:
         head = row(margins=(16, 8, 16, 8), spacing=8)
@@ -254,6 +256,8 @@ class LoopPage(QWidget):
         self.project.set_text(view.project)
         has_plan = bool(view.plan)
         self.write_plan.setVisible(bool(view.project) and not has_plan)
+        self.first_choose.setVisible(not view.project)
+        self.choose.setVisible(bool(view.project))
         self.edit_plan.setVisible(has_plan)
         self.note.setVisible(has_plan)
         self._show_phase()
