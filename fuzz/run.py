@@ -71,7 +71,7 @@ def main() -> int:
 def fuzz(name: str, *, seconds: int) -> Figures:
     with tempfile.TemporaryDirectory() as corpus:
         seeds = plant(name, Path(corpus))
-        done = subprocess.run(
+        code, said = run(
             [
                 *(sys.executable, str(HERE / "target.py"), name, corpus),
                 *(
@@ -82,13 +82,8 @@ def fuzz(name: str, *, seconds: int) -> Figures:
                 ),
                 *(f"-max_len={2 * SEED_LIMIT}", f"-artifact_prefix={FINDS}/{name}-", "-print_final_stats=1"),
             ],
-            capture_output=True,
-            text=True,
-            errors="replace",
             timeout=seconds + GRACE_S,
-            check=False,
         )
-    said = done.stderr + done.stdout
     ended = _DONE.search(said)
     figures = Figures(
         format=name,
@@ -97,12 +92,22 @@ def fuzz(name: str, *, seconds: int) -> Figures:
         runs=int(ended[1]) if ended else int((re.findall(r"#(\d+)", said) or ["0"])[-1]),
         covered=max(map(int, _COVERED.findall(said)), default=0),
         peak_mb=max(map(int, _PEAK.findall(said)), default=0),
-        finds=len(_FOUND.findall(said)) or int(done.returncode != 0),
+        finds=len(_FOUND.findall(said)) or int(code != 0),
     )
     print(figures, flush=True)
     if figures.finds:
         (FINDS / f"{name}.txt").write_text(said[-20_000:])
     return figures
+
+
+def run(argv: list[str], *, timeout: int) -> tuple[int, str]:
+    """The exit status and what was said; a fuzzer that does not end counts as failed, and the next one runs."""
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, errors="replace", timeout=timeout, check=False)
+    except subprocess.TimeoutExpired as hung:
+        said = b"".join(part for part in (hung.stderr, hung.stdout) if isinstance(part, bytes))
+        return -1, said.decode(errors="replace")
+    return done.returncode, done.stderr + done.stdout
 
 
 def plant(name: str, corpus: Path) -> int:
