@@ -22,6 +22,8 @@ POOLING_SHARE = 0.5
 """From this share of temporary allocations on, a site is a candidate for a pool or a reused buffer."""
 _MATTERS = 0.01
 """A site with less than this share of the whole is not worth a sentence."""
+_FEW_SAMPLES = 10
+"""What fewer samples than these stand for is not worth one either: of a third of them it could be off by chance."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -194,7 +196,7 @@ def findings(
         _leak(timeline, leaks(profile, suppressions)),
         _temporary(timeline, found),
         _peak(timeline, found),
-        _churn(found),
+        _churn(timeline, found),
     )
     return tuple(finding for finding in told if finding is not None)
 
@@ -307,10 +309,13 @@ def _peak(timeline: HeapTimeline, found: HeapSites) -> HeapFinding | None:
     return HeapFinding(kind=FindingKind.PEAK, heading="Peak", text=text, event=PEAK, frame=int(found.frame[row]))
 
 
-def _churn(found: HeapSites) -> HeapFinding | None:
+def _churn(timeline: HeapTimeline, found: HeapSites) -> HeapFinding | None:
     whole = float(found.allocations.sum())
     rows = found.by(found.allocations, 1)
     if not rows or found.allocations[rows[0]] < 1000:
+        return None
+    # One sample of eight bytes stands for thousands of allocations.
+    if found.allocated[rows[0]] < _FEW_SAMPLES * (timeline.facts.sampled_every or 0.0):
         return None
     row = rows[0]
     calls = round(float(found.allocations[row]))  # estimates have fractions

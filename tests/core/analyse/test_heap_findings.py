@@ -257,6 +257,18 @@ def test_what_stands_out() -> None:
     assert FindingKind.LEAK not in {finding.kind for finding in findings(timeline(), profile, ["leaky"])}
 
 
+def test_one_sample_that_stands_for_many_allocations_is_not_worth_a_sentence() -> None:
+    """As jemalloc's dumps have it: eight bytes that were sampled once at one sample in 128 KiB."""
+    once = profile_of(("main;rare@r.rs:3", 1, 16_384, 131_076), ("main;other@o.rs:3", 1, 17, 3.6e6))
+    often = profile_of(("main;busy@b.rs:3", 1, 400_000, 3.2e6), ("main;other@o.rs:3", 1, 17, 3.6e6))
+
+    def kinds(profile: StackProfile, **facts: float) -> set[FindingKind]:
+        return {finding.kind for finding in findings(timeline(**facts), profile)}
+
+    assert FindingKind.CHURN not in kinds(once, sampled_every=131_072)
+    assert FindingKind.CHURN in kinds(often, sampled_every=131_072) & kinds(once)
+
+
 def test_little_things_are_not_worth_a_sentence() -> None:
     profile = profile_of(("main;tidy", 0, 1, 1e6), ("main;once", 1, 10, 1e6), ("main;once", 3, 1, 100))
     assert [finding.kind for finding in findings(timeline(peak=1e6), profile)] == [FindingKind.PEAK]
