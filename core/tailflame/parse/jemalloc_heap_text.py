@@ -34,6 +34,8 @@ _OLD = re.compile(r"heap profile: .*@ (\S+)")
 _TOTAL = re.compile(r"\s*t\*: (\d{1,18}): (\d{1,18}) \[(\d{1,18}): (\d{1,18})\]\s*")
 _THREAD = re.compile(r"\s*t\d+: .*")
 _OLD_STACK = re.compile(r"\s*(\d{1,18}):\s*(\d{1,18}) \[\s*(\d{1,18}):\s*(\d{1,18})\] @((?: 0x[0-9a-fA-F]{1,16})*)\s*")
+_DEEPEST = 4096
+"""Callers of one allocation: jemalloc keeps 128, and 1,024 at most. A longer line is not its own."""
 _STACK = re.compile(r"@((?: 0x[0-9a-fA-F]{1,16})*)\s*")
 _MAP = re.compile(r"([0-9a-f]{1,16})-([0-9a-f]{1,16}) \S{4} ([0-9a-f]{1,16}) \S+ (\d{1,20})\s*(.*)")
 _MAPS = "MAPPED_LIBRARIES:"
@@ -137,7 +139,7 @@ class _Reading:
 
     def _begin_stack(self, line: str, number: int) -> None:
         found = _STACK.fullmatch(line)
-        if found is None:
+        if found is None or found[1].count(" ") > _DEEPEST:
             self._strange = number
             return
         self._stack = [int(word, 16) for word in found[1].split()]

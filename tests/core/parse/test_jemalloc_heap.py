@@ -309,6 +309,13 @@ def test_damage_is_one_sentence(damaged: str, sentence: str, tmp_path: Path) -> 
     assert error.value.advice
 
 
+def test_a_stack_that_is_deeper_than_any_is_damage(tmp_path: Path) -> None:
+    """A million callers in one line would take gigabytes."""
+    stack = " ".join(hex(address) for address in range(4096, 4096 + 5000))
+    with pytest.raises(ParseError, match=r"Line 3 of .*one\.heap is none that jemalloc writes"):
+        read(tmp_path, f"heap_v2/524288\n  t*: 1: 5 [0: 0]\n@ {stack}\n  t*: 1: 5 [0: 0]\n")
+
+
 def test_figures_beyond_all_bounds(tmp_path: Path) -> None:
     huge = f"t*: 1: {10**17} [{10**17}: {10**17}]"
     text = SMALL.replace("heap_v2/4096", f"heap_v2/{10**17}").replace("t*: 1: 1048576 [1: 1048576]", huge)
