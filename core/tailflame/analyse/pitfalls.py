@@ -30,6 +30,7 @@ def pitfalls(iteration: Iteration, recordings: Sequence[Recording]) -> tuple[Cau
         *of_machine(iteration.environment),
         *_of_repetitions(iteration),
         *_of_overhead(iteration, recordings),
+        *_of_probes(recordings),
         *_of_latencies(recordings),
     )
 
@@ -113,6 +114,21 @@ def _of_overhead(iteration: Iteration, recordings: Sequence[Recording]) -> tuple
         Caution(
             f"The CPU profile makes the program {percent(share)} slower: more than {percent(MUCH_OVERHEAD, digits=0)}.",
             "Sample less often, or with frame pointers instead of DWARF.",
+        ),
+    )
+
+
+def _of_probes(recordings: Sequence[Recording]) -> tuple[Caution, ...]:
+    """Probes delay what they time, and the program with it: the dearest of them."""
+    costs = [cost for recording in recordings if recording.live is not None for cost in recording.live.costs]
+    dearest = max((cost for cost in costs if cost.share > MUCH_OVERHEAD), key=lambda cost: cost.share, default=None)
+    if dearest is None:
+        return ()
+    return (
+        Caution(
+            f"The probe on {dearest.series} takes {percent(dearest.share)} of the program's time: more than "
+            f"{percent(MUCH_OVERHEAD, digits=0)}.",
+            "Compare it with probed runs alone, or probe functions that are called less often.",
         ),
     )
 

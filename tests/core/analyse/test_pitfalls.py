@@ -12,6 +12,8 @@ from tailflame.analyse.pitfalls import of_machine, pitfalls
 from tailflame.model import HistogramSeries, Meta, Recording
 from tailflame.model.histogram import HistogramRecorder
 from tailflame.model.iteration import Iteration, Step, StepState
+from tailflame.model.live import Cost
+from tailflame.model.live_record import LiveRecord
 
 CALM = {"governor": "performance", "turbo": "off", "smt": "off", "load": "0.10", "processors": "8", "steal": "0.0001"}
 
@@ -82,3 +84,14 @@ def test_a_profile_that_slows_the_program_down_is_told() -> None:
     told = pitfalls(iteration(fixed_work=True), [plain, profiled])
     assert any("20.0% slower" in caution.text for caution in told)
     assert pitfalls(iteration(), [plain, profiled]) == (), "a run that ends by the clock tells nothing of it"
+
+
+def test_a_dear_probe_is_told() -> None:
+    def probed(share: float) -> Recording:
+        cost = Cost(series="match_order", floor_ns=900.0, per_call_ns=2000.0, calls_per_s=9000.0, share=share)
+        record = LiveRecord(epoch_s=0.0, began_s=0.0, ended_s=20.0, pid=1, launched=True, costs=(cost,))
+        return replace(SOUND, results=(*SOUND.results, record))
+
+    (caution,) = pitfalls(iteration(), [probed(0.02), probed(0.2), probed(0.1)])
+    assert "The probe on match_order takes 20.0%" in caution.text and caution.fix
+    assert pitfalls(iteration(), [probed(0.02), probed(float("nan"))]) == ()
