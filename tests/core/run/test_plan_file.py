@@ -29,6 +29,7 @@ steps = ["latency", "cpu"]
 log = "{out}/orders.jsonl"
 fields = ["total_us"]
 probe = ["engine::risk::check"]
+accept_unwinding = true
 [goal]
 metric = "p99 total_us"
 improve = 0.2
@@ -55,6 +56,7 @@ def test_a_whole_plan_reads_as_it_is_written(tmp_path: Path) -> None:
     assert dict(read.env) == {"RUST_LOG": "warn"}
     assert read.build is None and read.test == ("cargo", "test", "--release")
     assert (read.warm_up_s, read.repetitions, read.steps) == (0.5, 7, ("cpu", "latency")), "in the order of measuring"
+    assert read.probe == ("engine::risk::check",) and read.accept_unwinding
     assert (read.goal, read.wanted) == ("p99 total_us", 0.2)
     assert read.bounds == (Bound(key="p99 total_us", high=10_000.0), Bound(key="IPC", low=1.5))
     assert dict(read.tools["heaptrack"]) == {"depth": 12}
