@@ -63,6 +63,12 @@ def explained(said: str) -> TailflameError | None:
             advice="Use a tracepoint: bpftrace -l 'tracepoint:*' lists them.",
             details=words,
         )
+    if (child := re.search(r"Failed to fork child: path '(.*)' does not exist", words)) is not None:
+        return TargetError(
+            f"bpftrace starts binaries alone, and {child[1]} is a script.",
+            advice="Put its interpreter in front (/bin/sh FILE, /usr/bin/python3 FILE), or attach to it.",
+            details=words,
+        )
     found = next((one for one in mistakes(words) if one.fatal), None)
     if found is not None:
         if "tracepoint not found" in found.text:

@@ -160,6 +160,8 @@ def test_without_a_file_it_writes_to_stdout() -> None:
         ("ERROR: : No such process", TargetError, "no such process"),
         ("stdin:1:1-17: ERROR: uprobe target file '/nosuch' does not exist or is not executable", TargetError,
          "/nosuch"),
+        ("ERROR: Failed to fork child: path '/opt/start' does not exist or is not executable", TargetError,
+         "/opt/start is a script"),
         ("ERROR: something new", ToolFailed, "something new"),
         ("Could not open perf buffer: Operation not permitted", ToolDenied, "does not let bpftrace run"),
     ],
