@@ -69,7 +69,8 @@ class HeapKind:
         """
         heap = recording.heap
         assert heap is not None
-        terminal.table(_more_facts(heap))
+        if (facts := _more_facts(heap)).row_count:
+            terminal.table(facts)
         document: dict[str, Any] = {
             "facts": _facts_document(heap.facts),
             "time_unit": heap.time_unit.value,
@@ -89,7 +90,7 @@ class HeapKind:
             for finding in told:
                 terminal.line(f"{finding.heading}: {finding.text}")
             for column in _COLUMNS:
-                _print_sites(terminal, found, column, number)
+                _print_sites(terminal, found, column, number, peak="in use" if heap.facts.peak is None else "peak")
             document["findings"] = [{"kind": f.kind.value, "heading": f.heading, "text": f.text} for f in told]
             document["sites"] = [_site_document(found, row) for row in _telling(found, number)]
             document["pooling_candidates"] = [found.name_of(row) for row in pooling_candidates(found)[:number]]
@@ -165,13 +166,15 @@ def _sites_of(recording: Recording) -> HeapSites | None:
     return sites(as_peak(recording.profile, peak) if peak >= 0 else recording.profile)
 
 
-def _print_sites(terminal: Terminal, found: HeapSites, column: str, number: int) -> None:
+def _print_sites(terminal: Terminal, found: HeapSites, column: str, number: int, *, peak: str) -> None:
+    """peak: what the peak is called; one dump of jemalloc tells of none, only of what was in use then."""
     weights: Float64 = getattr(found, column)
     rows = found.by(weights, number)
     if not rows:
         return
     whole = float(weights.sum())
     first, second = _COLUMNS[column]
+    first = peak if first == "peak" else first
     terminal.line()
     # massif tells how much, and not in how many blocks.
     counted = column not in ("peak", "leaked") or any(_second(found, column, row) != "0" for row in rows)

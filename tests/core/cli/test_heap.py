@@ -52,6 +52,12 @@ def test_what_changed(tailflame: Run) -> None:
     assert by_name["peak()"]["peak"][1] == 0
 
 
+def test_one_dump_of_jemalloc_tells_of_no_peak(tailflame: Run) -> None:
+    text = tailflame("show", DATA / "jemalloc" / "5.3.0" / "trading.heap.gz", "-n", "3").out
+    assert next(line.split()[:2] for line in text.splitlines() if line.split()[2:3] == ["share"]) == ["in", "use"]
+    assert "peak" not in text
+
+
 def test_both_times_of_a_peak_have_their_unit(tailflame: Run) -> None:
     massif = DATA / "massif" / "3.19.0"
     text = tailflame("diff", massif / "asked.out", massif / "instructions.out").out
