@@ -201,6 +201,9 @@ def test_a_full_disk_ends_it_in_a_sentence_and_takes_nothing_away(project: Proje
     measured = json.loads(project.tailflame("verdict", "--list", "--json").stdout)["measurements"]
     assert measured[-1]["number"] == 1
     project.tailflame("show", listed[-1]["id"])
+    subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+    resumed = project.run("--resume")
+    assert [resumed["latency", n]["state"] for n in range(1, 7)] == ["done"] * 6, said
 
 
 @pytest.mark.parametrize("step", ["cpu", "heap", "probes"])
