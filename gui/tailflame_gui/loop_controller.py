@@ -16,6 +16,7 @@ from tailflame.analyse.function_facts import HotspotFacts
 from tailflame.analyse.verdict import Decision, Row, Verdict
 from tailflame.errors import StoreError, TailflameError
 from tailflame.host.cargo import project_root
+from tailflame.model import Caution
 from tailflame.model.iteration import Iteration, StepState
 from tailflame.model.metrics import Family
 from tailflame.report import html, junit, markdown, measurement_json
@@ -31,10 +32,10 @@ from tailflame.store.iterations import BASELINE, Iterations
 from tailflame_gui import code_provider, tasks
 from tailflame_gui.controller import Controller
 from tailflame_gui.loop_model import POINTS, LoopView, Point, RunningStep
-from tailflame_gui.rows import Level, Notice
 from tailflame_gui.state import OpenResult, Page
-from tailflame_gui.tasks import Latest, Progress
+from tailflame_gui.tasks import Job, JobState, Latest, Progress
 from tailflame_gui.views.loop_page import LoopPage
+from tailflame_gui.views.loop_steps import words_of
 from tailflame_gui.views.source_view import SourceView
 
 T = TypeVar("T")
@@ -74,6 +75,9 @@ class LoopController(QObject):
         """Whether the page has been told of a plan, or that there is none."""
         self._pipeline: Pipeline | None = None
         self._task: asyncio.Task[Any] | None = None
+        self._stopping = False
+        self._job: Job | None = None
+        """How the measurement stands in the bottom line."""
         self._news: dict[tuple[str, int], RunningStep] = {}
         self._ticks: dict[tuple[str, str], bool] = {}
         """Not written yet, by measurement and point."""
@@ -203,6 +207,10 @@ class LoopController(QObject):
             self._controller.fail(StoreError("A recording is running.", advice="Wait for it, or stop it first."))
             return
         self._page.begin()
+        self._job = self._controller.jobs.start(
+            f"Measuring {Path(path).parent.name}", stop=self.stop, cancellable=False
+        )
+        self._stopping = False
         self._task = tasks.spawn(
             self._measure(Path(path), note, resume),
             name="measuring",
@@ -214,6 +222,8 @@ class LoopController(QObject):
         library, journal = self._controller.library, self._controller.journal
         plan = await tasks.in_thread(lambda _progress: read_plan(path))
         self._pipeline = pipeline = Pipeline(plan, library, note=note, resume=resume, journal=journal)
+        if self._stopping:  # before its plan was read
+            pipeline.stop()
         done: Done | None = None
         async with aclosing(pipeline.events()) as events:
             async for event in events:
@@ -235,7 +245,7 @@ class LoopController(QObject):
                 running = RunningStep(event.step, event.stage, event.elapsed_s)
                 self._news[event.step.name, event.step.repetition] = running
             case Told():
-                self._controller.state.notify(Notice(Level.NOTE, event.text, event.fix, key=event.text))
+                self._page.tell(Caution(event.text, event.fix))
         if not self._pace.isActive():
             self._pace.start()
 
@@ -243,9 +253,12 @@ class LoopController(QObject):
         news, self._news = self._news, {}
         if self._page.running:
             self._page.show_steps(tuple(news.values()))
+        if self._job is not None and news:
+            self._job.say(words_of(list(news.values())[-1]))
 
     def stop(self) -> None:
         """Ends it after the step that runs; what was measured is kept."""
+        self._stopping = True
         if self._pipeline is not None:
             self._pipeline.stop()
 
@@ -265,6 +278,9 @@ class LoopController(QObject):
     def _over(self, *, measured: bool = True) -> None:
         self._hand_on()
         self._pipeline = self._task = None
+        if self._job is not None:
+            self._job.end(JobState.DONE if measured else JobState.FAILED)
+            self._job = None
         self._page.end(measured=measured)
         self._controller.refresh_library()
         self.look()

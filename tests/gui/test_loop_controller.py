@@ -188,9 +188,11 @@ def test_stop_ends_it_and_it_goes_on_later(window: Loop, project: LoopProject) -
         lambda: any(g.state is StepState.RUNNING for g in window.page.steps.groups), timeout=PATIENCE
     )
     assert window.page.stop.isVisible()
+    assert [job.title for job in window.parts.jobs.jobs] == ["Measuring engine project"]
     window.page.stop.click()
     gate.touch()
     window.at_rest()
+    assert window.parts.jobs.jobs == ()
     (cut,) = project.iterations.all()
     assert not cut.is_finished and window.page.resume.isVisible()
     assert window.page.measurements.selected()[0].id == cut.id

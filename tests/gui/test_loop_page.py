@@ -13,6 +13,7 @@ from pytestqt.modeltest import ModelTester
 from pytestqt.qtbot import QtBot
 
 from tailflame.analyse.verdict import Decision, Row, Verdict, judge
+from tailflame.model import Caution
 from tailflame.model.iteration import Iteration, Step, StepState
 from tailflame.model.metrics import Better, Family, Metric
 from tailflame_gui import theme
@@ -164,10 +165,14 @@ def test_while_it_runs_the_steps_come_and_it_can_be_stopped(page: LoopPage, qtbo
     assert group.words == "cpu 1  recording  1.2 s"
     page.show_steps((RunningStep(running, "reading", 2.0),))
     assert page.steps._running is not None and page.steps._running.whole == "cpu 1  reading  2.0 s"
+    page.tell(Caution("The machine was busy.", "Wait."))
+    assert "The machine was busy. Wait." in page.cautions.texts
+    assert page.phases[list(Phase).index(Phase.MEASURE)].property("rank") == "heading"
     page.show_view(view())  # something else has changed meanwhile
     assert page.steps.groups[0].state is StepState.RUNNING
     with qtbot.waitSignal(page.stop_requested):
         page.stop.click()
+    assert not page.stop.isEnabled(), "once is enough"
     page.note.setText("kept where nothing was measured")
     page.end(measured=False)
     assert page.note.text() and not page.stop.isVisible() and page.measure.isEnabled()

@@ -81,6 +81,8 @@ class LoopPage(QWidget):
         self.view = LoopView()
         self._running = False
         self._steps: dict[tuple[str, int], RunningStep] = {}
+        self._told: list[Caution] = []
+        """What is to be known of the measurement that runs."""
         self._hotspot: HotspotPage | None = None
         self._drawn_hotspots: tuple[tuple[str, float], ...] = ()
         self._boxes: dict[str, QCheckBox] = {}
@@ -126,7 +128,7 @@ class LoopPage(QWidget):
             icon="circle-dot",
             tip="Test, build, and measure everything that the plan names.",
         )
-        self.stop = button("Stop", self.stop_requested.emit, icon="square", tip="End it after the step that runs.")
+        self.stop = button("Stop", self._stop, icon="square", tip="End it after the step that runs.")
         self.resume = button(
             "Go on", self.resume_requested.emit, icon="rotate-ccw",
             tip="Measure what is missing of the measurement that was cut short.",
@@ -291,7 +293,7 @@ class LoopPage(QWidget):
         self._pages.setCurrentIndex(1)
 
     def _show_phase(self) -> None:
-        phase = self.view.phase
+        phase = Phase.MEASURE if self._running else self.view.phase
         for one, words in zip(Phase, self.phases, strict=True):
             set_rank(words, "heading" if one is phase else "second")
             words.setAccessibleDescription("here now" if one is phase else "")
@@ -388,7 +390,7 @@ class LoopPage(QWidget):
                 else "Measure once for the baseline, and once more after the change."
             )
             self.rows.set_rows(())
-            self.cautions.set_cautions(())
+            self._show_cautions()
             return
         self.verdict_mark.set_icon(*_DECISIONS[verdict.decision])
         self.verdict.setText(verdict.sentence)
@@ -397,7 +399,12 @@ class LoopPage(QWidget):
         rows = [row for row in verdict.rows if row.mark is not Mark.ABSENT and row is not goal]
         self.rows.fields = row_fields(goal.key if goal is not None else "")
         self.rows.set_rows((*((goal,) if goal is not None else ()), *rows))
-        self.cautions.set_cautions(tuple(Caution(note) for note in view.notes))
+        self._show_cautions()
+
+    def _show_cautions(self) -> None:
+        """Of the measurement that runs, or of what is shown."""
+        notes = [Caution(note) for note in self.view.notes]
+        self.cautions.set_cautions(tuple(self._told if self._running else notes))
 
     def _show_history(self) -> None:
         view = self.view
@@ -493,6 +500,10 @@ class LoopPage(QWidget):
     def begin(self) -> None:
         self._running = True
         self._steps = {}
+        self._told = []
+        self._show_cautions()
+        self._show_phase()
+        self.stop.setEnabled(True)
         self.leave_hotspot()
         self._pages.setCurrentIndex(0)
         self._show_running_buttons()
@@ -504,9 +515,20 @@ class LoopPage(QWidget):
             self._steps[running.step.name, running.step.repetition] = running
         self._show_steps()
 
+    def tell(self, caution: Caution) -> None:
+        """Something to know about the measurement that runs."""
+        self._told.append(caution)
+        self._show_cautions()
+
+    def _stop(self) -> None:
+        self.stop.setEnabled(False)  # the step that runs is ended politely, which takes a moment
+        self.stop_requested.emit()
+
     def end(self, *, measured: bool = True) -> None:
         """measured: the note is kept with it; otherwise it stays, for the next try."""
         self._running = False
+        self._show_phase()
+        self._show_cautions()
         if measured:
             self.note.clear()
         self._show_running_buttons()
