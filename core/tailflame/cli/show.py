@@ -80,12 +80,19 @@ class ShowCommand:
 
     def run(self, args: argparse.Namespace, context: Context) -> int:
         path = Path(args.result)
-        if path.is_file() and (path.suffix == SUFFIX or is_bundle(path)):
+        if _is_bundle(path):
             _show_bundle(path, context)
             return ExitCode.OK
         opened = filtered_as(args, context.open(args.result, format=args.format))
         show(opened, args, context)
         return ExitCode.OK
+
+
+def _is_bundle(path: Path) -> bool:
+    try:
+        return path.is_file() and (path.suffix == SUFFIX or is_bundle(path))
+    except OSError:
+        return False  # reading it as a result says what is wrong with it
 
 
 def _show_bundle(path: Path, context: Context) -> None:
