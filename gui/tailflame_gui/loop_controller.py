@@ -499,7 +499,7 @@ def _plan_of(start: Path, measured: frozenset[str]) -> tuple[Path | None, Path |
 
 def _held_against(iterations: Iterations, current: Iteration | None, project: str) -> Iteration | None:
     """The project's baseline; where it has none, what the measurement was held against when it was made."""
-    baseline = iterations.baseline(BASELINE)
+    baseline = iterations.baseline(BASELINE, project=project)
     if baseline is not None and baseline.project == project:
         return baseline
     if current is None or not current.baseline:
@@ -518,7 +518,7 @@ def _report(library: Library, one: Iteration) -> MeasurementReport:
 def _first_is_baseline(library: Library, one: Iteration) -> None:
     """In a thread. The first whole measurement of a project is what later ones are held against."""
     iterations = Iterations(library.root)
-    held = iterations.baseline(BASELINE)
+    held = iterations.baseline(BASELINE, project=one.project)
     if one.is_finished and (held is None or held.project != one.project):
         iterations.name_baseline(BASELINE, one)
 

@@ -61,7 +61,7 @@ class GateCommand:
             raise UsageError(f"There is no {FILE_NAME} here or above.", advice="`tailflame init` writes one.")
         plan = read_plan(path) if path is not None else None
         try:
-            before = _baseline(args.baseline, context)
+            before = _baseline(args.baseline, plan, context)
             after = _after(args, plan, context)
             report = report_of(context.library, after, before, bounds=plan.bounds if plan is not None else ())
         except TailflameError as error:
@@ -75,14 +75,14 @@ class GateCommand:
         return _end(report, context)
 
 
-def _baseline(name: str, context: Context) -> Iteration:
+def _baseline(name: str, plan: MeasurementPlan | None, context: Context) -> Iteration:
     iterations = Iterations(context.library.root)
     if name.endswith(SUFFIX):
         unpacked = read_bundle(Path(name), context.library)
         if len(unpacked.iterations) != 1:
             raise StoreError(f"{name} holds {len(unpacked.iterations)} measurements, not one.")
         return unpacked.iterations[0]
-    found = iterations.baseline(name)
+    found = iterations.baseline(name, project=str(plan.folder) if plan is not None else "")
     if found is None:
         raise StoreError(
             f"There is no baseline called “{name}”.", advice="`tailflame run --baseline` makes one, or name a bundle."

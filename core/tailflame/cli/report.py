@@ -43,7 +43,7 @@ class ReportCommand:
             raise UsageError(f"{path} has none of the endings {', '.join(_WRITERS)}.")
         iterations = Iterations(context.library.root)
         after = iterations.get(args.after)
-        before = None if args.alone else iterations.get(args.before)
+        before = None if args.alone else iterations.get(args.before, project=after.project)
         if before is not None and before.id == after.id:
             before = None
         with context.terminal.progress("reading the measurements") as progress:

@@ -63,7 +63,8 @@ class RunCommand:
         done = asyncio.run(follow(pipeline, context))
         iteration, terminal = done.iteration, context.terminal
         iterations = Iterations(context.library.root)
-        first = iterations.baseline(BASELINE) is None and any(
+        held = iterations.baseline(BASELINE, project=iteration.project)
+        first = (held is None or held.project != iteration.project) and any(
             s.state is StepState.DONE and s.session for s in iteration.steps
         )
         if args.baseline or (first and iteration.is_finished):

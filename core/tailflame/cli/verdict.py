@@ -50,7 +50,7 @@ class VerdictCommand:
             iterations.name_baseline(args.name, after)
             context.terminal.line(f"“{args.name}” is measurement {after.number} of {after.project} now.")
             return ExitCode.OK
-        before = iterations.get(args.before)
+        before = iterations.get(args.before, project=after.project)
         if before.id == after.id:
             raise UsageError("Both are one measurement.", advice="Measure again: tailflame run")
         sides = [
@@ -69,9 +69,7 @@ class VerdictCommand:
 
 def _list(iterations: Iterations, context: Context) -> int:
     table = plain_table(("#", "right"), "measured", "commit", ("goal", "right"), "verdict", "note", "baseline")
-    names: dict[str, list[str]] = {}
-    for name, identity in iterations.baselines().items():
-        names.setdefault(identity, []).append(name)
+    names = iterations.baselines()
     every = iterations.all()
     for one in every:
         mean = sum(one.goal_values) / len(one.goal_values) if one.goal_values else None

@@ -16,6 +16,7 @@ https://valgrind.org/docs/manual/cg-manual.html (the format), cachegrind/cg_main
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -35,6 +36,9 @@ _LINE_BITS = 32
 _LAST_LINE = 2**31 - 1
 _HEAD = re.compile(r"^(desc|cmd|events|fl|fn|summary)[:=]")
 _OTHER = re.compile(r"^(?:version|creator|positions|part|time_unit|snapshot|calls|cfn|ob|cob)[:=]", re.MULTILINE)
+_LAST_LEVEL_NOTE = re.compile(r"LL cache: ([0-9]{1,18}) B,")
+_LARGEST_SHARE = 128 << 20
+"""Bytes of a last-level cache that one program may well have to itself."""
 _PLAIN_SUM = re.compile(r"-?\d{1,19}")
 
 
@@ -247,7 +251,18 @@ class _Reader:
                     "Record with --cache-sim=yes.",
                 )
             )
-        return tuple(told)
+        return (*told, *large_last_level(self.notes, self.events))
+
+
+def large_last_level(notes: Iterable[str], events: Sequence[str]) -> Iterator[Caution]:
+    """That hardly anything misses the last-level cache, where valgrind took a whole socket's for one."""
+    found = next(filter(None, map(_LAST_LEVEL_NOTE.match, notes)), None)
+    if found is not None and int(found[1]) > _LARGEST_SHARE and any(event in events for event in ("DLmr", "DLmw")):
+        yield Caution(
+            f"A last-level cache of {int(found[1]) >> 20} MiB was simulated: what a program has of a real one is"
+            " smaller, so that misses of it are too few.",
+            "Record with a last-level cache of 32M,16,64 (--LL=33554432,16,64).",
+        )
 
 
 def damage(lines: int, first: int) -> list[Caution]:

@@ -15,7 +15,7 @@ import numpy as np
 from tailflame.errors import ParseError
 from tailflame.model import Caution, CostTable, FrameKind, FrameTable, Meta, Recording, StackProfile
 from tailflame.model.stacks import NONE, Float64, Int64, readonly
-from tailflame.parse.cachegrind import damage
+from tailflame.parse.cachegrind import damage, large_last_level
 from tailflame.parse.cachegrind_digits import beyond, pieces_of
 from tailflame.parse.cachegrind_profile import (
     DESCRIPTIONS,
@@ -313,7 +313,7 @@ class _Graph:
                 )
             )
         told += damage(self.lines.damaged, self.lines.first_damaged)
-        return tuple(told)
+        return (*told, *large_last_level(self.header.notes, names))
 
     def _totals(self, events: int) -> tuple[int, ...] | None:
         """What the parts' lines of totals add up to; None where a part has none, or zeros."""

@@ -199,11 +199,11 @@ class _File:
         )
 
     def recording(self, format: str) -> Recording:
+        self.run = self.run_of[-1]
+        if self.run and (self.foreign or any(row.time_s is not None for row in self.rows)):
+            self._keep_first_run()
         names = SeriesNames.of_events({row.event for row in self.rows})
         timed = any(row.time_s is not None for row in self.rows)
-        self.run = self.run_of[-1]
-        if self.run and (timed or self.foreign):
-            self._keep_first_run()
         series = self._series(names, timed=timed)
         duration = self.elapsed_s
         if duration is None and not timed:

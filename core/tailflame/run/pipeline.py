@@ -377,7 +377,7 @@ class Pipeline:
         values = aimed.values if aimed is not None else ()
         unit = aimed.unit if aimed is not None else ""
         self._save(replace(self._iteration, goal=goal, goal_values=values, goal_unit=unit))
-        baseline = self._iterations.baseline(BASELINE)
+        baseline = self._iterations.baseline(BASELINE, project=self._iteration.project)
         if baseline is None or baseline.id == self._iteration.id or baseline.project != self._iteration.project:
             return None
         before = metrics_of(recordings_of(baseline, self._library), fixed_work=self.plan.fixed_work)

@@ -1,7 +1,8 @@
 """The turns of the loop, and named baselines of them: one JSON file each in the profiles folder.
 
     PROFILES/iterations/ID.json    an Iteration; its sessions lie beside those of single recordings
-    PROFILES/baselines.json        names of baselines, and the iterations that they stand for
+    PROFILES/baselines.json        names of baselines, and the iterations that they stand for: "/PROJECT/NAME" in each
+                                   project, "NAME" for the one that was named last
 
 A file is replaced whole, so that a crash at any moment leaves the one before or the one after.
 """
@@ -75,15 +76,18 @@ class Iterations:
                 continue
         return tuple(sorted(found, key=lambda one: (one.started_at, one.id), reverse=True))
 
-    def get(self, identity: str) -> Iteration:
-        """By its id, or by the name of a baseline, or "latest", "latest~1". StoreError where there is none."""
+    def get(self, identity: str, *, project: str = "") -> Iteration:
+        """By its id, or by the name of a baseline (of `project` first), or "latest", "latest~1". StoreError where there
+        is none.
+        """
         if identity == "latest" or identity.startswith("latest~"):
             back = identity.partition("~")[2] or "0"
             every = self.all()
             if back.isdecimal() and int(back) < len(every):
                 return every[int(back)]
             raise StoreError("There are not so many measurements yet.", advice="`tailflame run` makes one.")
-        named = self.baselines().get(identity, identity)
+        names = self._names()
+        named = names.get(f"{project}/{identity}") or names.get(identity, identity)
         path = self._folder / f"{named}.json"
         if "/" in named or not path.is_file():
             raise StoreError(
@@ -91,35 +95,38 @@ class Iterations:
             )
         return _read(path)
 
-    def baselines(self) -> dict[str, str]:
-        """Iterations' ids by the names of baselines."""
-        path = self.root / _NAMES
-        if not path.is_file():
-            return {}
-        fields = BASELINES.upgraded(read_json(path))
-        return fields.mapping("baselines")
+    def baselines(self) -> dict[str, list[str]]:
+        """Names by the ids of the iterations that they stand for, in their own project or as the ones named last."""
+        found: dict[str, list[str]] = {}
+        for key, identity in self._names().items():
+            name = key.rpartition("/")[2]
+            if name not in found.setdefault(identity, []):
+                found[identity].append(name)
+        return found
 
-    def baseline(self, name: str = BASELINE) -> Iteration | None:
-        """None where there is no baseline of this name, or its iteration is gone."""
-        identity = self.baselines().get(name)
-        if identity is None or not (self._folder / f"{identity}.json").is_file():
-            return None
-        return _read(self._folder / f"{identity}.json")
+    def baseline(self, name: str = BASELINE, *, project: str = "") -> Iteration | None:
+        """That of `project`; where it has none of this name, the one that was named so last, in whatever project. None
+        where there is none, or its iteration is gone.
+        """
+        names = self._names()
+        for key in (f"{project}/{name}", name):
+            path = self._folder / f"{names.get(key, '')}.json"
+            if path.is_file():
+                return _read(path)
+        return None
 
     def name_baseline(self, name: str, iteration: Iteration) -> None:
-        """`name` stands for `iteration` from now on. StoreError for a name that is none."""
+        """`name` stands for `iteration` from now on, in its project. StoreError for a name that is none."""
         if not name or "/" in name or name.startswith(("latest", ".")) or name != name.strip():
             raise StoreError(f"“{name}” is no name for a baseline.", advice="Letters, digits, dots and dashes do.")
-        self._write_names({**self.baselines(), name: iteration.id})
-
-    def drop_baseline(self, name: str) -> None:
-        """Nothing where there is none."""
-        self._write_names({one: of for one, of in self.baselines().items() if one != name})
-
-    def _write_names(self, names: dict[str, str]) -> None:
+        names = {**self._names(), name: iteration.id, f"{iteration.project}/{name}": iteration.id}
         document = {"format": "tailflame baselines", "version": BASELINES.version, "baselines": names}
         self.root.mkdir(parents=True, exist_ok=True)
         write_json(self.root / _NAMES, document)
+
+    def _names(self) -> dict[str, str]:
+        path = self.root / _NAMES
+        return BASELINES.upgraded(read_json(path)).mapping("baselines") if path.is_file() else {}
 
 
 def interrupted(iteration: Iteration) -> Iteration:

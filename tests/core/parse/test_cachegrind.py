@@ -129,6 +129,15 @@ def test_instructions_alone_say_how_to_get_the_caches() -> None:
     assert "--cache-sim=yes" in warning.fix
 
 
+def test_a_last_level_cache_that_nobody_has_is_told(tmp_path: Path) -> None:
+    text = text_of(VALGRIND / "trading-plain.out.gz")
+    assert not any("last-level" in caution.text for caution in read(text, tmp_path).warnings)
+    large = text.replace("33554432 B, 64 B, 16-way associative", "268435456 B, 64 B, direct-mapped")
+    told = [caution for caution in read(large, tmp_path, "large").warnings if "last-level" in caution.text]
+    assert [caution.text.partition(":")[0] for caution in told] == ["A last-level cache of 256 MiB was simulated"]
+    assert "--LL=33554432,16,64" in told[0].fix
+
+
 def test_merged_files_add_up() -> None:
     table = costs_of(load(VALGRIND / "matrix-merged.out.gz"))
     assert table.costs.sum(axis=0).tolist() == table.totals.tolist()

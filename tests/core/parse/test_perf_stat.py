@@ -164,6 +164,18 @@ def test_runs_that_were_appended_are_runs(suffix: str) -> None:
     assert not recording.warnings
 
 
+def test_intervals_after_a_whole_run_are_no_run_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "perf-stat.txt"
+    path.write_text(
+        "# started on Wed Nov 25 18:31:02 2026\n\n120.60;msec;task-clock;0.86%;120601728;100.00;0.812;CPUs utilized\n"
+        "# started on Wed Nov 25 18:31:03 2026\n\n#           time             counts unit events\n"
+        "     0.100151457              86.44 msec task-clock                       #    0.864 CPUs utilized\n"
+    )
+    recording = load(path)
+    assert series_of(recording).of("task-clock").value.tolist() == [pytest.approx(120.6)]
+    assert recording.meta.duration_s is None
+
+
 def test_the_figures_of_another_program_are_no_run_of_this_one(tmp_path: Path) -> None:
     other = (REAL / "runs.txt").read_text().replace("two.py 0.1", "two.py 0.4", 1)
     recording = read(tmp_path, other)

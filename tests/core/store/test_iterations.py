@@ -52,8 +52,16 @@ def test_a_name_stands_for_one_of_them(kept: Iterations) -> None:
     kept.name_baseline("baseline", made)
     kept.name_baseline("before the split", made)
     assert kept.baseline() == made and kept.get("before the split") == made
-    kept.drop_baseline("baseline")
-    assert kept.baseline() is None and kept.baselines() == {"before the split": made.id}
+    assert kept.baselines() == {made.id: ["baseline", "before the split"]}
+
+
+def test_each_project_has_a_baseline_of_its_own(kept: Iterations) -> None:
+    one, other, third = (kept.create(project=Path(of), binary=Path(of) / "run") for of in ("/one", "/other", "/third"))
+    kept.name_baseline("baseline", one)
+    kept.name_baseline("baseline", other)
+    assert kept.baseline(project="/one") == one == kept.get("baseline", project="/one")
+    assert kept.baseline(project="/other") == other == kept.baseline() == kept.baseline(project=third.project)
+    assert kept.baselines() == {one.id: ["baseline"], other.id: ["baseline"]}
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "latest", ".hidden", " blank "])
