@@ -155,6 +155,9 @@ def judge(before: Sequence[Metric], after: Sequence[Metric], *, goal: str, wante
     """goal: the key of the metric that the change was made for ("p99 total_us"), or of a function."""
     rows = compared(before, after)
     aimed = next((row for row in rows if row.key == goal), None)
+    if aimed is not None and aimed.mark is Mark.NOISE and _is_sure(aimed):
+        before_test, aimed = aimed, replace(aimed, mark=_direction(aimed))
+        rows = tuple(aimed if row is before_test else row for row in rows)
     worse = [row for row in rows if row.mark is Mark.WORSE and row is not aimed]
     better = [row for row in rows if row.mark is Mark.BETTER and row is not aimed]
     if aimed is None or not aimed.before or not aimed.after:
@@ -166,7 +169,7 @@ def judge(before: Sequence[Metric], after: Sequence[Metric], *, goal: str, wante
     if math.isnan(low):
         return _undecided(rows, aimed, reasons, wanted, "One repetition on a side does not tell how much runs differ.")
     moved = [row for row in rows if row.mark in (Mark.WORSE, Mark.BETTER)]
-    sure = aimed.p < GOAL_LEVEL
+    sure = _is_sure(aimed)
     if aimed.mark is Mark.WORSE or (sure and aimed.improvement < 0):
         decision, why = Decision.REVERT, f"{aimed.key} got worse by {_share(-aimed.improvement)}"
     elif worse:
@@ -191,6 +194,11 @@ def judge(before: Sequence[Metric], after: Sequence[Metric], *, goal: str, wante
         goal=aimed,
         wanted=wanted,
     )
+
+
+def _is_sure(goal: Row) -> bool:
+    """The goal is tested by itself: it was named before anything was measured."""
+    return goal.p < GOAL_LEVEL and not abs(goal.change) < LEAST_EFFECT
 
 
 def _without_goal(rows: tuple[Row, ...], goal: str, worse: list[Row], wanted: float) -> Verdict:

@@ -178,3 +178,13 @@ def test_no_figures_make_it_fail(before: list[float], after: list[float]) -> Non
     if told.goal is not None:
         assert told.goal.sentence
         assert repetitions_needed(told.goal) != 0
+
+
+def test_the_goal_is_marked_by_its_own_test() -> None:
+    quiet = [metric(f"p{n} other", (100.0, 90.0, 110.0, 95.0, 105.0)) for n in range(200)]
+    before = [metric(GOAL, (100.0, 101.0, 99.0, 100.5, 99.5)), *quiet]
+    after = [metric(GOAL, (101.5, 102.5, 101.0, 103.0, 101.8)), *quiet]
+    assert compared(before, after)[0].mark is Mark.NOISE
+    told = verdict(before, after)
+    assert told.goal is not None and told.goal.mark is Mark.WORSE and told.goal in told.worse
+    assert told.decision is Decision.REVERT
