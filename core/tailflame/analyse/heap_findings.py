@@ -15,13 +15,16 @@ from tailflame.analyse.heap_machinery import own_code
 from tailflame.analyse.heap_suppressions import suppressed_stacks
 from tailflame.analyse.names import NAMELESS, short
 from tailflame.model.heap import ALLOCATED, IN_USE, LEAKED, PEAK, TEMPORARY, HeapFacts, HeapTimeline
-from tailflame.model.stacks import NONE, Float64, FrameTable, Int32, Int64, StackProfile, Weight, readonly
+from tailflame.model.stacks import NONE, Float64, FrameKind, FrameTable, Int32, Int64, StackProfile, Weight, readonly
 from tailflame.units import count, percent, size
 
 POOLING_SHARE = 0.5
 """From this share of temporary allocations on, a site is a candidate for a pool or a reused buffer."""
 _MATTERS = 0.01
 """A site with less than this share of the whole is not worth a sentence."""
+_LEAST_TREES, _MOST_TREES = 3, 12
+_GROWN = 0.05
+"""What grew by less than this share of the peak is not worth a sentence either."""
 _FEW_SAMPLES = 10
 """What fewer samples than these stand for is not worth one either: of a third of them it could be off by chance."""
 
@@ -66,9 +69,7 @@ class HeapSites:
 
     def label_of(self, row: int) -> str:
         """A short name with its place: "Book::insert (book.rs:42)"."""
-        place = self.place_of(row).rsplit("/", 1)[-1]
-        name = short(self.name_of(row))
-        return f"{name} ({place})" if place else name
+        return _label(self.frames, int(self.frame[row]))
 
     def by(self, weights: Float64, number: int | None = None) -> list[int]:
         """Rows by `weights` (one per row), most first, without those of none; at most `number`."""
@@ -194,6 +195,7 @@ def findings(
     found = sites(profile)
     told = (
         _leak(timeline, leaks(profile, suppressions)),
+        _growth(timeline, profile),
         _temporary(timeline, found),
         _peak(timeline, found),
         _churn(timeline, found),
@@ -227,6 +229,11 @@ def size_histogram_lines(timeline: HeapTimeline) -> tuple[tuple[str, float, floa
         lines.append((words, calls, calls / whole if whole else 0.0))
         below = bound
     return tuple(lines)
+
+
+def _label(frames: FrameTable, frame: int) -> str:
+    name, place = short(frames.name_of(frame) or NAMELESS), frames.place_of(frame).rsplit("/", 1)[-1]
+    return f"{name} ({place})" if place else name
 
 
 def _bytes(n: float) -> str:
@@ -270,6 +277,37 @@ def _leak(timeline: HeapTimeline, left: Leaks) -> HeapFinding | None:
     if len(left.rows) > 1 and most < 0.5 * left.leaked:
         text += f" {len(left.rows) - 1:,} more places leak the rest."
     return HeapFinding(kind=FindingKind.LEAK, heading="Leak", text=text, event=LEAKED, frame=int(found.frame[row]))
+
+
+def _growth(timeline: HeapTimeline, profile: StackProfile) -> HeapFinding | None:
+    """What only ever grew, where nothing tells what was never freed: of call trees in time, at most `_MOST_TREES`."""
+    rows = timeline.rows_with_stacks()
+    if len(rows) < _LEAST_TREES or event_of(profile, LEAKED) >= 0:
+        return None
+    rows = [rows[at] for at in np.unique(np.linspace(0, len(rows) - 1, _MOST_TREES).round().astype(int)).tolist()]
+    counted = profile.samples.stack >= 0
+    frame = _site_of_stacks(profile, True)[profile.samples.stack[counted]]
+    distinct, site = np.unique(frame, return_inverse=True)
+    weights = [profile.weights(event=int(timeline.event[row]), weight=Weight.PERIOD)[counted] for row in rows]
+    held = np.array([np.bincount(site, weights=each, minlength=len(distinct)) for each in weights])
+    steps = np.diff(held, axis=0)
+    is_code = profile.frames.kind[distinct] != FrameKind.OTHER  # "below massif's threshold" is none
+    only_grew = is_code & (steps >= 0).all(axis=0) & (steps[1 - _LEAST_TREES :] > 0).all(axis=0)
+    grown = np.where(only_grew, held[-1] - held[0], 0.0)
+    most = int(np.argmax(grown))
+    if grown[most] <= _GROWN * (timeline.facts.peak or float(held.sum(axis=1).max())):
+        return None
+    text = (
+        f"{_label(profile.frames, int(distinct[most]))} only grew, from {size(float(held[0, most]))} to"
+        f" {size(float(held[-1, most]))} over {len(rows)} call trees: a leak, or something that is kept without bound."
+    )
+    return HeapFinding(
+        kind=FindingKind.GROWTH,
+        heading="Growth",
+        text=text,
+        event=profile.events[int(timeline.event[rows[-1]])].name,
+        frame=int(distinct[most]),
+    )
 
 
 def _temporary(timeline: HeapTimeline, found: HeapSites) -> HeapFinding | None:

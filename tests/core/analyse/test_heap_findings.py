@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from tailflame.model import Event, FrameKind, StackProfile, Weight
 from tailflame.model.heap import ALLOCATED, LEAKED, PEAK, TEMPORARY, HeapFacts, HeapTimeline, TimeUnit
 from tailflame.model.leak_patterns import matching
 from tailflame.model.stacks import StackBuilder, readonly
+from tailflame.parse import load
 from tailflame.units import Unit
 
 EVENTS = (
@@ -296,3 +298,29 @@ def test_the_histogram_of_sizes() -> None:
 def test_weights_of_the_events_are_the_sites() -> None:
     found = sites(PROFILE)
     assert found.peak.sum() == PROFILE.total(event=0, weight=Weight.PERIOD)
+
+
+MASSIF = Path(__file__).resolve().parents[2] / "data" / "massif" / "3.19.0"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("trading.out.gz", "churn::remember_session (churn.rs:52) only grew, from 0 B to 496 kB over 3 call trees: "),
+        ("bytes.out", "remember (engine.cc:14) only grew, from 55.0 kB to 250 kB over 8 call trees: "),
+    ],
+)
+def test_massif_names_what_only_grew(name: str, said: str) -> None:
+    recording = load(MASSIF / name)
+    assert recording.heap is not None and recording.profile is not None
+    (growth,) = (f for f in findings(recording.heap, recording.profile) if f.kind is FindingKind.GROWTH)
+    assert growth.text.startswith(said)
+    assert recording.profile.frames.name_of(growth.frame).endswith(("remember_session", "remember(unsigned long)"))
+
+
+def test_what_is_given_back_is_no_growth() -> None:
+    profile = load(MASSIF / "bytes.out").profile
+    heap = load(MASSIF / "bytes.out").heap
+    assert profile is not None and heap is not None
+    backwards = replace(heap, event=readonly(heap.event[::-1], np.int32))
+    assert not [f for f in findings(backwards, profile) if f.kind is FindingKind.GROWTH]
