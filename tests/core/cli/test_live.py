@@ -144,6 +144,7 @@ def test_a_run_that_nobody_looks_at_any_more_ends_and_is_kept(tmp_path: Path, en
     looking = subprocess.Popen(
         [sys.executable, "-m", "tailflame.cli.main", *argv],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "XDG_STATE_HOME": str(tmp_path)},
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # the tests may run under nohup
     )  # fmt: skip
     assert looking.stdout is not None and looking.stderr is not None
     with looking, looking.stdout as out:
