@@ -18,7 +18,7 @@ from tailflame.model.heap import ALLOCATED, IN_USE, LEAKED, PEAK, TEMPORARY, Hea
 from tailflame.model.stacks import NONE, Float64, FrameKind, FrameTable, Int32, Int64, StackProfile, Weight, readonly
 from tailflame.units import count, percent, size
 
-POOLING_SHARE = 0.5
+POOLING_SHARE = 0.4
 """From this share of temporary allocations on, a site is a candidate for a pool or a reused buffer."""
 _MATTERS = 0.01
 """A site with less than this share of the whole is not worth a sentence."""
@@ -163,7 +163,7 @@ def sites(profile: StackProfile, *, through_libraries: bool = True, without: Int
 
 
 def pooling_candidates(found: HeapSites, *, least_share: float = POOLING_SHARE) -> list[int]:
-    """Rows of sites most of whose allocations are temporary, those with the most of them first.
+    """Rows of sites many of whose allocations are temporary, those with the most of them first.
 
     What is allocated only to be freed at once can be a buffer that is kept: the first is where that saves most.
     """
