@@ -75,6 +75,8 @@ def gdb_argv(pid: int, *commands: str) -> list[str]:
     """One gdb that attaches, runs `commands` and detaches. It reads no configuration and asks no server."""
     words = ["gdb", "--batch", "-n", "-iex", "set auto-solib-add off", "-iex", "set debuginfod enabled off"]
     words += ["-p", str(pid), "-ex", "set confirm off"]
+    # gdb reads expressions in the language of the frame it stops in, and Rust knows no `void`.
+    words += ["-ex", "set language c"]
     # A call that is given up leaves no half of itself on the program's stack.
     words += ["-ex", "set unwindonsignal on"]
     for command in commands:

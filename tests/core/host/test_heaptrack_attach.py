@@ -36,6 +36,8 @@ def test_what_gdb_is_asked() -> None:
     assert argv[argv.index("-p") + 1] == "7"
     assert argv[-2:] == ["-ex", "detach"]
     assert any('heaptrack_inject("/a b/x.raw")' in word for word in argv)
+    # Whatever the language of the frame that the program is stopped in: "No symbol 'void'" is what Rust's says.
+    assert argv.index("set language c") < argv.index('call (void) dlopen("/l.so", 2)')
     assert 'call (void) dlopen("/l.so", 2)' in argv
     assert "heaptrack_stop()" in stop_commands()[-1]
 
