@@ -13,8 +13,9 @@ run: ## Set up, record the demo target and show its flame graph (offscreen where
 
 test: ## Set up and run all tests
 	@$(PYTHON) scripts/bootstrap.py test
-	@$(VENV)/bin/python -m pytest -n auto --maxprocesses 8 --dist loadfile $(PYTEST_ARGS) tests/core tests/packaging; \
-	core=$$?; $(VENV)/bin/python -m pytest $(PYTEST_ARGS) tests/gui tests/e2e && exit $$core
+	@$(VENV)/bin/python -m pytest -n auto --maxprocesses 8 --dist loadfile $(PYTEST_ARGS) \
+		tests/core tests/packaging tests/gui; \
+	spread=$$?; $(VENV)/bin/python -m pytest $(PYTEST_ARGS) tests/e2e && exit $$spread
 
 lint: ## ruff, mypy --strict and the import contracts
 	$(VENV)/bin/ruff format --check .
