@@ -17,7 +17,6 @@ import shutil
 import stat
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -26,7 +25,7 @@ from typing import IO, Any
 import tailflame
 from tailflame.errors import StoreError
 from tailflame.model.iteration import Iteration
-from tailflame.store.files import Fields, reason, write_atomically
+from tailflame.store.files import ARCHIVE_FAULTS, Fields, reason, write_atomically
 from tailflame.store.iterations import Iterations
 from tailflame.store.library import Library, SessionInfo
 from tailflame.store.manifest import SessionState
@@ -70,7 +69,7 @@ def contents(path: Path) -> Contents:
         with zipfile.ZipFile(path) as archive:
             fields = _manifest(archive, path)
             entries = _entries(archive, fields, path)
-    except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as error:
+    except (OSError, *ARCHIVE_FAULTS) as error:
         raise _unreadable(path, error) from error
     return Contents(
         sessions=tuple(fields.texts("sessions")),
@@ -87,7 +86,7 @@ def is_bundle(path: Path) -> bool:
             return False
         with zipfile.ZipFile(path) as archive:
             return MANIFEST in archive.namelist()[:_MOST_FILES]
-    except (OSError, zipfile.BadZipFile):
+    except (OSError, *ARCHIVE_FAULTS):
         return False
 
 
@@ -155,7 +154,7 @@ def read_bundle(path: Path, library: Library, *, progress: Progress | None = Non
             folder = Path(made)
             _unpack(archive, entries, folder, path, progress)
             return _adopt(folder, fields, library, path)
-    except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as error:
+    except (OSError, *ARCHIVE_FAULTS) as error:
         raise _unreadable(path, error) from error
 
 

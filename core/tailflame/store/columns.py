@@ -10,7 +10,6 @@ import json
 import re
 import struct
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -19,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tailflame.errors import StoreError
-from tailflame.store.files import Fields, parse_json, reason, write_atomically
+from tailflame.store.files import ARCHIVE_FAULTS, Fields, parse_json, reason, write_atomically
 
 Array = npt.NDArray[Any]
 
@@ -68,16 +67,7 @@ def read_columns(path: Path) -> tuple[Fields, dict[str, Array]]:
             return _read(path, archive)
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {reason(error)}.") from error
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        NotImplementedError,
-        RuntimeError,
-        struct.error,
-        UnicodeDecodeError,
-    ) as error:
-        # RuntimeError: an encrypted member; NotImplementedError: a packing this Python lacks.
+    except ARCHIVE_FAULTS as error:
         raise StoreError(
             f"{path} is damaged: its archive cannot be unpacked.",
             advice="Read the raw file beside it instead.",

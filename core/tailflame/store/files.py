@@ -7,6 +7,9 @@ import json
 import math
 import os
 import secrets
+import struct
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -14,6 +17,17 @@ from pathlib import Path
 from typing import IO, Any
 
 from tailflame.errors import StoreError
+
+ARCHIVE_FAULTS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    struct.error,
+    NotImplementedError,  # a packing that this Python lacks
+    RuntimeError,  # an encrypted member
+    UnicodeDecodeError,  # a name that is not the UTF-8 it says it is
+)
+"""What zipfile raises for a damaged or hostile archive, beside OSError."""
 
 JSON_LIMIT = 16 * 2**20
 """Bytes of a session or settings document; real ones are a few kilobytes."""

@@ -153,6 +153,16 @@ def test_what_is_no_bundle_is_none(tmp_path: Path, data: bytes) -> None:
         read_bundle(path, Library(tmp_path / "there"))
 
 
+def test_a_name_that_is_not_the_text_it_says_it_is_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.tailflame"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("é", "x")
+    path.write_bytes(path.read_bytes().replace("é".encode(), b"\xff\xfe"))
+    assert not is_bundle(path)
+    with pytest.raises(StoreError, match="cannot be opened as a bundle"):
+        read_bundle(path, Library(tmp_path / "profiles"))
+
+
 def test_truncated_anywhere_it_is_a_sentence(written: Path, tmp_path: Path) -> None:
     data = written.read_bytes()
     cut = tmp_path / "cut.tailflame"
