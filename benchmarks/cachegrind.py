@@ -56,6 +56,7 @@ def write(sample: Path, megabytes: int, to: Path) -> int:
 def run(argv: Sequence[str]) -> Run:
     began = time.monotonic()
     environment = {**os.environ, "LC_ALL": "C"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # as an installed application starts: its modules compiled
     child = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)

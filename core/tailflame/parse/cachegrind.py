@@ -23,8 +23,8 @@ import numpy as np
 
 from tailflame.errors import ParseError
 from tailflame.model import Caution, CostTable, Meta, Recording
-from tailflame.model.stacks import NONE, Int64
-from tailflame.parse.cachegrind_digits import Lines, Sums, beyond, figures_of, lines_of, pieces_of
+from tailflame.model.stacks import NONE, Bool, Int64
+from tailflame.parse.cachegrind_digits import Lines, Sums, figures_of, lines_of, pieces_of
 from tailflame.parse.cachegrind_profile import Place, cost_table, line_profile, words_of_command
 from tailflame.parse.frames import Numbers
 from tailflame.parse.registry import NO
@@ -84,7 +84,8 @@ class _Reader:
     first_damaged: int = 0
     _files: Numbers = field(default_factory=Numbers)
     _functions: Numbers = field(default_factory=Numbers)
-    _groups: dict[tuple[int, int], int] = field(default_factory=dict)
+    _groups: dict[int, int] = field(default_factory=dict)
+    """By the numbers of a file and a function."""
     _sums: Sums | None = None
     _file: int = NONE
     _group: int = NONE
@@ -93,29 +94,46 @@ class _Reader:
     def block(self, block: bytes) -> None:
         lines = lines_of(block)
         words = np.flatnonzero(~lines.figures)
-        groups = []
-        files, functions, known = self._files, self._functions, self._groups
-        file, group = self._file, self._group
-        ends = lines.end[words].tolist()
-        for at, (start, end) in enumerate(zip(lines.start[words].tolist(), ends, strict=True)):
-            groups.append(group)
-            mark = block[start : start + 3]
-            if mark == b"fn=":
-                if file < 0:
-                    file = files["???"]
-                key = (file, functions[_text(block[start + 3 : end])])
-                group = known.setdefault(key, len(known))
-            elif mark == b"fl=":
-                file, group = files[_text(block[start + 3 : end])], NONE
-            else:
-                self._word(block[start:end], self._number + int(words[at]) + 1)
-        groups.append(group)
-        self._file, self._group = file, group
+        start, end = lines.start[words], lines.end[words]
+        data, most = lines.data, len(block) - 1
+        first, second, third = (data[np.minimum(start + at, most)] for at in range(3))
+        named = (first == ord("f")) & (third == ord("="))
+        is_function, is_file = named & (second == ord("n")), named & (second == ord("l"))
+        for at in np.flatnonzero(~(is_function | is_file)).tolist():
+            self._word(block[start[at] : end[at]], self._number + int(words[at]) + 1)
+        # Of each word the group that holds behind it, and first of all what holds before them.
+        told = np.full(len(words) + 1, NONE, dtype=np.int64)
+        told[0] = self._group
+        told[1:][is_function] = self._groups_of(block, start + 3, end, is_function, is_file)
+        last = np.maximum.accumulate(np.where(np.append(True, is_function | is_file), np.arange(len(told)), 0))
+        groups = told[last]
+        self._group = int(groups[-1])
         if lines.figures.any():
             size = len(lines.figures)
             before = np.diff(words, prepend=-1, append=size) - 1  # lines of figures before each word, and at the end
-            self._costs(lines, np.repeat(np.array(groups, dtype=np.int64), before))
+            self._costs(lines, np.repeat(groups, before))
         self._number += len(lines.start)
+
+    def _groups_of(self, block: bytes, start: Int64, end: Int64, is_function: Bool, is_file: Bool) -> list[int]:
+        """The group of each function that is named."""
+        files = self._numbers(block, start[is_file], end[is_file], self._files)
+        which = np.cumsum(is_file)[is_function]
+        file = np.append(self._file, np.array(files, dtype=np.int64))[which]
+        if files:
+            self._file = files[-1]
+        if len(file) and file[0] < 0:  # no file was named before
+            file[file < 0] = self._files["???"]
+        functions = self._numbers(block, start[is_function], end[is_function], self._functions)
+        known = self._groups
+        keys = ((file << _LINE_BITS) | np.array(functions, dtype=np.int64)).tolist()
+        return [known.setdefault(key, len(known)) for key in keys]
+
+    def _numbers(self, block: bytes, start: Int64, end: Int64, known: Numbers) -> list[int]:
+        spans = zip(start.tolist(), end.tolist(), strict=True)
+        if block.isascii():
+            text = block.decode("ascii")  # once: names come by the million
+            return [known[text[begin:stop]] for begin, stop in spans]
+        return [known[_text(block[begin:stop])] for begin, stop in spans]
 
     def _word(self, line: bytes, number: int) -> None:
         if line[:1] == b"#" or not line.strip():
@@ -143,7 +161,7 @@ class _Reader:
                 source=self.source.name,
             )
         self.events = tuple(names)
-        self._sums = self._sums or Sums(len(names))
+        self._sums = self._sums or Sums(self.source.name, len(names))
 
     def _set_summary(self, words: list[str], number: int) -> None:
         if len(words) > len(self.events) or not all(_PLAIN_SUM.fullmatch(word) for word in words):
@@ -173,16 +191,11 @@ class _Reader:
             numbers = np.flatnonzero(lines.figures)
             self._bad(int(bad.sum()), self._number + int(numbers[np.argmax(bad)]) + 1)
             group, line, costs = group[~bad], line[~bad], costs[~bad]
-        if beyond(costs):
-            raise self._too_much()
         self._sums.add((group << _LINE_BITS) | line, costs)
 
     def _bad(self, lines: int, number: int) -> None:
         self.damaged += lines
         self.first_damaged = self.first_damaged or number
-
-    def _too_much(self) -> ParseError:
-        return ParseError(f"{self.source.name} holds costs beyond all bounds: it is damaged.", source=self.source.name)
 
     def recording(self) -> Recording:
         if self._sums is None:
@@ -198,14 +211,17 @@ class _Reader:
                 source=self.source.name,
                 advice="The program was ended before cachegrind could write: end it with SIGTERM, not with SIGKILL.",
             )
-        if beyond(costs):
-            raise self._too_much()
         self.source.report(0.9)
         group, line = keys >> _LINE_BITS, keys & _LAST_LINE
-        file_of, function_of = np.array(list(self._groups), dtype=np.int64).T
+        groups = np.array(list(self._groups), dtype=np.int64)
         table = cost_table(
             events=self.events,
-            place=Place(module=np.full(len(keys), NONE), file=file_of[group], function=function_of[group], line=line),
+            place=Place(
+                module=np.full(len(keys), NONE),
+                file=groups[group] >> _LINE_BITS,
+                function=groups[group] & _LAST_LINE,
+                line=line,
+            ),
             modules=(),
             files=tuple(self._files),
             functions=tuple(self._functions),
@@ -255,7 +271,7 @@ class _Reader:
 
 
 def large_last_level(notes: Iterable[str], events: Sequence[str]) -> Iterator[Caution]:
-    """That hardly anything misses the last-level cache, where valgrind took a whole socket's for one."""
+    """That hardly anything misses the last-level cache, where a whole socket's was simulated."""
     found = next(filter(None, map(_LAST_LEVEL_NOTE.match, notes)), None)
     if found is not None and int(found[1]) > _LARGEST_SHARE and any(event in events for event in ("DLmr", "DLmw")):
         yield Caution(

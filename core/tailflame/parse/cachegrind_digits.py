@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
+from tailflame.errors import ParseError
 from tailflame.model.stacks import NONE, Bool, Int64, UInt8
 
 _BLANK, _NEWLINE, _PLUS, _MINUS, _STAR, _ZERO = 32, 10, 43, 45, 42, 48
@@ -171,23 +173,40 @@ def _slowly(text: bytes) -> int | None:
 
 
 class Sums:
-    """Rows of costs by key, each key once in the end: chunks are added up whenever they have grown too many.
+    """Rows of costs by key, each key once in the end: chunks are added up whenever they have grown too many, unless
+    their keys ascend, so that there is nothing to add.
 
-    A key is (group, line) in one int64; its costs a row of int64.
+    A key is (group, line) in one int64; its costs a row of int64. What is added up stays below 2^63 in every column.
     """
 
-    def __init__(self, columns: int) -> None:
+    def __init__(self, source: str, columns: int = 0) -> None:
+        self._source = source
         self._columns = columns
-        self._chunks: list[tuple[Int64, Int64]] = []
+        self._chunks: list[tuple[Int64, npt.NDArray[np.signedinteger]]] = []
         self._held = 0
         self._summed = 0
+        self._ascending, self._last = True, NONE
+        self._bound = 0.0
+        """What no column's costs, without their signs, add up to more than."""
 
     def add(self, keys: Int64, costs: Int64) -> None:
+        """Raises ParseError where the costs leave 63 bits."""
         if not len(keys):
             return
-        self._chunks.append((keys, costs))
+        peak = max(int(costs.max()), -int(costs.min())) if costs.size else 0
+        rough = peak * len(costs)
+        self._bound += rough if rough < _ROUGHLY else float(np.abs(costs.astype(np.float64)).sum(axis=0).max())
+        if self._bound >= float(_MOST):
+            raise ParseError(
+                f"{self._source} holds costs beyond all bounds: it is damaged.",
+                source=self._source,
+            )
+        # Nearly all costs are small: they wait in half the room.
+        self._chunks.append((keys, costs.astype(np.int32) if peak < 2**31 else costs))
         self._held += len(keys)
-        if self._held > 2 * self._summed + _ROWS_BETWEEN:
+        self._ascending &= bool(keys[0] > self._last) and bool((keys[1:] > keys[:-1]).all())
+        self._last = int(keys[-1])
+        if self._held > 2 * self._summed + _ROWS_BETWEEN and not self._ascending:
             self._sum()
 
     def widen(self, columns: int) -> None:
@@ -199,8 +218,7 @@ class Sums:
 
     def _sum(self) -> None:
         if self._chunks:
-            keys, costs = _poured(self._chunks, self._held, self._columns)
-            self._chunks.append(added_up(keys, costs))
+            self._chunks.append(added_up(*_poured(self._chunks, self._held, self._columns)))
         self._held = self._summed = len(self._chunks[0][0]) if self._chunks else 0
 
     def total(self) -> tuple[Int64, Int64]:
@@ -208,9 +226,12 @@ class Sums:
         self._sum()
         if not self._chunks:
             return np.zeros(0, np.int64), np.zeros((0, self._columns), np.int64)
-        return self._chunks[0]
+        keys, costs = self._chunks[0]
+        return keys, costs.astype(np.int64, copy=False)
 
 
+_ROUGHLY = 2.0**40
+"""Up to here costs are bounded by the largest of them: a million such chunks stay below 2^63."""
 _ROWS_BETWEEN = 1_000_000
 """Rows that are added before they are added up for the first time."""
 _FEW = 4
@@ -237,21 +258,15 @@ def added_up(keys: Int64, costs: Int64) -> tuple[Int64, Int64]:
     return keys, costs
 
 
-def _poured(chunks: list[tuple[Int64, Int64]], size: int, columns: int) -> tuple[Int64, Int64]:
+def _poured(chunks: list[tuple[Int64, npt.NDArray[np.signedinteger]]], size: int, columns: int) -> tuple[Int64, Int64]:
     """All chunks as one, each let go of as soon as it is copied: together they may be half of what there is to hold."""
     if len(chunks) == 1:
-        return chunks.pop()
+        keys, some = chunks.pop()
+        return keys, some.astype(np.int64, copy=False)
     keys, costs = np.empty(size, dtype=np.int64), np.empty((size, columns), dtype=np.int64)
     at = size
     while chunks:
-        some, their = chunks.pop()
-        at -= len(some)
-        keys[at : at + len(some)], costs[at : at + len(some)] = some, their
+        some_keys, some = chunks.pop()
+        at -= len(some_keys)
+        keys[at : at + len(some_keys)], costs[at : at + len(some_keys)] = some_keys, some
     return keys, costs
-
-
-def beyond(costs: Int64) -> bool:
-    """Whether the sum of the rows may leave 63 bits."""
-    if not costs.size or max(int(costs.max()), -int(costs.min())) * len(costs) < _MOST:
-        return False
-    return bool((np.abs(costs.astype(np.float64)).sum(axis=0) >= float(_MOST)).any())

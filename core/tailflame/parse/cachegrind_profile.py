@@ -195,18 +195,19 @@ def _frames(table: CostTable, file: Int32, line: Int32) -> tuple[Int32, FrameTab
     """
     unknown = len(table.strings)
     function = np.where(table.function < 0, unknown, table.function).astype(np.int64)
-    columns = np.stack([function, table.module.astype(np.int64), file.astype(np.int64), line.astype(np.int64)])
     # Two keys are sorted in half the time of four, and most tools tell no modules.
     place = function * (unknown + 2) + file + 1
     keys = [line, place] if (table.module == NONE).all() else [line, file, table.module, function]
     order = np.lexsort(keys)
-    arranged = columns[:, order]
-    fresh = np.ones(len(order), dtype=bool)
-    fresh[1:] = (arranged[:, 1:] != arranged[:, :-1]).any(axis=0)
-    group = np.cumsum(fresh) - 1
+    fresh = np.zeros(len(order), dtype=bool)
+    fresh[:1] = True
+    for key in keys:
+        arranged = key[order]
+        fresh[1:] |= arranged[1:] != arranged[:-1]
     frame = np.empty(len(order), dtype=np.int64)
-    frame[order] = group
-    distinct = arranged[:, fresh]
+    frame[order] = np.cumsum(fresh) - 1
+    first = order[fresh]
+    distinct = np.stack([column[first].astype(np.int64) for column in (function, table.module, file, line)])
     weight = np.bincount(frame, weights=np.abs(table.costs[:, 0]).astype(np.float64), minlength=distinct.shape[1])
     place = _standing(distinct, weight, table.strings)
     rank = np.empty(len(place), dtype=np.int64)
@@ -225,7 +226,10 @@ def _frames(table: CostTable, file: Int32, line: Int32) -> tuple[Int32, FrameTab
 def _standing(frames: Int64, weight: Int64, strings: tuple[str, ...]) -> Int64:
     """The order of frames: by function, and of each its own file first, line by line."""
     function, _module, file, line = frames
-    library = np.array([*(is_library(text) for text in strings), True])
+    library = np.zeros(len(strings) + 1, dtype=bool)
+    library[-1] = True  # an unknown one is none of the program's
+    for at in np.unique(file[file >= 0]).tolist():
+        library[at] = is_library(strings[at])
     # frames stand by function, module and file: the weight of each of these runs
     fresh = np.ones(len(function), dtype=bool)
     fresh[1:] = (frames[:3, 1:] != frames[:3, :-1]).any(axis=0)

@@ -16,7 +16,7 @@ from tailflame.errors import ParseError
 from tailflame.model import Caution, CostTable, FrameKind, FrameTable, Meta, Recording, StackProfile
 from tailflame.model.stacks import NONE, Float64, Int64, readonly
 from tailflame.parse.cachegrind import damage, large_last_level
-from tailflame.parse.cachegrind_digits import beyond, pieces_of
+from tailflame.parse.cachegrind_digits import pieces_of
 from tailflame.parse.cachegrind_profile import (
     DESCRIPTIONS,
     Place,
@@ -134,8 +134,6 @@ class _Graph:
                 source=self.source.name,
                 advice="With --separate-threads=yes the costs are in the files that end in -01, -02 and so on.",
             )
-        if beyond(costs):
-            raise lines.too_much()
         function, file = lines.group_parts() if lines.groups else (np.zeros(0, np.int64),) * 2
         table = self._table(function[group], file[group], line, costs)
         self.source.report(0.8)

@@ -22,7 +22,7 @@ import numpy as np
 
 from tailflame.errors import ParseError
 from tailflame.model.stacks import NONE, Bool, Int64, UInt8
-from tailflame.parse.cachegrind_digits import Figures, Lines, Sums, beyond, figures_of, lines_of
+from tailflame.parse.cachegrind_digits import Figures, Lines, Sums, figures_of, lines_of
 from tailflame.parse.frames import Numbers
 
 MOST_EVENTS = 64
@@ -79,8 +79,8 @@ class CallgrindLines:
     parts: int = 0
     damaged: int = 0
     first_damaged: int = 0
-    _own: Sums = field(default_factory=lambda: Sums(0))
-    _calls: Sums = field(default_factory=lambda: Sums(0))
+    _own: Sums = field(init=False)
+    _calls: Sums = field(init=False)
     _columns: list[int] = field(default_factory=list)
     _positions: int = 1
     _line_position: int = 0
@@ -93,6 +93,9 @@ class CallgrindLines:
     _number: int = 0
     _clashes: int = 0
     _pending: _Pending = field(default_factory=_Pending)
+
+    def __post_init__(self) -> None:
+        self._own, self._calls = Sums(self.source), Sums(self.source)
 
     def block(self, block: bytes) -> None:
         """Whole lines, each with its end."""
@@ -301,8 +304,6 @@ class CallgrindLines:
         kept = ~bad & (function >= 0) & (costs.any(axis=1) | (called >= 0))
         if not kept.all():
             costs, function, here, called, line = costs[kept], function[kept], here[kept], called[kept], line[kept]
-        if beyond(costs):
-            raise self.too_much()
         if self._columns != list(range(len(self.events))):
             every = np.zeros((len(costs), len(self.events)), dtype=np.int64)
             every[:, self._columns] = costs
@@ -345,9 +346,6 @@ class CallgrindLines:
         """(function, file as a number of `strings`, -1 unknown) of each group."""
         keys = np.array(list(self.groups), dtype=np.int64)
         return keys >> _LINE_BITS, (keys & (2**_LINE_BITS - 1)) - 1
-
-    def too_much(self) -> ParseError:
-        return ParseError(f"{self.source} holds costs beyond all bounds: it is damaged.", source=self.source)
 
     def _bad(self, at: int) -> None:
         """`at`: a line of the block that is read, from 0 on."""

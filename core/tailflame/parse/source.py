@@ -118,13 +118,13 @@ class Source:
         if rest:
             yield [rest.removesuffix("\r")]
 
-    def byte_blocks(self) -> Iterator[bytes]:
-        """Whole lines in blocks of UTF-8, each with its end (LF): for readers that work on bytes."""
+    def byte_blocks(self, n: int = CHUNK) -> Iterator[bytes]:
+        """Whole lines in blocks of UTF-8 of some `n` bytes, each with its end (LF): for readers that work on bytes."""
         encoding = encoding_of(self.head)
         decoder = None if encoding == "utf-8-sig" else codecs.getincrementaldecoder(encoding)(errors="backslashreplace")
         pieces: list[bytes] = []  # of a line whose end is not yet read
         held = 0
-        for number, chunk in enumerate(self.chunks()):
+        for number, chunk in enumerate(self.chunks(n)):
             if decoder is not None:
                 chunk = decoder.decode(chunk).encode()
             elif not number:
@@ -139,7 +139,7 @@ class Source:
             pieces.append(chunk[end:])
             held += len(pieces[-1])
             if held > LINE_LIMIT:
-                raise self._endless(sum(chunk.count(b"\n") for chunk in islice(self.chunks(), number + 1)))
+                raise self._endless(sum(chunk.count(b"\n") for chunk in islice(self.chunks(n), number + 1)))
         if decoder is not None:
             pieces.append(decoder.decode(b"", final=True).encode())
         rest = b"".join(pieces).removesuffix(b"\r")

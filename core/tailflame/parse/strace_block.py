@@ -73,14 +73,15 @@ class _Reading:
         self.block, self.lines, self.layout, self.tables = block, lines, layout, tables
         self.bytes = np.frombuffer(block, np.uint8)
         self.words = words_of(block)
-        # "<", "=", ">" and "?" differ in their last two bits: one look at every byte finds all of them.
+        # "<", "=", ">" and "?" differ in their last two bits: one look at every byte finds all of them. (`compress`
+        # takes a quarter of the time of an index of truth values.)
         signs = np.flatnonzero(self.bytes & 0xFC == 60)
         which = self.bytes[signs]
-        self.equals = signs[which == 61]
-        self.opens = _ended(signs[which == 60], self.bytes)
-        self.closes = _ended(signs[which == 62], self.bytes)
-        arrow = self.bytes[self.closes[:-2] - 1] == 45  # "->" closes nothing; at 0 it is the padding that is asked
-        self.real_closes = np.concatenate((self.closes[:-2][~arrow], self.closes[-2:])) if arrow.any() else self.closes
+        self.equals = signs.compress(which == 61)
+        self.opens = _ended(signs.compress(which == 60), self.bytes)
+        self.closes = _ended(signs.compress(which == 62), self.bytes)
+        arrow = self.bytes[self.closes - 1] == 45  # "->" closes nothing; at 0 it is the padding that is asked
+        self.real_closes = self.closes.compress(~arrow) if arrow.any() else self.closes
         # Words are read up to 16 bytes before an end.
         self.ok: Bool = lines.end - lines.start > 20
         self.start, self.end = lines.start, np.maximum(lines.end, 20)
@@ -266,7 +267,7 @@ class _Reading:
     def _results(self) -> None:
         """Reads " = 281", " = -1 EAGAIN (Resource …)", " = 3</path>", " = 1 (in [3])" before the tail."""
         equals = self.equals
-        equals = equals[(self.bytes[equals - 1] == 32) & (self.bytes[equals + 1] == 32)]
+        equals = equals.compress((self.bytes[equals - 1] == 32) & (self.bytes[equals + 1] == 32))
         equals = np.concatenate(([0, 0], equals))
         at = np.searchsorted(equals, self.tail) - 1
         last = equals[at]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from tailflame.errors import ParseError
 from tailflame.model.stacks import Int32, Int64, readonly
 from tailflame.model.syscalls import SyscallTrace
 from tailflame.parse.source import Source
-from tailflame.parse.strace_block import BlockReader
+from tailflame.parse.strace_ahead import read_ahead
 from tailflame.parse.strace_calls import FORKS
 from tailflame.parse.strace_columns import Layout, Lines, Tables, cut, padded
 from tailflame.parse.strace_kept import MOST_LINE, KeptTexts
@@ -24,7 +26,8 @@ from tailflame.parse.strace_summary import is_heading, is_second_heading
 from tailflame.parse.strace_threads import ThreadTable
 from tailflame.units import count
 
-BLOCK = 1024 * 1024
+BLOCK = 8 * 1024 * 1024
+"""Large: each step on arrays lets the other thread run, and waits for it afterwards."""
 ROWS_LIMIT = 200_000_000
 """Calls: 8 GB of columns. A log of so many is larger than 15 GB."""
 EVENTS_LIMIT = 20_000
@@ -93,21 +96,13 @@ class LogReader:
     _modes: dict[int, str] = field(default_factory=dict)
     _forking: dict[int, bool] = field(default_factory=dict)
     _paths: dict[int, str] = field(default_factory=dict)
-    _fast: BlockReader | None = None
 
     def read(self) -> None:
         """Raises ParseError where no line is a system call."""
-        for block in self._blocks():
-            lines = cut(block)
-            text = padded(block)
-            if self.layout is None:
-                self.layout = layout_of(block)
-                if self.layout.is_fast:
-                    self._fast = BlockReader(self.layout, self.tables)
-            if self._fast is not None:
-                self._fast.read(text, lines)
-            self._take(text, lines)
-            self.lines += len(lines)
+        with closing(self._read_blocks()) as blocks:
+            for text, lines in blocks:
+                self._take(text, lines)
+                self.lines += len(lines)
         if not self.rows and not self.table:
             self._refuse()
 
@@ -120,18 +115,31 @@ class LogReader:
             advice="Record it with: strace -f -ttt -T -yy -o FILE …",
         )
 
+    def _read_blocks(self) -> Generator[tuple[bytes, Lines]]:
+        """(block, lines), the usual lines read where the log's layout is a usual one."""
+        blocks = self._blocks()
+        if (first := next(blocks, None)) is None:
+            return
+        self.layout = layout_of(first)
+        every = chain((first,), blocks)
+        if self.layout.is_fast:
+            yield from read_ahead(every, self.layout, self.tables)
+        else:
+            yield from ((padded(block), cut(block)) for block in every)
+
     def _blocks(self) -> Iterator[bytes]:
         """Whole lines; the lines of one stack are never in two blocks."""
         pieces: list[bytes] = []
         held = 0
-        for piece in self.source.byte_blocks():
+        for piece in self.source.byte_blocks(BLOCK):
             pieces.append(piece)
             held += len(piece)
-            if held >= BLOCK:
-                block = b"".join(pieces)
-                end = _before_stack(block)
-                yield block[:end]
-                pieces, held = [block[end:]] if end < len(block) else [], len(block) - end
+            if held < BLOCK // 2:
+                continue
+            block = b"".join(pieces)
+            end = _before_stack(block)
+            pieces, held = [block[end:]], len(block) - end
+            yield block[:end]
         if held:
             yield b"".join(pieces)
 
@@ -277,9 +285,12 @@ class LogReader:
             for tid, which in zip(tids.tolist(), (named[::-1][first]).tolist(), strict=True):
                 head = block[lines.start[which] : lines.comm_end[which]]
                 self.threads.call(tid, head.partition(b"<")[2].decode("utf-8", "backslashreplace"))
-        for at, line in slow.items():
-            if line.comm and not (lines.tid[at + 1 :] == line.tid).any():
-                self.threads.call(line.tid, line.comm)
+        if any(line.comm for line in slow.values()):
+            tids, back = np.unique(lines.tid[::-1], return_index=True)
+            last = dict(zip(tids.tolist(), (len(lines) - 1 - back).tolist(), strict=True))
+            for at, line in slow.items():
+                if line.comm and last[line.tid] == at:
+                    self.threads.call(line.tid, line.comm)
 
     def _number(self, block: bytes, lines: Lines, thread: Int32, paired: Paired) -> None:
         """Gives rows to calls, and puts them with the others."""

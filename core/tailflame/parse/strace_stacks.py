@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from tailflame.model import NONE, Event, FrameKind, SampleTable, StackProfile
-from tailflame.model.stacks import Int64, StackBuilder, readonly
+from tailflame.model.stacks import Int32, Int64, StackBuilder, readonly
 from tailflame.model.syscalls import SyscallTrace
 from tailflame.units import Unit
 
@@ -20,6 +20,7 @@ SAMPLES_LIMIT = 1_000_000
 """Calls that are samples of their own, with their times; of more, those of one thread, name and place are one."""
 _TABLE = 4_000_000
 """Numbers up to which a table of them is smaller than sorting is slow."""
+_PART = 1 << 17
 _PROCESS = re.compile(r"/proc/\d+", re.ASCII)
 _NUMBERED = re.compile(r"([A-Za-z0-9_-]+):\[\d+(?:->\d+)?\]", re.ASCII)
 _PEERS = re.compile(r"(?:TCP|UDP|TCPv6|UDPv6|UDPLITE|DCCP|SCTP)\w*:\[", re.ASCII)
@@ -38,9 +39,8 @@ def profile_of(
     Calls that never came back are not in it, as they are not in strace's own table.
     """
     rows = np.flatnonzero(trace.returned)
-    thread, call, place = (column[rows].astype(np.int64) + 1 for column in (trace.thread, trace.call, trace.place))
-    stack = leaf[rows].astype(np.int64) + 1 if leaf is not None else np.zeros(len(rows), np.int64)
-    distinct, which = _distinct([thread, call, place, stack])
+    columns = [trace.thread, trace.call, trace.place]
+    distinct, which = _distinct(rows, columns if leaf is None else [*columns, leaf])
     builder = StackBuilder()
     rows_of = [_stack_row(builder, trace, roots, stacks, parts) for parts in distinct]
     row_of = np.array(rows_of, dtype=np.int64)
@@ -56,7 +56,7 @@ def profile_of(
     if len(rows) <= SAMPLES_LIMIT:
         samples = _each(trace, rows, row_of[which], spent, failed)
     else:
-        threads = np.array([parts[0] for parts in distinct], dtype=np.int64) - 1
+        threads = np.array([parts[0] for parts in distinct], dtype=np.int64)
         samples = _merged(row_of, threads, which, spent, failed)
     return replace(
         builder.build(),
@@ -67,29 +67,38 @@ def profile_of(
     )
 
 
-def _distinct(columns: list[Int64]) -> tuple[list[tuple[int, ...]], Int64]:
-    """(the distinct rows of the columns, which of them each row is)."""
-    which = np.zeros(len(columns[0]), np.int64)
+def _distinct(rows: Int64, columns: Sequence[Int32]) -> tuple[list[tuple[int, ...]], Int64]:
+    """(the distinct values of the columns in these rows, which of them each row has)."""
+    which = np.zeros(len(rows), np.int64)
     found: list[tuple[int, ...]] = [()]
     for column in columns:
-        width = int(column.max()) + 1 if len(column) else 1
-        keys, which = _numbered(which * width + column)
-        found = [(*found[key // width], key % width) for key in keys.tolist()]
+        width = int(column.max()) + 2 if len(column) else 2  # -1 is one of them
+        keys = _numbered(which, rows, column, width, len(found) * width)
+        found = [(*found[key // width], key % width - 1) for key in keys.tolist()]
     return found, which
 
 
-def _numbered(keys: Int64) -> tuple[Int64, Int64]:
-    """np.unique with its inverse, without sorting where keys are small numbers."""
-    top = int(keys.max()) + 1 if len(keys) else 0
+def _numbered(which: Int64, rows: Int64, column: Int32, width: int, top: int) -> Int64:
+    """The distinct `which * width + column + 1`, all below `top`; `which` becomes the number of each row's own.
+
+    Without sorting where the table is not too large; a part of the rows at a time, which fits into the processor's
+    cache.
+    """
+    parts = [slice(at, at + _PART) for at in range(0, len(rows), _PART)]
+    for part in parts:
+        which[part] = which[part] * width + column[rows[part]] + 1
     if top > _TABLE:
-        distinct, inverse = np.unique(keys, return_inverse=True)
-        return distinct, inverse
+        distinct, which[:] = np.unique(which, return_inverse=True)
+        return distinct
     there = np.zeros(top, bool)
-    there[keys] = True
+    for part in parts:
+        there[which[part]] = True
     distinct = np.flatnonzero(there)
     number = np.zeros(top, np.int64)
     number[distinct] = np.arange(len(distinct))
-    return distinct, number[keys]
+    for part in parts:
+        which[part] = number[which[part]]
+    return distinct
 
 
 def _stack_row(
@@ -99,9 +108,8 @@ def _stack_row(
     stacks: Sequence[tuple[tuple[str, str], ...]],
     parts: tuple[int, ...],
 ) -> int:
-    if not parts:
-        return NONE
-    thread, call, place, stack = (part - 1 for part in parts)
+    thread, call, place, *rest = parts
+    stack = rest[0] if rest else NONE
     at = builder.push(NONE, builder.frame(roots[thread] if thread >= 0 else "process", kind=FrameKind.OTHER))
     if stack >= 0:
         for function, module in reversed(stacks[stack]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import threading
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from helpers.recordings import same
 from helpers.stack_counts import DATA
-from tailflame.errors import ParseError
+from tailflame.errors import Cancelled, ParseError
 from tailflame.model import Recording, Weight
 from tailflame.model.syscalls import SyscallTrace
 from tailflame.parse import load, strace_columns, strace_reader
@@ -187,14 +188,32 @@ def test_blocks_are_read_as_lines_are(name: str, monkeypatch: pytest.MonkeyPatch
 def test_it_does_not_matter_where_blocks_end(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     whole = load(STRACE / name)
     (tmp_path / "log").write_bytes(gzip.decompress((STRACE / name).read_bytes()))
-    monkeypatch.setattr(strace_reader, "BLOCK", 1)
-    monkeypatch.setattr("tailflame.parse.source.CHUNK", 5000)
-    monkeypatch.setattr("tailflame.parse.source.Source.chunks.__defaults__", (5000,), raising=False)
+    monkeypatch.setattr(strace_reader, "BLOCK", 5000)
     pieces = load(tmp_path / "log")
+    again = trace_of(load(tmp_path / "log"))
+    assert (again.names, again.places) == (trace_of(pieces).names, trace_of(pieces).places), "the same every time"
     assert rows(trace_of(whole)) == rows(trace_of(pieces))
     assert trace_of(whole).slow_text == trace_of(pieces).slow_text
     assert whole.profile is not None and pieces.profile is not None
     assert whole.profile.total(weight=Weight.PERIOD) == pieces.profile.total(weight=Weight.PERIOD)
+
+
+def test_a_log_that_is_not_read_to_its_end_leaves_no_thread(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(gzip.decompress((STRACE / "trading.log.gz").read_bytes()))
+    monkeypatch.setattr(strace_reader, "BLOCK", 5000)
+    threads = set(threading.enumerate())
+
+    def stop(share: float) -> None:
+        if share > 0.5:
+            raise Cancelled("Stopped.")
+
+    with pytest.raises(Cancelled):
+        load(tmp_path / "log", format="strace-log", progress=stop)
+    assert set(threading.enumerate()) <= threads
+    monkeypatch.setattr(strace_reader, "ROWS_LIMIT", 100)
+    with pytest.raises(ParseError, match="more than 100 system calls"):
+        load(tmp_path / "log", format="strace-log")
+    assert set(threading.enumerate()) <= threads
 
 
 WORDS = st.sampled_from(
