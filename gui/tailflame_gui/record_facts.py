@@ -170,7 +170,8 @@ def wish_of(draft: Draft, host: Host, *, target_folder: Path | None = None) -> W
         raise Undecided("Choose an event.")
     target = _target(draft, words.words, target_folder)
     if asked is not None:
-        values = {one.name: one.taken(draft.options.values.get(one.name)) for one in form_fields(asked, host)}
+        shown = {one.name: one.taken(draft.options.values.get(one.name)) for one in form_fields(asked, host)}
+        values = {**asked.defaults(host).values, **shown}
         options = ToolOptions(tool=asked.name, values=values, duration_s=draft.target.duration_s, extra=extra.words)
         return Wish(target, asked, options)
     return Wish(target, CARGO_FLAMEGRAPH if draft.in_project else PERF_RECORD, _options(draft, host, extra.words))

@@ -38,7 +38,7 @@ def obstacle(host: Host) -> str:
     if demo_project() is None:
         return "this installation has no demo target: it is in Tailflame's source code"
     if host.perf is None:
-        return f"perf is not installed ({install_command('perf')})"
+        return f"{host.perf_missing} ({install_command('perf')})"
     if host.refused:
         return "the kernel refuses performance events to this user (see `tailflame doctor`)"
     return ""

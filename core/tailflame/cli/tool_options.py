@@ -79,15 +79,16 @@ def _check_together(tool: FieldTool, fields: dict[str, OptionField], values: dic
         field = fields[name]
         if field.reason and value != field.default:
             raise UsageError(f"{name} of {tool.title} cannot be used here: {field.reason.rstrip('.')}.")
-        if field.only_with is None or value == field.default:
+        if value == field.default:
             continue
-        other, needed = field.only_with
-        chosen = values.get(other, fields[other].default if other in fields else None)
-        if chosen != needed:
-            raise UsageError(
-                f"{name} of {tool.title} has no meaning without {other}={said(needed)}.",
-                advice=f"Add --set {other}={said(needed)}, or leave it out.",
-            )
+        while field.only_with is not None:
+            other, needed = field.only_with
+            if values.get(other, fields[other].default) != needed:
+                raise UsageError(
+                    f"{name} of {tool.title} has no meaning without {other}={said(needed)}.",
+                    advice=f"Add --set {other}={said(needed)}, or leave it out.",
+                )
+            field = fields[other]  # which may have no meaning itself
 
 
 def said(value: OptionValue) -> str:

@@ -179,7 +179,7 @@ def _missing_tool(need: Need, host: Host) -> Access | None:
         return None
     command = install_command(name)
     argv = tuple(command.split()) if command.startswith("sudo ") and "$" not in command else ()
-    sentence = (host.perf_problem if name == "perf" else "") or f"{name} is not installed."
+    sentence = f"{host.perf_missing}." if name == "perf" else f"{name} is not installed."
     return Access(need=need, ways=(), sentence=sentence, fix=command, fix_argv=argv)
 
 

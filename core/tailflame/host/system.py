@@ -64,6 +64,8 @@ class Host:
     arch: str = ""
     cpu: str = ""
     cpus: int = 1
+    last_level: str = ""
+    """The last-level cache that this processor shares, as the kernel tells it: "32M,16,64" (size, ways, line)."""
     uid: int = 0
     perf_event_paranoid: int | None = None
     kptr_restrict: int | None = None
@@ -91,8 +93,19 @@ class Host:
         if plain in self.events:
             return self.events[plain]
         if self.perf is None:
-            return Support(False, "perf is not installed")
+            return Support(False, self.perf_missing)
         return _probe_event(self.perf, name)
+
+    @property
+    def perf_missing(self) -> str:
+        """Why there is no perf to use, as the end of "because …"."""
+        return self.perf_problem.rstrip(".") or "perf is not installed"
+
+    @property
+    def no_counters(self) -> str:
+        """Why the processor's counters are not available, as a sentence behind one that says that they are not."""
+        reason = self.event("cycles").reason
+        return "This is usual in a virtual machine." if reason == NO_COUNTERS else f"{reason.capitalize()}."
 
     @property
     def has_hardware_events(self) -> bool:
@@ -121,6 +134,9 @@ def find_tool(name: str) -> Path | None:
     return Path(found) if found is not None else None
 
 
+NO_COUNTERS = "the processor's counters are not available here (usual in a virtual machine)"
+
+
 @functools.lru_cache(maxsize=1)
 def probe_host() -> Host:
     """The facts of this machine. Blocks for some 50 ms the first time; `forget_host` makes it look again."""
@@ -131,6 +147,7 @@ def probe_host() -> Host:
         arch=platform.machine(),
         cpu=_cpu_model(),
         cpus=os.cpu_count() or 1,
+        last_level=_last_level(Path("/sys/devices/system/cpu/cpu0/cache")),
         uid=os.geteuid(),
         perf_event_paranoid=read_setting("kernel/perf_event_paranoid"),
         kptr_restrict=read_setting("kernel/kptr_restrict"),
@@ -161,6 +178,24 @@ def _cpu_model() -> str:
     except OSError:
         return ""
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+
+
+def _last_level(caches: Path) -> str:
+    """ "" where the kernel does not tell. Documentation/ABI/testing/sysfs-devices-system-cpu"""
+    found: list[tuple[int, str]] = []
+    for folder in caches.glob("index*"):
+        try:
+            kind, level, size, ways, line = (
+                (folder / name).read_text().strip()
+                for name in ("type", "level", "size", "ways_of_associativity", "coherency_line_size")
+            )
+            if kind == "Unified":
+                kib = int(size.removesuffix("K"))
+                whole = f"{kib >> 10}M" if kib % 1024 == 0 else f"{kib}K"
+                found.append((int(level), f"{whole},{int(ways)},{int(line)}"))
+        except (OSError, ValueError):
+            continue  # firmware that says nothing of this one
+    return max(found, default=(0, ""))[1]
 
 
 def _sees_kernel_addresses() -> bool:
@@ -244,7 +279,7 @@ def _read_stat(text: str) -> tuple[dict[str, Support], bool]:
 
 def _unsupported(name: str) -> str:
     if name in HARDWARE_EVENTS:
-        return "the processor's counters are not available here (usual in a virtual machine)"
+        return NO_COUNTERS
     return "this kernel does not count it"
 
 

@@ -20,6 +20,7 @@ from tailflame.tools.base import (
     Family,
     OptionField,
     OptionKind,
+    OptionValue,
     Plan,
     SlowDown,
     Target,
@@ -79,7 +80,7 @@ SERVERS: dict[str, tuple[str, Cache, Cache, Cache]] = {
 CACHES = OptionField(
     name="caches",
     title="Caches of",
-    tip="Whose caches are simulated: this processor's, as valgrind finds them, or those of the server it will run on.",
+    tip="Whose caches are simulated: this processor's, or those of the server it will run on.",
     kind=OptionKind.CHOICE,
     default=THIS,
     choices=((THIS, "this processor"), *((key, words) for key, (words, *_caches) in SERVERS.items())),
@@ -87,11 +88,14 @@ CACHES = OptionField(
 LAST_LEVEL = OptionField(
     name="last-level",
     title="Last-level cache",
-    tip="Instead of what is found or chosen: size, ways, bytes of a line, as in 32M,16,64. Of processors that are split"
-    " among virtual machines valgrind finds a wrong one.",
+    tip="Instead of the one that the kernel tells, or that was chosen: size, ways, bytes of a line, as in 32M,16,64.",
     kind=OptionKind.TEXT,
     default="",
 )
+_FOUND = "found-last-level"
+"""Among the values of options what the kernel tells of this processor's: no option, but what holds without one."""
+_WHOLE_SOCKET = 128 * _M
+"""Bytes of a last-level cache that is more than a program has to itself."""
 BRANCHES = OptionField(
     name="branches",
     title="Branch prediction",
@@ -123,7 +127,7 @@ class Cachegrind:
         return (CACHES, LAST_LEVEL, BRANCHES)
 
     def defaults(self, host: Host) -> ToolOptions:
-        return ToolOptions(tool=self.name)
+        return ToolOptions(tool=self.name, values=found_caches(host))
 
     def plan(self, target: Target, options: ToolOptions, out: Path) -> Plan:
         result = out / RESULT
@@ -153,18 +157,31 @@ class Cachegrind:
         return valgrind.explain(output, plan)
 
 
+def found_caches(host: Host) -> dict[str, OptionValue]:
+    """What the kernel tells of this processor's last level, as a value of the options; nothing where valgrind cannot
+    simulate it. valgrind asks the processor, which is wrong where that is split, or shared by virtual machines.
+    """
+    cache = read_cache(host.last_level)
+    return {_FOUND: host.last_level} if cache is not None and not cache.problem else {}
+
+
 def cache_words(options: ToolOptions) -> tuple[str, ...]:
     """--I1, --D1 and --LL, as far as they are not left to valgrind."""
     words: list[str] = []
     server = SERVERS.get(options.text(CACHES))
-    own = read_cache(options.text(LAST_LEVEL))
+    last = read_cache(options.text(LAST_LEVEL))
     if server is not None:
-        _words, first_code, first_data, last = server
+        _words, first_code, first_data, usual = server
         words += [f"--I1={first_code.text}", f"--D1={first_data.text}"]
-        own = own or last
-    if own is not None:
-        words.append(f"--LL={own.text}")
+        last = last or usual
+    last = last or _found(options)
+    if last is not None:
+        words.append(f"--LL={last.text}")
     return tuple(words)
+
+
+def _found(options: ToolOptions) -> Cache | None:
+    return read_cache(str(options.values.get(_FOUND, "")))
 
 
 def read_cache(text: str) -> Cache | None:
@@ -194,9 +211,18 @@ def cache_checks(options: ToolOptions) -> Iterator[Finding]:
             "Take the nearest size with a power of two of sets: 32M,16,64.",
         )
     elif not text and options.text(CACHES) == THIS:
-        yield Finding(
-            Level.NOTE,
-            "The last-level cache is the one that valgrind finds.",
-            "Of split and virtual processors it finds a wrong one; the result says which was simulated.",
-            "Say the right one: 32M,16,64. `lscpu -C` lists them.",
-        )
+        found = _found(options)
+        if found is None:
+            yield Finding(
+                Level.NOTE,
+                "The last-level cache is the one that valgrind finds.",
+                "Of split and virtual processors it finds a wrong one; the result says which was simulated.",
+                "Say the right one: 32M,16,64. `lscpu -C` lists them.",
+            )
+        elif found.size > _WHOLE_SOCKET:
+            yield Finding(
+                Level.NOTE,
+                f"A last-level cache of {found.size // _M:,} MiB is simulated.",
+                "So much is a whole socket's: a program has less of it, and misses it more often.",
+                "Say what it has: 32M,16,64.",
+            )

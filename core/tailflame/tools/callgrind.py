@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -21,7 +22,7 @@ from tailflame.tools.base import (
     TargetIs,
     ToolOptions,
 )
-from tailflame.tools.cachegrind import BRANCHES, CACHES, LAST_LEVEL, cache_checks, cache_words
+from tailflame.tools.cachegrind import BRANCHES, CACHES, LAST_LEVEL, cache_checks, cache_words, found_caches
 from tailflame.tools.findings import Finding, Level
 
 RESULT = "callgrind.out"
@@ -64,18 +65,7 @@ THREADS = OptionField(
     default=False,
     rare=True,
 )
-_CACHES = tuple(
-    OptionField(
-        name=field.name,
-        title=field.title,
-        tip=field.tip,
-        kind=field.kind,
-        default=field.default,
-        choices=field.choices,
-        only_with=(SIMULATED.name, True),
-    )
-    for field in (CACHES, LAST_LEVEL)
-)
+_CACHES = tuple(replace(field, only_with=(SIMULATED.name, True)) for field in (CACHES, LAST_LEVEL))
 DUMP = Request(
     name="dump",
     title="Write a part now",
@@ -105,7 +95,7 @@ class Callgrind:
         return (ONLY_IN, SIMULATED, *_CACHES, BRANCHES, JUMPS, INSTRUCTIONS, THREADS)
 
     def defaults(self, host: Host) -> ToolOptions:
-        return ToolOptions(tool=self.name)
+        return ToolOptions(tool=self.name, values=found_caches(host))
 
     def plan(self, target: Target, options: ToolOptions, out: Path) -> Plan:
         base = out / RESULT

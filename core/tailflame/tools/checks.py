@@ -156,7 +156,7 @@ def _capabilities(host: Host) -> Iterator[Finding]:
         yield Finding(
             Level.NOTE,
             "The processor's counters are not available.",
-            f"{host.event('cycles').reason.capitalize()}. Profiles use the kernel's clock: time, but no cache misses.",
+            f"{host.no_counters} Profiles use the kernel's clock: time, but no cache misses.",
             "Record on the bare machine, or let the virtual one pass the counters through (KVM: `-cpu host,pmu=on`).",
         )
     if host.max_sample_rate is not None:

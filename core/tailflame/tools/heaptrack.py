@@ -37,6 +37,7 @@ from tailflame.tools.base import (
     TargetIs,
     ToolOptions,
 )
+from tailflame.tools.failures import Failure, explained
 from tailflame.tools.findings import Finding, Level
 
 RESULT = "heaptrack.zst"
@@ -162,11 +163,7 @@ class Heaptrack:
         return (*found, *_of_the_program(target), *_of_the_suppressions(options.text(SUPPRESSIONS).strip()))
 
     def explain(self, output: str, plan: Plan) -> TailflameError | None:
-        for pattern, make in _FAILURES:
-            found = pattern.search(output)
-            if found is not None:
-                return make(found, output, plan)
-        return None
+        return explained(_FAILURES, output, plan)
 
 
 def _version(script: Path) -> str:
@@ -288,58 +285,45 @@ def _of_the_attached(target: Target, pid: int, host: Host) -> Iterator[Finding]:
         )
 
 
-def _no_file(found: re.Match[str], output: str, plan: Plan) -> TailflameError:
-    return ToolDenied(
-        f"{plan.target.name} could not write heaptrack's file {found[1]}: {found[2]}.",
-        advice="Choose a profiles folder that the program's user may write to.",
-        details=output,
-    )
-
-
-def _no_library(found: re.Match[str], output: str, plan: Plan) -> TailflameError:
-    return ToolFailed(
-        f"heaptrack's library {found[1]} cannot be loaded into {plan.target.name}.",
-        advice=f"It must be of the same kind (32 or 64 bits) as the program. Installed: {install_command('heaptrack')}",
-        details=output,
-    )
-
-
-def _may_not(found: re.Match[str], output: str, plan: Plan) -> TailflameError:
-    return ToolDenied(
-        f"The system does not let gdb attach to {plan.target.name}.",
-        advice="It must be your own program; where only parents may trace: sudo sysctl kernel.yama.ptrace_scope=0",
-        details=output,
-    )
-
-
-def _no_gdb(found: re.Match[str], output: str, plan: Plan) -> TailflameError:
-    return ToolMissing("gdb is not installed.", advice=install_command("gdb"), details=output)
-
-
-def _not_injected(found: re.Match[str], output: str, plan: Plan) -> TailflameError:
-    return ToolFailed(
-        f"{found[1][:1].upper()}{found[1][1:]}",
-        advice="The program may be linked statically or in the middle of an allocation: try again, or start it with"
-        " heaptrack.",
-        details=output,
-    )
-
-
-def _gone(found: re.Match[str], output: str, plan: Plan) -> TailflameError:
-    return ToolFailed(f"{plan.target.name} has ended.", advice="Choose a program that runs.", details=output)
-
-
 # Most telling first.
 _FAILURES = (
-    (re.compile(r"ERROR: failed to (?:open|lock) heaptrack output file (.*): (.*) \(\d+\)"), _no_file),
-    (
+    Failure(
+        re.compile(r"ERROR: failed to (?:open|lock) heaptrack output file (.*): (.*) \(\d+\)"),
+        ToolDenied,
+        "{plan.target.name} could not write heaptrack's file {1}: {2}.",
+        "Choose a profiles folder that the program's user may write to.",
+    ),
+    Failure(
         re.compile(
             r"ERROR: ld\.so: object '([^']*libheaptrack_(?:preload|inject)\.so)' from LD_PRELOAD cannot be preloaded"
         ),
-        _no_library,
+        ToolFailed,
+        "heaptrack's library {1} cannot be loaded into {plan.target.name}.",
+        "It must be of the same kind (32 or 64 bits) as the program. Installed: {install:heaptrack}",
     ),
-    (re.compile(r"ptrace: Operation not permitted|Could not attach to process"), _may_not),
-    (re.compile(r"No such file or directory: 'gdb'|gdb: No such file"), _no_gdb),
-    (re.compile(r"^heaptrack: there is no process \d+\.$|ptrace: No such process", re.MULTILINE), _gone),
-    (re.compile(r"^heaptrack: (heaptrack (?:could not be|'s library).*)$", re.MULTILINE), _not_injected),
+    Failure(
+        re.compile(r"ptrace: Operation not permitted|Could not attach to process"),
+        ToolDenied,
+        "The system does not let gdb attach to {plan.target.name}.",
+        "It must be your own program; where only parents may trace: sudo sysctl kernel.yama.ptrace_scope=0",
+    ),
+    Failure(
+        re.compile(r"No such file or directory: 'gdb'|gdb: No such file"),
+        ToolMissing,
+        "gdb is not installed.",
+        "{install:gdb}",
+    ),
+    Failure(
+        re.compile(r"^heaptrack: there is no process \d+\.$|ptrace: No such process", re.MULTILINE),
+        ToolFailed,
+        "{plan.target.name} has ended.",
+        "Choose a program that runs.",
+    ),
+    Failure(
+        re.compile(r"^heaptrack: heaptrack( could not be|'s library)(.*)$", re.MULTILINE),
+        ToolFailed,
+        "Heaptrack{1}{2}",
+        "The program may be linked statically or in the middle of an allocation: try again, or start it with"
+        " heaptrack.",
+    ),
 )

@@ -92,7 +92,7 @@ class PerfRecord:
     def probe(self, host: Host) -> Capabilities:
         """What can work here; blocks only where the host has not been probed for an event yet."""
         if host.perf is None:
-            return Capabilities(False, "perf is not installed")
+            return Capabilities(False, host.perf_missing)
         if host.refused:
             return Capabilities(False, "the kernel refuses performance events to this user", version=host.perf_version)
         options = [

@@ -92,7 +92,7 @@ class PerfStat:
 
     def probe(self, host: Host) -> Capabilities:
         if host.perf is None:
-            return Capabilities(False, "perf is not installed", fix=install_command("perf"))
+            return Capabilities(False, host.perf_missing, fix=install_command("perf"))
         if host.refused:
             return Capabilities(False, "the kernel refuses performance events to this user", version=host.perf_version)
         return Capabilities(True, version=host.perf_version)
@@ -162,7 +162,7 @@ class PerfStat:
             yield Finding(
                 Level.NOTE,
                 "The processor's counters are not available.",
-                f"{host.event('cycles').reason.capitalize()}. They are shown as not supported.",
+                f"{host.no_counters} What cannot be counted is shown as not supported.",
                 "Record on the bare machine, or use cachegrind for the caches.",
             )
         if host.user_only:

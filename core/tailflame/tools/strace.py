@@ -28,6 +28,7 @@ from tailflame.tools.base import (
     TargetIs,
     ToolOptions,
 )
+from tailflame.tools.failures import Failure, explained
 from tailflame.tools.findings import Finding, Level
 
 FULL, SUMMARY = "full", "summary"
@@ -237,10 +238,8 @@ class Strace:
             )
 
     def explain(self, output: str, plan: Plan) -> TailflameError | None:
-        for pattern, make in _FAILURES:
-            if (found := pattern.search(output)) is not None:
-                return make(found, output, plan)
-        return None
+        error = explained(_FAILURES, output, plan)
+        return _not_permitted(output, plan) if error is None and _REFUSED.search(output) else error
 
 
 def _filter(options: ToolOptions) -> str | None:
@@ -276,7 +275,7 @@ def _numbers(about: str) -> tuple[int, int]:
     return (int(found[1]), int(found[2])) if found is not None else (0, 0)
 
 
-def _not_permitted(found: re.Match[str], output: str, plan: Plan) -> TailflameError:
+def _not_permitted(output: str, plan: Plan) -> TailflameError:
     if plan.target.pid is not None and (tracer := tracer_of(plan.target.pid)):
         return ToolDenied(
             f"{plan.target.name} is being traced already, by process {tracer}: only one can.",
@@ -297,40 +296,33 @@ def _not_permitted(found: re.Match[str], output: str, plan: Plan) -> TailflameEr
     )
 
 
-def _gone(found: re.Match[str], output: str, plan: Plan) -> TailflameError:
-    return TargetError(f"{plan.target.name} had ended before strace could attach to it.", details=output)
-
-
-def _cannot_start(found: re.Match[str], output: str, plan: Plan) -> TailflameError:
-    return TargetError(f"{plan.target.binary} cannot be started: {found['why']}.", details=output)
-
-
-def _unknown_call(found: re.Match[str], output: str, plan: Plan) -> TailflameError:
-    return ToolFailed(
-        f"strace knows no system call “{found['name']}”.",
-        advice="A ? before a name lets it pass where the machine has no such call: ?openat2.",
-        details=output,
-    )
-
-
-def _unwritable(found: re.Match[str], output: str, plan: Plan) -> TailflameError:
-    return ToolFailed(f"strace cannot write {found['file']}: {found['why']}.", details=output)
-
-
-def _old(found: re.Match[str], output: str, plan: Plan) -> TailflameError:
-    return ToolFailed(
-        f"This strace has no option {found['option']}.",
-        advice="Switch off what needs it, or install a newer strace.",
-        details=output,
-    )
-
-
 _FAILURES = (
-    (re.compile(r"^strace: .*ptrace\(PTRACE_\w+(?:, \d+)?.*\): No such process", re.M), _gone),
-    (re.compile(r"^strace: .*PTRACE_\w+.*: (?:Operation not permitted|Permission denied)", re.M), _not_permitted),
-    (re.compile(r"^strace: invalid system call '(?P<name>[^']*)'", re.M), _unknown_call),
-    (re.compile(r"^strace: Can't fopen '(?P<file>[^']*)': (?P<why>.*)$", re.M), _unwritable),
-    (re.compile(r"^strace: Can't stat '[^']*': (?P<why>.*)$", re.M), _cannot_start),
-    (re.compile(r"^strace: exec: (?P<why>.*)$", re.M), _cannot_start),
-    (re.compile(r"^strace: (?:unrecognized option|invalid option --) '(?P<option>[^']*)'", re.M), _old),
+    Failure(
+        re.compile(r"^strace: .*ptrace\(PTRACE_\w+(?:, \d+)?.*\): No such process", re.M),
+        TargetError,
+        "{plan.target.name} had ended before strace could attach to it.",
+    ),
+    Failure(
+        re.compile(r"^strace: invalid system call '(?P<name>[^']*)'", re.M),
+        ToolFailed,
+        "strace knows no system call “{name}”.",
+        "A ? before a name lets it pass where the machine has no such call: ?openat2.",
+    ),
+    Failure(
+        re.compile(r"^strace: Can't fopen '(?P<file>[^']*)': (?P<why>.*)$", re.M),
+        ToolFailed,
+        "strace cannot write {file}: {why}.",
+    ),
+    Failure(
+        re.compile(r"^strace: (?:Can't stat '[^']*'|exec): (?P<why>.*)$", re.M),
+        TargetError,
+        "{plan.target.binary} cannot be started: {why}.",
+    ),
+    Failure(
+        re.compile(r"^strace: (?:unrecognized option|invalid option --) '(?P<option>[^']*)'", re.M),
+        ToolFailed,
+        "This strace has no option {option}.",
+        "Switch off what needs it, or install a newer strace.",
+    ),
 )
+_REFUSED = re.compile(r"^strace: .*PTRACE_\w+.*: (?:Operation not permitted|Permission denied)", re.M)

@@ -19,6 +19,7 @@ from tailflame.host.install import install_command
 from tailflame.host.jemalloc import jemalloc_of
 from tailflame.host.system import Host, ask
 from tailflame.tools.base import Capabilities, Plan, Target
+from tailflame.tools.failures import Failure, explained
 from tailflame.tools.findings import Finding, Level
 
 PROGRAM = "valgrind"
@@ -62,11 +63,7 @@ def file_name(path: Path) -> str:
 
 def explain(output: str, plan: Plan) -> TailflameError | None:
     """valgrind's own words as one sentence and a fix; None where they tell of no failure."""
-    for pattern, make in _FAILURES:
-        found = pattern.search(output)
-        if found is not None:
-            return make(found, output, plan)
-    return None
+    return explained(_FAILURES, output, plan)
 
 
 def checks(target: Target, host: Host, *, replaces_malloc: bool = False) -> Iterator[Finding]:
@@ -134,104 +131,76 @@ def _privileged(binary: Path) -> bool:
         return False  # no such attribute, or a file system without them
 
 
-def _refused(found: re.Match[str], output: str, plan: Plan) -> TailflameError:
-    return ToolDenied(
-        f"valgrind refuses {plan.target.name}, which runs with rights of its own (setuid, setgid or capabilities).",
-        advice="Record a copy of it: a copy has no such rights.",
-        details=output,
-    )
-
-
-def _option(found: re.Match[str], output: str, plan: Plan) -> TailflameError:
-    return ToolFailed(
-        f"valgrind does not take the option {found[1].strip()}.",
-        advice="`valgrind --help` and its manual name those of this version.",
-        details=output,
-    )
-
-
-def _cannot_write(found: re.Match[str], output: str, plan: Plan) -> TailflameError:
-    return ToolFailed(
-        f"valgrind cannot write {found[1]}.",
-        advice="Choose a profiles folder that this user may write to, on a disk with space left.",
-        details=output,
-    )
-
-
-def _redirection(found: re.Match[str], output: str, plan: Plan) -> TailflameError:
-    return ToolMissing(
-        "valgrind needs the symbols of the C library, and this system's are stripped.",
-        advice="Install the package with its debug symbols: libc6-dbg on Debian and Ubuntu, glibc-debuginfo elsewhere.",
-        details=output,
-    )
-
-
-def _no_tool(found: re.Match[str], output: str, plan: Plan) -> TailflameError:
-    return ToolMissing(
-        f"This valgrind has no {found[1]} for programs of this kind.",
-        advice=f"Install valgrind as a whole ({install_command(PROGRAM)}), for 32-bit programs also its 32-bit half.",
-        details=output,
-    )
-
-
-def _instruction(found: re.Match[str], output: str, plan: Plan) -> TailflameError:
-    return ToolFailed(
-        f"{plan.target.name} uses an instruction that this valgrind does not know.",
-        advice="Build it for an older processor (without target-cpu=native or AVX-512), or use a newer valgrind.",
-        details=output,
-    )
-
-
-def _threads(found: re.Match[str], output: str, plan: Plan) -> TailflameError:
-    return ToolFailed(
-        f"{plan.target.name} has more threads than valgrind was told to expect.",
-        advice="Add --max-threads=2000 to the further arguments.",
-        details=output,
-    )
-
-
-def _memory(found: re.Match[str], output: str, plan: Plan) -> TailflameError:
-    return ToolFailed(
-        "valgrind ran out of memory.",
-        advice="Let the program work on less: under valgrind it takes about twice its usual memory.",
-        details=output,
-    )
-
-
-def _own_fault(found: re.Match[str], output: str, plan: Plan) -> TailflameError:
-    return ToolFailed(
-        f"valgrind failed by a fault of its own: {found[1].strip().rstrip('.')}.",
-        advice="A newer valgrind may know better.",
-        details=output,
-    )
-
-
-def _not_started(found: re.Match[str], output: str, plan: Plan) -> TailflameError:
-    return ToolFailed(
-        f"valgrind could not start the program: {found[1]}: {found[2]}.",
-        advice="Check that the file exists and is executable.",
-        details=output,
-    )
-
-
 # Most telling first: a refusal of setuid also says "Permission denied".
 _FAILURES = (
-    (re.compile(r"Warning: Can't execute setuid/setgid/setcap executable"), _refused),
-    (re.compile(r"^valgrind: (?:Unknown|Bad) option:? *(.*)$", re.MULTILINE), _option),
+    Failure(
+        re.compile(r"Warning: Can't execute setuid/setgid/setcap executable"),
+        ToolDenied,
+        "valgrind refuses {plan.target.name}, which runs with rights of its own (setuid, setgid or capabilities).",
+        "Record a copy of it: a copy has no such rights.",
+    ),
+    Failure(
+        re.compile(r"^valgrind: (?:Unknown|Bad) option:? *(.*)$", re.MULTILINE),
+        ToolFailed,
+        "valgrind does not take the option {1}.",
+        "`valgrind --help` and its manual name those of this version.",
+    ),
     # massif: "Error: can not open xtree output file `X'"; DHAT: "error: can't open DHAT output file 'X'"; cachegrind
     # and callgrind: "error: can't open cache simulation output file 'X'", "can not open X".
-    (re.compile(r"[Ee]rror: can(?: ?not|'t) open [^`'\n]*[`']([^'\n]*)'"), _cannot_write),
-    (re.compile(r"Fatal error at startup: a function redirection"), _redirection),
-    (re.compile(r"failed to start tool '([^']*)'"), _no_tool),
-    (re.compile(r"unhandled instruction bytes|Unrecognised instruction at address"), _instruction),
-    (re.compile(r"Use --max-threads=INT|VG_N_THREADS is too low"), _threads),
-    (re.compile(r"memory management: out of memory|Valgrind: FATAL: .*out of memory"), _memory),
+    Failure(
+        re.compile(r"[Ee]rror: can(?: ?not|'t) open [^`'\n]*[`']([^'\n]*)'"),
+        ToolFailed,
+        "valgrind cannot write {1}.",
+        "Choose a profiles folder that this user may write to, on a disk with space left.",
+    ),
+    Failure(
+        re.compile(r"Fatal error at startup: a function redirection"),
+        ToolMissing,
+        "valgrind needs the symbols of the C library, and this system's are stripped.",
+        "Install the package with its debug symbols: libc6-dbg on Debian and Ubuntu, glibc-debuginfo elsewhere.",
+    ),
+    Failure(
+        re.compile(r"failed to start tool '([^']*)'"),
+        ToolMissing,
+        "This valgrind has no {1} for programs of this kind.",
+        "Install valgrind as a whole ({install:valgrind}), for 32-bit programs also its 32-bit half.",
+    ),
+    Failure(
+        re.compile(r"unhandled instruction bytes|Unrecognised instruction at address"),
+        ToolFailed,
+        "{plan.target.name} uses an instruction that this valgrind does not know.",
+        "Build it for an older processor (without target-cpu=native or AVX-512), or use a newer valgrind.",
+    ),
+    Failure(
+        re.compile(r"Use --max-threads=INT|VG_N_THREADS is too low"),
+        ToolFailed,
+        "{plan.target.name} has more threads than valgrind was told to expect.",
+        "Add --max-threads=2000 to the further arguments.",
+    ),
+    Failure(
+        re.compile(r"memory management: out of memory|Valgrind: FATAL: .*out of memory"),
+        ToolFailed,
+        "valgrind ran out of memory.",
+        "Let the program work on less: under valgrind it takes about twice its usual memory.",
+    ),
     # "valgrind: the 'impossible' happened:\n   LibVEX called failure_exit()." and
     # "valgrind: m_debuginfo/readdwarf.c:2761 (copy_tree): Assertion 'srcix >= 0' failed."
-    (re.compile(r"the 'impossible' happened:\s*(.+)"), _own_fault),
-    (re.compile(r"^\w+: (\S+:\d+ \(\w+\): Assertion '.*' failed)", re.MULTILINE), _own_fault),
-    (
+    *(
+        Failure(
+            pattern,
+            ToolFailed,
+            "valgrind failed by a fault of its own: {1}.",
+            "A newer valgrind may know better.",
+        )
+        for pattern in (
+            re.compile(r"the 'impossible' happened:\s*(.+?)\.*\s*$", re.MULTILINE),
+            re.compile(r"^\w+: (\S+:\d+ \(\w+\): Assertion '.*' failed)", re.MULTILINE),
+        )
+    ),
+    Failure(
         re.compile(r"^valgrind: (.+): (Permission denied|No such file or directory|[Cc]ommand not found)$", re.M),
-        _not_started,
+        ToolFailed,
+        "valgrind could not start the program: {1}: {2}.",
+        "Check that the file exists and is executable.",
     ),
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tailflame.host import system
-from tailflame.host.system import EVENTS, HARDWARE_EVENTS, Host, Support, find_tool, probe_host
+from tailflame.host.system import EVENTS, HARDWARE_EVENTS, Host, Support, _last_level, find_tool, probe_host
 
 Perf = Callable[[str], Host]
 SUPPORTED = "\n".join(f"1;;{event};1000;100.00;;" for event in EVENTS)
@@ -125,6 +125,27 @@ def test_a_wrapper_without_its_perf(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     host = probe_host()
     assert host.perf is None
     assert "not found for kernel 6.8.0" in host.perf_problem
+    assert host.event("cycles") == Support(False, host.perf_problem.rstrip("."))
+
+
+def test_the_last_level_cache_is_the_largest_that_holds_code_and_data(tmp_path: Path) -> None:
+    def cache(number: int, kind: str, level: int, size: str) -> None:
+        folder = tmp_path / f"index{number}"
+        folder.mkdir()
+        words = {"type": kind, "level": level, "size": size, "ways_of_associativity": 16, "coherency_line_size": 64}
+        for name, word in words.items():
+            (folder / name).write_text(f"{word}\n")
+
+    assert _last_level(tmp_path) == ""
+    cache(0, "Data", 1, "32K")
+    cache(1, "Instruction", 4, "32K")
+    assert _last_level(tmp_path) == ""
+    cache(2, "Unified", 2, "1536K")
+    assert _last_level(tmp_path) == "1536K,16,64"
+    cache(3, "Unified", 3, "32768K")
+    assert _last_level(tmp_path) == "32M,16,64"
+    (tmp_path / "index3" / "ways_of_associativity").unlink()  # as firmware has left it
+    assert _last_level(tmp_path) == "1536K,16,64"
 
 
 def test_no_perf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,23 @@ def test_caches_that_spoil_it_are_told_before(values: dict[str, str], level: Lev
 def test_caches_that_are_right_are_not_talked_about() -> None:
     assert not list(cache_checks(options(caches="epyc-milan")))
     assert not list(cache_checks(options(last_level="32M,16,64")))
+
+
+@pytest.mark.parametrize("tool", [CACHEGRIND, CALLGRIND], ids=lambda tool: tool.name)
+def test_the_last_level_is_the_one_that_the_kernel_tells(tool: Cachegrind | Callgrind) -> None:
+    host = replace(HOST, last_level="32M,16,64")
+    found = tool.defaults(host)
+    target = Target(binary=Path("/nowhere/engine"))
+    assert "--LL=33554432,16,64" in tool.plan(target, found, OUT).argv
+    assert not tool.checks(target, found, host)
+    own = replace(found, values={**found.values, "last-level": "8M,16,64"})
+    assert "--LL=8388608,16,64" in tool.plan(target, own, OUT).argv
+    server = replace(found, values={**found.values, "caches": "xeon-icelake"})
+    assert [word for word in tool.plan(target, server, OUT).argv if word.startswith("--LL")] == ["--LL=50331648,12,64"]
+    large = tool.checks(target, tool.defaults(replace(HOST, last_level="256M,16,64")), HOST)
+    assert [finding.title for finding in large] == ["A last-level cache of 256 MiB is simulated."]
+    odd = tool.defaults(replace(HOST, last_level="36M,12,64"))  # 49,152 sets: valgrind refuses it
+    assert not any(word.startswith("--LL") for word in tool.plan(target, odd, OUT).argv)
 
 
 def test_calls_with_caches_and_branches() -> None:
