@@ -1,8 +1,8 @@
 """A project's benchmarks over its runs: what each took, and what two ways of judging say of the last change.
 
 Criterion compares two runs by the samples within each, and so calls a change what may only be how runs differ. Ours
-(analyse.verdict) needs the runs to be repeated: those of the shown state, by its commit, against those of the state
-before it.
+(analyse.verdict) needs the runs to be repeated: those of the shown state (its commit, and what was changed since)
+against those of the state before it.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from tailflame.units import count, interval_text, signed_percent, with_percent
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PastRun:
-    """One run of a project's benchmarks. session: its id; state: the commit of the code that it ran: runs of one state
-    are repetitions; "" where that is not known. at: seconds since the epoch.
+    """One run of a project's benchmarks. session: its id; state: the commit of the code that it ran, and what was
+    changed since: runs of one state are repetitions; "" where that is not known. at: seconds since the epoch.
     """
 
     session: str

@@ -28,7 +28,7 @@ def show_history(library: Library, shown: SessionInfo, terminal: Terminal) -> li
         add_row(table, [one.name, _line(one), _criterion(one), ours_words(one)])
     terminal.table(table)
     if not any(one.ours is not None for one in found):
-        terminal.note("All are of one commit: a change is judged over the runs of two.")
+        terminal.note("All are of one state of the code: a change is judged over the runs of two.")
     return _documents(found)
 
 

@@ -19,19 +19,28 @@ class StepState(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One run of one step. name: "test", "build", or what is measured: "cpu", "counters", "caches", "heap", "latency",
-    "probes", "syscalls", "benches". repetition: from 1 on; 0 for a step that is not repeated. session: the id of the
-    session that holds its result, "" for none. problem: why it failed or was skipped, a sentence; fix: what to do about
+    "probes", "syscalls", "benches". repetition: from 1 on; 0 for a step that is not repeated. repetitions: how many
+    of it the plan asks for, 0 where that was not written down. session: the id of the session that holds its result, ""
+    for none. problem: why it failed or was skipped, a sentence; fix: what to do about
     it.
     """
 
     name: str
     tool: str = ""
     repetition: int = 0
+    repetitions: int = 0
     state: StepState = StepState.WAITING
     session: str = ""
     problem: str = ""
     fix: str = ""
     seconds: float = 0.0
+
+    @property
+    def title(self) -> str:
+        """ "cpu 3 of 5", "heap", "test"."""
+        if self.repetition == 0 or self.repetitions == 1:
+            return self.name
+        return f"{self.name} {self.repetition}" + (f" of {self.repetitions}" if self.repetitions else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,4 +65,4 @@ def _run(info: SessionInfo) -> list[PastRun]:
         return []
     commit = info.commit
     at = info.started_at.timestamp() if info.started_at is not None else 0.0
-    return [PastRun(info.id, commit.short if commit is not None else "", at, recording.benchmarks[0])]
+    return [PastRun(info.id, commit.state if commit is not None else "", at, recording.benchmarks[0])]

@@ -100,6 +100,7 @@ class Manifest:
                 "branch": commit.branch,
                 "dirty": commit.dirty,
                 "root": commit.root,
+                "changes": commit.changes,
             },
             "owner": self.owner and self.owner.document(),
             "tool_owner": self.tool_owner and self.tool_owner.document(),
@@ -183,6 +184,7 @@ def _commit(fields: Fields) -> Commit:
         branch=fields.text("branch", ""),
         dirty=fields.flag("dirty") if "dirty" in fields else None,
         root=fields.text("root", ""),
+        changes=fields.text("changes", ""),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import subprocess
@@ -39,16 +40,24 @@ def cargo_profile(path: str | Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """`dirty`: tracked files differ from the commit; None where git could not tell in time."""
+    """`dirty`: tracked files differ from the commit; None where git could not tell in time. changes: a hash of what
+    differs, "" where nothing does or git could not tell.
+    """
 
     commit: str
     branch: str = ""
     dirty: bool | None = None
     root: str = ""
+    changes: str = ""
 
     @property
     def short(self) -> str:
         return self.commit[:9] + ("+" if self.dirty else "")
+
+    @property
+    def state(self) -> str:
+        """ "9f3c2e1a4+5d0b77a1": the code itself, also where changes on one commit follow each other."""
+        return self.short + self.changes[:8]
 
 
 def commit_of(folder: Path) -> Commit | None:
@@ -66,7 +75,15 @@ def commit_of(folder: Path) -> Commit | None:
         branch=(branch or "").strip(),
         dirty=None if changes is None else bool(changes.strip()),
         root=lines[0],
+        changes=_changes(folder) if changes and changes.strip() else "",
     )
+
+
+def _changes(folder: Path) -> str:
+    # The plumbing: the user's own settings of how differences look, and own programs that show them, do not count.
+    found = _git(folder, "diff-index", "-p", "--binary", "--no-color", "--no-ext-diff", "--no-textconv",
+                 "--ignore-submodules", "HEAD")  # fmt: skip
+    return hashlib.blake2s(found.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest() if found else ""
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

@@ -106,7 +106,7 @@ class BenchPast(QWidget):
                 f"{count(len(points))} runs of the project, {nanoseconds(min(times))} to {nanoseconds(max(times))}. "
                 f"Criterion on the last two: {criterion}"
             )
-            self.verdicts.set_text(f"Over repeated runs: {ours_words(history) or 'all are of one commit'}.")
+            self.verdicts.set_text(f"Over repeated runs: {ours_words(history) or 'all are of one state of the code'}.")
         self.flame.setVisible(flame is not None)
         self.setVisible(bool(points) or flame is not None)
 

@@ -53,6 +53,17 @@ def test_older_runs_of_the_same_project_are_told_oldest_first(library: Library) 
     assert past_runs(library, library.session(other.path.name)) == ()
 
 
+def test_changes_that_are_not_committed_are_states_of_their_own(library: Library) -> None:
+    for hours, changes in enumerate(("1234567890", "abcdef0123")):
+        shown = kept(library, "run1", hours)
+        info = library.session(shown)
+        info.folder.update(commit=Commit("a" * 40, dirty=True, changes=changes))
+    assert [run.state for run in past_runs(library, library.session(shown))] == [
+        "aaaaaaaaa+12345678",
+        "aaaaaaaaa+abcdef01",
+    ]
+
+
 def test_a_run_that_cannot_be_read_is_left_out(library: Library) -> None:
     broken = kept(library, "run1", 1)
     shown = kept(library, "run2", 2)

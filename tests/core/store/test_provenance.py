@@ -80,6 +80,11 @@ def test_the_commit_of_a_binary_and_whether_its_sources_differ(project: Path) ->
     assert dirty is not None
     assert dirty.dirty is True
     assert dirty.short == f"{commit.commit[:9]}+"
+    (project / "main.rs").write_text("fn main() { slower() }\n")
+    other = commit_of(project)
+    assert other is not None and other.short == dirty.short
+    assert len({commit.state, dirty.state, other.state}) == 3, "another change is another state"
+    assert commit_of(project) == other and commit.state == commit.short
 
 
 def test_a_detached_head_has_no_branch(project: Path) -> None:
