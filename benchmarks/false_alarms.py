@@ -5,8 +5,9 @@
 A comparison is `repetitions` fresh processes a side, in random order, both sides mixed, with the second processor
 loaded (unless --idle): first of the demo against itself, then against itself with one stage slowed down until its
 median is a tenth higher. What is judged is a whole verdict (analyse/verdict.py) over every percentile of every stage.
-Criterion's rule is put to the same runs, the median of each taken as a sample. Rates with their 95 % bounds (Clopper
-and Pearson).
+Where the verdict is that runs differ too much, and says how many more would settle it, these are made, at most
+MOST_MORE of each side and once, and it is judged anew: what a user does who follows it. Criterion's rule is put to the
+same runs, the median of each taken as a sample. Rates with their 95 % bounds (Clopper and Pearson).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import numpy as np
 from tailflame.analyse.criterion_rule import Verdict as Criterions
 from tailflame.analyse.criterion_rule import judge as criterion
 from tailflame.analyse.metrics import metrics_of
-from tailflame.analyse.verdict import Decision, Mark, judge
+from tailflame.analyse.verdict import Decision, Mark, Verdict, judge
 from tailflame.model import Recording
 from tailflame.model.benchmarks import Benchmark, Estimate
 from tailflame.parse import load
@@ -33,6 +34,9 @@ ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "resources/demo/trading-system/target/release-with-debug/trading-system"
 GOAL = "p50 risk_check"
 FIND = "a regression of a tenth"
+MOST_MORE = 10
+DECIDED = (Decision.KEEP, Decision.REVERT)
+"""What is a false alarm, or a find."""
 
 
 def main() -> int:
@@ -89,11 +93,9 @@ class Bench:
         print(f"--regress {asked} makes {GOAL} {100 * (self.median(asked) / plain - 1):.1f} % slower (10 wanted)")
         return asked
 
-    def sides(self, regress: int) -> tuple[list[Recording], list[Recording]]:
+    def sides(self, regress: int, runs: int) -> tuple[list[Recording], list[Recording]]:
         """Fresh processes of both sides in random order."""
-        order = [0] * self._repetitions + [regress] * self._repetitions
-        wanted = [False] * self._repetitions + [True] * self._repetitions
-        mixed = list(zip(wanted, order, strict=True))
+        mixed = [(False, 0)] * runs + [(True, regress)] * runs
         random.shuffle(mixed)
         found: dict[bool, list[Recording]] = {False: [], True: []}
         for after, switch in mixed:
@@ -101,13 +103,21 @@ class Bench:
         return found[False], found[True]
 
     def compare(self, name: str, regress: int, pairs: int) -> None:
-        ours = rows = theirs = undecided = 0
+        ours = rows = theirs = undecided = asked = at_once = 0
         for done in range(1, pairs + 1):
-            before, after = self.sides(regress)
-            verdict = judge(metrics_of(before, fixed_work=False), metrics_of(after, fixed_work=False), goal=GOAL)
+            before, after = self.sides(regress, self._repetitions)
+            verdict = judged(before, after)
+            at_once += verdict.decision in DECIDED
+            if verdict.more_repetitions and verdict.decision not in DECIDED:
+                asked += 1
+                for side, more in zip(
+                    (before, after), self.sides(regress, min(verdict.more_repetitions, MOST_MORE)), strict=True
+                ):
+                    side += more
+                verdict = judged(before, after)
             # An alarm is any claim that something got worse or better.
             moved = [row for row in verdict.rows if row.mark in (Mark.WORSE, Mark.BETTER)]
-            ours += verdict.decision in (Decision.KEEP, Decision.REVERT)
+            ours += verdict.decision in DECIDED
             undecided += verdict.decision is Decision.UNDECIDED
             rows += bool(moved)
             theirs += criterion(benchmark(before), benchmark(after), resamples=20_000).verdict in (
@@ -118,7 +128,12 @@ class Bench:
         what = "found" if name == FIND else "false alarms"
         print(f"{name}, {pairs} comparisons of {self._repetitions} runs of {self._seconds} s a side:")
         print(f"  verdict      {what} {rate(ours, pairs)}, not enough data {undecided}, any row marked {rows}")
+        print(f"               at once {rate(at_once, pairs)}; more runs were asked for {asked} times")
         print(f"  criterion    {what} {rate(theirs, pairs)} (its own rule on the runs' medians)")
+
+
+def judged(before: list[Recording], after: list[Recording]) -> Verdict:
+    return judge(metrics_of(before, fixed_work=False), metrics_of(after, fixed_work=False), goal=GOAL)
 
 
 def benchmark(recordings: list[Recording]) -> Benchmark:

@@ -40,22 +40,36 @@ class MapChange:
 
 @dataclass(frozen=True, slots=True)
 class MapsChange:
-    """maps: those that both have, in the order of the later run. alone: names that only one has."""
+    """maps: those that both have, in the order of the later run. alone: names that only one has. longer: by what the
+    later run took longer than the earlier one, 1 for as long; None where that is not known.
+    """
 
     maps: tuple[MapChange, ...]
     alone_before: tuple[str, ...] = ()
     alone_after: tuple[str, ...] = ()
+    longer: float | None = None
 
     @property
     def sentence(self) -> str:
         """What they have in common."""
         if not self.maps:
             return "The two runs have no map in common."
-        return "Counts of the two runs as they are: a longer or busier run has more of everything."
+        if self.longer is None:
+            return "Counts of the two runs as they are: a longer or busier run has more of everything."
+        if abs(self.longer - 1) < _AS_LONG:
+            return "Counts of the two runs, which took about as long: a busier run has more of everything."
+        which, times = ("later", self.longer) if self.longer > 1 else ("earlier", 1 / self.longer)
+        return f"Counts of the two runs as they are: the {which} one took {times:,.1f} times as long."
 
 
-def compare_maps(before: ProbeMaps, after: ProbeMaps) -> MapsChange:
-    """Maps are paired by name; those whose values mean different things are not."""
+_AS_LONG = 0.05
+"""A share that runs of one length differ by: they are started and stopped by hand."""
+
+
+def compare_maps(
+    before: ProbeMaps, after: ProbeMaps, *, took_s: tuple[float | None, float | None] = (None, None)
+) -> MapsChange:
+    """Maps are paired by name; those whose values mean different things are not. took_s: how long each run was."""
     old = {one.name: one for one in before.maps}
     paired = [one for one in after.maps if one.name in old and _alike(old[one.name], one)]
     names = {one.name for one in paired}
@@ -63,6 +77,7 @@ def compare_maps(before: ProbeMaps, after: ProbeMaps) -> MapsChange:
         tuple(_compared(old[one.name], one) for one in paired),
         tuple(one.name for one in before.maps if one.name not in names),
         tuple(one.name for one in after.maps if one.name not in names),
+        took_s[1] / took_s[0] if took_s[0] and took_s[1] else None,
     )
 
 

@@ -51,7 +51,7 @@ def _of_one(recording: Recording) -> list[Metric]:
     metrics: list[Metric] = []
     for series in (result for result in recording.results if isinstance(result, HistogramSeries)):
         metrics += _percentiles(series)
-    if recording.profile is not None and not _is_exact(recording):
+    if recording.profile is not None and not is_counted(recording):
         metrics += _functions(recording)
     if counters_alone(recording):
         metrics += _counters(recording)
@@ -72,7 +72,8 @@ def _together(parts: Sequence[Metric]) -> Metric:
     return replace(parts[0], values=values, amounts=amounts, errors=tuple(errors) if len(errors) == len(values) else ())
 
 
-def _is_exact(recording: Recording) -> bool:
+def is_counted(recording: Recording) -> bool:
+    """Whether its profile is of amounts that were counted, and not of CPU time that was sampled."""
     profile = recording.profile
     return profile is not None and bool(profile.events) and tells_amounts(profile.events[0])
 

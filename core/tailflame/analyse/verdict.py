@@ -1,9 +1,9 @@
 """Keep, revert, or not enough data: what a change is worth by everything that was measured before and after it.
 
-Every figure is compared by what it varies by between repetitions (Welch's test on logarithms, so that a change is a
-ratio), never only by what it varies by within one run. What is called a change holds with a false-discovery rate of
-2.5 % over all rows together (Benjamini and Hochberg). The goal is kept apart: its interval decides. A rate of misses
-that rose only because there are fewer hits is more, not worse.
+Every figure is compared by what it varies by between repetitions (see ratio_test), never only by what it varies by
+within one run. What is called a change holds with a false-discovery rate of 2.5 % over all rows together (Benjamini and
+Hochberg). The goal is kept apart: its interval decides. A rate of misses that rose only because there are fewer hits is
+more, not worse.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from enum import StrEnum
 import numpy as np
 
 from tailflame.analyse.metrics import chosen_functions
-from tailflame.analyse.student import mean_and_error, quantile, two_sided
+from tailflame.analyse.ratio_test import compare, left_out, margin_factor, typical
 from tailflame.model.metrics import Better, Family, Metric
 from tailflame.model.stacks import Float64
 from tailflame.units import interval_text, percent, reading, signed_percent, with_percent
@@ -25,8 +25,6 @@ RATE = 0.025
 """Of false discoveries among what is called a change: low enough that of twenty unchanged programs nineteen have none,
 the chance of a goal that seems to move included.
 """
-LEVEL = 0.05
-"""Of intervals."""
 GOAL_LEVEL = 0.02
 """Of the goal, which is tested by itself, whatever the others do."""
 WANTED = 0.10
@@ -34,7 +32,8 @@ WANTED = 0.10
 LEAST_EFFECT = 0.01
 """A change of less than a hundredth is none that matters, however sure it is."""
 _MOST_REPETITIONS = 200
-_LEAST_FREEDOM_ERROR = 1e-12
+_BEYOND = 10.0
+"""A change of so much is told as such: the figure itself means nothing."""
 
 
 class Mark(StrEnum):
@@ -62,9 +61,7 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One figure before and after. change: relative, of the geometric means; low, high: its 95 % interval; NaN where it
-    cannot be known. p: NaN where it was not tested.
-    """
+    """One figure before and after. change, low, high, p, trimmed: as in ratio_test.Change."""
 
     family: Family
     key: str
@@ -77,14 +74,28 @@ class Row:
     high: float
     p: float
     mark: Mark
+    trimmed: bool = False
 
     @property
     def before_mean(self) -> float:
-        return _mean(self.before)
+        """Of the repetitions that the change is of; NaN of none."""
+        return typical(self.before, trimmed=self.trimmed)
 
     @property
     def after_mean(self) -> float:
-        return _mean(self.after)
+        return typical(self.after, trimmed=self.trimmed)
+
+    @property
+    def kept_words(self) -> str:
+        """ "without the lowest and the highest of 5 repetitions of each side"; "" where all count."""
+        if not self.trimmed:
+            return ""
+        sides = sorted({len(self.before), len(self.after)})
+        least = [left_out(n) for n in sides]
+        ends = "the lowest and the highest" if least[-1] == 1 else f"the {least[-1]} lowest and {least[-1]} highest"
+        if len(set(least)) > 1:
+            ends = "the lowest and highest fifth"
+        return f"without {ends} of {' and '.join(map(str, sides))} repetitions{' of each side' * (len(sides) == 1)}"
 
     @property
     def improvement(self) -> float:
@@ -148,7 +159,7 @@ def compared(before: Sequence[Metric], after: Sequence[Metric]) -> tuple[Row, ..
 
 def _no_more(before: Metric, after: Metric) -> bool:
     """Whether a ratio has no more above its line than before: a larger share of fewer reads costs nothing."""
-    return bool(before.amounts and after.amounts) and _mean(after.amounts) <= _mean(before.amounts)
+    return bool(before.amounts and after.amounts) and typical(after.amounts) <= typical(before.amounts)
 
 
 def judge(before: Sequence[Metric], after: Sequence[Metric], *, goal: str, wanted: float = WANTED) -> Verdict:
@@ -163,7 +174,8 @@ def judge(before: Sequence[Metric], after: Sequence[Metric], *, goal: str, wante
     if aimed is None or not aimed.before or not aimed.after:
         return _without_goal(rows, goal, worse, wanted)
     low, high = _improvements(aimed)
-    reasons = [f"Goal: {aimed.sentence}."]
+    more = None
+    reasons = [f"Goal: {aimed.sentence}{', ' * aimed.trimmed}{aimed.kept_words}."]
     reasons += [f"Worse: {row.sentence}." for row in _heaviest(worse)]
     reasons += [f"Better: {row.sentence}." for row in _heaviest(better)]
     if math.isnan(low):
@@ -178,14 +190,15 @@ def judge(before: Sequence[Metric], after: Sequence[Metric], *, goal: str, wante
         decision, why = Decision.KEEP, f"{aimed.key} is {_share(aimed.improvement)} better and nothing is worse"
     elif not moved and not sure and aimed.improvement < wanted:
         decision, why = Decision.NOTHING, "no figure changed beyond what runs differ by"
-        if high >= wanted:
-            more = repetitions_needed(aimed, wanted)
-            reasons.append(f"An improvement of up to {_share(high)} cannot be ruled out yet. {_settling(more, wanted)}")
+        ends = [f"{_most(high)} better"] * (high >= wanted) + [f"{_most(-low)} worse"] * (low <= -wanted)
+        if ends:
+            more = repetitions_needed(aimed, wanted, both_ways=True)
+            reasons.append(f"Up to {' or '.join(ends)} cannot be ruled out yet. {_settling(more, wanted)}")
     elif high < wanted:
         decision, why = Decision.REVERT, f"{aimed.key} is at most {_share(high)} better, and {_share(wanted)} is wanted"
     else:
-        ends = f"between {_share(low)} and {_share(high)} better"
-        return _undecided(rows, aimed, reasons, wanted, f"{aimed.key} is {ends}: {_share(wanted)} is wanted.")
+        span = f"between {_share(low)} and {_share(high)} better"
+        return _undecided(rows, aimed, reasons, wanted, f"{aimed.key} is {span}: {_share(wanted)} is wanted.")
     return Verdict(
         decision=decision,
         sentence=f"{decision.value.capitalize()}: {why}.",
@@ -193,6 +206,7 @@ def judge(before: Sequence[Metric], after: Sequence[Metric], *, goal: str, wante
         rows=rows,
         goal=aimed,
         wanted=wanted,
+        more_repetitions=more,
     )
 
 
@@ -230,29 +244,27 @@ def _undecided(rows: tuple[Row, ...], aimed: Row, reasons: list[str], wanted: fl
     )
 
 
-def repetitions_needed(row: Row, wanted: float = WANTED) -> int | None:
+def repetitions_needed(row: Row, wanted: float = WANTED, *, both_ways: bool = False) -> int | None:
     """How many more repetitions of each side make the interval of the goal's change exclude `wanted`, if it stays where
-    it is and varies as it does. None where that is beyond reason. With one repetition a side: 4 more, to see.
+    it is and varies as it does; both_ways: also as much in the other direction. None where that is beyond reason. With
+    one repetition a side: 4 more, to see.
     """
     n = min(len(row.before), len(row.after))
     if n < 2 or math.isnan(row.low):
         return 4
-    if not math.isfinite(row.high) or row.low <= -1:
+    if not math.isfinite(row.high) or row.low <= -1 or row.change <= -1:
         return None
-    edge = math.log1p(-wanted) if row.better is not Better.MORE else math.log1p(wanted)
-    distance = abs(math.log1p(row.change) - edge)
-    error = (math.log1p(row.high) - math.log1p(row.low)) / 2 / quantile(LEVEL, 2 * n - 2)
+    edges = [math.log1p(-wanted), math.log1p(wanted)]
+    if not both_ways:
+        edges = edges[1:] if row.better is Better.MORE else edges[:1]
+    distance = min(abs(math.log1p(row.change) - edge) for edge in edges)
+    spread = (math.log1p(row.high) - math.log1p(row.low)) / 2 / margin_factor(n, trimmed=row.trimmed)
 
     def settles(total: int) -> bool:
-        return error * math.sqrt(n / total) * quantile(LEVEL, 2 * total - 2) < distance
+        return spread * margin_factor(total, trimmed=row.trimmed) < distance
 
-    least, most = n + 1, n + _MOST_REPETITIONS
-    if not settles(most):
-        return None
-    while least < most:
-        middle = (least + most) // 2
-        least, most = (least, middle) if settles(middle) else (middle + 1, most)
-    return least - n
+    # One by one: where another repetition is left out, a total may settle it, and the next one not.
+    return next((total - n for total in range(n + 1, n + _MOST_REPETITIONS + 1) if settles(total)), None)
 
 
 def _settling(more: int | None, wanted: float) -> str:
@@ -277,10 +289,7 @@ def _row(one: Metric | None, other: Metric | None, tested: tuple[Metric, Metric]
     assert known is not None
     before = one.values if one is not None else ()
     after = other.values if other is not None else ()
-    if tested is not None:
-        change, low, high, p = _compare(tested[0].values, tested[1].values)
-    else:
-        change, low, high, p = _compare(before, after)
+    found = compare(before, after) if tested is None else compare(tested[0].values, tested[1].values)
     return Row(
         family=known.family,
         key=known.key,
@@ -288,47 +297,13 @@ def _row(one: Metric | None, other: Metric | None, tested: tuple[Metric, Metric]
         better=known.better,
         before=before,
         after=after,
-        change=change,
-        low=low,
-        high=high,
-        p=p,
-        mark=_plain_mark(before, after, p),
+        change=found.change,
+        low=found.low,
+        high=found.high,
+        p=found.p,
+        mark=_plain_mark(before, after, found.p),
+        trimmed=found.trimmed,
     )
-
-
-def _compare(before: Sequence[float], after: Sequence[float]) -> tuple[float, float, float, float]:
-    """(change, low, high, p). Positive figures by their logarithms; where there is a 0 among them, as they are."""
-    nothing = math.nan
-    if not before or not after:
-        return nothing, nothing, nothing, nothing
-    logarithms = min(*before, *after) > 0
-    one, one_error = mean_and_error([math.log(value) if logarithms else value for value in before])
-    other, other_error = mean_and_error([math.log(value) if logarithms else value for value in after])
-    difference = other - one
-    if logarithms:
-        change = _ratio(difference)
-    else:
-        change = difference / one if one > 0 else nothing
-    if len(before) < 2 or len(after) < 2:
-        return change, nothing, nothing, nothing
-    error = math.hypot(one_error, other_error)
-    if not math.isfinite(error) or not math.isfinite(difference):
-        return nothing, nothing, nothing, nothing
-    if error < _LEAST_FREEDOM_ERROR:  # counted the same every time
-        return change, change, change, (1.0 if difference == 0 else 0.0)
-    freedom = error**4 / (one_error**4 / (len(before) - 1) + other_error**4 / (len(after) - 1))
-    margin = error * quantile(LEVEL, freedom)
-    return (
-        change,
-        _ratio(difference - margin),
-        _ratio(difference + margin),
-        two_sided(difference / error, freedom),
-    )
-
-
-def _ratio(logarithm: float) -> float:
-    """A difference of logarithms as a relative change; infinite where no number is large enough."""
-    return math.expm1(logarithm) if logarithm < 700 else math.inf
 
 
 def _plain_mark(before: Sequence[float], after: Sequence[float], p: float) -> Mark:
@@ -409,8 +384,8 @@ def _names(rows: Sequence[Row], most: int = 3) -> str:
     return ", ".join(named[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values) if values else math.nan
+def _most(value: float) -> str:
+    return _share(value) if value < _BEYOND else "many times"
 
 
 def _share(value: float) -> str:

@@ -48,7 +48,7 @@ class MapsKind:
         self, before: Recording, after: Recording, terminal: Terminal, *, number: int, beyond: float
     ) -> Section:
         assert before.maps is not None and after.maps is not None
-        changes = compare_maps(before.maps, after.maps)
+        changes = compare_maps(before.maps, after.maps, took_s=(before.meta.duration_s, after.meta.duration_s))
         terminal.line(changes.sentence, style="dim")
         for change in changes.maps:
             terminal.line()

@@ -11,7 +11,7 @@ from tailflame.cli.exit_codes import ExitCode, UsageError
 from tailflame.cli.terminal import add_row, plain_table
 from tailflame.cli.verdicts import print_verdict, verdict_document
 from tailflame.model.iteration import StepState
-from tailflame.report.measurement import differences
+from tailflame.report.measurement import Side, differences
 from tailflame.run.pipeline import recordings_of, usual_goal
 from tailflame.store.iterations import BASELINE, Iterations
 from tailflame.units import reading
@@ -24,8 +24,8 @@ class VerdictCommand:
     default the baseline, and the latest.
 
     JSON: {"decision", "sentence", "reasons", "goal", "wanted", "more_repetitions", "rows": [{"family", "key", "unit",
-    "better", "before": [one per repetition], "after", "change", "low", "high", "p", "mark"}], "different": [fact]};
-    with --list: {"measurements": [{"id", "number", "started_at", "commit", "note", "decision", "sentence",
+    "better", "before": [one per repetition], "after", "change", "low", "high", "p", "mark", "trimmed"}], "different":
+    [fact]}; with --list: {"measurements": [{"id", "number", "started_at", "commit", "note", "decision", "sentence",
     "baselines"}]}
     """
 
@@ -53,13 +53,12 @@ class VerdictCommand:
         before = iterations.get(args.before, project=after.project)
         if before.id == after.id:
             raise UsageError("Both are one measurement.", advice="Measure again: tailflame run")
-        sides = [
-            metrics_of(recordings_of(one, context.library), fixed_work=after.fixed_work) for one in (before, after)
-        ]
+        measured = [Side(one, recordings_of(one, context.library)) for one in (before, after)]
+        sides = [metrics_of(side.recordings, fixed_work=after.fixed_work) for side in measured]
         goal = args.goal or after.goal or usual_goal(sides[1])
         wanted = args.improve / 100 if args.improve is not None else after.wanted
         verdict = judge(sides[0], sides[1], goal=goal, wanted=wanted)
-        different = differences(before, after)
+        different = differences(*measured)
         for fact in different:
             context.terminal.note(fact)
         print_verdict(verdict, context.terminal, number=max(args.number, 0))

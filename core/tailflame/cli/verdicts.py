@@ -8,6 +8,7 @@ from typing import Any
 from tailflame.analyse.verdict import Decision, Mark, Row, Verdict
 from tailflame.cli.terminal import STYLES, Terminal, add_row, plain_table
 from tailflame.model.metrics import Family
+from tailflame.report.measurement import TRIMMED
 from tailflame.units import count, interval_text, reading, signed_percent, with_percent
 
 _STYLES = {Mark.BETTER: STYLES["less"], Mark.WORSE: STYLES["more"]}
@@ -46,6 +47,8 @@ def _print_rows(rows: tuple[Row, ...], terminal: Terminal, number: int) -> None:
     for row in (*shown, *quiet[:number]):
         add_row(table, _cells(row), style=_STYLES.get(row.mark, STYLES["noise"]))
     terminal.table(table)
+    if any(row.trimmed for row in (*shown, *quiet[:number])):
+        terminal.line(f"  {TRIMMED}", style="dim")
     left = len(quiet) - number
     if left > 0:
         terminal.line(f"  and {count(left)} more within the noise", style="dim")
@@ -58,7 +61,7 @@ def _cells(row: Row) -> list[str]:
         reading(row.after_mean, row.unit) if row.after else "",
         "" if math.isnan(row.change) else with_percent(signed_percent(row.change, digits=1)),
         "" if math.isnan(row.low) else interval_text(row.low, row.high),
-        f"{len(row.before)}, {len(row.after)}",
+        f"{len(row.before)}, {len(row.after)}{' *' if row.trimmed else ''}",
         row.mark.value,
     ]
 
@@ -85,6 +88,7 @@ def verdict_document(verdict: Verdict) -> dict[str, Any]:
                 "high": _known(row.high),
                 "p": _known(row.p),
                 "mark": row.mark.value,
+                "trimmed": row.trimmed,
             }
             for row in verdict.rows
         ],

@@ -18,7 +18,7 @@ from tailflame.analyse.counted import tells_amounts
 from tailflame.analyse.verdict import Decision, Mark, Row
 from tailflame.model import HistogramSeries, Recording
 from tailflame.report import svg
-from tailflame.report.measurement import HEADINGS, MeasurementReport, Side, cells, shown
+from tailflame.report.measurement import HEADINGS, TRIMMED, MeasurementReport, Side, cells, shown
 from tailflame.report.output import opened
 from tailflame.units import count, nanoseconds
 
@@ -72,7 +72,7 @@ def _head(report: MeasurementReport, stream: TextIO) -> None:
         kind = {Decision.KEEP: "keep", Decision.REVERT: "revert"}.get(verdict.decision, "")
         stream.write(f'<div class="verdict {kind}">{_SIGNS[verdict.decision]} {escape(verdict.sentence)}</div>\n')
     lines = [*(verdict.reasons if verdict is not None else ()), *report.broken, *report.notes]
-    lines += [f"{step.name} {step.repetition or ''} failed: {step.problem}" for step in report.failed_steps]
+    lines += [f"{step.title} failed: {step.problem}" for step in report.failed_steps]
     if lines:
         stream.write("<ul>\n" + "".join(f"<li>{escape(line)}</li>\n" for line in lines) + "</ul>\n")
 
@@ -88,6 +88,8 @@ def _tables(report: MeasurementReport, stream: TextIO) -> None:
             stream.write("".join(f"<td>{escape(text)}</td>" for text in texts[:-1]))
             stream.write(f"<td>{_MARKS.get(row.mark, '')} {escape(texts[-1])}</td></tr>\n")
         stream.write("</table>\n")
+        if any(row.trimmed for row in some):
+            stream.write(f'<div class="second">{TRIMMED}</div>\n')
         if left:
             stream.write(f'<div class="second">and {count(left)} more within the noise</div>\n')
 

@@ -39,7 +39,7 @@ def write(report: MeasurementReport, target: Path | BinaryIO) -> None:
     steps = report.failed_steps
     suite = ET.SubElement(root, "testsuite", name="Steps", tests=str(len(steps)), errors=str(len(steps)))
     for step in steps:
-        case = ET.SubElement(suite, "testcase", classname="Steps", name=_text(f"{step.name} {step.repetition}"))
+        case = ET.SubElement(suite, "testcase", classname="Steps", name=_text(step.title))
         ET.SubElement(case, "error", message=_text(step.problem), type="step").text = _text(step.problem)
     with opened_bytes(target) as stream:
         ET.indent(root)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TextIO
 
 from tailflame.analyse.verdict import Decision
-from tailflame.report.measurement import HEADINGS, MeasurementReport, cells, shown
+from tailflame.report.measurement import HEADINGS, TRIMMED, MeasurementReport, cells, shown
 from tailflame.report.output import opened
 
 _SIGNS = {Decision.KEEP: "✅", Decision.REVERT: "❌", Decision.NOTHING: "➖", Decision.UNDECIDED: "❔"}
@@ -27,11 +27,13 @@ def _lines(report: MeasurementReport) -> list[str]:
     lines += [f"- ❌ {_plain(sentence)}" for sentence in report.broken]
     lines += [f"- ⚠️ {_plain(note)}" for note in report.notes]
     for step in report.failed_steps:
-        lines.append(f"- ⚠️ {_plain(step.name)} {step.repetition or ''} failed: {_plain(step.problem)}")
+        lines.append(f"- ⚠️ {_plain(step.title)} failed: {_plain(step.problem)}")
     for family, rows in report.families:
         some, left = shown(rows, quiet=_QUIET)
         lines += ["", f"### {family.value}", "", "| " + " | ".join(HEADINGS) + " |", "|---|--:|--:|--:|--:|---|"]
         lines += ["| " + " | ".join(_cell(text) for text in cells(row)) + " |" for row in some]
+        if any(row.trimmed for row in some):
+            lines += ["", _plain(TRIMMED)]
         if left:
             lines += ["", f"and {left:,} more within the noise"]
     lines += ["", "<details><summary>How it was measured</summary>", ""]

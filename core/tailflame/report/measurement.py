@@ -65,28 +65,39 @@ def _weight(row: Row) -> tuple[int, float]:
     return (1 if quiet else 0, -abs(row.change) if row.change == row.change else 0.0)
 
 
-def differences(before: Iteration, after: Iteration) -> tuple[str, ...]:
-    """What of machine and compiler is not the same, in sentences: figures of two machines do not compare."""
+def differences(before: Side, after: Side) -> tuple[str, ...]:
+    """What of machine, compiler and simulated caches is not the same, in sentences: figures of two machines do not
+    compare.
+    """
+    known, now = ({**side.iteration.environment, **_caches(side.recordings)} for side in (before, after))
     told = []
-    for name in COMPARED:
-        one, other = before.environment.get(name, ""), after.environment.get(name, "")
+    for name in (*COMPARED, *(name for name in _caches(after.recordings) if name in known)):
+        one, other = known.get(name, ""), now.get(name, "")
         if one != other:
             told.append(f"Not the same {name}: “{one or 'not told'}” before, “{other or 'not told'}” after.")
     return tuple(told)
 
 
+def _caches(recordings: Sequence[Recording]) -> dict[str, str]:
+    """By name the caches that were simulated: "LL cache" of cachegrind's "LL cache: 33554432 B, 64 B, 16-way …"."""
+    notes = (note for recording in recordings if recording.costs is not None for note in recording.costs.notes)
+    parts = (note.partition(":") for note in notes)
+    return {name: words.strip() for name, _colon, words in parts if name.endswith(" cache")}
+
+
 def cells(row: Row) -> tuple[str, str, str, str, str, str]:
-    """A row as texts: figure, before, after, change, its interval, what it is worth."""
+    """A row as texts: figure, before, after, change, its interval, what it is worth; * for one that is TRIMMED."""
     return (
         row.key,
         reading(row.before_mean, row.unit) if row.before else "",
         reading(row.after_mean, row.unit) if row.after else "",
         "" if row.change != row.change else with_percent(signed_percent(row.change, digits=1)),
         "" if row.low != row.low else interval_text(row.low, row.high),
-        row.mark.value,
+        f"{row.mark.value} *" if row.trimmed else row.mark.value,
     )
 
 
+TRIMMED = "* without the lowest and the highest fifth of the runs of each side"
 HEADINGS = ("Figure", "Before", "After", "Change", "95 % interval, %", "")
 
 

@@ -47,6 +47,7 @@ def document(report: MeasurementReport) -> dict[str, Any]:
                 "high": _known(row.high),
                 "p": _known(row.p),
                 "mark": row.mark.value,
+                "trimmed": row.trimmed,
             }
             for row in (verdict.rows if verdict is not None else ())
         ],

@@ -83,8 +83,9 @@ def step_runs(plan: MeasurementPlan, binary: Path, host: Host) -> tuple[StepRun,
             continue
         whole = _step(plan, name, host)
         times = plan.repetitions if name in _REPEATED else 1 if name in ("counters", "benches") else _SLOW_RUNS
-        for repetition in range(1, min(times, plan.repetitions) + 1):
-            step = replace(whole, repetition=repetition)
+        times = min(times, plan.repetitions)
+        for repetition in range(1, times + 1):
+            step = replace(whole, repetition=repetition, repetitions=times)
             target = Target(binary=binary, args=plan.args, cwd=plan.directory, env=plan.env)
             made.append(_run(plan, step, target, host, pointers))
     # Round by round, not step by step: a machine that grows warmer or busier then drifts through every step alike, and
@@ -219,7 +220,7 @@ def _values(plan: MeasurementPlan, step: Step, host: Host) -> dict[str, Any]:
     tool = field_tool(step.tool)
     assert tool is not None
     known = {field.name: field for field in tool.fields(host)}
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = dict(tool.defaults(host).values)
     for name, value in plan.tools.get(step.tool, {}).items():
         field = known.get(name)
         if field is None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from statistics import median
 
 from tailflame.analyse.bounds import Limit, broken
 from tailflame.analyse.hotspots import hotspots
-from tailflame.analyse.metrics import metrics_of
+from tailflame.analyse.metrics import is_counted, metrics_of
 from tailflame.analyse.pitfalls import pitfalls
 from tailflame.analyse.verdict import judge
 from tailflame.errors import StoreError
@@ -48,7 +49,7 @@ def report_of(
         before=earlier,
         verdict=verdict,
         broken=limits,
-        notes=(*differences(before, after), *spoilt),
+        notes=(*differences(earlier, later), *spoilt),
     )
 
 
@@ -62,18 +63,17 @@ def side_of(library: Library, iteration: Iteration) -> Side:
             except StoreError:
                 continue
             if manifest is not None and manifest.tool_argv:
-                commands.append((f"{step.name} {step.repetition}", shlex.join(manifest.tool_argv)))
+                commands.append((step.title, shlex.join(manifest.tool_argv)))
     return Side(iteration, recordings_of(iteration, library), tuple(commands))
 
 
 def hottest(recordings: Sequence[Recording], number: int = 3) -> tuple[tuple[str, float], ...]:
-    """The functions with the most CPU time of the first CPU profile: (name, share of the time)."""
-    profile = next(
-        (r.profile for r in recordings if r.profile is not None and r.profile.events and not r.profile.events[0].exact),
-        None,
-    )
-    if profile is None:
-        return ()
-    table = hotspots(profile)
-    whole = table.total or 1.0
-    return tuple((table.key[at], float(table.self_weight[at]) / whole) for at in table.hottest(number))
+    """The functions with the most CPU time: (name, share of the time, the median of the repetitions' CPU profiles)."""
+    profiles = [one.profile for one in recordings if one.profile is not None and not is_counted(one)]
+    shares: dict[str, list[float]] = {}
+    for profile in profiles:
+        table = hotspots(profile)
+        for at in table.hottest(len(table)):
+            shares.setdefault(table.key[at], []).append(float(table.self_weight[at]) / (table.total or 1.0))
+    medians = [(name, median(found + [0.0] * (len(profiles) - len(found)))) for name, found in shares.items()]
+    return tuple(sorted((one for one in medians if one[1] > 0), key=lambda one: -one[1])[:number])

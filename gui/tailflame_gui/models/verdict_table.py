@@ -35,10 +35,10 @@ def row_fields(goal: str = "") -> tuple[Field[Row], ...]:
                    icon=lambda row: ("target", "accent") if row.key == goal else None,
                    tip=lambda row: f"{f'{_GOAL} ' if row.key == goal else ''}{_repetitions(row)}".strip()),
         Field[Row]("Kind", lambda row: row.family.value, lambda row: row.family.value, 110, leaves=True),
-        Field[Row]("Before", lambda row: _mean(row, row.before), lambda row: _key(row.before_mean), 100, right=True,
-                   mono=True, tip=_repetitions),
-        Field[Row]("After", lambda row: _mean(row, row.after), lambda row: _key(row.after_mean), 100, right=True,
-                   mono=True, tip=_repetitions),
+        Field[Row]("Before", lambda row: _reading(row, row.before_mean), lambda row: _key(row.before_mean), 100,
+                   right=True, mono=True, tip=_repetitions),
+        Field[Row]("After", lambda row: _reading(row, row.after_mean), lambda row: _key(row.after_mean), 100,
+                   right=True, mono=True, tip=_repetitions),
         Field[Row]("Change", lambda row: _percent(row.change), lambda row: _key(row.change), 76, right=True, mono=True),
         Field[Row]("95 % interval, %",
                    lambda row: "" if math.isnan(row.low) else interval_text(row.low, row.high),
@@ -96,11 +96,12 @@ def _repetitions(row: Row) -> str:
     for word, values in (("before", row.before), ("after", row.after)):
         if values:
             sides.append(f"{word}: {', '.join(reading(value, row.unit) for value in values[:12])}")
-    return "Each repetition, " + "; ".join(sides) if sides else ""
+    kept = f"{row.kept_words.capitalize()}. " if row.trimmed else ""
+    return f"{kept}Each repetition, {'; '.join(sides)}" if sides else ""
 
 
-def _mean(row: Row, values: tuple[float, ...]) -> str:
-    return reading(math.fsum(values) / len(values), row.unit) if values else ""
+def _reading(row: Row, mean: float) -> str:
+    return "" if math.isnan(mean) else reading(mean, row.unit)
 
 
 def _percent(change: float) -> str:

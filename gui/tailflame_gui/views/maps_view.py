@@ -267,7 +267,8 @@ class MapsComparison(QWidget):
     ) -> None:
         super().__init__(parent)
         assert before.maps is not None and after.maps is not None
-        self.changes = compare_maps(before.maps, after.maps)
+        took = before.meta.duration_s, after.meta.duration_s
+        self.changes = compare_maps(before.maps, after.maps, took_s=took)
         cards = row(spacing=12)
         for word, side, title, commit in zip(("Baseline", "Candidate"), (before, after), titles, commits, strict=True):
             card = SideCard(word)

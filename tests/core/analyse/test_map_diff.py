@@ -42,6 +42,20 @@ def test_what_only_one_side_has_is_named() -> None:
     assert "no map in common" in compare_maps(ProbeMaps(), ProbeMaps((values("@n", a=1),))).sentence
 
 
+@pytest.mark.parametrize(
+    ("took", "words"),
+    [
+        ((10.0, 10.3), "which took about as long"),
+        ((10.0, 25.0), "the later one took 2.5 times as long"),
+        ((10.0, 2.0), "the earlier one took 5.0 times as long"),
+        ((None, 2.0), "a longer or busier run has more"),
+    ],
+)
+def test_runs_of_another_length_are_said_to_be(took: tuple[float | None, float | None], words: str) -> None:
+    one = ProbeMaps((values("@n", a=1),))
+    assert words in compare_maps(one, one, took_s=took).sentence
+
+
 def test_histograms_are_compared_by_their_counts() -> None:
     def hist(kind: MapKind, count: int) -> ProbeMaps:
         return ProbeMaps((ProbeMap("@h", kind, (MapRow((), buckets=(Bucket(0, 1, 1), Bucket(2, 3, count))),)),))

@@ -180,6 +180,26 @@ def test_no_figures_make_it_fail(before: list[float], after: list[float]) -> Non
         assert repetitions_needed(told.goal) != 0
 
 
+def test_a_disturbed_run_is_left_out_and_that_is_said() -> None:
+    before = [metric(GOAL, (982.0, 982.0, 1203.0, 982.0, 981.0))]
+    told = judge(before, [metric(GOAL, (1072.0, 1072.0, 1073.0, 1072.0, 1072.0))], goal=GOAL)
+    assert told.decision is Decision.REVERT
+    assert told.reasons[0] == (
+        "Goal: p99 total_us 982 ns to 1.07 µs, +9.2% (+6 to +12), without the lowest and the highest of 5"
+        " repetitions of each side."
+    )
+
+
+def test_what_cannot_be_ruled_out_yet_is_said_in_both_directions() -> None:
+    before = [metric(GOAL, (100.0, 120.0, 100.0, 120.0, 100.0))]
+    told = judge(before, [metric(GOAL, (102.0, 122.0, 101.0, 121.0, 100.0))], goal=GOAL)
+    assert told.decision is Decision.NOTHING and told.more_repetitions is not None
+    assert "better or" in told.reasons[-1] and "worse cannot be ruled out yet" in told.reasons[-1]
+    assert f"Some {told.more_repetitions} more repetitions" in told.reasons[-1]
+    sure = judge(before, before, goal=GOAL, wanted=0.5)
+    assert sure.decision is Decision.NOTHING and sure.more_repetitions is None and len(sure.reasons) == 1
+
+
 def test_the_goal_is_marked_by_its_own_test() -> None:
     quiet = [metric(f"p{n} other", (100.0, 90.0, 110.0, 95.0, 105.0)) for n in range(200)]
     before = [metric(GOAL, (100.0, 101.0, 99.0, 100.5, 99.5)), *quiet]

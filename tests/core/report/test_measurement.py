@@ -22,6 +22,7 @@ from tailflame.model import HistogramSeries
 from tailflame.model.histogram import HistogramRecorder
 from tailflame.model.iteration import Iteration, Step, StepState
 from tailflame.model.metrics import Better, Family, Metric
+from tailflame.parse import load
 from tailflame.report import html, junit, markdown, measurement_json
 from tailflame.report.measurement import MeasurementReport, Side, differences
 from tailflame.run.plan_file import Bound
@@ -60,7 +61,7 @@ def report() -> MeasurementReport:
         after=Side(iteration(2, rustc="1.95"), (stacks,), (("cpu 1", "perf record -- ./run"),)),
         verdict=judge(before, after, goal="p99 total_us"),
         broken=("p99 total_us is 141 ns, above 120 ns.",),
-        notes=differences(iteration(1, rustc="1.94"), iteration(2, rustc="1.95")),
+        notes=differences(Side(iteration(1, rustc="1.94")), Side(iteration(2, rustc="1.95"))),
     )
 
 
@@ -128,6 +129,35 @@ def test_the_junit_xml_fails_what_got_worse(report: MeasurementReport) -> None:
     suites = {suite.get("name"): suite for suite in root}
     assert suites["Latency"].get("failures") == "2" and suites["Latency"].get("tests") == "3"
     assert suites["Steps"].get("errors") == "1"
+
+
+def test_rows_without_their_extremes_are_marked_in_every_form() -> None:
+    before = [metric("p50", 982.0, 982.0, 1203.0, 982.0, 981.0)]
+    after = [metric("p50", 1072.0, 1072.0, 1073.0, 1072.0, 1072.0)]
+    side = Side(iteration(1), ())
+    told = MeasurementReport(title="engine", before=side, after=side, verdict=judge(before, after, goal="p50"))
+    for form in (html, markdown):
+        stream = io.StringIO()
+        form.write(told, stream)
+        text = stream.getvalue().replace("\\", "")
+        assert "worse *" in text and "without the lowest and the highest fifth" in text
+        assert "982 ns" in text, "the mean of those that are left"
+    stream = io.StringIO()
+    measurement_json.write(told, stream)
+    assert [row["trimmed"] for row in json.loads(stream.getvalue())["rows"]] == [True]
+
+
+def test_caches_that_are_not_the_same_are_told(tmp_path: Path) -> None:
+    def side(size: int) -> Side:
+        note = f"LL cache:         {size} B, 64 B, 16-way associative"
+        path = tmp_path / f"{size}.out"
+        path.write_text(f"desc: {note}\ncmd: x\nevents: Ir\nfl=a.rs\nfn=f\n1 5\nsummary: 5\n")
+        return Side(iteration(1), (load(path),))
+
+    assert differences(side(1 << 25), side(1 << 25)) == ()
+    (told,) = differences(side(1 << 28), side(1 << 25))
+    assert told.startswith("Not the same LL cache: “268435456 B") and "“33554432 B" in told
+    assert differences(Side(iteration(1)), side(1 << 25)) == (), "one side was not simulated at all"
 
 
 def test_one_measurement_alone_has_no_verdict(report: MeasurementReport) -> None:
