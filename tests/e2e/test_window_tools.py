@@ -186,7 +186,7 @@ def test_each_dump_of_jemalloc_appears_as_it_is_written_and_opens(
     qtbot: QtBot,
     demo_binary: Path,
 ) -> None:
-    choose(parts, page, qtbot, demo_binary, "jemalloc", "--mode serve --rate 2000 --churn 4")
+    choose(parts, page, qtbot, demo_binary, "jemalloc", "--mode serve --rate 20000 --churn 40")
     page.record.click()
     qtbot.waitUntil(lambda: page.side is Side.RUN and bool(page.run.files.rows), timeout=120_000)
     assert parts.recorder.running

@@ -118,6 +118,15 @@ def test_a_project_without_a_plan_offers_to_write_one(page: LoopPage, qtbot: QtB
         page.write_plan.click()
 
 
+def test_a_plan_that_is_gone_can_be_written_again(page: LoopPage, qtbot: QtBot) -> None:
+    page.show_view(view())
+    assert not page.write_again.isVisible()
+    page.show_view(view(plan=""))
+    assert not page.empty.isVisible() and not page.measure.isEnabled()
+    with qtbot.waitSignal(page.plan_wanted):
+        page.write_again.click()
+
+
 def test_a_plan_without_a_measurement_can_be_measured(page: LoopPage, qtbot: QtBot) -> None:
     page.show_view(LoopView(project="/opt/engine", plan="/opt/engine/tailflame.toml"))
     assert page.view.phase is Phase.BASELINE and not page.empty.isVisible()
@@ -159,12 +168,12 @@ def test_while_it_runs_the_steps_come_and_it_can_be_stopped(page: LoopPage, qtbo
     page.show_view(view())
     page.begin()
     assert page.running and page.stop.isVisible() and not page.measure.isEnabled() and not page.report.isEnabled()
-    running = step("cpu", 1, StepState.RUNNING, seconds=0.0)
+    running = step("cpu", 1, StepState.RUNNING, seconds=0.0, repetitions=5)
     page.show_steps((RunningStep(running, "recording", 1.2),))
     (group,) = page.steps.groups
-    assert group.words == "cpu 1  recording  1.2 s"
+    assert group.words == "cpu 1 of 5  recording  1.2 s"
     page.show_steps((RunningStep(running, "reading", 2.0),))
-    assert page.steps._running is not None and page.steps._running.whole == "cpu 1  reading  2.0 s"
+    assert page.steps._running is not None and page.steps._running.whole == "cpu 1 of 5  reading  2.0 s"
     page.tell(Caution("The machine was busy.", "Wait."))
     assert "The machine was busy. Wait." in page.cautions.texts
     assert page.phases[list(Phase).index(Phase.MEASURE)].property("rank") == "heading"

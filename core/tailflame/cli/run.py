@@ -90,9 +90,9 @@ async def follow(pipeline: Pipeline, context: Context) -> Done:
             async for event in events:
                 match event:
                     case StepStarted():
-                        status.show(f"{_called(event.step)}: starting")
+                        status.show(f"{event.step.title}: starting")
                     case StepProgress():
-                        status.show(f"{_called(event.step)}: {event.stage}  {seconds(event.elapsed_s)}  (Ctrl-C stops)")
+                        status.show(f"{event.step.title}: {event.stage}  {seconds(event.elapsed_s)}  (Ctrl-C stops)")
                     case StepEnded():
                         status.clear()
                         _tell(event.step, context)
@@ -106,15 +106,9 @@ async def follow(pipeline: Pipeline, context: Context) -> Done:
     return done
 
 
-def _called(step: Step) -> str:
-    return f"{step.name} {step.repetition}" if step.repetition else step.name
-
-
 def _tell(step: Step, context: Context) -> None:
     problem = f": {step.problem}  {step.fix}".rstrip() if step.problem else ""
-    context.terminal.note(
-        f"{_called(step)}  {_MARKS.get(step.state, step.state.value)}  {seconds(step.seconds)}{problem}"
-    )
+    context.terminal.note(f"{step.title}  {_MARKS.get(step.state, step.state.value)}  {seconds(step.seconds)}{problem}")
 
 
 def run_document(iteration: Iteration, done: Done) -> dict[str, Any]:

@@ -35,7 +35,7 @@ from tailflame_gui.widgets.busy_line import BusyLine
 from tailflame_gui.widgets.empty_state import EmptyState
 from tailflame_gui.widgets.filter_field import FilterField
 from tailflame_gui.widgets.flame_search import PatternError
-from tailflame_gui.widgets.parts import ElidedLabel, Icon, column, hairline, icon_button, label, row
+from tailflame_gui.widgets.parts import ElidedLabel, Icon, column, copy_button, hairline, label, row
 from tailflame_gui.widgets.segmented import Segmented
 from tailflame_gui.widgets.table import Table
 
@@ -182,11 +182,7 @@ class CacheView(QWidget):
         bar.addWidget(self.filter, 1)
         bar.addWidget(self.summary)
         bar.addWidget(self.columns)
-        bar.addWidget(
-            icon_button(
-                "copy", partial(self.table.copy, everything=True), tip="Copy the table as shown (tab-separated)"
-            )
-        )
+        bar.addWidget(copy_button(self.table.copy))
         self._empty = EmptyState("layers", "Nothing was counted", "The result holds no costs.")
         self._body = QStackedWidget()
         self._body.addWidget(self.table)

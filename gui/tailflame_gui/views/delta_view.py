@@ -18,7 +18,7 @@ from tailflame_gui.selection import Selection
 from tailflame_gui.widgets.empty_state import EmptyState
 from tailflame_gui.widgets.filter_field import FilterField
 from tailflame_gui.widgets.flame_search import PatternError
-from tailflame_gui.widgets.parts import column, icon_button, label, row
+from tailflame_gui.widgets.parts import column, copy_button, label, row
 from tailflame_gui.widgets.segmented import Segmented
 from tailflame_gui.widgets.table import Table
 
@@ -48,11 +48,7 @@ class DeltaView(QWidget):
         bar.addWidget(self.filter, 1)
         bar.addWidget(self.show_rows)
         bar.addWidget(self.summary)
-        bar.addWidget(
-            icon_button(
-                "copy", partial(self.table.copy, everything=True), tip="Copy the table as shown (tab-separated)"
-            )
-        )
+        bar.addWidget(copy_button(self.table.copy))
         self._empty = EmptyState("equal", "Nothing to show", "")
         self._body = QStackedWidget()
         self._body.addWidget(self.table)

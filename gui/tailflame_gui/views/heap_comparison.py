@@ -32,7 +32,7 @@ from tailflame_gui.widgets.heap_compare_plot import HeapComparePlot
 from tailflame_gui.widgets.heap_figures import FigureRow
 from tailflame_gui.widgets.heap_plot import HeapPlot, axis_of
 from tailflame_gui.widgets.heap_ruler import HeapRuler
-from tailflame_gui.widgets.parts import ElidedLabel, Icon, column, hairline, icon_button, label, row
+from tailflame_gui.widgets.parts import ElidedLabel, Icon, column, copy_button, hairline, label, row
 from tailflame_gui.widgets.segmented import Segmented
 from tailflame_gui.widgets.table import Table
 from tailflame_gui.widgets.verdict_lines import Verdict, VerdictLines
@@ -145,11 +145,7 @@ class HeapComparison(QWidget):
         bar.addWidget(self.filter, 1)
         bar.addWidget(self.show_rows)
         bar.addWidget(self.summary)
-        bar.addWidget(
-            icon_button(
-                "copy", partial(self.table.copy, everything=True), tip="Copy the table as shown (tab-separated)"
-            )
-        )
+        bar.addWidget(copy_button(self.table.copy))
         self._body = QStackedWidget()
         self._body.addWidget(self.table)
         self._body.addWidget(self.empty)

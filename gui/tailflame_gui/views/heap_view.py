@@ -46,7 +46,7 @@ from tailflame_gui.widgets.heap_plot import HeapPlot, axis_of
 from tailflame_gui.widgets.heap_rate_plot import RatePlot
 from tailflame_gui.widgets.heap_ruler import HeapRuler
 from tailflame_gui.widgets.heap_sizes import SizesPlot
-from tailflame_gui.widgets.parts import ElidedLabel, button, column, hairline, icon_button, label, row
+from tailflame_gui.widgets.parts import ElidedLabel, button, column, copy_button, hairline, label, row
 from tailflame_gui.widgets.segmented import Segmented
 from tailflame_gui.widgets.table import Table
 
@@ -206,11 +206,7 @@ class HeapView(QWidget):
         bar.addWidget(self.filter)
         self.filter.setFixedWidth(208)
         bar.addWidget(self.to_flame)
-        bar.addWidget(
-            icon_button(
-                "copy", partial(self.table.copy, everything=True), tip="Copy the table as shown (tab-separated)"
-            )
-        )
+        bar.addWidget(copy_button(self.table.copy))
         self._body = QStackedWidget()
         self._body.addWidget(self.table)
         self._body.addWidget(self.empty)

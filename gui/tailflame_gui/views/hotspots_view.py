@@ -24,7 +24,7 @@ from tailflame_gui.widgets.empty_state import EmptyState
 from tailflame_gui.widgets.everything_button import EverythingButton
 from tailflame_gui.widgets.filter_field import FilterField
 from tailflame_gui.widgets.flame_search import PatternError
-from tailflame_gui.widgets.parts import column, icon_button, label, row
+from tailflame_gui.widgets.parts import column, copy_button, label, row
 from tailflame_gui.widgets.table import Table
 
 _BY = (
@@ -72,10 +72,7 @@ class HotspotsView(QWidget):
         bar.addWidget(self.inlined)
         bar.addSpacing(8)
         bar.addWidget(self.summary)
-        copy = icon_button(
-            "copy", partial(self.table.copy, everything=True), tip="Copy the table as shown (tab-separated)"
-        )
-        bar.addWidget(copy)
+        bar.addWidget(copy_button(self.table.copy))
         self._empty = EmptyState("table-2", "No samples here", "", (EverythingButton(self._scope),))
         self._body = QStackedWidget()
         self._body.addWidget(self.table)

@@ -108,9 +108,13 @@ class LoopPage(QWidget):
             "Choose a project…", self.project_wanted.emit, rank="quiet", icon="folder",
             tip="A cargo project, or a folder with a tailflame.toml.",
         )  # fmt: skip
-        self.write_plan = button(
-            "Write a plan", self.plan_wanted.emit, rank="primary", icon="file-code",
-            tip="A tailflame.toml in the project's folder; nothing else is changed.",
+        # In the place of the page where there is nothing else, and above measurements whose plan is gone.
+        self.write_plan, self.write_again = (
+            button(
+                "Write a plan", self.plan_wanted.emit, rank="primary", icon="file-code",
+                tip="A tailflame.toml in the project's folder; nothing else is changed.",
+            )
+            for _ in range(2)
         )  # fmt: skip
         self.edit_plan = button(
             "Edit the plan", self.plan_opened.emit, rank="quiet", icon="file-code",
@@ -171,7 +175,7 @@ class LoopPage(QWidget):
         head = row(margins=(16, 8, 16, 8), spacing=8)
         head.addWidget(label("Loop", "title"))
         head.addWidget(self.project, 1)
-        for widget in (self.choose, self.edit_plan, self.note, self.resume, self.stop, self.measure):
+        for widget in (self.choose, self.write_again, self.edit_plan, self.note, self.resume, self.stop, self.measure):
             head.addWidget(widget)
         walk = row(margins=(16, 0, 16, 8), spacing=8)
         for at, phase in enumerate(self.phases):
@@ -257,7 +261,9 @@ class LoopPage(QWidget):
         self.view = view
         self.project.set_text(view.project)
         has_plan = bool(view.plan)
-        self.write_plan.setVisible(bool(view.project) and not has_plan)
+        lacks_plan = bool(view.project) and not has_plan
+        self.write_plan.setVisible(lacks_plan)
+        self.write_again.setVisible(lacks_plan and bool(view.iterations))
         self.first_choose.setVisible(not view.project)
         self.choose.setVisible(bool(view.project))
         self.edit_plan.setVisible(has_plan)

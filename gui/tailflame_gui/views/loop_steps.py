@@ -44,7 +44,7 @@ class StepGroup:
 
     @property
     def words(self) -> str:
-        """ "cpu  5 of 5  21 s", "cpu 3  recording  1.2 s" """
+        """ "cpu  5 of 5  21 s", "cpu 3 of 5  recording  1.2 s" """
         running = next((one for one in self.steps if one.step.state is StepState.RUNNING), None)
         if running is not None:
             return words_of(running)
@@ -52,7 +52,8 @@ class StepGroup:
             return words_of(self.steps[0])
         done = sum(one.step.state is StepState.DONE for one in self.steps)
         spent = sum(one.step.seconds for one in self.steps)
-        told = f"{self.name}  {count(done)} of {count(len(self.steps))}" if done else f"{self.name}  {self.state.value}"
+        wanted = max(len(self.steps), self.steps[0].step.repetitions)
+        told = f"{self.name}  {count(done)} of {count(wanted)}" if done else f"{self.name}  {self.state.value}"
         return f"{told}  {seconds(spent)}" if spent else told
 
 
@@ -66,10 +67,9 @@ def groups_of(steps: Sequence[RunningStep]) -> tuple[StepGroup, ...]:
 
 def words_of(running: RunningStep) -> str:
     step = running.step
-    name = f"{step.name} {step.repetition}" if step.repetition else step.name
     if step.state is StepState.RUNNING:
-        return "  ".join(filter(None, (name, running.stage, seconds(running.elapsed_s))))
-    return f"{name}  {seconds(step.seconds)}" if step.seconds else name
+        return "  ".join(filter(None, (step.title, running.stage, seconds(running.elapsed_s))))
+    return f"{step.title}  {seconds(step.seconds)}" if step.seconds else step.title
 
 
 class LoopSteps(QWidget):

@@ -42,7 +42,7 @@ from tailflame_gui.widgets.filter_field import FilterField
 from tailflame_gui.widgets.fitting_box import FittingBox
 from tailflame_gui.widgets.flame_search import PatternError
 from tailflame_gui.widgets.histogram_plot import HistogramPlot
-from tailflame_gui.widgets.parts import ElidedLabel, button, column, hairline, icon_button, row
+from tailflame_gui.widgets.parts import ElidedLabel, button, column, copy_button, hairline, row
 from tailflame_gui.widgets.plot_choices import Choices
 from tailflame_gui.widgets.segmented import Segmented
 from tailflame_gui.widgets.syscall_plot import CallPlot, CallRuler
@@ -198,11 +198,7 @@ class SyscallView(QWidget):
         bar.addWidget(self.threads)
         bar.addWidget(self.filter)
         self.filter.setFixedWidth(180)
-        bar.addWidget(
-            icon_button(
-                "copy", partial(self.table.copy, everything=True), tip="Copy the table as shown (tab-separated)"
-            )
-        )
+        bar.addWidget(copy_button(self.table.copy))
         self.chip.hide()
         self.everything.hide()
         self.threads.setVisible(len(self._trace.threads) > 1)

@@ -92,6 +92,11 @@ def icon_button(icon: str, act: Callable[[], object], *, tip: str) -> QToolButto
     return made
 
 
+def copy_button(copy: Callable[..., object]) -> QToolButton:
+    """For the bar above a table. copy: of the table, takes `everything`."""
+    return icon_button("copy", lambda: copy(everything=True), tip="Copy the table as shown (tab-separated)")
+
+
 def hairline(*, vertical: bool = False) -> QFrame:
     line = QFrame()
     line.setFrameShape(QFrame.Shape.VLine if vertical else QFrame.Shape.HLine)
