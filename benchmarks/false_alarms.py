@@ -5,9 +5,9 @@
 A comparison is `repetitions` fresh processes a side, in random order, both sides mixed, with the second processor
 loaded (unless --idle): first of the demo against itself, then against itself with one stage slowed down until its
 median is a tenth higher. What is judged is a whole verdict (analyse/verdict.py) over every percentile of every stage.
-Where the verdict is that runs differ too much, and says how many more would settle it, these are made, at most
-MOST_MORE of each side and once, and it is judged anew: what a user does who follows it. Criterion's rule is put to the
-same runs, the median of each taken as a sample. Rates with their 95 % bounds (Clopper and Pearson).
+Where the verdict is that runs differ too much, and says how many more would settle it, these are made, and it is
+judged anew, at most ROUNDS times and with MOST_MORE more of each side: what a user does who follows it. Criterion's
+rule is put to the same runs, the median of each taken as a sample. Rates with their 95 % bounds (Clopper and Pearson).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "resources/demo/trading-system/target/release-with-debug/trading-system"
 GOAL = "p50 risk_check"
 FIND = "a regression of a tenth"
-MOST_MORE = 10
+MOST_MORE, ROUNDS = 30, 3
 DECIDED = (Decision.KEEP, Decision.REVERT)
 """What is a false alarm, or a find."""
 
@@ -103,18 +103,20 @@ class Bench:
         return found[False], found[True]
 
     def compare(self, name: str, regress: int, pairs: int) -> None:
-        ours = rows = theirs = undecided = asked = at_once = 0
+        ours = rows = theirs = undecided = asked = at_once = runs = 0
         for done in range(1, pairs + 1):
             before, after = self.sides(regress, self._repetitions)
             verdict = judged(before, after)
             at_once += verdict.decision in DECIDED
-            if verdict.more_repetitions and verdict.decision not in DECIDED:
-                asked += 1
-                for side, more in zip(
-                    (before, after), self.sides(regress, min(verdict.more_repetitions, MOST_MORE)), strict=True
-                ):
-                    side += more
+            for _round in range(ROUNDS):
+                left = self._repetitions + MOST_MORE - len(before)
+                if not verdict.more_repetitions or verdict.decision in DECIDED or not left:
+                    break
+                asked += _round == 0
+                more = self.sides(regress, min(verdict.more_repetitions, left))
+                before, after = before + more[0], after + more[1]
                 verdict = judged(before, after)
+            runs += len(before)
             # An alarm is any claim that something got worse or better.
             moved = [row for row in verdict.rows if row.mark in (Mark.WORSE, Mark.BETTER)]
             ours += verdict.decision in DECIDED
@@ -128,7 +130,10 @@ class Bench:
         what = "found" if name == FIND else "false alarms"
         print(f"{name}, {pairs} comparisons of {self._repetitions} runs of {self._seconds} s a side:")
         print(f"  verdict      {what} {rate(ours, pairs)}, not enough data {undecided}, any row marked {rows}")
-        print(f"               at once {rate(at_once, pairs)}; more runs were asked for {asked} times")
+        print(
+            f"               at once {rate(at_once, pairs)}; more runs were asked for {asked} times,"
+            f" {runs / pairs:.1f} a side on average"
+        )
         print(f"  criterion    {what} {rate(theirs, pairs)} (its own rule on the runs' medians)")
 
 

@@ -232,9 +232,17 @@ def test_jemalloc_is_preloaded_and_agrees_with_jeprof(tailflame: Run, jebook: Pa
         assert profile.total(event=event, weight=Weight.PERIOD) == pytest.approx(int(total[1]), abs=1)
 
 
-def test_a_jemalloc_that_is_linked_reads_the_programs_own_variable(tailflame: Run, tmp_path: Path) -> None:
+@pytest.fixture
+def linked_jebook(tmp_path: Path) -> Path:
+    """With jemalloc in it."""
     libraries = ("-Wl,-Bstatic", "-ljemalloc", "-Wl,-Bdynamic", "-lstdc++", "-lm", "-lpthread", "-ldl")
-    program = compiled(tmp_path, DATA / "jemalloc" / "jebook.c", "gcc", *libraries)
+    return compiled(tmp_path, DATA / "jemalloc" / "jebook.c", "gcc", *libraries)
+
+
+def test_a_jemalloc_that_is_linked_reads_the_programs_own_variable(
+    tailflame: Run, linked_jebook: Path, tmp_path: Path
+) -> None:
+    program = linked_jebook
     found = jemalloc_of(program)
     assert found is not None
     assert found.static
@@ -265,8 +273,8 @@ def test_jemalloc_in_the_demo_shows_the_leak_at_its_line(tailflame: Run, jemallo
 
 
 @pytest.mark.tool("valgrind")
-def test_massif_does_not_start_on_a_heap_that_hides(tailflame: Run, jemalloc_demo: Path) -> None:
-    run = tailflame("record", "--tool", "massif", "--", str(jemalloc_demo), *LEAKING)
+def test_massif_does_not_start_on_a_heap_that_hides(tailflame: Run, linked_jebook: Path) -> None:
+    run = tailflame("record", "--tool", "massif", "--", str(linked_jebook))
     assert run.returncode != 0
     assert "links jemalloc statically" in run.stderr
     assert "Record with jemalloc" in run.stderr

@@ -75,8 +75,8 @@ def compare(before: Sequence[float], after: Sequence[float]) -> Change:
         return Change(change, change, change, 1.0 if difference == 0 else 0.0)
     if not logarithms:
         margin, p = _margin(one, other, 1.0)
-        ends = [(difference + by) / one.mean if one.mean > 0 else nothing for by in (-margin, margin)]
-        return Change(change, *ends, p)
+        low, high = ((difference + by) / one.mean if one.mean > 0 else nothing for by in (-margin, margin))
+        return Change(change, low, high, p)
     if not left_out(min(len(before), len(after))):
         return _tested(one, other, 1.0)[1]
     step = _step((*before, *after))

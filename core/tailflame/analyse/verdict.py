@@ -246,18 +246,21 @@ def _undecided(rows: tuple[Row, ...], aimed: Row, reasons: list[str], wanted: fl
 
 def repetitions_needed(row: Row, wanted: float = WANTED, *, both_ways: bool = False) -> int | None:
     """How many more repetitions of each side make the interval of the goal's change exclude `wanted`, if it stays where
-    it is and varies as it does; both_ways: also as much in the other direction. None where that is beyond reason. With
-    one repetition a side: 4 more, to see.
+    it is and varies as it does; both_ways: also tell whether it got worse, by excluding either that it did not or that
+    it did by as much. None where that is beyond reason. With one repetition a side: 4 more, to see.
     """
     n = min(len(row.before), len(row.after))
     if n < 2 or math.isnan(row.low):
         return 4
     if not math.isfinite(row.high) or row.low <= -1 or row.change <= -1:
         return None
-    edges = [math.log1p(-wanted), math.log1p(wanted)]
-    if not both_ways:
-        edges = edges[1:] if row.better is Better.MORE else edges[:1]
-    distance = min(abs(math.log1p(row.change) - edge) for edge in edges)
+    better, worse = math.log1p(-wanted), math.log1p(wanted)
+    if row.better is Better.MORE:
+        better, worse = worse, better
+    change = math.log1p(row.change)
+    distance = abs(change - better)
+    if both_ways:
+        distance = min(distance, max(abs(change), abs(change - worse)))
     spread = (math.log1p(row.high) - math.log1p(row.low)) / 2 / margin_factor(n, trimmed=row.trimmed)
 
     def settles(total: int) -> bool:

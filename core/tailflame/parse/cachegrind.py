@@ -216,12 +216,7 @@ class _Reader:
         groups = np.array(list(self._groups), dtype=np.int64)
         table = cost_table(
             events=self.events,
-            place=Place(
-                module=np.full(len(keys), NONE),
-                file=groups[group] >> _LINE_BITS,
-                function=groups[group] & _LAST_LINE,
-                line=line,
-            ),
+            place=Place(group, line, np.full(len(groups), NONE), groups >> _LINE_BITS, groups & _LAST_LINE),
             modules=(),
             files=tuple(self._files),
             functions=tuple(self._functions),

@@ -17,7 +17,7 @@ from tailflame.errors import ParseError
 from tailflame.model.stacks import NONE, Bool, Int64, UInt8
 
 _BLANK, _NEWLINE, _PLUS, _MINUS, _STAR, _ZERO = 32, 10, 43, 45, 42, 48
-PIECE = 256 * 1024
+PIECE = 512 * 1024
 _DIGITS = 18
 """Figures of so many digits fit into 63 bits whatever they are."""
 _MOST = 2**63

@@ -49,12 +49,15 @@ _UNKNOWN = ("", "???")
 
 
 class Place(NamedTuple):
-    """Where rows of costs belong: indices into lists of modules, files and functions (-1: unknown); line 0: unknown."""
+    """Where rows of costs belong: a group and a line each (0: unknown); of each group the indices into lists of
+    modules, files and functions (-1: unknown).
+    """
 
+    group: Int64
+    line: Int64
     module: Int64
     file: Int64
     function: Int64
-    line: Int64
 
 
 def cost_table(
@@ -72,16 +75,18 @@ def cost_table(
 ) -> CostTable:
     """The table of rows that name each place once. totals None: what the rows add up to."""
     strings = Numbers()
-    module = _numbered(strings, modules, place.module)
-    file = _numbered(strings, files, place.file, as_file=True)
-    function = _numbered(strings, functions, place.function)
+    has_rows = np.zeros(len(place.module), dtype=bool)
+    has_rows[place.group] = True
+    module = _numbered(strings, modules, place.module, has_rows)[place.group]
+    file = _numbered(strings, files, place.file, has_rows, as_file=True)[place.group]
+    function = _numbered(strings, functions, place.function, has_rows)[place.group]
     return CostTable(
         events=events,
         descriptions=descriptions or tuple(DESCRIPTIONS.get(event, "") for event in events),
         strings=tuple(strings),
-        module=module,
-        file=file,
-        function=function,
+        module=_frozen(module, np.int32),
+        file=_frozen(file, np.int32),
+        function=_frozen(function, np.int32),
         line=readonly(np.where(place.line > 0, place.line, NONE), np.int32),
         costs=_frozen(costs, np.int64),
         totals=readonly(costs.sum(axis=0) if totals is None else totals, np.int64),
@@ -90,16 +95,20 @@ def cost_table(
     )
 
 
-def _numbered(strings: Numbers, texts: tuple[str, ...], index: Int64, *, as_file: bool = False) -> Int32:
-    """The names that `index` points to as numbers of `strings`; -1 for those that say that they are not known."""
+def _numbered(
+    strings: Numbers, texts: tuple[str, ...], index: Int64, has_rows: Bool, *, as_file: bool = False
+) -> Int32:
+    """The names that the `index` of each group points to as numbers of `strings`; -1 for those that say that they are
+    not known. Names of groups without rows are not taken up.
+    """
     if not len(texts):
-        return readonly(np.full(len(index), NONE), np.int32)
-    used = np.flatnonzero(np.bincount(index + 1, minlength=len(texts) + 1)[1:])
+        return np.full(len(index), NONE, dtype=np.int32)
+    used = np.flatnonzero(np.bincount(index[has_rows] + 1, minlength=len(texts) + 1)[1:])
     number = np.full(len(texts) + 1, NONE, dtype=np.int32)  # the last one stands for -1
     for at in used.tolist():
         text = normalised(texts[at]) if as_file else texts[at]
         number[at] = NONE if text in _UNKNOWN else strings[text]
-    return readonly(number[index], np.int32)
+    return number[index]
 
 
 def normalised(file: str) -> str:

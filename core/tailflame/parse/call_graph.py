@@ -79,9 +79,9 @@ def share_out(own: Float64, caller: Int64, callee: Int64, costs: Float64) -> Sha
                 parent = mine.parent if above < 0 else places[above]
                 at = places[member] = nodes.add(parent, function, mine.shares * own[member])
                 grown.append((at, function, mine.shares))
-        for at, function, shares in grown:
-            for goal, further in graph.onwards(at, function, shares):
-                pending[goal].append(further)
+        at, function, shares = (np.concatenate(parts) for parts in zip(*grown, strict=True))
+        for goal, further in graph.onwards(at, function, shares):
+            pending[goal].append(further)
     return nodes.told()
 
 

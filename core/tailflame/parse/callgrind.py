@@ -135,12 +135,13 @@ class _Graph:
                 advice="With --separate-threads=yes the costs are in the files that end in -01, -02 and so on.",
             )
         function, file = lines.group_parts() if lines.groups else (np.zeros(0, np.int64),) * 2
-        table = self._table(function[group], file[group], line, costs)
+        table = self._table(group, line, function, file, costs)
         self.source.report(0.8)
         events = len(lines.events)
         own = np.zeros((len(lines.functions), events))
+        of_row = function[group]
         for event in range(events):
-            own[:, event] = np.bincount(function[group], weights=costs[:, event], minlength=len(own))
+            own[:, event] = np.bincount(of_row, weights=costs[:, event], minlength=len(own))
         profile = self._profile(own, table)
         return Recording(
             tool="callgrind",
@@ -151,7 +152,8 @@ class _Graph:
             warnings=self._told(costs.sum(axis=0)),
         )
 
-    def _table(self, function: Int64, file: Int64, line: Int64, costs: Int64) -> CostTable:
+    def _table(self, group: Int64, line: Int64, function: Int64, file: Int64, costs: Int64) -> CostTable:
+        """group, line: of each row; function, file: of each group."""
         lines = self.lines
         strings = tuple(lines.strings)
         places = np.array(list(lines.functions), dtype=np.int64).reshape(-1, 3)
@@ -165,7 +167,7 @@ class _Graph:
         every = (*names, *(name for name, _terms in formulas))
         return cost_table(
             events=every,
-            place=Place(module=places[function, 0], file=file, function=places[function, 2], line=line),
+            place=Place(group, line, places[function, 0], file, places[function, 2]),
             modules=strings,
             files=strings,
             functions=strings,

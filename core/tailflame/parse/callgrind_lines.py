@@ -31,6 +31,7 @@ _MOST_CLASHES = 200_000
 _LINE_BITS = 32
 _LAST_LINE = 2**31 - 1
 _HEADER = re.compile(rb"^(?:events|positions):.*\n", re.MULTILINE)
+_HEADER_WORDS = (b"events:", b"positions:")
 
 _OTHER, _FIGURES, _NOTHING, _FN, _FL, _FI, _OB, _CFN, _CFI, _COB, _CALLS, _JFI, _JFN = range(13)
 _KINDS = (
@@ -100,7 +101,9 @@ class CallgrindLines:
     def block(self, block: bytes) -> None:
         """Whole lines, each with its end."""
         done = 0
-        for cut in _HEADER.finditer(block):  # where the meaning of figures changes
+        # Where the meaning of figures changes: seldom, so that most blocks are not looked through line by line.
+        has_header = any(word in block for word in _HEADER_WORDS)
+        for cut in _HEADER.finditer(block) if has_header else ():
             self._even(block[done : cut.start()])
             self._number += 1
             self._meaning(cut[0])

@@ -196,6 +196,9 @@ def test_what_cannot_be_ruled_out_yet_is_said_in_both_directions() -> None:
     assert told.decision is Decision.NOTHING and told.more_repetitions is not None
     assert "better or" in told.reasons[-1] and "worse cannot be ruled out yet" in told.reasons[-1]
     assert f"Some {told.more_repetitions} more repetitions" in told.reasons[-1]
+    # A tenth worse is as far from nothing as it can be settled; that it is a tenth exactly need not be.
+    worse = judge(before, [metric(GOAL, (110.0, 131.0, 111.0, 132.0, 109.0))], goal=GOAL)
+    assert worse.decision is Decision.NOTHING and worse.more_repetitions is not None and worse.more_repetitions < 20
     sure = judge(before, before, goal=GOAL, wanted=0.5)
     assert sure.decision is Decision.NOTHING and sure.more_repetitions is None and len(sure.reasons) == 1
 
