@@ -166,7 +166,7 @@ def test_a_kill_at_any_moment_loses_no_more_than_the_step_that_ran(project: Proj
     assert running.stderr is not None
     # The first step is told when it is kept.
     for line in running.stderr:
-        if line.startswith("latency 1  done"):
+        if line.startswith("latency 1 of 3  done"):
             break
     running.send_signal(signal.SIGKILL)
     running.wait(60)

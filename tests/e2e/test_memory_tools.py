@@ -272,9 +272,17 @@ def test_jemalloc_in_the_demo_shows_the_leak_at_its_line(tailflame: Run, jemallo
     assert any(place.endswith(leak_line()) for place in places)
 
 
+@pytest.mark.tool("heaptrack")
+def test_heaptrack_does_not_start_on_a_heap_that_hides(tailflame: Run, linked_jebook: Path) -> None:
+    run = tailflame("record", "--tool", "heaptrack", "--", str(linked_jebook))
+    assert run.returncode != 0
+    assert "links jemalloc statically" in run.stderr
+    assert "Record with jemalloc" in run.stderr
+
+
 @pytest.mark.tool("valgrind")
-def test_massif_does_not_start_on_a_heap_that_hides(tailflame: Run, linked_jebook: Path) -> None:
-    run = tailflame("record", "--tool", "massif", "--", str(linked_jebook))
+def test_massif_does_not_start_on_a_heap_that_hides(tailflame: Run, jemalloc_demo: Path) -> None:
+    run = tailflame("record", "--tool", "massif", "--", str(jemalloc_demo), *LEAKING)
     assert run.returncode != 0
     assert "links jemalloc statically" in run.stderr
     assert "Record with jemalloc" in run.stderr
