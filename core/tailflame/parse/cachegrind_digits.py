@@ -232,7 +232,7 @@ class Sums:
 
 _ROUGHLY = 2.0**40
 """Up to here costs are bounded by the largest of them: a million such chunks stay below 2^63."""
-_ROWS_BETWEEN = 1_000_000
+_ROWS_BETWEEN = 4_000_000
 """Rows that are added before they are added up for the first time."""
 _FEW = 4
 """Where fewer than one row in so many repeats a key, the others need no adding."""

@@ -140,7 +140,11 @@ def line_profile(table: CostTable) -> tuple[StackProfile, tuple[Caution, ...]]:
     line = np.where(fat, table.line, NONE)
     file = np.where(fat | (table.function < 0), table.file, NONE)
     frame, frames = _frames(table, file, line)
-    weights = [np.bincount(frame, weights=np.maximum(column, 0), minlength=len(frames)) for column in table.costs.T]
+    has_less = bool(table.costs.min(initial=0) < 0)  # of cg_diff alone: others need no looking through again and again
+    weights = [
+        np.bincount(frame, weights=np.maximum(column, 0) if has_less else column, minlength=len(frames))
+        for column in table.costs.T
+    ]
     spent = [np.flatnonzero(weight) for weight in weights]
     period = _frozen(np.concatenate([weight[rows] for weight, rows in zip(weights, spent, strict=True)]), np.float64)
     events = np.repeat(np.arange(len(spent)), [len(rows) for rows in spent])
@@ -165,7 +169,7 @@ def line_profile(table: CostTable) -> tuple[StackProfile, tuple[Caution, ...]]:
         events=events_of(table),
     )
     told = []
-    below = int((table.costs < 0).any(axis=1).sum())
+    below = int((table.costs < 0).any(axis=1).sum()) if has_less else 0
     if below:
         what = "1 line costs" if below == 1 else f"{count(below)} lines cost"
         told.append(

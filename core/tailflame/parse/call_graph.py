@@ -289,6 +289,11 @@ def _circles(callees: list[list[int]]) -> tuple[list[list[int]], list[int]]:
     for root in range(size):
         if index[root] >= 0:
             continue
+        if not callees[root]:
+            index[root] = 0
+            circle_of[root] = len(circles)
+            circles.append([root])
+            continue
         work, rest = [root], [iter(callees[root])]
         index[root] = low[root] = counter
         counter += 1
@@ -298,6 +303,11 @@ def _circles(callees: list[list[int]]) -> tuple[list[list[int]], list[int]]:
             node = work[-1]
             for callee in rest[-1]:
                 if index[callee] < 0:
+                    if not callees[callee]:  # half of all functions: no need to wait for what they lead to
+                        index[callee] = 0
+                        circle_of[callee] = len(circles)
+                        circles.append([callee])
+                        continue
                     index[callee] = low[callee] = counter
                     counter += 1
                     stack.append(callee)

@@ -410,6 +410,9 @@ class _Names:
             self.lines.end[rows].tolist(),
             strict=True,
         )
+        if self._block.isascii():
+            text = self._block.decode("ascii")  # once: names come by the million
+            return [(at, space, number, text[stop + 2 : end]) for at, space, number, stop, end in columns]
         return [(at, space, number, _text(self._block[stop + 2 : end])) for at, space, number, stop, end in columns]
 
     def referring(self, space: int, first: int, last: int) -> Int64:
