@@ -112,11 +112,12 @@ def test_the_whole_way_from_a_recording_to_a_named_regression(
     risk = next(row for row in shown["hotspots"] if row["name"].endswith("check_exposure"))
     assert risk["file"].endswith("risk.rs")
 
-    run("record", "--", demo_binary, *switches, "--regress", "30")
+    # One run a side: on a busy machine its neighbours alone slow one kind of code more than another, by up to a third.
+    run("record", "--", demo_binary, *switches, "--regress", "120")
     compared = run("diff", "--fail-on-regression", "--tolerate", "5", code=1)
-    assert "trading_system::risk::check_exposure" in compared["regressions"]
+    assert "trading_system::risk::check_exposure" in compared["regressions"], compared["verdict"]
     row = next(row for row in compared["functions"] if row["name"].endswith("check_exposure"))
-    assert 0.12 < row["change"] < 0.6
+    assert 0.5 < row["change"] < 2.5
 
     folder = Path(first["session"]["path"])
     (drawing,) = folder.glob("cpu_flamegraph_*.svg")

@@ -48,13 +48,14 @@ def test_slow_against_fast_names_the_slow_path_and_captures_open(demo_binary: Pa
         "TAILFLAME_PROFILES": str(tmp_path / "profiles"),
         "TAILFLAME_CONFIG_DIR": str(tmp_path / "config"),
     }
-    threshold = slow_path_us(demo_binary) / 2
+    # A third, and one call in twenty: what a busy machine interrupts stays the smaller part of the slow calls.
+    threshold = slow_path_us(demo_binary) / 3
     output = run(
         environ,
         "live", "--json", "-d", "8", "--no-counters", "--no-process",
         "-f", "process_order", "--accept-unwinding", "--cost-limit", "none", "--slow-above", f"{threshold:.1f}us",
         "--capture-when", "slow process_order", "--capture-every", "3", "--capture-most", "2",
-        "--", str(demo_binary), "--mode", "serve", "--slow-path", "100", "--rate", "4000",
+        "--", str(demo_binary), "--mode", "serve", "--slow-path", "20", "--rate", "4000",
     )  # fmt: skip
     lines: list[dict[str, Any]] = [json.loads(line) for line in output.splitlines()]
     assert [line for line in lines if line.get("state") == "failed"] == []
@@ -79,7 +80,7 @@ def test_slow_against_fast_names_the_slow_path_and_captures_open(demo_binary: Pa
     assert (compared["function"], compared["slow_calls"]) == (ORDERS, told)
     # On a busy machine slow calls are also those that others interrupted: the kernel's frames may come before.
     names = [name for name in compared["regressions"] if name.startswith("trading_system")]
-    assert names[0] == "trading_system::risk::recheck_margin", compared["verdict"]
+    assert names[:1] == ["trading_system::risk::recheck_margin"], compared
     own = next(frame for frame in compared["own"] if frame["name"] == names[0])
     assert own["slow_share"] > 0.2 > 10 * own["fast_share"]
     assert any(sentence.startswith("risk::recheck_margin is the slow calls' own") for sentence in compared["verdict"])
@@ -98,12 +99,12 @@ def test_slow_events_of_the_log_need_no_probe(demo_binary: Path, tmp_path: Path)
         "TAILFLAME_PROFILES": str(tmp_path / "profiles"),
         "TAILFLAME_CONFIG_DIR": str(tmp_path / "config"),
     }
-    threshold = slow_path_us(demo_binary) / 2
+    threshold = slow_path_us(demo_binary) / 3
     output = run(
         environ,
         "live", "--json", "-d", "6", "--no-counters", "--no-process",
         "--slow-field", "total_us", "--slow-above", f"{threshold:.1f}us",
-        "--", str(demo_binary), "--mode", "serve", "--slow-path", "50", "--rate", "4000",
+        "--", str(demo_binary), "--mode", "serve", "--slow-path", "20", "--rate", "4000",
         "--log", "-", "--log-every", "1",
     )  # fmt: skip
     lines = [json.loads(line) for line in output.splitlines()]
@@ -113,4 +114,4 @@ def test_slow_events_of_the_log_need_no_probe(demo_binary: Path, tmp_path: Path)
     assert compared["left_out"]["calls_without_samples"] < told
     assert compared["slow_samples"] > 0 and any("No stack shows the function" in fact for fact in compared["facts"])
     names = [name for name in compared["regressions"] if name.startswith("trading_system")]
-    assert names[0] == "trading_system::risk::recheck_margin", compared["verdict"]
+    assert names[:1] == ["trading_system::risk::recheck_margin"], compared
