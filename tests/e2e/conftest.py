@@ -14,6 +14,7 @@ from helpers.environment import ROOT, refuse
 
 DEMO = ROOT / "resources" / "demo" / "trading-system"
 BINARY = DEMO / "target" / "release-with-debug" / "trading-system"
+WITH_JEMALLOC = BINARY.with_name("trading-system-jemalloc")
 
 
 @pytest.fixture(scope="session")
@@ -28,12 +29,29 @@ def demo_binary() -> Path:
     version = subprocess.run(["cargo", "--version"], capture_output=True, text=True, check=True).stdout.split()[1]
     if needed and _numbers(version) < _numbers(needed[1]):
         refuse(f"cargo {version} is older than {needed[1]}, which the demo target needs")
+    _build()
+    return BINARY
+
+
+@pytest.fixture(scope="session")
+def jemalloc_demo(demo_binary: Path) -> Path:
+    """The demo that links jemalloc, beside the plain one, which is where it was afterwards."""
+    if shutil.which("cargo") is None:
+        refuse("cargo is not installed, so the demo target cannot be built with jemalloc")
+    try:
+        _build("--features", "jemalloc")
+        shutil.copy2(BINARY, WITH_JEMALLOC)
+    finally:
+        _build()
+    return WITH_JEMALLOC
+
+
+def _build(*options: str) -> None:
     # .cargo/config.toml counts only from cargo's working directory: frame pointers are set there.
     subprocess.run(
-        ["cargo", "build", "--locked", "--quiet", "--profile", "release-with-debug"],
+        ["cargo", "build", "--locked", "--quiet", "--profile", "release-with-debug", *options],
         cwd=DEMO, check=True, timeout=900, env={k: v for k, v in os.environ.items() if k != "RUSTFLAGS"},
     )  # fmt: skip
-    return BINARY
 
 
 def _numbers(version: str) -> tuple[int, ...]:

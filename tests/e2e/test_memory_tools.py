@@ -78,25 +78,6 @@ def jebook(tmp_path: Path) -> Path:
     return compiled(tmp_path, DATA / "jemalloc" / "jebook.c", "gcc")
 
 
-@pytest.fixture(scope="session")
-def jemalloc_demo() -> Path:
-    """The demo with its jemalloc feature. Building it takes minutes: TAILFLAME_JEMALLOC_DEMO names one, or asks for it
-    to be built ("build")."""
-    given = os.environ.get("TAILFLAME_JEMALLOC_DEMO", "")
-    if not given:
-        pytest.skip("TAILFLAME_JEMALLOC_DEMO names no demo that is built with its jemalloc feature")
-    if given != "build":
-        return Path(given)
-    if shutil.which("cargo") is None:
-        refuse("cargo is not installed, so the demo target cannot be built")
-    folder = DEMO / "target" / "jemalloc"
-    subprocess.run(
-        ["cargo", "build", "--locked", "--quiet", "--profile", "release-with-debug", "--features", "jemalloc"],
-        cwd=DEMO, check=True, timeout=1800, env={**os.environ, "CARGO_TARGET_DIR": str(folder)},
-    )  # fmt: skip
-    return folder / "release-with-debug" / "trading-system"
-
-
 def document(run: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     assert run.returncode == 0, run.stderr
     told: dict[str, Any] = json.loads(run.stdout)
