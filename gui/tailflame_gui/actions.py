@@ -43,6 +43,13 @@ SPECS: tuple[Spec, ...] = (
     Spec(
         "measure", "Loop", "Measure the project", "circle-dot", "Run the project's plan, and judge it.", ("Shift+F5",)
     ),
+    Spec(
+        "measure_more",
+        "Loop",
+        "Measure more repetitions",
+        "rotate-ccw",
+        "As many as the verdict asks for, of the measurement and of the baseline.",
+    ),
     Spec("library", "Go to", "Library", "library", "All sessions of the profiles folder.", ("Alt+6",)),
     Spec("console", "Go to", "Console", "terminal", "Every command that was run, and how it ended.", ("Alt+7",)),
     Spec("tools", "Go to", "Tools", "book-open", "What each tool answers, costs, and would run now.", ("Alt+8",)),

@@ -13,25 +13,24 @@ from typing import Any, TypeVar
 from PySide6.QtCore import QObject, QTimer
 
 from tailflame.analyse.function_facts import HotspotFacts
-from tailflame.analyse.verdict import Decision, Row, Verdict
+from tailflame.analyse.verdict import Row
 from tailflame.errors import StoreError, TailflameError
-from tailflame.host.cargo import project_root
 from tailflame.model import Caution
-from tailflame.model.iteration import Iteration, StepState
+from tailflame.model.iteration import Iteration
 from tailflame.model.metrics import Family
 from tailflame.report import html, junit, markdown, measurement_json
-from tailflame.report.measurement import MeasurementReport
 from tailflame.run.hotspot import hotspot_facts
-from tailflame.run.pipeline import Done, Pipeline, PipelineEvent, StepEnded, StepProgress, StepStarted, Told
-from tailflame.run.plan_file import find_plan, read_plan
+from tailflame.run.measure_events import Done, MeasureEvent, StepEnded, StepProgress, StepStarted, Told
+from tailflame.run.more import MoreRepetitions
+from tailflame.run.pipeline import Pipeline
+from tailflame.run.plan_file import read_plan
 from tailflame.run.plan_init import propose
-from tailflame.run.reporting import hottest, report_of
-from tailflame.store import Library
 from tailflame.store.bundle import SUFFIX, write_bundle
 from tailflame.store.iterations import BASELINE, Iterations
 from tailflame_gui import code_provider, tasks
 from tailflame_gui.controller import Controller
-from tailflame_gui.loop_model import POINTS, LoopView, Point, RunningStep
+from tailflame_gui.loop_model import LoopView, RunningStep
+from tailflame_gui.loop_reading import first_is_baseline, report_for, usual_project, view_of
 from tailflame_gui.state import OpenResult, Page
 from tailflame_gui.tasks import Job, JobState, Latest, Progress
 from tailflame_gui.views.loop_page import LoopPage
@@ -39,9 +38,9 @@ from tailflame_gui.views.loop_steps import words_of
 from tailflame_gui.views.source_view import SourceView
 
 T = TypeVar("T")
+Measurement = Pipeline | MoreRepetitions
 _PACE_MS = 100
 _WRITERS = {".html": html.write, ".md": markdown.write, ".json": measurement_json.write, ".xml": junit.write}
-_ENOUGH = 5
 _STEP_OF = {
     Family.LATENCY: "latency",
     Family.COUNTERS: "counters",
@@ -73,7 +72,7 @@ class LoopController(QObject):
         self._shown = ""
         self._known = False
         """Whether the page has been told of a plan, or that there is none."""
-        self._pipeline: Pipeline | None = None
+        self._pipeline: Measurement | None = None
         self._task: asyncio.Task[Any] | None = None
         self._stopping = False
         self._job: Job | None = None
@@ -94,6 +93,7 @@ class LoopController(QObject):
         page.plan_opened.connect(self._open_plan)
         page.measure_requested.connect(self.measure)
         page.resume_requested.connect(partial(self.measure, "", resume=True))
+        page.more_requested.connect(self.measure_more)
         page.stop_requested.connect(self.stop)
         page.chosen.connect(self.choose)
         page.baseline_requested.connect(self._make_baseline)
@@ -120,7 +120,7 @@ class LoopController(QObject):
         chosen, likely = self._project, self._header_project()
 
         def work(_progress: Progress) -> LoopView:
-            return view_of(library, chosen or _usual_project(library, likely), shown)
+            return view_of(library, chosen or usual_project(library, likely), shown)
 
         self._looking.ask(work, self._looked, name="looking at the measurements", on_error=self._not_looked)
 
@@ -203,25 +203,44 @@ class LoopController(QObject):
             return
         if not path:
             return
+        library, journal = self._controller.library, self._controller.journal
+
+        def begin(_progress: Progress) -> Pipeline:
+            return Pipeline(read_plan(Path(path)), library, note=note, resume=resume, journal=journal)
+
+        self._start(Path(path).parent.name, begin)
+
+    def measure_more(self, identity: str, number: int) -> None:
+        """More repetitions of a measurement and of the baseline."""
+        library, journal = self._controller.library, self._controller.journal
+
+        def begin(_progress: Progress) -> MoreRepetitions:
+            one = Iterations(library.root).get(identity)
+            return MoreRepetitions(one, library, number=number, journal=journal)
+
+        if not self.running:
+            self._start(self._project.name if self._project is not None else identity, begin)
+
+    def settle(self) -> None:
+        """As many more as the verdict that is shown asks for."""
+        view = self._page.view
+        if view.shown is not None and view.more:
+            self.measure_more(view.shown.id, view.more)
+        else:
+            self._controller.say("No verdict that is shown asks for more repetitions.")
+
+    def _start(self, name: str, begin: Callable[[Progress], Measurement]) -> None:
         if self._controller.state.recording:
             self._controller.fail(StoreError("A recording is running.", advice="Wait for it, or stop it first."))
             return
         self._page.begin()
-        self._job = self._controller.jobs.start(
-            f"Measuring {Path(path).parent.name}", stop=self.stop, cancellable=False
-        )
+        self._job = self._controller.jobs.start(f"Measuring {name}", stop=self.stop, cancellable=False)
         self._stopping = False
-        self._task = tasks.spawn(
-            self._measure(Path(path), note, resume),
-            name="measuring",
-            on_error=self._failed,
-            on_cancel=self._over,
-        )
+        self._task = tasks.spawn(self._measure(begin), name="measuring", on_error=self._failed, on_cancel=self._over)
 
-    async def _measure(self, path: Path, note: str, resume: bool) -> None:
-        library, journal = self._controller.library, self._controller.journal
-        plan = await tasks.in_thread(lambda _progress: read_plan(path))
-        self._pipeline = pipeline = Pipeline(plan, library, note=note, resume=resume, journal=journal)
+    async def _measure(self, begin: Callable[[Progress], Measurement]) -> None:
+        library = self._controller.library
+        self._pipeline = pipeline = await tasks.in_thread(begin)
         if self._stopping:  # before its plan was read
             pipeline.stop()
         done: Done | None = None
@@ -231,13 +250,13 @@ class LoopController(QObject):
                     done = event
                 self._take(event)
         if done is not None:
-            await tasks.in_thread(lambda _progress: _first_is_baseline(library, done.iteration))
+            await tasks.in_thread(lambda _progress: first_is_baseline(library, done.iteration))
             self._shown = done.iteration.id
             said = done.verdict.sentence if done.verdict is not None else "It is measured."
             self._controller.say(f"Measurement {done.iteration.number}: {said}")
         self._over()
 
-    def _take(self, event: PipelineEvent) -> None:
+    def _take(self, event: MeasureEvent) -> None:
         match event:
             case StepStarted() | StepEnded():
                 self._news[event.step.name, event.step.repetition] = RunningStep(event.step)
@@ -347,7 +366,7 @@ class LoopController(QObject):
             write = _WRITERS.get(path.suffix.lower())
             if write is None:
                 raise StoreError(f"{path} has none of the endings {', '.join(_WRITERS)}.")
-            write(_report(library, Iterations(library.root).get(identity)), path)
+            write(report_for(library, Iterations(library.root).get(identity)), path)
             return path
 
         self._make_file(f"Writing {path.name}", work)
@@ -441,125 +460,3 @@ class LoopController(QObject):
 
     def _open_source(self, file: str, line: int) -> None:
         self._controller.open_source(self._hotspot_tab(), file, line)
-
-
-def view_of(library: Library, start: Path | None, shown: str) -> LoopView:
-    """Everything the page shows; reads the recordings of two measurements, so in a thread."""
-    if start is None:
-        return LoopView()
-    iterations = Iterations(library.root)
-    everywhere = iterations.all()
-    path, project = _plan_of(start, frozenset(one.project for one in everywhere))
-    if project is None:
-        folder = start if start.is_dir() else start.parent
-        return LoopView(problem=f"{folder} belongs to no cargo project.", fix="Choose the project's folder.")
-    every = tuple(one for one in everywhere if one.project == str(project))
-    current = next((one for one in every if one.id == shown), every[0] if every else None)
-    held = _held_against(iterations, current, str(project))
-    verdict: Verdict | None = None
-    notes: tuple[str, ...] = ()
-    hotspots: tuple[tuple[str, float], ...] = ()
-    if current is not None:
-        other = held if held is not None and held.id != current.id else None
-        report = report_of(library, current, other)
-        verdict, notes = report.verdict, report.notes
-        hotspots = hottest(report.after.recordings)
-    return LoopView(
-        project=str(project),
-        plan=str(path) if path is not None else "",
-        iterations=every,
-        baseline=held.id if held is not None else "",
-        shown=current,
-        verdict=verdict,
-        hotspots=hotspots,
-        points=_points(current, held, verdict),
-        notes=notes,
-    )
-
-
-def _usual_project(library: Library, likely: Path | None) -> Path | None:
-    """Where none was chosen: that of the program which is looked at, else the one that was measured last."""
-    every = Iterations(library.root).all()
-    if likely is not None and _plan_of(likely, frozenset(one.project for one in every))[1] is not None:
-        return likely
-    return Path(every[0].project) if every else likely
-
-
-def _plan_of(start: Path, measured: frozenset[str]) -> tuple[Path | None, Path | None]:
-    """The plan, and the project's folder. measured: projects that have measurements, which need not be here."""
-    if str(start) in measured and not start.is_dir():
-        return None, start
-    folder = start if start.is_dir() else start.parent
-    path = find_plan(folder)
-    if path is not None:
-        return path, path.parent
-    root = project_root(start)
-    return None, root if root is not None else folder if str(folder) in measured else None
-
-
-def _held_against(iterations: Iterations, current: Iteration | None, project: str) -> Iteration | None:
-    """The project's baseline; where it has none, what the measurement was held against when it was made."""
-    baseline = iterations.baseline(BASELINE, project=project)
-    if baseline is not None and baseline.project == project:
-        return baseline
-    if current is None or not current.baseline:
-        return None
-    try:
-        return iterations.get(current.baseline)
-    except StoreError:
-        return None
-
-
-def _report(library: Library, one: Iteration) -> MeasurementReport:
-    held = _held_against(Iterations(library.root), one, one.project)
-    return report_of(library, one, held if held is not None and held.id != one.id else None)
-
-
-def _first_is_baseline(library: Library, one: Iteration) -> None:
-    """In a thread. The first whole measurement of a project is what later ones are held against."""
-    iterations = Iterations(library.root)
-    held = iterations.baseline(BASELINE, project=one.project)
-    if one.is_finished and (held is None or held.project != one.project):
-        iterations.name_baseline(BASELINE, one)
-
-
-def _points(one: Iteration | None, baseline: Iteration | None, verdict: Verdict | None) -> tuple[Point, ...]:
-    """The checklists, with what shows each point to be done."""
-    evidence: dict[str, str] = {}
-    if baseline is not None:
-        evidence["baseline"] = f"Measurement {baseline.number} is the baseline."
-    if one is not None:
-        evidence |= _of_steps(one)
-        if one.commit and not one.dirty:
-            evidence["committed"] = f"Commit {one.commit[:9]}."
-    if verdict is not None:
-        if verdict.decision is not Decision.UNDECIDED:
-            evidence["verdict"] = verdict.sentence
-        if verdict.decision is Decision.KEEP:
-            evidence["gain"] = verdict.sentence
-        if not verdict.worse and verdict.decision is not Decision.UNDECIDED:
-            evidence["worse"] = "No figure got worse beyond what runs differ by."
-    ticked = one.checked if one is not None else ()
-    return tuple(
-        Point(key=key, when=when, text=text, evidence=evidence.get(key, ""), by_hand=by_hand, ticked=key in ticked)
-        for key, when, text, by_hand in POINTS
-    )
-
-
-def _of_steps(one: Iteration) -> dict[str, str]:
-    done: dict[str, int] = {}
-    for step in one.steps:
-        if step.state is StepState.DONE:
-            done[step.name] = done.get(step.name, 0) + 1
-    evidence = {
-        key: f"Measured {done[step]} {'time' if done[step] == 1 else 'times'}."
-        for key, step in (("cpu", "cpu"), ("caches", "caches"), ("heap", "heap"), ("latency", "latency"))
-        if done.get(step)
-    }
-    if max(done.get("cpu", 0), done.get("latency", 0)) >= _ENOUGH:
-        evidence["samples"] = f"{max(done.get('cpu', 0), done.get('latency', 0))} repetitions."
-    if any(done.get(name) for name in ("cpu", "counters", "latency")):
-        evidence["release"] = "A debug build is not measured."
-    if done.get("test"):
-        evidence["tests"] = "They passed before it was measured."
-    return evidence

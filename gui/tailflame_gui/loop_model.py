@@ -51,7 +51,8 @@ class LoopView:
     """Everything on the page. project: the folder with the plan; problem: why there is no plan, with its fix.
 
     iterations: newest first; baseline: the id of the baseline; verdict: of `shown` against it, None where there is no
-    other.
+    other; more: how many more repetitions of both would settle it, 0 where that is not known, or where they cannot be
+    made any more.
     hotspots: the three functions with the most CPU time of the shown measurement, (name, share).
     """
 
@@ -63,6 +64,7 @@ class LoopView:
     baseline: str = ""
     shown: Iteration | None = None
     verdict: Verdict | None = None
+    more: int = 0
     hotspots: tuple[tuple[str, float], ...] = ()
     points: tuple[Point, ...] = ()
     notes: tuple[str, ...] = field(default_factory=tuple)

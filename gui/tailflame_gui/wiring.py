@@ -123,6 +123,10 @@ class LateLoop:
         """Shows the page, and measures once it knows the plan."""
         self._shown().measure("")
 
+    def settle(self) -> None:
+        """Shows the page, and measures as many more repetitions as its verdict asks for."""
+        self._shown().settle()
+
     def show_iteration(self, one: Iteration) -> None:
         """Shows a measurement that has come from elsewhere."""
         self._shown().show_iteration(one)
@@ -232,6 +236,7 @@ def _connect_actions(parts: Parts) -> None:
     actions["demo"].triggered.connect(lambda: parts.demo.open_sample())
     actions["record_demo"].triggered.connect(parts.demo.record)
     actions["measure"].triggered.connect(parts.late_loop.measure)
+    actions["measure_more"].triggered.connect(parts.late_loop.settle)
     state.recording_changed.connect(lambda on: actions["record_demo"].setEnabled(not on))
     actions["profiles"].triggered.connect(
         lambda: choose_folder(

@@ -179,6 +179,46 @@ def test_tests_that_fail_leave_a_measurement_that_says_so(window: Loop, project:
     assert window.page.note.text() == "too bold"
 
 
+def test_a_verdict_without_enough_data_has_a_button_that_makes_more(window: Loop, project: LoopProject) -> None:
+    page = window.page
+    project.plan(repetitions=1)  # one run does not tell what runs differ by
+    project.measure(baseline=True)
+    project.program(base=200)
+    project.measure()
+    project.program(base=5000)
+    window.choose(project.folder)
+    assert page.view.verdict is not None and page.view.verdict.decision is Decision.UNDECIDED
+    assert page.more.isVisible() and page.more.text() == "Measure 4 more of both"
+    seen: list[str] = []
+    page.steps.show_steps, shown = (
+        lambda steps: (shown(steps), seen.extend(r.step.title for r in steps)),
+        (  # type: ignore[method-assign]
+            page.steps.show_steps
+        ),
+    )
+    page.more.click()
+    assert page.running and not page.more.isEnabled()
+    window.at_rest()
+    assert {"#1 latency 2", "#2 latency 5"} <= set(seen)
+    assert page.view.verdict.decision is Decision.REVERT
+    assert [len(one.goal_values) for one in project.iterations.all()] == [5, 5]
+    assert not page.more.isVisible()
+    assert any("Measurement 2: Revert" in text for text in window.told)
+
+
+def test_more_repetitions_from_the_palette(parts: Parts, window: Loop, project: LoopProject) -> None:
+    project.plan(repetitions=1)
+    project.measure(baseline=True)
+    project.measure()
+    window.choose(project.folder)
+    parts.actions["measure_more"].trigger()
+    window.at_rest()
+    assert [len(one.goal_values) for one in project.iterations.all()] == [5, 5]
+    parts.actions["measure_more"].trigger()
+    window.at_rest()
+    assert any("asks for more repetitions" in text for text in window.told)
+
+
 def test_stop_ends_it_and_it_goes_on_later(window: Loop, project: LoopProject) -> None:
     project.plan(repetitions=2)
     gate = project.folder / "gate"

@@ -7,7 +7,8 @@ from contextlib import aclosing
 from pathlib import Path
 
 from tailflame.model.iteration import Iteration
-from tailflame.run.pipeline import Done, Pipeline
+from tailflame.run.measure_events import Done
+from tailflame.run.pipeline import Pipeline
 from tailflame.run.plan_file import read_plan
 from tailflame.store import Library
 from tailflame.store.iterations import BASELINE, Iterations

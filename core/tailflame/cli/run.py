@@ -14,11 +14,14 @@ from tailflame.cli.signals import stopped_by_signals
 from tailflame.cli.verdicts import print_verdict, verdict_document
 from tailflame.errors import StoreError
 from tailflame.model.iteration import Iteration, Step, StepState
-from tailflame.run.pipeline import Done, Pipeline, StepEnded, StepProgress, StepStarted, Told
+from tailflame.run.measure_events import Done, StepEnded, StepProgress, StepStarted, Told
+from tailflame.run.more import MoreRepetitions
+from tailflame.run.pipeline import Pipeline
 from tailflame.run.plan_file import FILE_NAME, find_plan, read_plan
 from tailflame.store.iterations import BASELINE, Iterations
 from tailflame.units import seconds
 
+Measurement = Pipeline | MoreRepetitions
 _MARKS = {StepState.DONE: "done", StepState.FAILED: "failed", StepState.SKIPPED: "left out"}
 
 
@@ -28,7 +31,9 @@ class RunCommand:
     The tests must pass and the program must build; then each step is run as often as the plan says, and kept. A step
     that fails is told, and the others go on. The first measurement of a project becomes its baseline.
 
-    Ctrl-C ends it after the step that runs; --resume goes on with what is missing.
+    Ctrl-C ends it after the step that runs; --resume goes on with what is missing. Where a verdict has not enough data,
+    --more repeats what tells the goal, of the latest measurement and of the baseline in turns, each with the program
+    that it was measured with, which is kept.
 
     JSON: {"id", "number", "steps": [{"name", "tool", "repetition", "state", "session", "problem", "fix", "seconds"}],
     "environment", "verdict": as `verdict` has it, or null}
@@ -43,6 +48,7 @@ class RunCommand:
         add("--only", metavar="STEPS", default="", help="these steps alone, separated by commas")
         add("--skip", metavar="STEPS", default="", help="all steps but these")
         add("--resume", action="store_true", help="go on with the measurement that was cut short")
+        add("--more", type=int, metavar="N", help="N more repetitions of the latest measurement and of the baseline")
         add("--note", metavar="TEXT", default="", help="what was changed, in a few words; kept with it")
         add("--baseline", action="store_true", help="make this measurement the baseline")
         add("-n", "--number", type=int, default=5, metavar="N", help="rows within the noise to print of each kind (5)")
@@ -51,16 +57,18 @@ class RunCommand:
         path = Path(args.plan) if args.plan else find_plan(Path(args.folder).absolute())
         if path is None:
             raise UsageError(f"There is no {FILE_NAME} here or above.", advice="`tailflame init` writes one.")
-        plan = read_plan(path)
-        pipeline = Pipeline(
-            plan,
-            context.library,
-            only=_names(args.only),
-            skip=_names(args.skip),
-            resume=args.resume,
-            note=args.note,
-        )
-        done = asyncio.run(follow(pipeline, context))
+        if args.more is not None:
+            measurement: Measurement = _more(args, path, context)
+        else:
+            measurement = Pipeline(
+                read_plan(path),
+                context.library,
+                only=_names(args.only),
+                skip=_names(args.skip),
+                resume=args.resume,
+                note=args.note,
+            )
+        done = asyncio.run(follow(measurement, context))
         iteration, terminal = done.iteration, context.terminal
         iterations = Iterations(context.library.root)
         held = iterations.baseline(BASELINE, project=iteration.project)
@@ -78,11 +86,25 @@ class RunCommand:
         return ExitCode.TOOL if failed else ExitCode.OK
 
 
+def _more(args: argparse.Namespace, plan: Path, context: Context) -> MoreRepetitions:
+    if args.resume or args.note or args.baseline or args.skip:
+        raise UsageError("--more goes with no other option than --only and --number.")
+    project = str(plan.parent)
+    latest = next((one for one in Iterations(context.library.root).all() if one.project == project), None)
+    if latest is None:
+        raise StoreError("There is no measurement to add to.", advice="`tailflame run` makes one.")
+    if not latest.is_finished:
+        raise StoreError(
+            f"Measurement {latest.number} was cut short.", advice="`tailflame run --resume` goes on with it."
+        )
+    return MoreRepetitions(latest, context.library, number=args.more, only=_names(args.only))
+
+
 def _names(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
-async def follow(pipeline: Pipeline, context: Context) -> Done:
+async def follow(pipeline: Measurement, context: Context) -> Done:
     """Shows what happens until it is over."""
     terminal, done = context.terminal, None
     with terminal.status_line() as status, stopped_by_signals(pipeline.stop):

@@ -12,7 +12,7 @@ from tailflame.cli.terminal import add_row, plain_table
 from tailflame.cli.verdicts import print_verdict, verdict_document
 from tailflame.model.iteration import StepState
 from tailflame.report.measurement import Side, differences
-from tailflame.run.pipeline import recordings_of, usual_goal
+from tailflame.run.judging import recordings_of, usual_goal
 from tailflame.store.iterations import BASELINE, Iterations
 from tailflame.units import reading
 

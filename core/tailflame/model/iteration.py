@@ -75,6 +75,10 @@ class Iteration:
     goal_unit: str = ""
     checked: tuple[str, ...] = ()
     """Points of the checklists that were ticked by hand."""
+    program: str = ""
+    """The SHA-256 of the program that was measured, by which it is kept here; "" where it is not."""
+    plan: str = ""
+    """What the plan said then; "" of a measurement from elsewhere."""
 
     @property
     def is_finished(self) -> bool:

@@ -32,6 +32,7 @@ from tailflame.run.live_functions import functions_called, judged
 from tailflame.run.live_run import LiveRun
 from tailflame.run.live_session import LOG, TOOL, LiveSession
 from tailflame.store import Library, SessionFolder
+from tailflame.store.provenance import Origin
 from tailflame.tools.base import Target
 from tailflame.units import nanoseconds, percent
 
@@ -66,6 +67,7 @@ class KeptProbe:
         group: str,
         shape: Callable[[Recording], Recording],
         journal: Journal,
+        origin: Origin | None = None,
         make: MakeWish = _unlimited,
     ) -> None:
         self._library = library
@@ -76,6 +78,7 @@ class KeptProbe:
         self._group = group
         self._shape = shape
         self._journal = journal
+        self._origin = origin
         self._make = make
         self._live: LiveRun | None = None
         self._stage = Stage.STARTING
@@ -135,8 +138,9 @@ class KeptProbe:
         # The words for the folder are not known before it is there: the log's name in them is set by `planned`.
         target = self._target(Path())
         return self._library.new_session(
-            tool=TOOL, binary=target.binary, args=target.args, cwd=target.cwd or "", env=target.env, group=self._group
-        )
+            tool=TOOL, binary=target.binary, args=target.args, cwd=target.cwd or "", env=target.env,
+            group=self._group, origin=self._origin,
+        )  # fmt: skip
 
     def _take(self, event: LiveEvent) -> None:
         match event:

@@ -16,6 +16,7 @@ from tailflame.run.journal import Journal
 from tailflame.run.live_events import LiveFinished
 from tailflame.run.recorder import Recorder
 from tailflame.store import Library, SessionFolder
+from tailflame.store.provenance import Origin
 from tailflame.tools import Plan, Target
 
 
@@ -30,7 +31,9 @@ class Kept:
 
 
 class KeptRun:
-    """Records `plan(folder)` into a new session of `library`. stop(), cancel(): as the recorder's."""
+    """Records `plan(folder)` into a new session of `library`. stop(), cancel(): as the recorder's. origin: of a target
+    that is not where it was built.
+    """
 
     def __init__(
         self,
@@ -42,6 +45,7 @@ class KeptRun:
         group: str,
         read: Callable[[Finished, Callable[[float], None]], Recording],
         journal: Journal,
+        origin: Origin | None = None,
     ) -> None:
         self._library = library
         self._target = target
@@ -50,6 +54,7 @@ class KeptRun:
         self._group = group
         self._read = read
         self._journal = journal
+        self._origin = origin
         self._recorder: Recorder | None = None
         self._asked = ""
 
@@ -71,7 +76,7 @@ class KeptRun:
         session = await asyncio.to_thread(
             self._library.new_session,
             tool=self._tool, binary=target.binary, args=target.args, cwd=target.cwd or "", env=target.env,
-            group=self._group,
+            group=self._group, origin=self._origin,
         )  # fmt: skip
         try:
             plan = self._plan(session.path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from tailflame.run.kept_probe import KeptProbe
 from tailflame.run.kept_run import KeptRun
 from tailflame.run.plan_file import OUT, MeasurementPlan, PlanError
 from tailflame.store import Library
+from tailflame.store.provenance import Origin
 from tailflame.tools import (
     CARGO_BENCH,
     PERF_RECORD,
@@ -57,6 +58,8 @@ runs of them show whether they agree.
 _SLOW_RUNS = 2
 
 Begin = Callable[[Library, str, Journal], "KeptRun | KeptProbe"]
+_MORE = ("cpu", "counters", "latency", "probes")
+"""The steps that more repetitions are made of: the rest is counted by a simulation, or needs the program's source."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,8 +72,8 @@ class StepRun:
     begin: Begin
 
 
-def step_runs(plan: MeasurementPlan, binary: Path, host: Host) -> tuple[StepRun, ...]:
-    """Every run of the plan's steps, in order. Reads the binary once.
+def step_runs(plan: MeasurementPlan, binary: Path, host: Host, *, origin: Origin | None = None) -> tuple[StepRun, ...]:
+    """Every run of the plan's steps, in order. Reads the binary once. origin: where it is not where it was built.
 
     PlanError where an option of a tool is none of its options.
     """
@@ -87,12 +90,22 @@ def step_runs(plan: MeasurementPlan, binary: Path, host: Host) -> tuple[StepRun,
         for repetition in range(1, times + 1):
             step = replace(whole, repetition=repetition, repetitions=times)
             target = Target(binary=binary, args=plan.args, cwd=plan.directory, env=plan.env)
-            made.append(_run(plan, step, target, host, pointers))
+            made.append(_run(plan, step, target, host, pointers, origin))
     # Round by round, not step by step: a machine that grows warmer or busier then drifts through every step alike, and
     # the spread of a step's repetitions, which the verdict's interval is made of, holds that drift. The order within a
     # round stays the same, so that what one step leaves behind (a hot processor, a full page cache) meets the same step
     # before and after a change. And what is stopped early has something of everything.
     return tuple(sorted(made, key=lambda run: run.step.repetition))
+
+
+def more_runs(
+    plan: MeasurementPlan, binary: Path, host: Host, *, names: Collection[str], origin: Origin | None = None
+) -> tuple[StepRun, ...]:
+    """One more repetition of each of those steps that the plan repeats, in order; its repetition is 1, as if it were
+    the first. PlanError as above.
+    """
+    steps = tuple(name for name in plan.steps if name in names and name in _MORE)
+    return step_runs(replace(plan, steps=steps, repetitions=1), binary, host, origin=origin)
 
 
 def _step(plan: MeasurementPlan, name: str, host: Host) -> Step:
@@ -128,14 +141,16 @@ def _capabilities(step: Step, host: Host) -> Capabilities:
     return tool.probe(host)
 
 
-def _run(plan: MeasurementPlan, step: Step, target: Target, host: Host, pointers: bool | None) -> StepRun:
+def _run(
+    plan: MeasurementPlan, step: Step, target: Target, host: Host, pointers: bool | None, origin: Origin | None
+) -> StepRun:
     def there(out: Path) -> Target:
         return replace(target, args=tuple(word.replace(OUT, str(out)) for word in target.args))
 
     match step.name:
         case "cpu":
             options = _perf_options(plan, host, pointers)
-            return _recorded(step, target, lambda out: PERF_RECORD.plan(there(out), options, out), _read_result)
+            return _recorded(step, target, lambda out: PERF_RECORD.plan(there(out), options, out), _read_result, origin)
         case "latency":
             log = _inside(plan.hlog or plan.log)
             plain = PlainOptions(log=log)
@@ -143,9 +158,9 @@ def _run(plan: MeasurementPlan, step: Step, target: Target, host: Host, pointers
             def read(finished: Finished, progress: Progress) -> Recording:
                 return _read_latencies(plan, finished, log, progress)
 
-            return _recorded(step, target, lambda out: PLAIN_RUN.plan(there(out), plain, out), read)
+            return _recorded(step, target, lambda out: PLAIN_RUN.plan(there(out), plain, out), read, origin)
         case "probes":
-            return _probed(plan, step, target, there)
+            return _probed(plan, step, target, there, origin)
         case "benches":
             bench = BenchOptions(
                 project=plan.folder,
@@ -155,25 +170,31 @@ def _run(plan: MeasurementPlan, step: Step, target: Target, host: Host, pointers
                 bench=_bench_option(plan, "bench"),
                 filter=_bench_option(plan, "filter"),
             )
-            return _recorded(step, target, lambda out: CARGO_BENCH.plan(target, bench, out), _read_result)
+            return _recorded(step, target, lambda out: CARGO_BENCH.plan(target, bench, out), _read_result, origin)
     tool = field_tool(step.tool)
     assert tool is not None
     wishes = ToolOptions(tool=tool.name, values=_values(plan, step, host))
-    return _recorded(step, target, lambda out: tool.plan(there(out), wishes, out), _read_result)
+    return _recorded(step, target, lambda out: tool.plan(there(out), wishes, out), _read_result, origin)
 
 
 def _recorded(
-    step: Step, target: Target, plan: Callable[[Path], Plan], read: Callable[[Finished, Progress], Recording]
+    step: Step,
+    target: Target,
+    plan: Callable[[Path], Plan],
+    read: Callable[[Finished, Progress], Recording],
+    origin: Origin | None,
 ) -> StepRun:
     """plan: for the session's folder. read: the recording of what the tool left."""
 
     def begin(library: Library, group: str, journal: Journal) -> KeptRun:
-        return KeptRun(library, target, plan, tool=step.tool, group=group, read=read, journal=journal)
+        return KeptRun(library, target, plan, tool=step.tool, group=group, read=read, journal=journal, origin=origin)
 
     return StepRun(step, begin)
 
 
-def _probed(plan: MeasurementPlan, step: Step, target: Target, there: Callable[[Path], Target]) -> StepRun:
+def _probed(
+    plan: MeasurementPlan, step: Step, target: Target, there: Callable[[Path], Target], origin: Origin | None
+) -> StepRun:
     def begin(library: Library, group: str, journal: Journal) -> KeptProbe:
         return KeptProbe(
             library,
@@ -184,6 +205,7 @@ def _probed(plan: MeasurementPlan, step: Step, target: Target, there: Callable[[
             group=group,
             shape=lambda recording: _without_warm_up(recording, plan.warm_up_s),
             journal=journal,
+            origin=origin,
         )
 
     return StepRun(step, begin)

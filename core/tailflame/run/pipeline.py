@@ -13,75 +13,33 @@ import signal
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tailflame.analyse.metrics import metrics_of
-from tailflame.analyse.pitfalls import of_machine, pitfalls
-from tailflame.analyse.verdict import Verdict, judge
+from tailflame.analyse.pitfalls import of_machine
 from tailflame.errors import StoreError, TailflameError, ToolFailed
 from tailflame.host.binary import binary_facts, check_runnable
 from tailflame.host.cargo import read_project
 from tailflame.host.fitness import environment
 from tailflame.host.system import probe_host
-from tailflame.model import Recording
 from tailflame.model.iteration import Iteration, Step, StepState
-from tailflame.model.metrics import Family, Metric
-from tailflame.run.events import Progress
 from tailflame.run.journal import Journal
-from tailflame.run.kept_probe import KeptProbe
-from tailflame.run.kept_run import Kept, KeptRun
-from tailflame.run.measure_steps import StepRun, step_runs
+from tailflame.run.judging import Judged, judged
+from tailflame.run.measure_events import Done, MeasureEvent, StepEnded, StepProgress, StepStarted, Told
+from tailflame.run.measure_steps import step_runs
 from tailflame.run.outcome import Outcome
 from tailflame.run.plan_file import MeasurementPlan, PlanError
 from tailflame.run.process import Child
+from tailflame.run.step_runner import StepRunner
 from tailflame.store import Library
-from tailflame.store.iterations import BASELINE, Iterations, interrupted
+from tailflame.store.iterations import Iterations, interrupted
+from tailflame.store.programs import Programs
 from tailflame.store.provenance import commit_of
 
 _WORDS_KEPT = 16 << 10
 _TICK_S = 0.25
 _FIRST = ("test", "build")
-
-
-@dataclass(frozen=True, slots=True)
-class StepStarted:
-    step: Step
-
-
-@dataclass(frozen=True, slots=True)
-class StepProgress:
-    """stage: a word for what is done now; elapsed_s: of the step; words: what came on its output, "" for nothing."""
-
-    step: Step
-    stage: str
-    elapsed_s: float
-    words: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class StepEnded:
-    step: Step
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """Something to know about the measurement as a whole."""
-
-    text: str
-    fix: str = ""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Done:
-    """The end. verdict: against the baseline, None where there is none."""
-
-    iteration: Iteration
-    verdict: Verdict | None
-
-
-PipelineEvent = StepStarted | StepProgress | StepEnded | Told | Done
 
 
 class Pipeline:
@@ -115,23 +73,18 @@ class Pipeline:
         self._journal = journal or Journal()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._woken = asyncio.Event()
-        self._stopping = self._cancelling = False
-        self._running: KeptRun | KeptProbe | None = None
+        self._runner = StepRunner(library, self._journal)
         self._iteration: Iteration | None = None
-        self._told: tuple[Told, ...] = ()
 
     def stop(self) -> None:
-        self._stopping = True
-        self._pass_on()
+        self._runner.stop()
+        self._wake()
 
     def cancel(self) -> None:
-        self._stopping = self._cancelling = True
-        self._pass_on()
+        self._runner.cancel()
+        self._wake()
 
-    def _pass_on(self) -> None:
-        running = self._running
-        if running is not None:
-            (running.cancel if self._cancelling else running.stop)()
+    def _wake(self) -> None:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._woken.set)
 
@@ -140,7 +93,7 @@ class Pipeline:
         """What is known of it so far."""
         return self._iteration
 
-    async def events(self) -> AsyncGenerator[PipelineEvent, None]:
+    async def events(self) -> AsyncGenerator[MeasureEvent, None]:
         """Everything that happens, `Done` last.
 
         Raises PlanError, TargetError, StoreError before anything is measured; ToolFailed where test or build failed.
@@ -170,14 +123,15 @@ class Pipeline:
                 self._finish()
                 raise ToolFailed(step.problem, advice=step.fix)
         await asyncio.to_thread(_insist_on_release, binary)
+        for problem in await asyncio.to_thread(self._keep_program, binary):
+            yield problem
         async with aclosing(self._steps(binary)) as steps:
             async for event in steps:
                 yield event
-        verdict = await asyncio.to_thread(self._judge)
-        for problem in self._told:
-            yield problem
-        assert self._iteration is not None
-        yield Done(self._iteration, verdict)
+        found = await asyncio.to_thread(self._judge)
+        for caution in found.cautions:
+            yield Told(caution.text, caution.fix)
+        yield Done(found.iteration, found.verdict)
 
     # Before
 
@@ -203,6 +157,7 @@ class Pipeline:
             branch=commit.branch if commit else "",
             dirty=bool(commit and commit.dirty),
             note=self._note,
+            plan=plan.text,
             environment=environment(plan.folder),
         )
         return self._iteration
@@ -245,7 +200,7 @@ class Pipeline:
             yield StepProgress(step, "running", time.monotonic() - began, said)
             if ended:
                 break
-            if self._stopping and not asked:
+            if self._runner.stopping and not asked:
                 asked = True
                 child.signal_group(signal.SIGINT)
             alarm = asyncio.get_running_loop().call_later(_TICK_S, self._woken.set)
@@ -257,7 +212,7 @@ class Pipeline:
         seconds = time.monotonic() - began
         if outcome.ok:
             yield replace(step, state=StepState.DONE, seconds=seconds)
-        elif self._stopping:
+        elif self._runner.stopping:
             yield replace(step, state=StepState.FAILED, seconds=seconds, problem="It was stopped.")
         else:
             last = next((line.strip() for line in reversed(words.splitlines()) if line.strip()), "")
@@ -272,7 +227,20 @@ class Pipeline:
 
     # The steps
 
-    async def _steps(self, binary: Path) -> AsyncGenerator[PipelineEvent, None]:
+    def _keep_program(self, binary: Path) -> list[Told]:
+        """In a thread. Where it cannot be kept, everything but more repetitions goes on."""
+        assert self._iteration is not None
+        programs = Programs(self._library.root)
+        try:
+            self._save(replace(self._iteration, program=programs.keep(binary)))
+        except StoreError as error:
+            return [Told(error.sentence, "No repetitions can be added to this measurement later.")]
+        programs.sweep(self._iterations.programs_wanted())
+        return []
+
+    async def _steps(self, binary: Path) -> AsyncGenerator[MeasureEvent, None]:
+        assert self._iteration is not None
+        group = self._iteration.id
         host = await asyncio.to_thread(probe_host)
         runs = await asyncio.to_thread(step_runs, self.plan, binary, host)
         for run in runs:
@@ -287,12 +255,12 @@ class Pipeline:
                 if step.repetition <= 1:  # told once
                     yield StepEnded(step)
                 continue
-            if self._stopping:
+            if self._runner.stopping:
                 break
             step = replace(step, state=StepState.RUNNING)
             self._note_step(step)
             yield StepStarted(step)
-            async with aclosing(self._one(run, step)) as measured:
+            async with aclosing(self._runner.events(run, step, group=group)) as measured:
                 async for one in measured:
                     if isinstance(one, Step):
                         step = one
@@ -300,42 +268,8 @@ class Pipeline:
                         yield one
             self._note_step(step)
             yield StepEnded(step)
-        if not self._stopping:
+        if not self._runner.stopping:
             self._finish()
-
-    async def _one(self, run: StepRun, step: Step) -> AsyncGenerator[StepProgress | Step, None]:
-        assert self._iteration is not None
-        began = time.monotonic()
-        self._running = kept = run.begin(self._library, self._iteration.id, self._journal)
-        if self._stopping:
-            self._pass_on()
-        ended: Kept | None = None
-        async with aclosing(kept.events()) as events:
-            async for event in events:
-                if isinstance(event, Progress):
-                    yield StepProgress(step, event.stage.value, time.monotonic() - began)
-                elif isinstance(event, Kept):
-                    ended = event
-        self._running = None
-        assert ended is not None
-        seconds = time.monotonic() - began
-        outcome = ended.finished.target if ended.finished is not None else None
-        crash = f"The program ended badly: {outcome.sentence}." if outcome is not None and outcome.crashed else ""
-        if ended.recording is None:
-            error = ended.error or ToolFailed("It left nothing.")
-            # That nothing is left to read follows from the crash.
-            yield replace(
-                step, state=StepState.FAILED, session=ended.session, problem=crash or error.sentence,
-                fix="" if crash else error.advice, seconds=seconds,
-            )  # fmt: skip
-            return
-        yield replace(
-            step,
-            state=StepState.FAILED if crash else StepState.DONE,
-            session=ended.session,
-            problem=crash,
-            seconds=seconds,
-        )
 
     def _is_done(self, step: Step) -> bool:
         assert self._iteration is not None
@@ -362,51 +296,12 @@ class Pipeline:
 
     # After
 
-    def _judge(self) -> Verdict | None:
+    def _judge(self) -> Judged:
         """In a thread."""
         assert self._iteration is not None
-        measured = recordings_of(self._iteration, self._library)
-        self._told = tuple(
-            Told(one.text, one.fix)
-            for one in pitfalls(self._iteration, measured)
-            if one not in of_machine(self._iteration.environment)
-        )
-        after = metrics_of(measured, fixed_work=self.plan.fixed_work)
-        goal = self._iteration.goal or usual_goal(after)
-        aimed = next((metric for metric in after if metric.key == goal), None)
-        values = aimed.values if aimed is not None else ()
-        unit = aimed.unit if aimed is not None else ""
-        self._save(replace(self._iteration, goal=goal, goal_values=values, goal_unit=unit))
-        baseline = self._iterations.baseline(BASELINE, project=self._iteration.project)
-        if baseline is None or baseline.id == self._iteration.id or baseline.project != self._iteration.project:
-            return None
-        before = metrics_of(recordings_of(baseline, self._library), fixed_work=self.plan.fixed_work)
-        verdict = judge(before, after, goal=goal, wanted=self.plan.wanted)
-        self._save(
-            replace(self._iteration, baseline=baseline.id, decision=verdict.decision.value, sentence=verdict.sentence)
-        )
-        return verdict
-
-
-def recordings_of(iteration: Iteration, library: Library) -> tuple[Recording, ...]:
-    """The recordings of the steps that are done, in their order; those that cannot be read any more are left out."""
-    found = []
-    for step in iteration.steps:
-        if step.state is StepState.DONE and step.session:
-            try:
-                found.append(library.session(step.session).folder.load())
-            except StoreError:
-                continue
-    return tuple(found)
-
-
-def usual_goal(metrics: Sequence[Metric]) -> str:
-    """What is judged where the plan names no goal: the tail of the first latency, else the time that a run takes."""
-    for family, beginning in ((Family.LATENCY, "p99 "), (Family.COUNTERS, "duration_time"), (Family.BENCHMARKS, "")):
-        found = next((m.key for m in metrics if m.family is family and m.key.startswith(beginning)), "")
-        if found:
-            return found
-    return ""
+        found = judged(self._iteration, self._library)
+        self._save(found.iteration)
+        return found
 
 
 def _binary_of(plan: MeasurementPlan) -> Path:

@@ -9,7 +9,7 @@ import difflib
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -42,7 +42,7 @@ class Bound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasurementPlan:
-    """The content of tailflame.toml. Paths are absolute. `path`: the file; `folder`: where it is.
+    """The content of tailflame.toml. Paths are absolute. `path`: the file; `folder`: where it is; text: what it says.
 
     bin, example, bench: what cargo builds, the binary is then asked of cargo; binary: a program's path instead.
     build, test: commands; None where they follow from the rest, () for none. probe: names of functions that are timed
@@ -50,6 +50,7 @@ class MeasurementPlan:
     """
 
     path: Path
+    text: str = ""
     bin: str = ""
     binary: Path | None = None
     package: str = ""
@@ -90,12 +91,25 @@ def read_plan(path: Path) -> MeasurementPlan:
     try:
         if path.stat().st_size > _FILE_LIMIT:
             raise PlanError(f"{path} is too large for a plan.", advice="A plan has a few dozen lines.")
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise PlanError(f"{path} cannot be read: {error.strerror}.", advice="`tailflame init` writes one.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PlanError(f"{path} is no TOML: {error}.", advice="https://toml.io tells how it is written.") from error
-    return _plan(path, _Table(document, path, ""))
+    except UnicodeDecodeError as error:
+        raise _no_toml(path, error) from error
+    return plan_of(text, path)
+
+
+def plan_of(text: str, path: Path) -> MeasurementPlan:
+    """The plan that `path` had when it said `text`. PlanError as above."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _no_toml(path, error) from error
+    return replace(_plan(path, _Table(document, path, "")), text=text)
+
+
+def _no_toml(path: Path, error: ValueError) -> PlanError:
+    return PlanError(f"{path} is no TOML: {error}.", advice="https://toml.io tells how it is written.")
 
 
 def _plan(path: Path, whole: _Table) -> MeasurementPlan:

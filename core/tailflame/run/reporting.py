@@ -15,7 +15,7 @@ from tailflame.errors import StoreError
 from tailflame.model import Recording
 from tailflame.model.iteration import Iteration
 from tailflame.report.measurement import MeasurementReport, Side, differences
-from tailflame.run.pipeline import recordings_of, usual_goal
+from tailflame.run.judging import recordings_of, usual_goal
 from tailflame.store import Library
 
 

@@ -24,6 +24,8 @@ BASELINE = "baseline"
 """The name of the baseline that is meant where none is named."""
 _FOLDER = "iterations"
 _NAMES = "baselines.json"
+_PROGRAMS_KEPT = 5
+"""Of each project."""
 
 
 class Iterations:
@@ -61,7 +63,8 @@ class Iterations:
         if path.is_file():
             return _read(path)
         steps = tuple(replace(step, session=sessions.get(step.session, "")) for step in iteration.steps)
-        adopted = replace(iteration, steps=steps)
+        # What a plan from elsewhere names is never run here.
+        adopted = replace(iteration, steps=steps, program="", plan="")
         self._folder.mkdir(parents=True, exist_ok=True)
         self.save(adopted)
         return adopted
@@ -104,6 +107,17 @@ class Iterations:
                 found[identity].append(name)
         return found
 
+    def programs_wanted(self) -> frozenset[str]:
+        """The programs of named baselines, and of the newest measurements of each project: others are not compared with
+        any more, and a program takes tens of megabytes.
+        """
+        named, seen, wanted = self.baselines(), dict[str, int](), set[str]()
+        for one in self.all():
+            seen[one.project] = seen.get(one.project, 0) + 1
+            if one.program and (one.id in named or seen[one.project] <= _PROGRAMS_KEPT):
+                wanted.add(one.program)
+        return frozenset(wanted)
+
     def baseline(self, name: str = BASELINE, *, project: str = "") -> Iteration | None:
         """That of `project`; where it has none of this name, the one that was named so last, in whatever project. None
         where there is none, or its iteration is gone.
@@ -140,7 +154,7 @@ def interrupted(iteration: Iteration) -> Iteration:
     return replace(iteration, steps=steps)
 
 
-_TEXTS = ("goal", "commit", "branch", "note", "baseline", "decision", "sentence", "goal_unit")
+_TEXTS = ("goal", "commit", "branch", "note", "baseline", "decision", "sentence", "goal_unit", "program", "plan")
 
 
 def _document(one: Iteration) -> dict[str, Any]:

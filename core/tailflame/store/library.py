@@ -25,7 +25,7 @@ from tailflame.store.files import absolute, parse_json, reason, sync_folder, wri
 from tailflame.store.manifest import Manifest, SessionState
 from tailflame.store.measures import Measures
 from tailflame.store.owner import Owner
-from tailflame.store.provenance import Commit, binary_key, cargo_profile, commit_of
+from tailflame.store.provenance import Commit, Origin, binary_key, cargo_profile, commit_of
 from tailflame.store.session import (
     MANIFEST,
     RECORDING,
@@ -136,15 +136,17 @@ class Library:
         env: Mapping[str, str] | None = None,
         title: str = "",
         at: datetime | None = None,
-        build_id: str = "",
         group: str = "",
+        origin: Origin | None = None,
     ) -> SessionFolder:
         """Makes a session's folder with its session.json in state "recording", owned by this process.
 
         group: what the sessions of several tools on one target have in common.
-        Asks git for the binary's commit: a few milliseconds, at most some seconds in a huge project.
+        origin: of a program that is not where it was built; otherwise git is asked for the binary's commit: a few
+        milliseconds, at most some seconds in a huge project.
         """
         at = at or now()
+        binary = origin.binary if origin is not None else binary
         place = absolute(binary) if binary else ""
         manifest = Manifest(
             state=SessionState.RECORDING,
@@ -156,7 +158,7 @@ class Library:
             args=args,
             cwd=absolute(cwd) if cwd else "",
             env=dict(env or {}),
-            build_id=build_id,
+            build_id=origin.build_id if origin is not None else "",
             cargo_profile=cargo_profile(place) if place else "",
             group=group,
             owner=Owner.of_this_process(),
@@ -164,7 +166,10 @@ class Library:
         )
         folder = self._new_folder(f"{at:%Y%m%d_%H%M%S}_{_label(Path(place).name or 'session', tool)}", manifest)
         session = SessionFolder(folder)
-        commit = commit_of(Path(os.path.realpath(place)).parent) if place else None
+        if origin is not None:
+            commit = origin.commit
+        else:
+            commit = commit_of(Path(os.path.realpath(place)).parent) if place else None
         if commit is not None:
             session.update(commit=commit)
         return session

@@ -14,6 +14,17 @@ _HASHED = re.compile(r"-[0-9a-f]{16}$")
 _TARGET_KINDS = frozenset({"deps", "examples", "build"})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a program is from that no longer lies where it was built. binary: where that was; commit: of its code, None
+    where that was in no repository.
+    """
+
+    binary: Path
+    commit: Commit | None = None
+    build_id: str = ""
+
+
 def binary_key(path: str | Path) -> str:
     """What a baseline belongs to: the path with its links resolved, without the hash that cargo puts on tests.
 

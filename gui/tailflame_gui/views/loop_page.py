@@ -49,7 +49,8 @@ _DECISIONS = {
 class LoopPage(QWidget):
     """shown(); project_wanted(): another project; plan_wanted(): write a plan; plan_opened(): look at it.
 
-    measure_requested(note), stop_requested(); resume_requested(): go on with what was cut short;
+    measure_requested(note), stop_requested(); resume_requested(): go on with what was cut short; more_requested(id,
+    number): more repetitions of it and of the baseline;
     chosen(id): another measurement; baseline_requested(id); report_wanted(id); bundle_wanted(id);
     opened(session's id), opened_at(session's id, function); figure_opened(Row): the result that it is from;
     hotspot_chosen(function); ticked(point's key, on); failed(TailflameError);
@@ -63,6 +64,7 @@ class LoopPage(QWidget):
     measure_requested = Signal(str)
     stop_requested = Signal()
     resume_requested = Signal()
+    more_requested = Signal(str, int)
     chosen = Signal(str)
     baseline_requested = Signal(str)
     report_wanted = Signal(str)
@@ -137,6 +139,10 @@ class LoopPage(QWidget):
             "Go on", self.resume_requested.emit, icon="rotate-ccw",
             tip="Measure what is missing of the measurement that was cut short.",
         )  # fmt: skip
+        self.more = button(
+            "", self._more, icon="rotate-ccw",
+            tip="Of this one and of the baseline, in turns, each with the program that it was measured with.",
+        )  # fmt: skip
         self.verdict_mark = Icon("info", "second")
         self.verdict = label("", "title", wrap=True)
         self.reasons = label("", "second", wrap=True)
@@ -202,6 +208,7 @@ class LoopPage(QWidget):
         words = column(spacing=2)
         words.addWidget(self.verdict)
         words.addWidget(self.reasons)
+        words.addWidget(self.more, alignment=Qt.AlignmentFlag.AlignLeft)
         said.addLayout(words, 1)
         said.addWidget(self.filter, alignment=Qt.AlignmentFlag.AlignTop)
         above, below = QWidget(), QWidget()
@@ -317,6 +324,9 @@ class LoopPage(QWidget):
         newest = self.view.iterations[0] if self.view.iterations else None
         cut_short = bool(self.view.plan) and newest is not None and not newest.is_finished
         self.resume.setVisible(cut_short and not self._running)
+        self.more.setVisible(self.view.more > 0)
+        self.more.setEnabled(not self._running)
+        self.more.setText(f"Measure {count(self.view.more)} more of both")
         shown = self.view.shown
         for widget in (self.make_baseline, self.report, self.bundle):
             widget.setEnabled(shown is not None and not self._running)
@@ -442,6 +452,10 @@ class LoopPage(QWidget):
     def _of_shown(self, signal: SignalInstance) -> None:
         if self.view.shown is not None:
             signal.emit(self.view.shown.id)
+
+    def _more(self) -> None:
+        if self.view.shown is not None and self.view.more:
+            self.more_requested.emit(self.view.shown.id, self.view.more)
 
     def _find(self) -> None:
         if not self.on_hotspot:

@@ -12,7 +12,9 @@ import pytest
 from tailflame.analyse.verdict import Decision
 from tailflame.errors import StoreError, TargetError, ToolFailed
 from tailflame.model.iteration import StepState
-from tailflame.run.pipeline import Done, Pipeline, PipelineEvent, StepEnded, StepStarted, Told, recordings_of
+from tailflame.run.judging import recordings_of
+from tailflame.run.measure_events import Done, MeasureEvent, StepEnded, StepStarted, Told
+from tailflame.run.pipeline import Pipeline
 from tailflame.run.plan_file import PlanError, read_plan
 from tailflame.store import Library
 from tailflame.store.iterations import Iterations
@@ -72,11 +74,11 @@ def project(tmp_path: Path) -> Project:
     return Project(tmp_path)
 
 
-def run(pipeline: Pipeline, *, after: tuple[type, int] | None = None) -> list[PipelineEvent]:
+def run(pipeline: Pipeline, *, after: tuple[type, int] | None = None) -> list[MeasureEvent]:
     """All events; `after` so many events of a type it is stopped."""
 
-    async def follow() -> list[PipelineEvent]:
-        told: list[PipelineEvent] = []
+    async def follow() -> list[MeasureEvent]:
+        told: list[MeasureEvent] = []
         async with aclosing(pipeline.events()) as events:
             async for event in events:
                 told.append(event)
@@ -87,7 +89,7 @@ def run(pipeline: Pipeline, *, after: tuple[type, int] | None = None) -> list[Pi
     return asyncio.run(follow())
 
 
-def done(events: list[PipelineEvent]) -> Done:
+def done(events: list[MeasureEvent]) -> Done:
     last = events[-1]
     assert isinstance(last, Done)
     return last
