@@ -7,12 +7,15 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from helpers.environment import open_to_others, refuse
 from tailflame.host.system import read_setting
+from tailflame.model import Recording
+from tailflame.parse import load
 
 pytestmark = [pytest.mark.tool("perf", "setpriv"), pytest.mark.timeout(300)]
 
@@ -23,40 +26,117 @@ AS_NOBODY = (
     *("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"),
 )
 TAILFLAME = (sys.executable, "-c", "import sys; from tailflame.cli.main import main; sys.exit(main())")
+TWO_THREADS = ("--mode", "benchmark", "--threads", "2")
 
 
-def test_recording_two_threads_as_nobody(
-    demo_binary: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+@dataclass(frozen=True)
+class Nobody:
+    """A user with a home of his own, where the demo is."""
+
+    home: Path
+
+    def tailflame(self, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        environment = {
+            **os.environ,
+            "HOME": str(self.home),
+            "TAILFLAME_PROFILES": str(self.home / "profiles"),
+            "TAILFLAME_CONFIG_DIR": str(self.home / "config"),
+        }
+        done = subprocess.run(
+            [*AS_NOBODY, *TAILFLAME, *words], env=environment, cwd=self.home, capture_output=True, text=True,
+            timeout=250, check=False,
+        )  # fmt: skip
+        assert done.returncode == code, done.stdout + done.stderr
+        return done
+
+    def session(self) -> Path:
+        (session,) = (self.home / "profiles").glob("2*")
+        assert session.stat().st_uid == NOBODY
+        return session
+
+
+@pytest.fixture
+def nobody(demo_binary: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Nobody:
     if os.geteuid() != 0:
         pytest.skip("only root can become nobody")
-    if (paranoid := read_setting("kernel/perf_event_paranoid")) is None or paranoid > 2:
-        refuse("the kernel lets nobody here record with perf")
     home = tmp_path / "home"
     home.mkdir()
     open_to_others(tmp_path, tmp_path_factory.getbasetemp())
     shutil.copy(demo_binary, home / "trading-system")
     os.chown(home, NOBODY, NOBODY)
-    environment = {
-        **os.environ,
-        "HOME": str(home),
-        "TAILFLAME_PROFILES": str(home / "profiles"),
-        "TAILFLAME_CONFIG_DIR": str(home / "config"),
-    }
+    return Nobody(home)
 
-    def tailflame(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*AS_NOBODY, *TAILFLAME, *words], env=environment, cwd=home, capture_output=True, text=True, timeout=200,
-            check=False,
-        )  # fmt: skip
 
-    done = tailflame("record", "--", "./trading-system", *["--mode", "benchmark", "--threads", "2", "--seconds", "2"])
-    assert done.returncode == 0, done.stderr
+def perf_as_nobody() -> int:
+    paranoid = read_setting("kernel/perf_event_paranoid")
+    if paranoid is None or paranoid > 2:
+        refuse("the kernel lets nobody here record with perf")
+    return paranoid
+
+
+def test_recording_two_threads(nobody: Nobody) -> None:
+    paranoid = perf_as_nobody()
+    done = nobody.tailflame("record", "--", "./trading-system", *TWO_THREADS, "--seconds", "2")
     if paranoid == 2:
         assert "Kernel functions will be missing." in done.stderr
         assert "-e cpu-clock:u " in done.stderr or "-e cycles:u " in done.stderr
-    shown = json.loads(tailflame("show", "latest", "--json").stdout)
+    shown = json.loads(nobody.tailflame("show", "latest", "--json").stdout)
     assert shown["result"]["threads"] >= 2
     assert shown["hotspots"][0]["name"] == "trading_system::risk::check_exposure"
-    (session,) = (home / "profiles").glob("*trading-system*")
-    assert session.stat().st_uid == NOBODY
+    nobody.session()
+
+
+def holds(recording: Recording, tool: str) -> bool:
+    """Whether it holds what the tool is for."""
+    match tool:
+        case "massif" | "heaptrack" | "jemalloc":
+            return recording.heap is not None and bool(recording.heap.facts.peak or recording.profile)
+        case "strace":
+            return recording.syscalls is not None and len(set(recording.syscalls.thread.tolist())) >= 3
+    return recording.counters is not None
+
+
+@pytest.mark.parametrize(
+    ("tool", "result"),
+    [
+        pytest.param("massif", "massif.out", marks=pytest.mark.tool("valgrind")),
+        pytest.param("heaptrack", "heaptrack.zst", marks=pytest.mark.tool("heaptrack")),
+        ("jemalloc", "jemalloc.heap"),
+        pytest.param("strace", "strace.log", marks=pytest.mark.tool("strace")),
+        ("perf-stat", "perf-stat.json"),
+    ],
+)
+def test_a_tool_on_two_threads(nobody: Nobody, tool: str, result: str) -> None:
+    if tool == "perf-stat":
+        perf_as_nobody()
+    nobody.tailflame("record", "--tool", tool, "--", "./trading-system", *TWO_THREADS, "--seconds", "0.05")
+    assert holds(load(nobody.session() / result), tool)
+    shown = nobody.tailflame("show", "latest").stdout
+    assert len(shown.splitlines()) > 5
+
+
+PLAN = """
+[target]
+path = "trading-system"
+args = ["--mode", "benchmark", "--threads", "2", "--seconds", "0.3", "--hlog", "{out}/latency.hlog"]
+[measure]
+repetitions = 1
+warm_up_s = 0
+steps = ["cpu", "counters", "latency", "probes"]
+[latency]
+hlog = "{out}/latency.hlog"
+probe = ["process_order"]
+[goal]
+metric = "p50 risk_check"
+"""
+
+
+def test_a_measurement_and_more_of_it(nobody: Nobody) -> None:
+    perf_as_nobody()
+    (nobody.home / "tailflame.toml").write_text(PLAN)
+    done = json.loads(nobody.tailflame("run", "--json").stdout)
+    states = {step["name"]: (step["state"], step["problem"]) for step in done["steps"]}
+    assert {states[name] for name in ("cpu", "counters", "latency")} == {("done", "")}
+    assert states["probes"][0] == "skipped" and "Functions cannot be probed" in states["probes"][1]
+    again = json.loads(nobody.tailflame("run", "--json", "--more", "1", "--only", "cpu,counters,latency").stdout)
+    assert [step["state"] for step in again["steps"] if step["repetition"] == 2] == ["done"] * 3

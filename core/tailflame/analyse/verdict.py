@@ -273,7 +273,9 @@ def repetitions_needed(row: Row, wanted: float = WANTED, *, both_ways: bool = Fa
 def _settling(more: int | None, wanted: float) -> str:
     if more is None:
         return f"More than {_MOST_REPETITIONS} repetitions would be needed: it is too close to {_share(wanted)}."
-    return f"Some {more} more {'repetition' if more == 1 else 'repetitions'} of each side would settle it."
+    if more == 1:
+        return "One more repetition of each side would settle it."
+    return f"Some {more} more repetitions of each side would settle it."
 
 
 def _improvements(row: Row) -> tuple[float, float]:

@@ -21,8 +21,9 @@ def print_verdict(verdict: Verdict, terminal: Terminal, *, number: int) -> None:
     terminal.line(verdict.sentence, style=style)
     for reason in verdict.reasons:
         terminal.line(f"  {reason}")
-    if verdict.more_repetitions:
-        terminal.line(f"  tailflame run --more {verdict.more_repetitions} makes them.", style="dim")
+    more = verdict.more_repetitions
+    if more:
+        terminal.line(f"  tailflame run --more {more} makes {'it' if more == 1 else 'them'}.", style="dim")
     for family in Family:
         rows = verdict.of(family)
         both = tuple(row for row in rows if row.mark is not Mark.ABSENT)

@@ -88,7 +88,8 @@ class Child(asyncio.SubprocessProtocol):
                     start_new_session=True,
                 )
             except FileNotFoundError as problem:
-                raise ToolMissing(f"{argv[0]} is not installed.", details=str(problem)) from problem
+                told = "there" if "/" in argv[0] else "installed"
+                raise ToolMissing(f"{argv[0]} is not {told}.", details=str(problem)) from problem
             except OSError as problem:
                 raise ToolFailed(f"{argv[0]} could not be started: {problem.strerror}.") from problem
         return child

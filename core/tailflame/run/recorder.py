@@ -220,10 +220,12 @@ class Recorder:
 
     async def _start(self) -> tuple[Child, Entry]:
         plan = self.plan
-        program = find_tool(plan.argv[0])
-        if program is None:
-            raise ToolMissing(f"{plan.argv[0]} is not installed.", advice=install_command(plan.argv[0]))
-        argv = plan.argv if shutil.which(plan.argv[0]) else (str(program), *plan.argv[1:])
+        argv = plan.argv
+        if "/" not in argv[0] and shutil.which(argv[0]) is None:
+            program = find_tool(argv[0])
+            if program is None:
+                raise ToolMissing(f"{argv[0]} is not installed.", advice=install_command(argv[0]))
+            argv = (str(program), *argv[1:])
         prefix, env = guarded(plan)
         entry = self._journal.started(argv, guard=prefix, cwd=plan.cwd, env={**plan.target.env, **plan.env})
         self._began = self._active_at = time.monotonic()
