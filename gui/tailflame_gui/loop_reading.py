@@ -37,7 +37,7 @@ def view_of(library: Library, start: Path | None, shown: str) -> LoopView:
     if current is not None:
         other = held if held is not None and held.id != current.id else None
         report = report_of(library, current, other)
-        verdict, notes = report.verdict, report.notes
+        verdict, notes = report.verdict, (*report.broken, *report.notes)
         hotspots = hottest(report.after.recordings)
     return LoopView(
         project=str(project),

@@ -50,18 +50,29 @@ def left_out(repetitions: int) -> int:
     return int(repetitions * _TRIMMED)
 
 
-def typical(values: Sequence[float], *, trimmed: bool = False) -> float:
-    """The mean, without the repetitions that are left out; NaN of none."""
+def by_logarithms(*sides: Sequence[float]) -> bool:
+    """Whether all figures are above 0, so that their ratio is that of the geometric means."""
+    return all(value > 0 for values in sides for value in values)
+
+
+def typical(values: Sequence[float], *, trimmed: bool = False, geometric: bool | None = None) -> float:
+    """What a change is of: the geometric mean (of figures with a 0 among them the mean), without the repetitions that
+    are left out; NaN of none. geometric: where the other side decides as well.
+    """
     least = left_out(len(values)) if trimmed else 0
     kept = sorted(values)[least : len(values) - least]
-    return math.fsum(kept) / len(kept) if kept else math.nan
+    if not kept:
+        return math.nan
+    if by_logarithms(values) if geometric is None else geometric:
+        return math.exp(math.fsum(map(math.log, kept)) / len(kept))
+    return math.fsum(kept) / len(kept)
 
 
 def compare(before: Sequence[float], after: Sequence[float]) -> Change:
     nothing = math.nan
     if not before or not after:
         return Change(nothing, nothing, nothing, nothing)
-    logarithms = min(*before, *after) > 0
+    logarithms = by_logarithms(before, after)
     sides = tuple([math.log(value) if logarithms else value for value in values] for values in (before, after))
     one, other = (_Side(*mean_and_error(values), len(values) - 1) for values in sides)
     difference = other.mean - one.mean

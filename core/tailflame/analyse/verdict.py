@@ -16,7 +16,7 @@ from enum import StrEnum
 import numpy as np
 
 from tailflame.analyse.metrics import chosen_functions
-from tailflame.analyse.ratio_test import compare, left_out, margin_factor, typical
+from tailflame.analyse.ratio_test import by_logarithms, compare, left_out, margin_factor, typical
 from tailflame.model.metrics import Better, Family, Metric
 from tailflame.model.stacks import Float64
 from tailflame.units import interval_text, percent, reading, signed_percent, with_percent
@@ -78,12 +78,12 @@ class Row:
 
     @property
     def before_mean(self) -> float:
-        """Of the repetitions that the change is of; NaN of none."""
-        return typical(self.before, trimmed=self.trimmed)
+        """As the change is made of them: of the repetitions that count, geometric where it is; NaN of none."""
+        return typical(self.before, trimmed=self.trimmed, geometric=by_logarithms(self.before, self.after))
 
     @property
     def after_mean(self) -> float:
-        return typical(self.after, trimmed=self.trimmed)
+        return typical(self.after, trimmed=self.trimmed, geometric=by_logarithms(self.before, self.after))
 
     @property
     def kept_words(self) -> str:

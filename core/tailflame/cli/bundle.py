@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tailflame.cli.command import Context
 from tailflame.cli.exit_codes import ExitCode, UsageError
+from tailflame.cli.projects import project_here
 from tailflame.errors import StoreError
 from tailflame.model.iteration import Iteration
 from tailflame.store.bundle import SUFFIX, read_bundle, write_bundle
@@ -46,7 +47,7 @@ def _pack(args: argparse.Namespace, context: Context) -> int:
     sessions: dict[str, SessionInfo] = {}
     for word in args.what or ["latest"]:
         try:
-            iteration = Iterations(context.library.root).get(word)
+            iteration = Iterations(context.library.root).get(word, project=project_here())
         except StoreError:
             info = context.library.session(word)
             sessions[info.id] = info

@@ -11,6 +11,7 @@ from typing import Any
 from tailflame.cli.command import Context
 from tailflame.cli.exit_codes import ExitCode, UsageError
 from tailflame.cli.signals import stopped_by_signals
+from tailflame.cli.terminal import STYLES
 from tailflame.cli.verdicts import print_verdict, verdict_document
 from tailflame.errors import StoreError
 from tailflame.model.iteration import Iteration, Step, StepState
@@ -36,7 +37,7 @@ class RunCommand:
     that it was measured with, which is kept.
 
     JSON: {"id", "number", "steps": [{"name", "tool", "repetition", "state", "session", "problem", "fix", "seconds"}],
-    "environment", "verdict": as `verdict` has it, or null}
+    "environment", "broken_bounds": [sentence], "verdict": as `verdict` has it, or null}
     """
 
     name = "run"
@@ -80,8 +81,15 @@ class RunCommand:
             terminal.note(f"Measurement {iteration.number} is the baseline now.")
         if done.verdict is not None:
             terminal.line()
-            print_verdict(done.verdict, terminal, number=max(args.number, 0))
+            print_verdict(done.verdict, terminal, number=max(args.number, 0), broken=done.broken)
+        else:
+            for sentence in done.broken:
+                terminal.line(f"Bound: {sentence}", style=STYLES["more"])
         terminal.document(run_document(iteration, done))
+        if measurement.stopped:
+            if not iteration.is_finished:
+                terminal.note(f"Measurement {iteration.number} was cut short: `tailflame run --resume` goes on.")
+            return ExitCode.CANCELLED
         failed = [step for step in iteration.steps if step.state is StepState.FAILED]
         return ExitCode.TOOL if failed else ExitCode.OK
 
@@ -151,5 +159,6 @@ def run_document(iteration: Iteration, done: Done) -> dict[str, Any]:
             for step in iteration.steps
         ],
         "environment": dict(iteration.environment),
+        "broken_bounds": list(done.broken),
         "verdict": verdict_document(done.verdict) if done.verdict is not None else None,
     }

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
-from tailflame.analyse.metrics import metrics_of
-from tailflame.analyse.verdict import Decision, judge
+from tailflame.analyse.ratio_test import typical
+from tailflame.analyse.verdict import Decision
 from tailflame.cli.command import Context
 from tailflame.cli.exit_codes import ExitCode, UsageError
+from tailflame.cli.projects import project_here
 from tailflame.cli.terminal import add_row, plain_table
 from tailflame.cli.verdicts import print_verdict, verdict_document
 from tailflame.model.iteration import StepState
-from tailflame.report.measurement import Side, differences
-from tailflame.run.judging import recordings_of, usual_goal
+from tailflame.run.reporting import report_of
 from tailflame.store.iterations import BASELINE, Iterations
 from tailflame.units import reading
 
@@ -23,10 +24,12 @@ class VerdictCommand:
     BEFORE and AFTER are measurements that `run` has made: an id, "latest", "latest~1", or the name of a baseline. By
     default the baseline, and the latest.
 
+    "latest" is the latest of the project that one stands in (a folder with a tailflame.toml here or above), or of all.
+
     JSON: {"decision", "sentence", "reasons", "goal", "wanted", "more_repetitions", "rows": [{"family", "key", "unit",
     "better", "before": [one per repetition], "after", "change", "low", "high", "p", "mark", "trimmed"}], "different":
-    [fact]}; with --list: {"measurements": [{"id", "number", "started_at", "commit", "note", "decision", "sentence",
-    "baselines"}]}
+    [fact], "broken_bounds": [sentence]}; with --list: {"measurements": [{"id", "project", "number", "started_at",
+    "commit", "note", "decision", "sentence", "baselines"}]}
     """
 
     name = "verdict"
@@ -45,7 +48,7 @@ class VerdictCommand:
         iterations = Iterations(context.library.root)
         if args.list:
             return _list(iterations, context)
-        after = iterations.get(args.after)
+        after = iterations.get(args.after, project=project_here())
         if args.name:
             iterations.name_baseline(args.name, after)
             context.terminal.line(f"“{args.name}” is measurement {after.number} of {after.project} now.")
@@ -53,30 +56,34 @@ class VerdictCommand:
         before = iterations.get(args.before, project=after.project)
         if before.id == after.id:
             raise UsageError("Both are one measurement.", advice="Measure again: tailflame run")
-        measured = [Side(one, recordings_of(one, context.library)) for one in (before, after)]
-        sides = [metrics_of(side.recordings, fixed_work=after.fixed_work) for side in measured]
-        goal = args.goal or after.goal or usual_goal(sides[1])
-        wanted = args.improve / 100 if args.improve is not None else after.wanted
-        verdict = judge(sides[0], sides[1], goal=goal, wanted=wanted)
-        different = differences(*measured)
-        for fact in different:
+        wanted = args.improve / 100 if args.improve is not None else None
+        report = report_of(context.library, after, before, goal=args.goal, wanted=wanted)
+        verdict = report.verdict
+        assert verdict is not None
+        for fact in report.different:
             context.terminal.note(fact)
-        print_verdict(verdict, context.terminal, number=max(args.number, 0))
-        context.terminal.document({**verdict_document(verdict), "different": list(different)})
-        return ExitCode.REGRESSION if verdict.decision is Decision.REVERT and verdict.worse else ExitCode.OK
+        print_verdict(verdict, context.terminal, number=max(args.number, 0), broken=report.broken)
+        document = verdict_document(verdict)
+        document |= {"different": list(report.different), "broken_bounds": list(report.broken)}
+        context.terminal.document(document)
+        failed = (verdict.decision is Decision.REVERT and verdict.worse) or report.broken
+        return ExitCode.REGRESSION if failed else ExitCode.OK
 
 
 def _list(iterations: Iterations, context: Context) -> int:
-    table = plain_table(("#", "right"), "measured", "commit", ("goal", "right"), "verdict", "note", "baseline")
     names = iterations.baselines()
     every = iterations.all()
+    several = len({one.project for one in every}) > 1
+    columns = (*(("project",) if several else ()), ("#", "right"), "measured", "commit", ("goal", "right"), "verdict")
+    table = plain_table(*columns, "note", "baseline")
     for one in every:
-        mean = sum(one.goal_values) / len(one.goal_values) if one.goal_values else None
+        mean = typical(one.goal_values) if one.goal_values else None
         failed = sum(step.state is StepState.FAILED for step in one.steps)
         told = one.decision or ("cut short" if not one.is_finished else f"{failed} failed" if failed else "")
         add_row(
             table,
             [
+                *((Path(one.project).name,) if several else ()),
                 str(one.number),
                 f"{one.started_at:%Y-%m-%d %H:%M}",
                 f"{one.commit[:9]}{'+' if one.dirty else ''}",
@@ -92,6 +99,7 @@ def _list(iterations: Iterations, context: Context) -> int:
             "measurements": [
                 {
                     "id": one.id,
+                    "project": one.project,
                     "number": one.number,
                     "started_at": one.started_at.isoformat(),
                     "commit": one.commit,

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from tailflame.analyse.verdict import Decision, Mark, Row, Verdict
 from tailflame.cli.terminal import STYLES, Terminal, add_row, plain_table
 from tailflame.model.metrics import Family
-from tailflame.report.measurement import TRIMMED
+from tailflame.report.measurement import footnotes
 from tailflame.units import count, interval_text, reading, signed_percent, with_percent
 
 _STYLES = {Mark.BETTER: STYLES["less"], Mark.WORSE: STYLES["more"]}
 _QUIET = frozenset({Mark.NOISE, Mark.SAME})
 
 
-def print_verdict(verdict: Verdict, terminal: Terminal, *, number: int) -> None:
-    """number: rows of each family that are within the noise; what changed is always printed."""
+def print_verdict(verdict: Verdict, terminal: Terminal, *, number: int, broken: Sequence[str] = ()) -> None:
+    """number: rows of each family that are within the noise; what changed is always printed. broken: bounds that do not
+    hold.
+    """
     style = {Decision.KEEP: STYLES["less"], Decision.REVERT: STYLES["more"]}.get(verdict.decision, "bold")
     terminal.line(verdict.sentence, style=style)
+    for sentence in broken:
+        terminal.line(f"Bound: {sentence}", style=STYLES["more"])
     for reason in verdict.reasons:
         terminal.line(f"  {reason}")
     more = verdict.more_repetitions
@@ -30,7 +35,7 @@ def print_verdict(verdict: Verdict, terminal: Terminal, *, number: int) -> None:
         if both:
             terminal.line()
             terminal.line(family.value, style="bold")
-            _print_rows(both, terminal, number)
+            _print_rows(family, both, terminal, number)
     alone = [family.value for family in Family if verdict.of(family) and _on_one_side(verdict.of(family))]
     if alone:
         terminal.line()
@@ -41,7 +46,7 @@ def _on_one_side(rows: tuple[Row, ...]) -> bool:
     return all(row.mark is Mark.ABSENT for row in rows)
 
 
-def _print_rows(rows: tuple[Row, ...], terminal: Terminal, number: int) -> None:
+def _print_rows(family: Family, rows: tuple[Row, ...], terminal: Terminal, number: int) -> None:
     shown = [row for row in rows if row.mark not in _QUIET]
     quiet = [row for row in rows if row.mark in _QUIET]
     table = plain_table(
@@ -50,8 +55,8 @@ def _print_rows(rows: tuple[Row, ...], terminal: Terminal, number: int) -> None:
     for row in (*shown, *quiet[:number]):
         add_row(table, _cells(row), style=_STYLES.get(row.mark, STYLES["noise"]))
     terminal.table(table)
-    if any(row.trimmed for row in (*shown, *quiet[:number])):
-        terminal.line(f"  {TRIMMED}", style="dim")
+    for note in footnotes(family, (*shown, *quiet[:number])):
+        terminal.line(f"  {note}", style="dim")
     left = len(quiet) - number
     if left > 0:
         terminal.line(f"  and {count(left)} more within the noise", style="dim")

@@ -64,6 +64,8 @@ class Iteration:
     commit: str = ""
     branch: str = ""
     dirty: bool = False
+    state: str = ""
+    """The code itself, also where changes on one commit follow each other; "" in no repository."""
     note: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     steps: tuple[Step, ...] = ()
@@ -79,6 +81,11 @@ class Iteration:
     """The SHA-256 of the program that was measured, by which it is kept here; "" where it is not."""
     plan: str = ""
     """What the plan said then; "" of a measurement from elsewhere."""
+
+    @property
+    def measured(self) -> bool:
+        """Whether anything of it is there."""
+        return any(step.session and step.state is StepState.DONE for step in self.steps)
 
     @property
     def is_finished(self) -> bool:

@@ -18,7 +18,7 @@ from tailflame.analyse.counted import tells_amounts
 from tailflame.analyse.verdict import Decision, Mark, Row
 from tailflame.model import HistogramSeries, Recording
 from tailflame.report import svg
-from tailflame.report.measurement import HEADINGS, TRIMMED, MeasurementReport, Side, cells, shown
+from tailflame.report.measurement import HEADINGS, MeasurementReport, Side, cells, footnotes, shown
 from tailflame.report.output import opened
 from tailflame.units import count, nanoseconds
 
@@ -88,8 +88,8 @@ def _tables(report: MeasurementReport, stream: TextIO) -> None:
             stream.write("".join(f"<td>{escape(text)}</td>" for text in texts[:-1]))
             stream.write(f"<td>{_MARKS.get(row.mark, '')} {escape(texts[-1])}</td></tr>\n")
         stream.write("</table>\n")
-        if any(row.trimmed for row in some):
-            stream.write(f'<div class="second">{TRIMMED}</div>\n')
+        for note in footnotes(family, some):
+            stream.write(f'<div class="second">{escape(note)}</div>\n')
         if left:
             stream.write(f'<div class="second">and {count(left)} more within the noise</div>\n')
 

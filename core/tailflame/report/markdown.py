@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TextIO
 
 from tailflame.analyse.verdict import Decision
-from tailflame.report.measurement import HEADINGS, TRIMMED, MeasurementReport, cells, shown
+from tailflame.report.measurement import HEADINGS, MeasurementReport, cells, footnotes, shown
 from tailflame.report.output import opened
 
 _SIGNS = {Decision.KEEP: "✅", Decision.REVERT: "❌", Decision.NOTHING: "➖", Decision.UNDECIDED: "❔"}
@@ -32,8 +32,8 @@ def _lines(report: MeasurementReport) -> list[str]:
         some, left = shown(rows, quiet=_QUIET)
         lines += ["", f"### {family.value}", "", "| " + " | ".join(HEADINGS) + " |", "|---|--:|--:|--:|--:|---|"]
         lines += ["| " + " | ".join(_cell(text) for text in cells(row)) + " |" for row in some]
-        if any(row.trimmed for row in some):
-            lines += ["", _plain(TRIMMED)]
+        for note in footnotes(family, some):
+            lines += ["", _plain(note)]
         if left:
             lines += ["", f"and {left:,} more within the noise"]
     lines += ["", "<details><summary>How it was measured</summary>", ""]

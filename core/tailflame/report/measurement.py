@@ -41,6 +41,8 @@ class MeasurementReport:
     before: Side | None = None
     verdict: Verdict | None = None
     broken: tuple[str, ...] = ()
+    different: tuple[str, ...] = ()
+    """What is not the same on both sides and should be; among the notes as well."""
     notes: tuple[str, ...] = field(default_factory=tuple)
 
     @property
@@ -97,7 +99,17 @@ def cells(row: Row) -> tuple[str, str, str, str, str, str]:
     )
 
 
-TRIMMED = "* without the lowest and the highest fifth of the runs of each side"
+_TRIMMED = "* without the lowest and the highest fifth of the runs of each side"
+HELD = "A change is held against the functions that stand still: when one takes more, the shares of all others fall."
+
+
+def footnotes(family: Family, rows: Sequence[Row]) -> tuple[str, ...]:
+    """What is to be known of these rows of a family."""
+    both = any(row.before and row.after for row in rows)
+    return (*((_TRIMMED,) if any(row.trimmed for row in rows) else ()),
+            *((HELD,) if family is Family.CPU and both else ()))  # fmt: skip
+
+
 HEADINGS = ("Figure", "Before", "After", "Change", "95 % interval, %", "")
 
 

@@ -129,6 +129,10 @@ class Requests:
         self._waiting.append(name)
 
     @property
+    def busy(self) -> bool:
+        return self._running is not None
+
+    @property
     def deadline(self) -> float:
         """When the running one is given up."""
         return self._running.began + self._patience_s if self._running is not None else float("inf")

@@ -38,10 +38,11 @@ class Told:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Done:
-    """The end. verdict: against the baseline, None where there is none."""
+    """The end. verdict: against the baseline, None where there is none. broken: bounds that do not hold."""
 
     iteration: Iteration
     verdict: Verdict | None
+    broken: tuple[str, ...] = ()
 
 
 MeasureEvent = StepStarted | StepProgress | StepEnded | Told | Done

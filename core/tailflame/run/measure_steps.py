@@ -65,11 +65,12 @@ _MORE = ("cpu", "counters", "latency", "probes")
 @dataclass(frozen=True, slots=True, eq=False)
 class StepRun:
     """One run of a step. begin: for a library, the sessions' group and a journal. step: waiting; of one that cannot run
-    here already failed, or skipped, with its problem and fix.
+    here already failed, or skipped, with its problem and fix. exit_codes: of the program, that are no failure.
     """
 
     step: Step
     begin: Begin
+    exit_codes: frozenset[int] = frozenset({0})
 
 
 def step_runs(plan: MeasurementPlan, binary: Path, host: Host, *, origin: Origin | None = None) -> tuple[StepRun, ...]:
@@ -90,7 +91,8 @@ def step_runs(plan: MeasurementPlan, binary: Path, host: Host, *, origin: Origin
         for repetition in range(1, times + 1):
             step = replace(whole, repetition=repetition, repetitions=times)
             target = Target(binary=binary, args=plan.args, cwd=plan.directory, env=plan.env)
-            made.append(_run(plan, step, target, host, pointers, origin))
+            run = _run(plan, step, target, host, pointers, origin)
+            made.append(replace(run, exit_codes=frozenset(plan.exit_codes)))
     # Round by round, not step by step: a machine that grows warmer or busier then drifts through every step alike, and
     # the spread of a step's repetitions, which the verdict's interval is made of, holds that drift. The order within a
     # round stays the same, so that what one step leaves behind (a hot processor, a full page cache) meets the same step

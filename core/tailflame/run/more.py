@@ -9,6 +9,7 @@ benchmarks need the source as it was: of those there are no more.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -73,6 +74,10 @@ class MoreRepetitions:
         self._runner = StepRunner(library, journal or Journal())
 
     @property
+    def stopped(self) -> bool:
+        return self._runner.stopping
+
+    @property
     def iteration(self) -> Iteration:
         return self._iteration
 
@@ -86,6 +91,14 @@ class MoreRepetitions:
         """Everything that happens, `Done` last. Raises StoreError and PlanError before anything is measured."""
         host = await asyncio.to_thread(probe_host)
         sides = await asyncio.to_thread(self._sides, host)
+        with contextlib.ExitStack() as claims:
+            for side in sides:
+                claims.enter_context(self._iterations.claimed(side.iteration))
+            async with aclosing(self._measured(sides)) as events:
+                async for event in events:
+                    yield event
+
+    async def _measured(self, sides: tuple[_Side, ...]) -> AsyncGenerator[MeasureEvent, None]:
         for told in await asyncio.to_thread(self._about_the_machine):
             yield told
         for round_ in range(self._number):
@@ -108,7 +121,7 @@ class MoreRepetitions:
         found = await asyncio.to_thread(self._judge, sides)
         for caution in found.cautions:
             yield Told(caution.text, caution.fix)
-        yield Done(found.iteration, found.verdict)
+        yield Done(found.iteration, found.verdict, found.broken)
 
     # Before
 

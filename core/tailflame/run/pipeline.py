@@ -89,6 +89,10 @@ class Pipeline:
             self._loop.call_soon_threadsafe(self._woken.set)
 
     @property
+    def stopped(self) -> bool:
+        return self._runner.stopping
+
+    @property
     def iteration(self) -> Iteration | None:
         """What is known of it so far."""
         return self._iteration
@@ -101,6 +105,12 @@ class Pipeline:
         self._loop = asyncio.get_running_loop()
         binary = await asyncio.to_thread(_binary_of, self.plan)
         iteration = await asyncio.to_thread(self._begin, binary)
+        with self._iterations.claimed(iteration):
+            async with aclosing(self._measured(binary, iteration)) as events:
+                async for event in events:
+                    yield event
+
+    async def _measured(self, binary: Path, iteration: Iteration) -> AsyncGenerator[MeasureEvent, None]:
         for problem in await asyncio.to_thread(_about_the_tree, iteration):
             yield problem
         for caution in of_machine(iteration.environment):
@@ -119,6 +129,10 @@ class Pipeline:
                         yield one
             self._note_step(step)
             yield StepEnded(step)
+            if self._runner.stopping:
+                assert self._iteration is not None
+                yield Done(self._iteration, None)
+                return
             if step.state is not StepState.DONE:
                 self._finish()
                 raise ToolFailed(step.problem, advice=step.fix)
@@ -131,7 +145,7 @@ class Pipeline:
         found = await asyncio.to_thread(self._judge)
         for caution in found.cautions:
             yield Told(caution.text, caution.fix)
-        yield Done(found.iteration, found.verdict)
+        yield Done(found.iteration, found.verdict, found.broken)
 
     # Before
 
@@ -144,7 +158,8 @@ class Pipeline:
             )
             if unfinished is None:
                 raise StoreError("There is no measurement to go on with.", advice="`tailflame run` begins one.")
-            self._iteration = interrupted(unfinished)
+            self._refuse_another_state(unfinished)
+            self._iteration = interrupted(replace(unfinished, note=self._note or unfinished.note))
             return self._iteration
         commit = commit_of(plan.folder)
         self._iteration = self._iterations.create(
@@ -156,11 +171,26 @@ class Pipeline:
             commit=commit.commit if commit else "",
             branch=commit.branch if commit else "",
             dirty=bool(commit and commit.dirty),
+            state=commit.state if commit else "",
             note=self._note,
             plan=plan.text,
             environment=environment(plan.folder),
         )
         return self._iteration
+
+    def _refuse_another_state(self, begun: Iteration) -> None:
+        """In a thread. Repetitions of two programs are no measurement of either."""
+        anew = "Go back to it, or begin anew: tailflame run"
+        if begun.plan and begun.plan != self.plan.text:
+            raise StoreError(f"The plan has changed since measurement {begun.number} was begun.", advice=anew)
+        commit = commit_of(self.plan.folder)
+        now = commit.state if commit is not None else ""
+        if begun.state and now != begun.state:
+            raise StoreError(
+                f"The code has changed since measurement {begun.number} was begun: {begun.state} then, "
+                f"{now or 'in no repository'} now.",
+                advice=anew,
+            )
 
     def _commands(self) -> list[tuple[str, tuple[str, ...]]]:
         plan = self.plan
@@ -230,13 +260,22 @@ class Pipeline:
     def _keep_program(self, binary: Path) -> list[Told]:
         """In a thread. Where it cannot be kept, everything but more repetitions goes on."""
         assert self._iteration is not None
-        programs = Programs(self._library.root)
+        programs, before = Programs(self._library.root), self._iteration.program
         try:
-            self._save(replace(self._iteration, program=programs.keep(binary)))
+            kept = programs.keep(binary)
         except StoreError as error:
             return [Told(error.sentence, "No repetitions can be added to this measurement later.")]
+        told = []
+        if before and before != kept:  # it goes on
+            if not self._iteration.state:
+                raise StoreError(
+                    f"{binary} has changed since measurement {self._iteration.number} was begun.",
+                    advice="Begin anew: tailflame run",
+                )
+            told.append(Told("The same code was built into another program than the first repetitions ran."))
+        self._save(replace(self._iteration, program=kept))
         programs.sweep(self._iterations.programs_wanted())
-        return []
+        return told
 
     async def _steps(self, binary: Path) -> AsyncGenerator[MeasureEvent, None]:
         assert self._iteration is not None
@@ -245,10 +284,10 @@ class Pipeline:
         runs = await asyncio.to_thread(step_runs, self.plan, binary, host)
         for run in runs:
             step = run.step
+            if self._is_done(step):
+                continue
             if self._left_out(step.name):
                 self._note_step(replace(step, state=StepState.SKIPPED, problem="It was left out."))
-                continue
-            if self._is_done(step):
                 continue
             if step.state is not StepState.WAITING:  # it cannot run here
                 self._note_step(step)

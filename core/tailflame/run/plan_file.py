@@ -45,6 +45,7 @@ class MeasurementPlan:
     """The content of tailflame.toml. Paths are absolute. `path`: the file; `folder`: where it is; text: what it says.
 
     bin, example, bench: what cargo builds, the binary is then asked of cargo; binary: a program's path instead.
+    exit_codes: of the program, that are no failure.
     build, test: commands; None where they follow from the rest, () for none. probe: names of functions that are timed
     in runs of their own; accept_unwinding: also where a panic that passes through one would end the program.
     """
@@ -62,6 +63,7 @@ class MeasurementPlan:
     build: tuple[str, ...] | None = None
     test: tuple[str, ...] | None = None
     fixed_work: bool = False
+    exit_codes: tuple[int, ...] = (0,)
     warm_up_s: float = 1.0
     repetitions: int = 5
     steps: tuple[str, ...] = STEPS
@@ -122,7 +124,18 @@ def _plan(path: Path, whole: _Table) -> MeasurementPlan:
     target, measure = whole.table("target"), whole.table("measure")
     latency, goal = whole.table("latency"), whole.table("goal")
     target.knows(
-        "bin", "path", "package", "profile", "features", "args", "directory", "env", "build", "test", "fixed_work"
+        "bin",
+        "path",
+        "package",
+        "profile",
+        "features",
+        "args",
+        "directory",
+        "env",
+        "build",
+        "test",
+        "fixed_work",
+        "exit_codes",
     )
     measure.knows("warm_up_s", "repetitions", "steps")
     latency.knows("log", "fields", "hlog", "probe", "accept_unwinding")
@@ -148,6 +161,7 @@ def _plan(path: Path, whole: _Table) -> MeasurementPlan:
         build=target.texts("build") if "build" in target else None,
         test=target.texts("test") if "test" in target else None,
         fixed_work=target.flag("fixed_work"),
+        exit_codes=target.wholes("exit_codes", (0,), low=0, high=255),
         warm_up_s=measure.number("warm_up_s", 1.0, low=0.0, high=3600.0),
         repetitions=measure.whole("repetitions", 5, low=1, high=_MOST_REPETITIONS),
         steps=tuple(step for step in STEPS if step in steps),
@@ -251,6 +265,13 @@ class _Table:
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             raise self.wrong(key, f"a whole number from {low} to {high:,}")
         return value
+
+    def wholes(self, key: str, default: tuple[int, ...], *, low: int, high: int) -> tuple[int, ...]:
+        value = self._value.get(key, list(default))
+        sound = isinstance(value, list) and value and all(type(item) is int and low <= item <= high for item in value)
+        if not sound:
+            raise self.wrong(key, f"a list of whole numbers from {low} to {high}")
+        return tuple(value)
 
     def options(self) -> Mapping[str, OptionValue]:
         for key, value in self._value.items():

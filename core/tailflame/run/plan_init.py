@@ -54,6 +54,8 @@ test = ["cargo", "test", "--release"]
 # true: each run does the same work, however long it takes. false: it ends by the clock, so that neither counts nor
 # miss rates are judged.
 fixed_work = false
+# Exit codes of the program that are no failure.
+# exit_codes = [0]
 
 [measure]
 # How often each step runs. A verdict needs to know how much runs differ: 5 or more.

@@ -360,7 +360,7 @@ class Recorder:
             self._pending.note(self._seen.samples or 0, sample.cpu_s)
             if self._observe:
                 events.append(Observed(sample))
-        if not last:
+        if not last and not self._requests.busy:  # what appears meanwhile may be its answer
             events += [Appeared(path) for path in self._growth.appeared()]
         pending = self._pending.samples if self._stage is Stage.RECORDING else 0
         elapsed, duration = self._elapsed, self.plan.duration_s

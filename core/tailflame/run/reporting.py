@@ -16,6 +16,7 @@ from tailflame.model import Recording
 from tailflame.model.iteration import Iteration
 from tailflame.report.measurement import MeasurementReport, Side, differences
 from tailflame.run.judging import recordings_of, usual_goal
+from tailflame.run.measured_plan import bounds_of, plan_differences
 from tailflame.store import Library
 
 
@@ -26,12 +27,14 @@ def report_of(
     *,
     goal: str = "",
     wanted: float | None = None,
-    bounds: tuple[Limit, ...] = (),
+    bounds: tuple[Limit, ...] | None = None,
 ) -> MeasurementReport:
-    """Reads every recording of both: seconds, so in a thread. goal, wanted: `after`'s own where they are not given."""
+    """Reads every recording of both: seconds, so in a thread. goal, wanted, bounds: `after`'s own where they are not
+    given.
+    """
     later = side_of(library, after)
     metrics = metrics_of(later.recordings, fixed_work=after.fixed_work)
-    limits = broken(bounds, metrics)
+    limits = broken(bounds_of(after) if bounds is None else bounds, metrics)
     spoilt = tuple(f"{one.text} {one.fix}".rstrip() for one in pitfalls(after, later.recordings))
     name = after.project.rstrip("/").rpartition("/")[2] or after.project
     if before is None:
@@ -43,13 +46,15 @@ def report_of(
         goal=goal or after.goal or usual_goal(metrics),
         wanted=after.wanted if wanted is None else wanted,
     )
+    different = (*differences(earlier, later), *plan_differences(before, after))
     return MeasurementReport(
         title=f"{name}: measurement {after.number} against {before.number}",
         after=later,
         before=earlier,
         verdict=verdict,
         broken=limits,
-        notes=(*differences(earlier, later), *spoilt),
+        different=different,
+        notes=(*different, *spoilt),
     )
 
 

@@ -15,7 +15,12 @@ from tailflame.run.kept_probe import KeptProbe
 from tailflame.run.kept_run import Kept, KeptRun
 from tailflame.run.measure_events import StepProgress
 from tailflame.run.measure_steps import StepRun
+from tailflame.run.outcome import Outcome
 from tailflame.store import Library
+
+_OUTPUT = (
+    "What it wrote is kept with its result. An exit code that is no failure is named in the plan: target.exit_codes."
+)
 
 
 class StepRunner:
@@ -58,12 +63,21 @@ class StepRunner:
         self._running = None
         assert ended is not None
         outcome = ended.finished.target if ended.finished is not None else None
-        crash = f"The program ended badly: {outcome.sentence}." if outcome is not None and outcome.crashed else ""
+        bad = "" if outcome is None or self.stopping else _bad_end(outcome, run.exit_codes)
         step = replace(step, session=ended.session, seconds=time.monotonic() - began)
-        if ended.recording is None:
+        if bad:  # that nothing is left to read follows from it
+            yield replace(step, state=StepState.FAILED, problem=bad, fix=_OUTPUT if ended.session else "")
+        elif ended.recording is None:
             error = ended.error or ToolFailed("It left nothing.")
-            # That nothing is left to read follows from the crash.
-            told = (crash, "") if crash else (error.sentence, error.advice)
-            yield replace(step, state=StepState.FAILED, problem=told[0], fix=told[1])
+            yield replace(step, state=StepState.FAILED, problem=error.sentence, fix=error.advice)
         else:
-            yield replace(step, state=StepState.FAILED if crash else StepState.DONE, problem=crash)
+            yield replace(step, state=StepState.DONE)
+
+
+def _bad_end(outcome: Outcome, allowed: frozenset[int]) -> str:
+    """A program that failed did something else than what is measured; "" where it ended well."""
+    if outcome.crashed:
+        return f"The program ended badly: {outcome.sentence}."
+    if outcome.code is None or outcome.code in allowed:
+        return ""
+    return f"The program ended badly: {outcome.sentence}."

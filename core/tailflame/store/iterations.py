@@ -9,7 +9,10 @@ A file is replaced whole, so that a crash at any moment leaves the one before or
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import fcntl
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +20,7 @@ from typing import Any
 
 from tailflame.errors import StoreError
 from tailflame.model.iteration import Iteration, Step, StepState
-from tailflame.store.files import Fields, locked, read_json, write_json
+from tailflame.store.files import Fields, locked, read_json, reason, write_json
 from tailflame.store.upgrade import BASELINES, ITERATION
 
 BASELINE = "baseline"
@@ -55,6 +58,28 @@ class Iterations:
         """StoreError where it cannot be written; what was there before is then still there."""
         write_json(self._folder / f"{iteration.id}.json", _document(iteration))
 
+    @contextmanager
+    def claimed(self, iteration: Iteration) -> Iterator[None]:
+        """While it is measured: StoreError where another Tailflame measures it. A kill lets go of it as well."""
+        path = self._folder / f".{iteration.id}.lock"
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise StoreError(f"{path} cannot be written: {reason(error)}.", advice="Check its permissions.") from error
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise StoreError(
+                    f"Measurement {iteration.number} is being made by another Tailflame.", advice="Wait for its end."
+                ) from None
+            except OSError:  # a file system that knows no such locks
+                pass
+            yield
+            path.unlink(missing_ok=True)
+        finally:
+            os.close(descriptor)
+
     def adopt(self, iteration: Iteration, sessions: Mapping[str, str]) -> Iteration:
         """A measurement from elsewhere, whose sessions have the ids that `sessions` says now; the one that is here
         already, if it is.
@@ -80,12 +105,13 @@ class Iterations:
         return tuple(sorted(found, key=lambda one: (one.started_at, one.id), reverse=True))
 
     def get(self, identity: str, *, project: str = "") -> Iteration:
-        """By its id, or by the name of a baseline (of `project` first), or "latest", "latest~1". StoreError where there
-        is none.
+        """By its id, or by the name of a baseline (of `project` first), or "latest", "latest~1" (of `project`, if that
+        is given). StoreError where there is none.
         """
         if identity == "latest" or identity.startswith("latest~"):
             back = identity.partition("~")[2] or "0"
-            every = self.all()
+            # One that measured nothing, because the tests failed, is none that is compared.
+            every = [one for one in self.all() if one.measured and project in ("", one.project)]
             if back.isdecimal() and int(back) < len(every):
                 return every[int(back)]
             raise StoreError("There are not so many measurements yet.", advice="`tailflame run` makes one.")
@@ -154,7 +180,19 @@ def interrupted(iteration: Iteration) -> Iteration:
     return replace(iteration, steps=steps)
 
 
-_TEXTS = ("goal", "commit", "branch", "note", "baseline", "decision", "sentence", "goal_unit", "program", "plan")
+_TEXTS = (
+    "goal",
+    "commit",
+    "branch",
+    "note",
+    "baseline",
+    "decision",
+    "sentence",
+    "goal_unit",
+    "program",
+    "plan",
+    "state",
+)
 
 
 def _document(one: Iteration) -> dict[str, Any]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 
+from tailflame.analyse.ratio_test import typical
 from tailflame.analyse.verdict import Mark, Row
 from tailflame.model.iteration import Iteration, StepState
+from tailflame.model.metrics import Family
+from tailflame.report.measurement import HELD
 from tailflame.units import count, interval_text, reading, signed_percent, with_percent
 from tailflame_gui.models.session_table import Field, moment
 
@@ -68,7 +71,7 @@ def iteration_fields(baseline: str) -> tuple[Field[Iteration], ...]:
 
 
 def goal_mean(one: Iteration) -> float | None:
-    return math.fsum(one.goal_values) / len(one.goal_values) if one.goal_values else None
+    return typical(one.goal_values) if one.goal_values else None
 
 
 def goal_reading(one: Iteration) -> str:
@@ -97,7 +100,8 @@ def _repetitions(row: Row) -> str:
         if values:
             sides.append(f"{word}: {', '.join(reading(value, row.unit) for value in values[:12])}")
     kept = f"{row.kept_words.capitalize()}. " if row.trimmed else ""
-    return f"{kept}Each repetition, {'; '.join(sides)}" if sides else ""
+    held = f". {HELD}" if row.family is Family.CPU and len(sides) == 2 else ""
+    return f"{kept}Each repetition, {'; '.join(sides)}{held}" if sides else ""
 
 
 def _reading(row: Row, mean: float) -> str:

@@ -1,4 +1,4 @@
-"""The goal over the turns of the loop: each measurement's repetitions, their mean, and the baseline's level."""
+"""The goal over the turns of the loop: the repetitions of each, their (geometric) mean, and the baseline's level."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from PySide6.QtCore import QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
+from tailflame.analyse.ratio_test import typical
 from tailflame.units import reading
 from tailflame_gui import plain, theme
 from tailflame_gui.widgets.plot_ink import hair, small_font
@@ -18,7 +19,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 76, 16, 22, 22
 _REACH = 24
 _LABEL = 32
 """Pixels that a label needs beside its neighbour's."""
-_AT_REST = "Each measurement's repetitions and their mean; click one to see its verdict."
+_AT_REST = "Each measurement's repetitions and their geometric mean; click one to see its verdict."
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ class GoalChart(QWidget):
         head = ", ".join(filter(None, (point.label, "the baseline" if point.marked else "", point.decision)))
         if not values:
             return f"{head}: it was not measured"
-        mean = reading(math.fsum(values) / len(values), self._unit)
+        mean = reading(typical(values), self._unit)
         if len(values) == 1:
             return f"{head}: {mean}"
         low, high = reading(min(values), self._unit), reading(max(values), self._unit)
@@ -146,7 +147,7 @@ class GoalChart(QWidget):
                 painter.fillRect(QRectF(x - wide / 2, rect.top(), wide, rect.height()), tokens.selection)
             if not point.values:
                 continue
-            mean = QPointF(x, y_of(math.fsum(point.values) / len(point.values)))
+            mean = QPointF(x, y_of(typical(point.values)))
             if point.marked:
                 painter.setPen(hair(tokens.accent))
                 painter.drawLine(QPointF(rect.left(), mean.y()), QPointF(rect.right(), mean.y()))

@@ -34,7 +34,8 @@ def test_one_disturbed_run_hides_no_change_that_all_others_show() -> None:
     assert found.trimmed and found.p < 0.001
     assert found.change == pytest.approx(0.0916, abs=0.001) and 0.06 < found.low < found.high < 0.12
     assert typical(before, trimmed=True) == pytest.approx(982.0)
-    assert typical(before, trimmed=False) == pytest.approx(1026.0)
+    assert typical(before, trimmed=False) == pytest.approx((982**3 * 981 * 1203) ** 0.2)  # what the change is of
+    assert typical((0.0, 2.0)) == 1.0
 
 
 def test_runs_that_differ_evenly_all_count() -> None:

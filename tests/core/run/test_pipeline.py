@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -159,6 +160,17 @@ def test_a_step_that_fails_is_told_and_the_others_go_on(project: Project) -> Non
     assert len(ended.iteration.goal_values) == 2
 
 
+def test_a_program_that_says_it_failed_is_no_result_unless_the_plan_says_so(project: Project) -> None:
+    project.program(rest="exit 3")
+    ended = done(run(project.pipeline()))
+    assert {step.state for step in ended.iteration.steps} == {StepState.FAILED}
+    assert ended.iteration.steps[0].problem.startswith("The program ended badly: exited with code 3")
+    assert "target.exit_codes" in ended.iteration.steps[0].fix and ended.iteration.steps[0].session
+    project.plan("exit_codes = [0, 3]")
+    ended = done(run(project.pipeline()))
+    assert {step.state for step in ended.iteration.steps} == {StepState.DONE}
+
+
 def test_a_program_that_logs_nothing_is_a_failed_step(project: Project) -> None:
     (project.folder / "engine").write_text('#!/bin/sh\necho nothing > "$1"\n')
     ended = done(run(project.pipeline()))
@@ -182,6 +194,75 @@ def test_what_was_stopped_goes_on_where_it_was(project: Project) -> None:
     assert len(resumed.iteration.steps) == 3
     with pytest.raises(StoreError, match="no measurement to go on with"):
         run(project.pipeline(resume=True))
+
+
+def test_it_goes_on_with_the_same_code_and_plan_alone(project: Project) -> None:
+    run(project.pipeline(), after=(StepEnded, 1))
+    project.program(base=5000)
+    with pytest.raises(StoreError, match=r"engine has changed since measurement 1 was begun\."):
+        run(project.pipeline(resume=True))
+    project.program()
+    project.plan('env = { MODE = "fast" }')
+    with pytest.raises(StoreError, match="The plan has changed since measurement 1 was begun"):
+        run(project.pipeline(resume=True))
+    project.plan()
+    assert done(run(project.pipeline(resume=True, note="whole"))).iteration.note == "whole"
+
+
+def test_it_does_not_go_on_with_another_commit(project: Project) -> None:
+    def git(*words: str) -> None:
+        subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@example.org", *words], cwd=project.folder,
+                       check=True, capture_output=True)  # fmt: skip
+
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--quiet", "-m", "as it was")
+    first = done(run(project.pipeline(), after=(StepEnded, 1))).iteration
+    assert first.state and not first.dirty
+    (project.folder / "engine").write_text((project.folder / "engine").read_text() + "\n")
+    with pytest.raises(StoreError, match=f"The code has changed since measurement 1 was begun: {first.state} then"):
+        run(project.pipeline(resume=True))
+    git("checkout", "engine")
+    assert done(run(project.pipeline(resume=True))).iteration.is_finished
+
+
+def test_what_is_done_stays_where_a_step_is_left_out_later(project: Project) -> None:
+    stopped = done(run(project.pipeline(), after=(StepEnded, 1))).iteration
+    left = done(run(project.pipeline(resume=True, skip=["latency"]))).iteration
+    assert [step.state for step in left.steps] == [StepState.DONE, StepState.SKIPPED, StepState.SKIPPED]
+    assert left.steps[0] == stopped.steps[0]
+
+
+def test_a_test_that_is_stopped_leaves_something_to_go_on_with(project: Project) -> None:
+    project.plan('test = ["sh", "-c", "[ -e once ] || { : > once; exec sleep 60; }"]')
+    stopped = done(run(project.pipeline(), after=(StepStarted, 1)))
+    assert not stopped.iteration.is_finished and stopped.verdict is None
+    assert done(run(project.pipeline(resume=True))).iteration.is_finished
+
+
+def test_one_that_runs_is_not_gone_on_with_beside_it(project: Project) -> None:
+    one = done(run(project.pipeline(), after=(StepEnded, 1))).iteration
+    with project.iterations.claimed(one), pytest.raises(StoreError, match="is being made by another Tailflame"):
+        run(project.pipeline(resume=True))
+
+
+def test_bounds_and_goals_that_do_not_hold_are_told(project: Project) -> None:
+    path = project.folder / "tailflame.toml"
+    path.write_text(PLAN.format(more="") + '[bounds]\n"p99 total_us" = { max = 50, unit = "us" }\n')
+    assert done(run(project.pipeline())).broken == ("p99 total_us is 198 µs, above 50.0 µs.",)
+    path.write_text(PLAN.format(more="").replace('metric = "p99 total_us"', 'metric = "process_order"'))
+    told = [event for event in run(project.pipeline()) if isinstance(event, Told) and "process_order" in event.text]
+    assert told[0].text == "The goal “process_order” is none of the figures that were measured."
+    assert "p50 total_us, p95 total_us, p99 total_us" in told[0].fix
+
+
+def test_other_arguments_than_the_baselines_are_told(project: Project) -> None:
+    first = done(run(project.pipeline())).iteration
+    project.iterations.name_baseline("baseline", first)
+    project.plan('env = { MODE = "fast" }\nprofile = "bench"')
+    told = [event.text for event in run(project.pipeline()) if isinstance(event, Told)]
+    assert "Not the same environment: none before, “MODE=fast” after." in told
+    assert "Not the same profile: “release” before, “bench” after." in told
 
 
 def test_a_step_that_ran_when_the_app_was_killed_is_run_again(project: Project) -> None:

@@ -40,10 +40,36 @@ def test_what_is_kept_reads_back(kept: Iterations) -> None:
 
 def test_they_are_numbered_within_their_project(kept: Iterations) -> None:
     one, two = Path("/src/one"), Path("/src/two")
-    made = [kept.create(project=of, binary=of / "run") for of in (one, two, one)]
+    done = (Step(name="cpu", state=StepState.DONE, session="a session"),)
+    made = [kept.create(project=of, binary=of / "run", steps=done) for of in (one, two, one)]
     assert [iteration.number for iteration in made] == [1, 1, 2]
     assert len({iteration.id for iteration in made}) == 3
     assert kept.get("latest").id == made[2].id and kept.get("latest~1").id == made[1].id
+    assert kept.get("latest", project=str(two)).id == made[1].id
+    with pytest.raises(StoreError, match="not so many measurements"):
+        kept.get("latest~1", project=str(two))
+
+
+def test_one_whose_tests_failed_is_not_the_latest(kept: Iterations) -> None:
+    done = (Step(name="latency", state=StepState.DONE, session="a session"),)
+    good = kept.create(project=Path("/src/one"), binary=Path("/src/one/run"), steps=done)
+    kept.create(
+        project=Path("/src/one"), binary=Path("/src/one/run"), steps=(Step(name="test", state=StepState.FAILED),)
+    )
+    assert kept.get("latest").id == good.id and len(kept.all()) == 2
+
+
+def test_one_is_measured_by_one_tailflame_at_a_time(kept: Iterations) -> None:
+    one = kept.create(project=Path("/src/one"), binary=Path("/src/one/run"))
+    with (
+        kept.claimed(one),
+        pytest.raises(StoreError, match="Measurement 1 is being made by another"),
+        kept.claimed(one),
+    ):
+        pass
+    with kept.claimed(one):
+        pass
+    assert kept.all() == (one,)
 
 
 def test_a_name_stands_for_one_of_them(kept: Iterations) -> None:
