@@ -82,7 +82,13 @@ def _baseline(name: str, plan: MeasurementPlan | None, context: Context) -> Iter
         if len(unpacked.iterations) != 1:
             raise StoreError(f"{name} holds {len(unpacked.iterations)} measurements, not one.")
         return unpacked.iterations[0]
-    found = iterations.baseline(name, project=str(plan.folder) if plan is not None else "")
+    project = str(plan.folder) if plan is not None else ""
+    found = iterations.baseline(name, project=project)
+    if found is not None and project and found.project != project:
+        if Path(found.project).is_dir():  # otherwise a bundle may have brought it from where this project is elsewhere
+            found = None
+        else:
+            context.terminal.note(f"“{name}” was measured in {found.project}, which is not on this machine.")
     if found is None:
         raise StoreError(
             f"There is no baseline called “{name}”.", advice="`tailflame run --baseline` makes one, or name a bundle."
@@ -92,7 +98,8 @@ def _baseline(name: str, plan: MeasurementPlan | None, context: Context) -> Iter
 
 def _after(args: argparse.Namespace, plan: MeasurementPlan | None, context: Context) -> Iteration:
     if args.measured:
-        return Iterations(context.library.root).get(args.measured)
+        project = str(plan.folder) if plan is not None else ""
+        return Iterations(context.library.root).get(args.measured, project=project)
     assert plan is not None
     pipeline = Pipeline(
         plan,

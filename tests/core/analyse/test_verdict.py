@@ -55,6 +55,16 @@ def verdict(before: list[Metric], after: list[Metric], goal: str = GOAL) -> Verd
     return judge(before, after, goal=goal)
 
 
+FIGURES = st.lists(st.floats(1e-3, 1e9), min_size=1, max_size=8).map(tuple)
+
+
+@given(FIGURES, FIGURES)
+def test_a_change_is_that_of_the_figures_beside_it(before: tuple[float, ...], after: tuple[float, ...]) -> None:
+    """Whatever single runs do to a mean, and whether or not some are left out."""
+    (row,) = compared([metric(GOAL, before)], [metric(GOAL, after)])
+    assert row.after_mean / row.before_mean - 1 == pytest.approx(row.change, rel=1e-6, abs=1e-9)
+
+
 def test_a_clear_improvement_of_the_goal_is_kept() -> None:
     random_ = random.Random(1)
     told = verdict(side(random_), side(random_, goal=0.7))
