@@ -7,6 +7,7 @@
     |- TargetError        the program to profile cannot be started
     |- ParseError         a file is not what its format promises
     |  `- UnknownFormat   a file is none of the formats
+    |- NotComparable      two results measure different things
     |- StoreError         a session or the catalogue cannot be read or written
     |  `- StoreVersionError   written by a newer Tailflame
     `- Cancelled          the user asked to stop; not a failure
@@ -70,6 +71,10 @@ class ParseError(TailflameError):
 
 class UnknownFormat(ParseError):
     """A file is none of the formats."""
+
+
+class NotComparable(TailflameError):
+    """Two results measure different things."""
 
 
 class StoreError(TailflameError):

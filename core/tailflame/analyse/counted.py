@@ -43,6 +43,18 @@ def tells_amounts(event: Event) -> bool:
     return event.exact or event.counted_in is not Unit.SAMPLES
 
 
+def quantity(event: Event) -> str:
+    """What an event, as `as_counted` gives it, is an amount of: "memory", "Ir", "System call time"; "" of samples: they
+    may stand for anything.
+    """
+    if not tells_amounts(event):
+        return ""
+    heap = (Unit.ALLOCATIONS, Unit.BLOCKS)
+    if event.unit in heap or (event.unit is Unit.BYTES and event.counted_in in heap):
+        return "memory"  # of whatever moment: snapshots have names that mean nothing in another run
+    return event.name
+
+
 def has_counts(profile: StackProfile, event: int) -> bool:
     """Whether the counts tell anything beside the periods: massif has none, and those of callgrind are its periods."""
     if not is_exact(profile, event) or not profile.events[event].has_period:

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from tailflame.analyse.counted import as_counted, first_weight, tells_amounts
+from tailflame.analyse.counted import SAMPLED, as_counted, first_weight, quantity, tells_amounts
 from tailflame.analyse.counted_diff import COUNTED, ESTIMATED, counted_sentences, counted_verdicts, differs
 from tailflame.analyse.heap_diff import compared_sites, is_heap
 from tailflame.analyse.heap_events import ROLES
@@ -20,6 +20,7 @@ from tailflame.analyse.layout import FlameLayout, lay_out_ranked
 from tailflame.analyse.names import match_key, short
 from tailflame.analyse.noise import LEVEL, MISPLACED, RUN_TO_RUN, Counts, Verdicts, Yardstick, judge, large, yardstick
 from tailflame.analyse.tree import CallTree, FunctionTable, TreeOptions, add_up, build_tree, merge_rows, skeleton
+from tailflame.errors import NotComparable
 from tailflame.model.stacks import (
     NONE,
     Bool,
@@ -170,19 +171,21 @@ def compare(
     weight: Weight = Weight.SAMPLES,
     inlines: bool | None = None,
 ) -> Comparison:
-    """Compares two profiles, whatever they were read from.
+    """Compares two profiles, whatever they were read from. NotComparable where they are amounts of different things.
 
     Weights are shown as asked; the test always counts samples. Exact events are not tested: what differs, differs, and
     `samples_*` of the table are their weights. `inlines` None folds inlined frames where both sides
     know them; where one side (an SVG, folded stacks) cannot tell, it does what lets more of both sides match.
     """
+    counted = (as_counted(before, event_before), as_counted(after, event_after))
+    _refuse_unlike(*counted)
     if inlines is None:
         inlines = not (_knows_kinds(before) and _knows_kinds(after)) and (
             not (_has_inlines(before) or _has_inlines(after))
             or _matched(before, after, event_before, event_after, inlines=True)
             >= _matched(before, after, event_before, event_after, inlines=False)
         )
-    if all(map(tells_amounts, (as_counted(before, event_before), as_counted(after, event_after)))):
+    if all(map(tells_amounts, counted)):
         return _compare_counted((before, event_before), (after, event_after), weight, inlines)
     trees, counts = [], []
     for side, event in ((before, event_before), (after, event_after)):
@@ -210,6 +213,24 @@ def compare(
         + " One side holds periods, from which its samples were told." * any(c.unit_count != 1 for c in counts),
         verdict=_verdict(table, union),
         inlines=inlines,
+    )
+
+
+def _refuse_unlike(before: Event, after: Event) -> None:
+    """Bytes less milliseconds are nothing. Samples without a name may stand for anything; shares of samples of a clock
+    are held against shares of instructions.
+    """
+    events, names = (before, after), (quantity(before), quantity(after))
+    if names[0] == names[1]:
+        return
+    if not all(names):
+        sampled, amount = events if names[1] else events[::-1]
+        if sampled.name == SAMPLED.name or amount.unit in (Unit.EVENTS, sampled.unit):
+            return
+    told = [name or f"{event.name}, sampled" for event, name in zip(events, names, strict=True)]
+    raise NotComparable(
+        f"There is nothing to compare: one is of {told[0]}, the other of {told[1]}.",
+        advice="Compare results of one kind, or choose an event that both have.",
     )
 
 

@@ -7,19 +7,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tailflame.analyse.counted import quantity
 from tailflame.analyse.heap_events import event_named, peak_event
 from tailflame.analyse.heap_findings import HeapSites, event_of, sites
 from tailflame.analyse.names import match_key
 from tailflame.model.heap import ALLOCATED, LEAKED, PEAK, TEMPORARY
 from tailflame.model.recording import Recording
 from tailflame.model.stacks import Event, Float64, StackProfile, Weight, readonly
-from tailflame.units import Unit
 
 
 def is_heap(event: Event) -> bool:
     """Whether an event counts memory, or calls of the allocator."""
-    heap = (Unit.ALLOCATIONS, Unit.BLOCKS)
-    return event.unit in heap or (event.unit is Unit.BYTES and event.counted_in in heap)
+    return quantity(event) == "memory"
 
 
 def as_peak(profile: StackProfile, event: int) -> StackProfile:

@@ -21,7 +21,7 @@ from tailflame.cli.kinds import KINDS
 from tailflame.cli.latency_changes import latency_changes_document, print_latency_changes, slower
 from tailflame.cli.result_kind import ResultKind
 from tailflame.cli.terminal import STYLES, add_row, plain_table
-from tailflame.model import FrameKind
+from tailflame.model import Caution, FrameKind
 from tailflame.store import Opened
 from tailflame.units import count, interval_text, percent, signed_percent, with_percent
 
@@ -181,6 +181,10 @@ def _print(before: Opened, after: Opened, comparison: Comparison, args: argparse
         terminal.line(Text.assemble((f"{side}  ", "dim"), name, f", {_amount(total, comparison)}{commit}"))
         for caution in cautions(opened.recording):
             terminal.caution(caution)
+    names = (comparison.before.event.name, comparison.after.event.name)
+    if names[0] != names[1] and not comparison.exact:
+        told = f"Different events: {names[0]} before, {names[1]} after."
+        terminal.caution(Caution(told, "Only shares are compared."))
     terminal.line()
     for sentence in comparison.verdict:
         terminal.line(sentence, style="bold")

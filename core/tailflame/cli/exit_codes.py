@@ -6,6 +6,7 @@ from enum import IntEnum
 
 from tailflame.errors import (
     Cancelled,
+    NotComparable,
     ParseError,
     StoreError,
     TailflameError,
@@ -58,7 +59,7 @@ def exit_code_of(error: TailflameError) -> ExitCode:
             return ExitCode.TARGET
         case ToolMissing() | ToolDenied() | ToolFailed():
             return ExitCode.TOOL
-        case ParseError() | StoreError():
+        case ParseError() | StoreError() | NotComparable():
             return ExitCode.INPUT
         case _:
             return ExitCode.INTERNAL

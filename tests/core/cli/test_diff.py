@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from helpers.recordings import recording
+from helpers.stack_counts import DATA
 from tailflame.cli.exit_codes import ExitCode
 from tailflame.model import Histogram
 from tailflame.report.hlog import HlogWriter
@@ -164,3 +165,19 @@ def test_latencies_are_compared_percentile_by_percentile(tailflame: Run, tmp_pat
     assert orders["percentiles"][0]["different"] and not orders["percentiles"][5]["reliable"]
     assert tailflame("diff", "--fail-on-regression", str(after), str(before)).code == ExitCode.OK
     assert tailflame("diff", "--fail-on-regression", "--tolerate", "50", str(before), str(after)).code == ExitCode.OK
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "told"),
+    [
+        ("callgrind/3.19.0/matrix.out.gz", "strace/6.1/trading.log.gz", "one is of Ir, the other of System call time."),
+        ("massif/3.19.0/asked.out", "strace/6.1/trading.log.gz", "one is of memory, the other of System call time."),
+        ("callgrind/3.19.0/matrix.out.gz", "massif/3.19.0/asked.out", "one is of Ir, the other of memory."),
+    ],
+)
+def test_amounts_of_different_things_are_not_subtracted(tailflame: Run, one: str, other: str, told: str) -> None:
+    before, after = (DATA / name for name in (one, other))
+    for sides, sentence in (((before, after), told), ((after, before), "")):
+        done = tailflame("diff", "--fail-on-regression", *sides)
+        assert done.code == 3 and done.out == ""
+        assert "There is nothing to compare: " in done.err and sentence in done.err
