@@ -29,7 +29,7 @@ from tailflame.store.bundle import SUFFIX, write_bundle
 from tailflame.store.iterations import BASELINE, Iterations
 from tailflame_gui import code_provider, tasks
 from tailflame_gui.controller import Controller
-from tailflame_gui.loop_model import LoopView, RunningStep
+from tailflame_gui.loop_model import LOOKED, LoopView, RunningStep
 from tailflame_gui.loop_reading import first_is_baseline, report_for, usual_project, view_of
 from tailflame_gui.state import OpenResult, Page
 from tailflame_gui.tasks import Job, JobState, Latest, Progress
@@ -355,6 +355,11 @@ class LoopController(QObject):
             self._ticks.clear()
             self.look()
 
+    def _looked_into(self, one: Iteration) -> None:
+        """What opening its CPU profile shows of the checklist."""
+        if LOOKED not in one.checked and one.id == self._shown:
+            self._tick(LOOKED, True)
+
     def _ask_report(self, identity: str) -> None:
         name = f"{self._project.name if self._project else 'measurement'}-{identity}.html"
         self._choose_target(Path.home() / name, partial(self._write_report, identity))
@@ -398,6 +403,9 @@ class LoopController(QObject):
 
     def _open_session(self, identity: str) -> OpenResult | None:
         """None where there is none to open; that is told."""
+        shown = self._page.view.shown
+        if shown is not None and any(step.session == identity and step.name == "cpu" for step in shown.steps):
+            self._looked_into(shown)
         library, state = self._controller.library, self._controller.state
         row = next((row for row in state.sessions if row.id == identity), None)
         if row is not None:
@@ -436,6 +444,7 @@ class LoopController(QObject):
         if one is None:
             return
         self._page.show_hotspot(function)
+        self._looked_into(one)
 
         def work(progress: Progress) -> HotspotFacts:
             return hotspot_facts(library, one, function, history=view.iterations, progress=progress)

@@ -89,6 +89,8 @@ class RunningStep:
     elapsed_s: float = 0.0
 
 
+LOOKED = "looked"
+"""Ticked, in a measurement, by whoever opens its CPU profile."""
 POINTS: tuple[tuple[str, When, str, bool], ...] = (
     ("baseline", When.BEFORE, "A baseline is recorded", False),
     ("release", When.BEFORE, "It is a release build with symbols", False),
@@ -98,11 +100,11 @@ POINTS: tuple[tuple[str, When, str, bool], ...] = (
     ("cpu", When.DURING, "The flame graph is analysed", False),
     ("caches", When.DURING, "Caches and branches are profiled", False),
     ("heap", When.DURING, "Memory is profiled", False),
-    ("latency", When.DURING, "Latencies are measured without a profiler", False),
+    ("latency", When.DURING, "Latencies, without a profiler", False),
     ("top", When.DURING, "The top three hotspots are understood", True),
     ("tests", When.AFTER, "The tests pass", False),
     ("verdict", When.AFTER, "There is a verdict with enough data", False),
-    ("gain", When.AFTER, "The goal is at least as much better as was wanted", False),
+    ("gain", When.AFTER, "The goal is better by what was wanted", False),
     ("worse", When.AFTER, "Nothing else got worse", False),
     ("written", When.AFTER, "What was learnt is written down", True),
 )

@@ -7,13 +7,13 @@ from pathlib import Path
 from tailflame.analyse.verdict import Decision, Verdict
 from tailflame.errors import StoreError
 from tailflame.host.cargo import project_root
-from tailflame.model.iteration import Iteration, StepState
+from tailflame.model.iteration import WITH_SYMBOLS, Iteration, StepState
 from tailflame.report.measurement import MeasurementReport
 from tailflame.run.plan_file import find_plan
 from tailflame.run.reporting import hottest, report_of
 from tailflame.store import Library
 from tailflame.store.iterations import BASELINE, Iterations
-from tailflame_gui.loop_model import POINTS, LoopView, Point
+from tailflame_gui.loop_model import LOOKED, POINTS, LoopView, Point
 
 _ENOUGH = 5
 
@@ -135,13 +135,16 @@ def _of_steps(one: Iteration) -> dict[str, str]:
             done[step.name] = done.get(step.name, 0) + 1
     evidence = {
         key: f"Measured {done[step]} {'time' if done[step] == 1 else 'times'}."
-        for key, step in (("cpu", "cpu"), ("caches", "caches"), ("heap", "heap"), ("latency", "latency"))
+        for key, step in (("caches", "caches"), ("heap", "heap"), ("latency", "latency"))
         if done.get(step)
     }
+    if LOOKED in one.checked:
+        evidence["cpu"] = "Its CPU profile, or the page of a hotspot, was opened."
     if max(done.get("cpu", 0), done.get("latency", 0)) >= _ENOUGH:
         evidence["samples"] = f"{max(done.get('cpu', 0), done.get('latency', 0))} repetitions."
-    if any(done.get(name) for name in ("cpu", "counters", "latency")):
-        evidence["release"] = "A debug build is not measured."
+    symbols = one.environment.get("symbols", "")
+    if symbols in WITH_SYMBOLS:
+        evidence["release"] = f"A debug build is not measured; it has {symbols}."
     if done.get("test"):
         evidence["tests"] = "They passed before it was measured."
     return evidence

@@ -107,6 +107,11 @@ def test_the_opposite_change_is_better_in_its_goal(project: Project) -> None:
         assert any(row["mark"] == "worse" for row in told["rows"]) and "got worse" in told["sentence"]
 
 
+def test_whether_its_functions_have_names_is_written_down(project: Project) -> None:
+    (kept,) = list((project.profiles / "iterations").glob("*.json"))[:1]
+    assert json.loads(kept.read_text())["environment"]["symbols"] == "debug information"
+
+
 def test_the_history_says_what_was_measured(project: Project) -> None:
     measured = json.loads(project.tailflame("verdict", "--list", "--json"))["measurements"]
     assert [(one["number"], one["note"]) for one in measured] == [(2, "a slower check"), (1, "as it was")]

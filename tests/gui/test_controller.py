@@ -11,6 +11,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from helpers.recordings import recording
+from helpers.stack_counts import DATA
 from tailflame.errors import ParseError, StoreError
 from tailflame.model import Recording
 from tailflame.parse import Early
@@ -335,6 +336,15 @@ def test_latencies_alone_cannot_be_compared(parts: Parts, folded: Path, qtbot: Q
     tab = parts.state.comparisons.all[0]
     qtbot.waitUntil(lambda: tab.stage is Stage.FAILED)
     assert tab.failure is not None and "latency.hlog holds no call stacks" in tab.failure.sentence
+
+
+def test_amounts_of_different_things_are_one_sentence(parts: Parts, qtbot: QtBot) -> None:
+    opened(parts, qtbot, DATA / "callgrind/3.19.0/matrix.out.gz", DATA / "massif/3.19.0/asked.out")
+    costs, heap = parts.state.open_results
+    parts.controller.compare(costs, heap)
+    tab = parts.state.comparisons.all[0]
+    qtbot.waitUntil(lambda: tab.stage is Stage.FAILED)
+    assert tab.failure is not None and "one is of Ir, the other of memory" in tab.failure.sentence
 
 
 # The library

@@ -329,9 +329,13 @@ def test_a_hotspot_has_a_page_with_its_history(window: Loop, project: LoopProjec
     window.choose(project.folder)
     page = window.page
     assert page.view.hotspots[0] == ("b", 0.7)
+    done = {point.key for point in page.view.points if point.is_done}
+    assert not done & {"cpu", "release"}, "nobody has looked at it, and a script has no symbols"
     page.hotspot_chosen.emit("a")
     assert page.on_hotspot and page.hotspot.name.whole == "a"
     window.at_rest()
+    (looked,) = (point for point in page.view.points if point.key == "cpu")
+    assert looked.is_done and looked.evidence == "Its CPU profile, or the page of a hotspot, was opened."
     facts = page.hotspot.facts
     assert facts is not None and facts.shares[0].self_share == pytest.approx(0.3)
     assert page.hotspot.figures.text() == "self 30.0%    total 30.0%"

@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+DEBUG_INFO, SYMBOLS = "debug information", "symbols, but no lines"
+WITH_SYMBOLS = frozenset({DEBUG_INFO, SYMBOLS})
+"""What the environment of a measurement says of its program under "symbols", where it has some."""
+
 
 class StepState(StrEnum):
     WAITING = "waiting"

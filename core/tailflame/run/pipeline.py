@@ -19,11 +19,11 @@ from pathlib import Path
 
 from tailflame.analyse.pitfalls import of_machine
 from tailflame.errors import StoreError, TailflameError, ToolFailed
-from tailflame.host.binary import binary_facts, check_runnable
+from tailflame.host.binary import Kind, binary_facts, check_runnable
 from tailflame.host.cargo import read_project
 from tailflame.host.fitness import environment
 from tailflame.host.system import probe_host
-from tailflame.model.iteration import Iteration, Step, StepState
+from tailflame.model.iteration import DEBUG_INFO, SYMBOLS, WITH_SYMBOLS, Iteration, Step, StepState
 from tailflame.run.journal import Journal
 from tailflame.run.judging import Judged, judged
 from tailflame.run.measure_events import Done, MeasureEvent, StepEnded, StepProgress, StepStarted, Told
@@ -137,8 +137,9 @@ class Pipeline:
                 self._finish()
                 raise ToolFailed(step.problem, advice=step.fix)
         await asyncio.to_thread(_insist_on_release, binary)
-        for problem in await asyncio.to_thread(self._keep_program, binary):
-            yield problem
+        for look in (self._look_at_symbols, self._keep_program):
+            for problem in await asyncio.to_thread(look, binary):
+                yield problem
         async with aclosing(self._steps(binary)) as steps:
             async for event in steps:
                 yield event
@@ -256,6 +257,22 @@ class Pipeline:
             )
 
     # The steps
+
+    def _look_at_symbols(self, binary: Path) -> list[Told]:
+        """In a thread."""
+        assert self._iteration is not None
+        facts = binary_facts(binary)
+        symbols = DEBUG_INFO if facts.has_debug_info else SYMBOLS if facts.has_symbols else "no symbols"
+        known = {**self._iteration.environment, "symbols": symbols}
+        self._save(replace(self._iteration, environment=known))
+        if symbols in WITH_SYMBOLS or facts.kind is not Kind.ELF:
+            return []
+        return [
+            Told(
+                f"{binary.name} has no symbols: its functions have no names.",
+                "debug = true, strip = false in the profile.",
+            )
+        ]
 
     def _keep_program(self, binary: Path) -> list[Told]:
         """In a thread. Where it cannot be kept, everything but more repetitions goes on."""
