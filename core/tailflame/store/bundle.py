@@ -5,7 +5,8 @@
     iterations/ID.json       a measurement, where there is one
 
 Nothing of a bundle is believed: names stay inside the folder that it is unpacked to, sizes and sums must be those of
-the manifest, links and other special files are refused, and so is what unpacks to more than it says.
+the manifest, links and other special files are refused, and so is what unpacks to more than it says, or to far more
+than anything that was measured would.
 """
 
 from __future__ import annotations
@@ -37,9 +38,11 @@ MANIFEST = "manifest.json"
 _MANIFEST_LIMIT = 16 << 20
 _MOST_FILES = 20_000
 _MOST_BYTES = 64 << 30
-_BOMB_SIZE = 64 << 20
-_BOMB_RATIO = 1100
-"""Deflate ends at 1032 : 1."""
+_SMALL = 64 << 20
+"""Bytes once unpacked: so much may be packed as tightly as it likes."""
+_TIGHTEST = 200
+"""How many times its own size a larger bundle may unpack to. Deflate ends at 1032 : 1, and sessions are at 5 : 1 to
+40 : 1; a log that repeats a hundred lines for hours is at 190 : 1."""
 _CHUNK = 1 << 20
 _PART = re.compile(r"[^/\\\0]{1,255}")
 Progress = Callable[[float], None]
@@ -138,6 +141,11 @@ def write_bundle(
                 "files": entries,
             }
             archive.writestr(MANIFEST, json.dumps(document, indent=1))
+        if _is_bomb(done, stream.tell()):
+            raise StoreError(
+                f"{path} would hold {size_text(done)} of nearly nothing, and such a bundle is never opened.",
+                advice=f"Leave out what is large and says the same throughout: “{_largest(listed)}”, for example.",
+            )
 
     write_atomically(path, fill)
 
@@ -198,15 +206,23 @@ def _entries(archive: zipfile.ZipFile, fields: Fields, path: Path) -> list[tuple
         whole += info.file_size
         if part.integer("size") != info.file_size:
             raise _hostile(path, f"“{name}” is not as large as its manifest says")
-        if info.file_size > _BOMB_SIZE and info.file_size > _BOMB_RATIO * max(info.compress_size, 1):
-            raise _hostile(path, f"“{name}” unpacks to {size_text(info.file_size)} of nothing")
         entries.append((info, part.text("sha256")))
-    if whole > _MOST_BYTES:
-        raise _hostile(path, f"it unpacks to {size_text(whole)}")
+    # By its size on the disk: what the directory says of packed sizes may be a lie.
+    packed = path.stat().st_size
+    if whole > _MOST_BYTES or _is_bomb(whole, packed):
+        raise _hostile(path, f"it unpacks to {size_text(whole)}, from {size_text(packed)}")
     missing = set(told) - seen
     if missing:
         raise _hostile(path, f"“{min(missing)}” is missing")
     return entries
+
+
+def _is_bomb(unpacked: int, packed: int) -> bool:
+    return unpacked > _SMALL and unpacked > _TIGHTEST * packed
+
+
+def _largest(listed: Sequence[tuple[str, Path]]) -> str:
+    return max(listed, key=lambda one: one[1].stat().st_size)[0]
 
 
 def _is_inside(name: str) -> bool:

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from helpers.recordings import recording, same
 from tailflame.errors import StoreError, TailflameError
 from tailflame.model.iteration import Step, StepState
-from tailflame.store import Library
-from tailflame.store.bundle import MANIFEST, is_bundle, read_bundle, write_bundle
+from tailflame.store import Library, bundle
+from tailflame.store.bundle import MANIFEST, contents, is_bundle, read_bundle, write_bundle
 from tailflame.store.iterations import Iterations
 
 
@@ -124,6 +124,66 @@ def test_a_link_is_refused(written: Path, tmp_path: Path) -> None:
             archive.writestr(info, data)
     with pytest.raises(StoreError, match="is no plain file"):
         read_bundle(made, Library(tmp_path / "there"))
+
+
+def swollen(written: Path, size: int) -> Path:
+    """The bundle with a file of so many zeros in one of its sessions."""
+
+    def add(manifest: dict[str, Any], files: dict[str, bytes]) -> None:
+        files[f"sessions/{manifest['sessions'][0]}/perf.data"] = bytes(size)
+
+    return remade(written, add)
+
+
+def test_what_unpacks_to_nearly_nothing_but_zeros_is_refused(written: Path, tmp_path: Path) -> None:
+    there = Library(tmp_path / "there")
+    with pytest.raises(StoreError, match=r"hostile\.tailflame is not opened: it unpacks to 70\.0? MB, from"):
+        read_bundle(swollen(written, 70_000_000), there)
+    assert there.sessions() == ()
+
+
+def test_a_bomb_in_parts_that_claims_to_be_packed_loosely_is_refused(written: Path, tmp_path: Path) -> None:
+    def add(manifest: dict[str, Any], files: dict[str, bytes]) -> None:
+        for part in range(8):
+            files[f"sessions/{manifest['sessions'][0]}/{part}.txt"] = bytes(10_000_000)
+
+    made = remade(written, add)
+    data = bytearray(made.read_bytes())
+    at = data.find(b"PK\x01\x02")
+    while at >= 0:  # the directory at the end says of each file that it takes a megabyte
+        data[at + 20 : at + 24] = (1_000_000).to_bytes(4, "little")
+        at = data.find(b"PK\x01\x02", at + 4)
+    made.write_bytes(data)
+    with pytest.raises(StoreError, match="it unpacks to 80"):
+        contents(made)
+
+
+def test_small_files_may_be_packed_as_tightly_as_they_like(written: Path, tmp_path: Path) -> None:
+    assert len(read_bundle(swollen(written, 20_000_000), Library(tmp_path / "there")).sessions) == 2
+
+
+def test_a_large_log_that_repeats_itself_is_no_bomb(
+    written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundle, "_SMALL", 1 << 20)
+
+    def add(manifest: dict[str, Any], files: dict[str, bytes]) -> None:
+        lines = b"".join(b"total_us=%d\n" % (100 + n % 100) for n in range(300_000))
+        files[f"sessions/{manifest['sessions'][0]}/stdout.txt"] = lines
+
+    assert len(read_bundle(remade(written, add), Library(tmp_path / "there")).sessions) == 2
+
+
+def test_what_would_not_be_opened_is_not_written(tmp_path: Path) -> None:
+    library = Library(tmp_path / "here")
+    session = library.new_session(tool="perf", binary="/opt/engine")
+    session.complete(recording("main;work 7"))
+    with (session.path / "stdout.txt").open("wb") as stream:
+        stream.truncate(70_000_000)
+    with pytest.raises(StoreError, match="of nearly nothing") as refused:
+        write_bundle(tmp_path / "x.tailflame", library, sessions=library.sessions())
+    assert f"sessions/{session.id}/stdout.txt" in refused.value.advice
+    assert not (tmp_path / "x.tailflame").exists()
 
 
 def test_a_bomb_is_refused_before_it_goes_off(written: Path, tmp_path: Path) -> None:
