@@ -4,9 +4,9 @@
     sessions/ID/...          a session's folder as it is in the profiles folder, finished ones only
     iterations/ID.json       a measurement, where there is one
 
-Nothing of a bundle is believed: names stay inside the folder that it is unpacked to, sizes and sums must be those of
-the manifest, links and other special files are refused, and so is what unpacks to more than it says, or to far more
-than anything that was measured would.
+Nothing of a bundle is believed: names stay inside the folder that it is unpacked to and belong to something that the
+manifest lists, sizes and sums must be those of the manifest, links and other special files are refused, and so is what
+unpacks to more than it says, or to far more than anything that was measured would.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ _SMALL = 64 << 20
 _TIGHTEST = 200
 """How many times its own size a larger bundle may unpack to. Deflate ends at 1032 : 1, and sessions are at 5 : 1 to
 40 : 1; a log that repeats a hundred lines for hours is at 190 : 1."""
+_TAKEN = frozenset({"iterations", "programs"})
+"""Folders that a profiles folder has beside its sessions."""
 _CHUNK = 1 << 20
 _PART = re.compile(r"[^/\\\0]{1,255}")
 Progress = Callable[[float], None]
@@ -214,7 +216,28 @@ def _entries(archive: zipfile.ZipFile, fields: Fields, path: Path) -> list[tuple
     missing = set(told) - seen
     if missing:
         raise _hostile(path, f"“{min(missing)}” is missing")
+    _insist_on_the_listed(seen, fields, path)
     return entries
+
+
+def _insist_on_the_listed(names: set[str], fields: Fields, path: Path) -> None:
+    """Each session and measurement that is listed has its files, and each file belongs to one of them."""
+    held = {_whose(name) for name in names}
+    listed = {f"sessions/{identity}": ("session", identity) for identity in fields.texts("sessions")}
+    listed |= {f"iterations/{identity}.json": ("measurement", identity) for identity in fields.texts("iterations")}
+    for place, (kind, identity) in listed.items():
+        if place not in held:
+            raise _hostile(path, f"it has no {kind} “{identity[:80]}”")
+        if identity.startswith(".") or identity in _TAKEN:
+            raise _hostile(path, f"“{identity}” is no name of a {kind}")
+    stray = min((name for name in names if _whose(name) not in listed), default="")
+    if stray:
+        raise _hostile(path, f"“{stray[:80]}” belongs to nothing that its manifest lists")
+
+
+def _whose(name: str) -> str:
+    """The session's folder that a file lies in; a measurement is one file."""
+    return "/".join(name.split("/")[:2])
 
 
 def _is_bomb(unpacked: int, packed: int) -> bool:

@@ -104,6 +104,9 @@ def test_a_name_that_leaves_its_folder_is_refused(written: Path, tmp_path: Path,
         (lambda m, f: m.__setitem__("version", 99), "newer Tailflame"),
         (lambda m, f: m.__setitem__("files", {}), "should be a list"),
         (lambda m, f: m.__setitem__("iterations", ["nowhere"]), "no measurement"),
+        (lambda m, f: m.__setitem__("sessions", [".."]), r"hostile\.tailflame is not opened: it has no session “..”"),
+        (lambda m, f: m["sessions"].pop(), "belongs to nothing that its manifest lists"),
+        (lambda m, f: m["iterations"].pop(), r"“iterations/.*\.json” belongs to nothing"),
     ],
 )  # fmt: skip
 def test_what_is_not_as_the_manifest_says_is_refused(
@@ -111,6 +114,29 @@ def test_what_is_not_as_the_manifest_says_is_refused(
 ) -> None:
     with pytest.raises(StoreError, match=says):
         read_bundle(remade(written, change, honest=False), Library(tmp_path / "there"))
+
+
+@pytest.mark.parametrize("name", ["sessions/.hidden/x", "sessions/elsewhere/session.json", "iterations/.x.json"])
+def test_a_file_that_belongs_to_nothing_listed_is_refused(written: Path, tmp_path: Path, name: str) -> None:
+    def add(_manifest: dict[str, Any], files: dict[str, bytes]) -> None:
+        files[name] = b"x"
+
+    with pytest.raises(StoreError, match=f"“{name}” belongs to nothing that its manifest lists"):
+        contents(remade(written, add))
+
+
+@pytest.mark.parametrize("name", [".hidden", "iterations", "programs"])
+def test_a_session_takes_no_name_that_the_profiles_folder_needs(written: Path, tmp_path: Path, name: str) -> None:
+    def rename(manifest: dict[str, Any], files: dict[str, bytes]) -> None:
+        first = manifest["sessions"][0]
+        manifest["sessions"][0] = name
+        for old in [old for old in files if old.startswith(f"sessions/{first}/")]:
+            files[old.replace(first, name)] = files.pop(old)
+
+    there = Library(tmp_path / "there")
+    with pytest.raises(StoreError, match=f"“{name}” is no name of a session"):
+        read_bundle(remade(written, rename), there)
+    assert there.sessions() == () and not there.root.exists()
 
 
 def test_a_link_is_refused(written: Path, tmp_path: Path) -> None:
