@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,13 @@ _FOLDER = "iterations"
 _NAMES = "baselines.json"
 _PROGRAMS_KEPT = 5
 """Of each project."""
+_MOST = 10**9
+"""Of measurements, and of repetitions: a number beyond was not counted."""
+_GREATEST = 2.0**64
+"""No counter and no clock reads more, and a figure that takes three hundred digits is none."""
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+_AHEAD = timedelta(days=1)
+"""So far may two machines' clocks be apart."""
 
 
 class Iterations:
@@ -41,7 +48,8 @@ class Iterations:
         self._folder.mkdir(parents=True, exist_ok=True)
         with locked(self._folder):
             every = self.all()
-            number = 1 + max((one.number for one in every if one.project == str(project)), default=0)
+            last = max((one.number for one in every if one.project == str(project)), default=0)
+            number = min(1 + last, _MOST)
             stem = now.strftime("%Y%m%d-%H%M%S")
             taken = {one.id for one in every}
             identity = next(name for n in range(len(taken) + 2) if (name := f"{stem}-{n}" if n else stem) not in taken)
@@ -61,7 +69,7 @@ class Iterations:
         """
         path = self._folder / f"{iteration.id}.json"
         if path.is_file():
-            return _read(path)
+            return read_iteration(path)
         steps = tuple(replace(step, session=sessions.get(step.session, "")) for step in iteration.steps)
         # What a plan from elsewhere names is never run here.
         adopted = replace(iteration, steps=steps, program="", plan="")
@@ -74,7 +82,7 @@ class Iterations:
         found = []
         for path in self._folder.glob("*.json") if self._folder.is_dir() else ():
             try:
-                found.append(_read(path))
+                found.append(read_iteration(path))
             except StoreError:
                 continue
         return tuple(sorted(found, key=lambda one: (one.started_at, one.id), reverse=True))
@@ -96,7 +104,7 @@ class Iterations:
             raise StoreError(
                 f"There is no measurement called “{identity}”.", advice="`tailflame verdict --list` names them."
             )
-        return _read(path)
+        return read_iteration(path)
 
     def baselines(self) -> dict[str, list[str]]:
         """Names by the ids of the iterations that they stand for, in their own project or as the ones named last."""
@@ -126,7 +134,7 @@ class Iterations:
         for key in (f"{project}/{name}", name):
             path = self._folder / f"{names.get(key, '')}.json"
             if path.is_file():
-                return _read(path)
+                return read_iteration(path)
         return None
 
     def name_baseline(self, name: str, iteration: Iteration) -> None:
@@ -191,29 +199,46 @@ def _document(one: Iteration) -> dict[str, Any]:
     }
 
 
-def _read(path: Path) -> Iteration:
+def read_iteration(path: Path) -> Iteration:
+    """One file. It may be from anywhere: StoreError for values that no measurement has, which would spoil the order and
+    the numbers of all others.
+    """
     fields = ITERATION.upgraded(read_json(path))
-    started = fields.moment("started_at")
-    if started is None:
-        raise fields.wrong("started_at", "a time (ISO 8601)")
-    values = fields.document.get("goal_values", [])
-    known = isinstance(values, list) and all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
     return Iteration(
         id=path.stem,
-        number=fields.integer("number"),
+        number=fields.within("number", 1, _MOST),
         project=fields.text("project"),
         binary=fields.text("binary"),
-        started_at=started,
-        finished_at=fields.moment("finished_at"),
+        started_at=_start(fields),
+        finished_at=fields.zoned("finished_at"),
         wanted=fields.number("wanted") or 0.0,
         fixed_work=fields.flag("fixed_work", False),
         dirty=fields.flag("dirty", False),
         environment=fields.mapping("environment"),
         steps=tuple(_steps(fields.parts("steps"))),
-        goal_values=tuple(float(value) for value in values) if known else (),
+        goal_values=fields.amounts("goal_values", _GREATEST),
         checked=fields.texts("checked"),
         **{name: fields.text(name, "") for name in _TEXTS},
     )
+
+
+def _start(fields: Fields) -> datetime:
+    started = fields.zoned("started_at")
+    if started is None or started < _EARLIEST:
+        raise fields.wrong("started_at", "a time from 1970 on")
+    if started > datetime.now(UTC) + _AHEAD:
+        raise StoreError(
+            f"{fields.what} says that it was measured on {started:%Y-%m-%d}, which is yet to come.",
+            advice="Check the clock of the machine that measured it, and of this one.",
+        )
+    return started
+
+
+def _seconds(part: Fields) -> float:
+    taken = part.number("seconds") or 0.0
+    if not 0 <= taken <= _GREATEST:
+        raise part.wrong("seconds", "how long it took")
+    return taken
 
 
 def _steps(parts: Iterable[Fields]) -> Iterable[Step]:
@@ -224,11 +249,11 @@ def _steps(parts: Iterable[Fields]) -> Iterable[Step]:
         yield Step(
             name=part.text("name"),
             tool=part.text("tool", ""),
-            repetition=part.integer("repetition", 0),
-            repetitions=part.integer("repetitions", 0),
+            repetition=part.within("repetition", 0, _MOST, 0),
+            repetitions=part.within("repetitions", 0, _MOST, 0),
             state=StepState(state),
             session=part.text("session", ""),
             problem=part.text("problem", ""),
             fix=part.text("fix", ""),
-            seconds=part.number("seconds") or 0.0,
+            seconds=_seconds(part),
         )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,6 +86,55 @@ def test_a_damaged_one_hides_no_other(kept: Iterations) -> None:
     assert kept.all() == (made,)
     with pytest.raises(StoreError, match="newer Tailflame"):
         kept.get("20200101-000001")
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"goal_values": [1.0, float("inf")]}, "finite numbers"),
+        ({"goal_values": [float("nan")]}, "finite numbers"),
+        ({"goal_values": [1e300]}, "finite numbers"),
+        ({"goal_values": [10**400]}, "finite numbers"),
+        ({"goal_values": [True]}, "finite numbers"),
+        ({"goal_values": "fast"}, "finite numbers"),
+        ({"number": 0}, "from 1 to"),
+        ({"number": -5}, "from 1 to"),
+        ({"number": 2**62}, "from 1 to"),
+        ({"wanted": float("inf")}, "a finite number"),
+        ({"started_at": "9999-01-01T00:00:00+00:00"}, "measured on 9999-01-01, which is yet to come"),
+        ({"started_at": "9999-12-31T23:59:59-23:59"}, "which is yet to come"),
+        ({"started_at": "0001-01-01T00:00:00+14:00"}, "a time from 1970 on"),
+        ({"started_at": "2026-01-01T00:00:00"}, "a time with its zone"),
+        ({"started_at": None}, "a time from 1970 on"),
+        ({"finished_at": "2026-01-01T00:00:00"}, "a time with its zone"),
+        ({"steps": [{"name": "cpu", "state": "done", "seconds": 1e300}]}, "how long it took"),
+        ({"steps": [{"name": "cpu", "state": "done", "repetition": -1}]}, "from 0 to"),
+    ],
+)  # fmt: skip
+def test_one_with_values_that_no_measurement_has_is_left_out(
+    kept: Iterations, changes: dict[str, Any], says: str
+) -> None:
+    made = kept.create(project=Path("/src/one"), binary=Path("/src/one/run"))
+    good = json.loads((kept.root / "iterations" / f"{made.id}.json").read_text())
+    (kept.root / "iterations" / "spoilt.json").write_text(json.dumps({**good, **changes}))
+    assert kept.all() == (made,) and kept.get("latest") == made
+    with pytest.raises(StoreError, match=says):
+        kept.get("spoilt")
+    assert kept.create(project=Path("/src/one"), binary=Path("/src/one/run")).number == 2
+
+
+def test_a_clock_that_is_some_hours_ahead_spoils_nothing(kept: Iterations) -> None:
+    made = kept.create(project=Path("/src/one"), binary=Path("/src/one/run"))
+    ahead = replace(made, started_at=datetime.now(UTC) + timedelta(hours=23))
+    kept.save(ahead)
+    assert kept.all() == (ahead,)
+
+
+def test_after_the_highest_number_the_next_one_can_be_read(kept: Iterations) -> None:
+    made = kept.create(project=Path("/src/one"), binary=Path("/src/one/run"))
+    kept.save(replace(made, number=10**9))
+    assert len({kept.create(project=Path("/src/one"), binary=Path("/src/one/run")).id, made.id}) == 2
+    assert len(kept.all()) == 2
 
 
 def test_what_ran_when_the_app_was_killed_was_cut_short(kept: Iterations) -> None:
