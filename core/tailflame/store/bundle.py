@@ -19,6 +19,7 @@ import stat
 import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -27,9 +28,10 @@ import tailflame
 from tailflame.errors import StoreError
 from tailflame.model.iteration import Iteration
 from tailflame.store.files import ARCHIVE_FAULTS, Fields, reason, write_atomically
-from tailflame.store.iterations import Iterations
+from tailflame.store.iterations import Iterations, insist_on_the_past, read_iteration
 from tailflame.store.library import Library, SessionInfo
 from tailflame.store.manifest import SessionState
+from tailflame.store.session import read_manifest
 from tailflame.store.upgrade import BUNDLE
 from tailflame.units import size as size_text
 
@@ -45,6 +47,7 @@ _TIGHTEST = 200
 40 : 1; a log that repeats a hundred lines for hours is at 190 : 1."""
 _TAKEN = frozenset({"iterations", "programs"})
 """Folders that a profiles folder has beside its sessions."""
+_ASK_AGAIN = "It is damaged, or was not written by Tailflame: ask for it once more."
 _CHUNK = 1 << 20
 _PART = re.compile(r"[^/\\\0]{1,255}")
 Progress = Callable[[float], None]
@@ -163,7 +166,11 @@ def read_bundle(path: Path, library: Library, *, progress: Progress | None = Non
             entries = _entries(archive, fields, path)
             folder = Path(made)
             _unpack(archive, entries, folder, path, progress)
-            return _adopt(folder, fields, library, path)
+            try:
+                places, iterations = _sound(folder, fields)
+                return _adopt(places, iterations, library)
+            except StoreError as error:
+                raise _by_its_name(error, folder, path) from error.__cause__
     except (OSError, *ARCHIVE_FAULTS) as error:
         raise _unreadable(path, error) from error
 
@@ -293,21 +300,52 @@ def _unpack(
             raise _hostile(path, f"“{info.filename}” is not what its manifest says")
 
 
-def _adopt(folder: Path, fields: Fields, library: Library, path: Path) -> Unpacked:
-    """Sessions first: a measurement names them by their ids, which change where a library has one of that name."""
-    identities: dict[str, str] = {}
-    adopted = []
-    for identity in fields.texts("sessions"):
-        place = folder / "sessions" / identity
-        if "/" in identity or not place.is_dir():
-            raise _hostile(path, f"it has no session “{identity[:80]}”")
-        info = library.adopt(place, name=identity)
-        identities[identity] = info.id
-        adopted.append(info)
-    brought = Iterations(folder)
+def _sound(folder: Path, fields: Fields) -> tuple[list[Path], list[Iteration]]:
+    """The sessions and the measurements of an unpacked bundle. StoreError where any of them cannot be adopted."""
+    places = [folder / "sessions" / identity for identity in dict.fromkeys(fields.texts("sessions"))]
+    for place in places:
+        manifest = read_manifest(place)
+        if manifest.state is not SessionState.COMPLETE:
+            raise StoreError(f"{place} holds no finished session.")
+        insist_on_the_past(manifest.created_at, str(place))
+    named = dict.fromkeys(fields.texts("iterations"))
+    return places, [read_iteration(folder / "iterations" / f"{identity}.json") for identity in named]
+
+
+def _adopt(places: list[Path], brought: list[Iteration], library: Library) -> Unpacked:
+    """Sessions first: a measurement names them by their ids, which change where a library has one of that name.
+
+    What is adopted before a fault (a full disk) is taken away again.
+    """
     kept = Iterations(library.root)
-    iterations = [kept.adopt(brought.get(identity), identities) for identity in fields.texts("iterations")]
-    return Unpacked(tuple(adopted), tuple(iterations))
+    known = {info.id for info in library.sessions()}
+    measured = {one.id for one in brought if kept.holds(one.id)}
+    sessions: dict[str, SessionInfo] = {}
+    iterations: list[Iteration] = []
+    try:
+        for place in places:
+            sessions[place.name] = library.adopt(place, name=place.name)
+        identities = {name: info.id for name, info in sessions.items()}
+        for one in brought:
+            iterations.append(kept.adopt(one, identities))
+    except BaseException:
+        with suppress(StoreError, OSError):  # the fault itself is what is told
+            for one in iterations:
+                if one.id not in measured:
+                    kept.discard(one)
+            for info in sessions.values():
+                if info.id not in known:
+                    library.discard(info.folder)
+        raise
+    return Unpacked(tuple(sessions.values()), tuple(iterations))
+
+
+def _by_its_name(error: StoreError, folder: Path, path: Path) -> StoreError:
+    """What is said of the folder that it was unpacked to, said of the bundle: nobody else knows that folder."""
+    told = error.sentence.replace(f"{folder}/", f"{path}: ")
+    if told == error.sentence:
+        return error
+    return type(error)(told, advice=error.advice or _ASK_AGAIN, details=error.details)
 
 
 def _unreadable(path: Path, error: Exception) -> StoreError:
@@ -316,6 +354,4 @@ def _unreadable(path: Path, error: Exception) -> StoreError:
 
 
 def _hostile(path: Path, why: str) -> StoreError:
-    return StoreError(
-        f"{path} is not opened: {why}.", advice="It is damaged, or was not written by Tailflame: ask for it once more."
-    )
+    return StoreError(f"{path} is not opened: {why}.", advice=_ASK_AGAIN)

@@ -77,6 +77,14 @@ class Iterations:
         self.save(adopted)
         return adopted
 
+    def holds(self, identity: str) -> bool:
+        """Whether there is one of this id, sound or not."""
+        return (self._folder / f"{identity}.json").exists()
+
+    def discard(self, iteration: Iteration) -> None:
+        """Takes one away for good; its sessions stay. Nothing where it is gone already."""
+        (self._folder / f"{iteration.id}.json").unlink(missing_ok=True)
+
     def all(self) -> tuple[Iteration, ...]:
         """Newest first. What cannot be read is left out: one damaged file hides no other."""
         found = []
@@ -226,12 +234,17 @@ def _start(fields: Fields) -> datetime:
     started = fields.zoned("started_at")
     if started is None or started < _EARLIEST:
         raise fields.wrong("started_at", "a time from 1970 on")
-    if started > datetime.now(UTC) + _AHEAD:
+    insist_on_the_past(started, fields.what)
+    return started
+
+
+def insist_on_the_past(measured_at: datetime, what: str) -> None:
+    """StoreError where `what` is ahead by more than clocks may be apart: it would be the latest for years."""
+    if measured_at > datetime.now(UTC) + _AHEAD:
         raise StoreError(
-            f"{fields.what} says that it was measured on {started:%Y-%m-%d}, which is yet to come.",
+            f"{what} says that it was measured on {measured_at:%Y-%m-%d}, which is yet to come.",
             advice="Check the clock of the machine that measured it, and of this one.",
         )
-    return started
 
 
 def _seconds(part: Fields) -> float:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from helpers.recordings import recording, same
 from tailflame.errors import StoreError, TailflameError
-from tailflame.model.iteration import Step, StepState
+from tailflame.model.iteration import Iteration, Step, StepState
 from tailflame.store import Library, bundle
 from tailflame.store.bundle import MANIFEST, contents, is_bundle, read_bundle, write_bundle
 from tailflame.store.iterations import Iterations
@@ -137,6 +137,69 @@ def test_a_session_takes_no_name_that_the_profiles_folder_needs(written: Path, t
     with pytest.raises(StoreError, match=f"“{name}” is no name of a session"):
         read_bundle(remade(written, rename), there)
     assert there.sessions() == () and not there.root.exists()
+
+
+def changed(kind: str, **fields: Any) -> Callable[[dict[str, Any], dict[str, bytes]], None]:
+    """Other fields in the last file of that kind, "iterations/" or "session.json"."""
+
+    def change(_manifest: dict[str, Any], files: dict[str, bytes]) -> None:
+        name = [name for name in files if kind in name][-1]
+        files[name] = json.dumps({**json.loads(files[name]), **fields}).encode()
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (changed("iterations/", goal_values=[float("inf")]), "finite numbers"),
+        (changed("iterations/", goal_values=[1e300]), "finite numbers"),
+        (changed("iterations/", number=-5), "from 1 to"),
+        (
+            changed("iterations/", started_at="9999-01-01T00:00:00+00:00"),
+            "measured on 9999-01-01, which is yet to come",
+        ),
+        (changed("iterations/", version=99), "newer Tailflame"),
+        (changed("session.json", created_at="9999-01-01T00:00:00+00:00"), "9999-01-01, which is yet to come"),
+        (changed("session.json", state="recorded"), "no finished session"),
+        (changed("session.json", state="odd"), "a known state"),
+        (changed("session.json", version=99), "newer Tailflame"),
+    ],
+)
+def test_where_one_part_is_refused_nothing_is_adopted(
+    written: Path, tmp_path: Path, change: Callable[[dict[str, Any], dict[str, bytes]], None], says: str
+) -> None:
+    there = Library(tmp_path / "there")
+    with pytest.raises(StoreError, match=says) as refused:
+        read_bundle(remade(written, change), there)
+    assert refused.value.sentence.startswith(f"{tmp_path / 'hostile.tailflame'}: ")
+    assert "tailflame-bundle-" not in str(refused.value), "nobody knows the folder that it was unpacked to"
+    assert refused.value.advice and refused.value.sentence.count(". ") == 0
+    assert there.sessions() == () and Iterations(there.root).all() == ()
+
+
+def test_what_was_adopted_before_a_fault_is_taken_away_again(
+    written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = Library(tmp_path / "there")
+    own = there.new_session(tool="perf", binary="/opt/engine")
+    own.complete(recording("main;work 7"))
+
+    def full(self: Iterations, iteration: Iteration) -> None:
+        raise StoreError(f"{self.root} cannot be written: No space left on device.")
+
+    with monkeypatch.context() as without_room:
+        without_room.setattr(Iterations, "save", full)
+        with pytest.raises(StoreError, match="No space left"):
+            read_bundle(written, there)
+    assert [info.id for info in there.sessions()] == [own.id] and Iterations(there.root).all() == ()
+    read_bundle(written, there)
+    (one,) = Iterations(there.root).all()
+    damaged = there.root / "iterations" / f"{one.id}.json"
+    damaged.write_text("{")
+    with pytest.raises(StoreError, match=f"{one.id}.json is damaged"):
+        read_bundle(written, there)
+    assert len(there.sessions()) == 3 and damaged.exists(), "what was here before stays"
 
 
 def test_a_link_is_refused(written: Path, tmp_path: Path) -> None:
