@@ -42,7 +42,7 @@ class VerdictCommand:
         add("-n", "--number", type=int, default=5, metavar="N", help="rows within the noise to print of each kind (5)")
 
     def run(self, args: argparse.Namespace, context: Context) -> int:
-        iterations = Iterations(context.library.root)
+        iterations = context.iterations()
         if args.list:
             return _list(iterations, context)
         after = iterations.get(args.after)

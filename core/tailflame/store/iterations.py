@@ -15,9 +15,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from tailflame.errors import StoreError
+from tailflame.errors import StoreError, StoreVersionError
 from tailflame.model.iteration import Iteration, Step, StepState
-from tailflame.store.files import Fields, locked, read_json, write_json
+from tailflame.store.files import Fields, locked, read_json, reason, write_json
 from tailflame.store.upgrade import BASELINES, ITERATION
 
 BASELINE = "baseline"
@@ -30,6 +30,10 @@ _MOST = 10**9
 """Of measurements, and of repetitions: a number beyond was not counted."""
 _GREATEST = 2.0**64
 """No counter and no clock reads more, and a figure that takes three hundred digits is none."""
+_MEND = (
+    "Until you mend it no baseline is known; naming one anew keeps the damaged file under another name: "
+    "tailflame verdict --name baseline"
+)
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _AHEAD = timedelta(days=1)
 """So far may two machines' clocks be apart."""
@@ -128,9 +132,10 @@ class Iterations:
         any more, and a program takes tens of megabytes.
         """
         named, seen, wanted = self.baselines(), dict[str, int](), set[str]()
+        unknown = self.problem() is not None  # which are named: then any may be
         for one in self.all():
             seen[one.project] = seen.get(one.project, 0) + 1
-            if one.program and (one.id in named or seen[one.project] <= _PROGRAMS_KEPT):
+            if one.program and (unknown or one.id in named or seen[one.project] <= _PROGRAMS_KEPT):
                 wanted.add(one.program)
         return frozenset(wanted)
 
@@ -146,17 +151,60 @@ class Iterations:
         return None
 
     def name_baseline(self, name: str, iteration: Iteration) -> None:
-        """`name` stands for `iteration` from now on, in its project. StoreError for a name that is none."""
+        """`name` stands for `iteration` from now on, in its project. StoreError for a name that is none.
+
+        Where the names are damaged they are written anew, and the damaged file is kept under another name; one of a
+        newer Tailflame is not written to.
+        """
         if not name or "/" in name or name.startswith(("latest", ".")) or name != name.strip():
             raise StoreError(f"“{name}” is no name for a baseline.", advice="Letters, digits, dots and dashes do.")
-        names = {**self._names(), name: iteration.id, f"{iteration.project}/{name}": iteration.id}
-        document = {"format": "tailflame baselines", "version": BASELINES.version, "baselines": names}
         self.root.mkdir(parents=True, exist_ok=True)
+        with locked(self.root):
+            self._set_aside()
+            self._write_names({**self._names(), name: iteration.id, f"{iteration.project}/{name}": iteration.id})
+
+    def problem(self) -> StoreError | None:
+        """Why nobody knows which baselines are named, and what to do; None where that is known. Everything goes on then
+        as if none was.
+        """
+        try:
+            self._read_names()
+        except StoreError as error:
+            error.advice = error.advice or (_MEND if _is_damage(error) else "Check its permissions.")
+            return error
+        return None
+
+    def _set_aside(self) -> None:
+        """Moves damaged names out of the way. StoreError where they may be sound: of a newer Tailflame, or closed."""
+        problem = self.problem()
+        if problem is None:
+            return
+        if not _is_damage(problem):
+            raise problem
+        path = self.root / _NAMES
+        try:
+            path.rename(path.with_name(f"baselines.damaged-{datetime.now():%Y%m%d_%H%M%S}.json"))
+        except OSError as error:
+            raise StoreError(f"{path} cannot be moved: {reason(error)}.", advice="Check its permissions.") from error
+
+    def _write_names(self, names: Mapping[str, str]) -> None:
+        document = {"format": "tailflame baselines", "version": BASELINES.version, "baselines": dict(names)}
         write_json(self.root / _NAMES, document)
 
     def _names(self) -> dict[str, str]:
+        try:
+            return self._read_names()
+        except StoreError:
+            return {}
+
+    def _read_names(self) -> dict[str, str]:
         path = self.root / _NAMES
-        return BASELINES.upgraded(read_json(path)).mapping("baselines") if path.is_file() else {}
+        return BASELINES.upgraded(read_json(path)).mapping("baselines") if path.exists() else {}
+
+
+def _is_damage(error: StoreError) -> bool:
+    """Whether the file's content is to blame: one of a newer Tailflame, or one that is closed to us, may be sound."""
+    return not isinstance(error, StoreVersionError) and not isinstance(error.__cause__, OSError)
 
 
 def interrupted(iteration: Iteration) -> Iteration:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tailflame.errors import StoreError
+from tailflame.errors import StoreError, StoreVersionError
 from tailflame.model.iteration import Step, StepState
 from tailflame.store.iterations import Iterations, interrupted
 
@@ -135,6 +135,49 @@ def test_after_the_highest_number_the_next_one_can_be_read(kept: Iterations) -> 
     kept.save(replace(made, number=10**9))
     assert len({kept.create(project=Path("/src/one"), binary=Path("/src/one/run")).id, made.id}) == 2
     assert len(kept.all()) == 2
+
+
+@pytest.mark.parametrize(
+    "content", [b"{", b"[]", b'{"version": 1, "baselines": 5}', b'{"baselines": {}}', b"\xff\xfe", b""]
+)
+def test_damaged_names_hide_nothing_else_and_are_written_anew(kept: Iterations, content: bytes) -> None:
+    made = kept.create(project=Path("/src/one"), binary=Path("/src/one/run"))
+    assert kept.problem() is None
+    kept.name_baseline("baseline", made)
+    assert kept.problem() is None
+    (kept.root / "baselines.json").write_bytes(content)
+    problem = kept.problem()
+    assert problem is not None and "baselines.json is damaged" in problem.sentence
+    assert "tailflame verdict --name baseline" in problem.advice
+    assert kept.all() == (made,) and kept.get("latest") == kept.get(made.id) == made
+    assert kept.baseline() is None and kept.baselines() == {}
+    kept.name_baseline("baseline", made)
+    assert kept.problem() is None and kept.baseline() == made
+    (aside,) = kept.root.glob("baselines.damaged-*.json")
+    assert aside.read_bytes() == content
+
+
+def test_names_of_a_newer_version_are_left_alone(kept: Iterations) -> None:
+    made = kept.create(project=Path("/src/one"), binary=Path("/src/one/run"))
+    newer = kept.root / "baselines.json"
+    newer.write_text('{"version": 99, "baselines": {"baseline": 7}}')
+    problem = kept.problem()
+    assert isinstance(problem, StoreVersionError) and problem.advice == "Update Tailflame to read it."
+    assert kept.baseline() is None and kept.all() == (made,)
+    with pytest.raises(StoreVersionError):
+        kept.name_baseline("baseline", made)
+    assert "99" in newer.read_text() and not list(kept.root.glob("baselines.damaged-*"))
+
+
+def test_while_names_are_damaged_every_program_is_kept(kept: Iterations) -> None:
+    for n in range(8):
+        made = kept.create(project=Path("/src/one"), binary=Path("/src/one/run"))
+        kept.save(replace(made, program=f"program {n}"))
+        if n == 0:
+            kept.name_baseline("baseline", made)
+    assert len(kept.programs_wanted()) == 6, "five, and the baseline's"
+    (kept.root / "baselines.json").write_text("{")
+    assert len(kept.programs_wanted()) == 8
 
 
 def test_what_ran_when_the_app_was_killed_was_cut_short(kept: Iterations) -> None:
