@@ -9,6 +9,8 @@ A file is replaced whole, so that a crash at any moment leaves the one before or
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -30,6 +32,7 @@ _MOST = 10**9
 """Of measurements, and of repetitions: a number beyond was not counted."""
 _GREATEST = 2.0**64
 """No counter and no clock reads more, and a figure that takes three hundred digits is none."""
+_LATEST = re.compile(r"latest(~\d+)?")
 _MEND = (
     "Until you mend it no baseline is known; naming one anew keeps the damaged file under another name: "
     "tailflame verdict --name baseline"
@@ -103,10 +106,10 @@ class Iterations:
         """By its id, or by the name of a baseline (of `project` first), or "latest", "latest~1". StoreError where there
         is none.
         """
-        if identity == "latest" or identity.startswith("latest~"):
+        if _LATEST.fullmatch(identity):
             back = identity.partition("~")[2] or "0"
             every = self.all()
-            if back.isdecimal() and int(back) < len(every):
+            if len(back) < 10 and int(back) < len(every):
                 return every[int(back)]
             raise StoreError("There are not so many measurements yet.", advice="`tailflame run` makes one.")
         names = self._names()
@@ -122,7 +125,7 @@ class Iterations:
         """Names by the ids of the iterations that they stand for, in their own project or as the ones named last."""
         found: dict[str, list[str]] = {}
         for key, identity in self._names().items():
-            name = key.rpartition("/")[2]
+            name = _bare(key)
             if name not in found.setdefault(identity, []):
                 found[identity].append(name)
         return found
@@ -156,12 +159,43 @@ class Iterations:
         Where the names are damaged they are written anew, and the damaged file is kept under another name; one of a
         newer Tailflame is not written to.
         """
-        if not name or "/" in name or name.startswith(("latest", ".")) or name != name.strip():
-            raise StoreError(f"“{name}” is no name for a baseline.", advice="Letters, digits, dots and dashes do.")
+        _insist_on_a_name(name)
         self.root.mkdir(parents=True, exist_ok=True)
         with locked(self.root):
             self._set_aside()
             self._write_names({**self._names(), name: iteration.id, f"{iteration.project}/{name}": iteration.id})
+
+    def forget_baseline(self, name: str) -> tuple[str, ...]:
+        """`name` stands for nothing any more, in no project; the ids of the measurements that it stood for, which stay.
+        StoreError where it stood for none.
+        """
+        return self._rename(name, None)
+
+    def rename_baseline(self, name: str, new: str) -> tuple[str, ...]:
+        """What `name` stands for in each project is called `new`; the ids. StoreError where `name` stands for nothing,
+        or `new` is no name or stands for something already: nothing is hidden by the way.
+        """
+        _insist_on_a_name(new)
+        return self._rename(name, new)
+
+    def _rename(self, name: str, new: str | None) -> tuple[str, ...]:
+        if not self.root.is_dir():
+            raise _no_baseline(name)
+        with locked(self.root):
+            names = self._names()
+            if new is not None and any(_bare(key) == new for key in names):
+                raise StoreError(
+                    f"“{new}” is the name of a baseline already.",
+                    advice=f"Forget that one first: tailflame verdict --forget {shlex.quote(new)}",
+                )
+            found = {key: identity for key, identity in names.items() if _bare(key) == name}
+            if not found:
+                raise _no_baseline(name)
+            changed = {key: identity for key, identity in names.items() if key not in found}
+            if new is not None:
+                changed |= {key.removesuffix(name) + new: identity for key, identity in found.items()}
+            self._write_names(changed)
+        return tuple(dict.fromkeys(found.values()))
 
     def problem(self) -> StoreError | None:
         """Why nobody knows which baselines are named, and what to do; None where that is known. Everything goes on then
@@ -200,6 +234,28 @@ class Iterations:
     def _read_names(self) -> dict[str, str]:
         path = self.root / _NAMES
         return BASELINES.upgraded(read_json(path)).mapping("baselines") if path.exists() else {}
+
+
+def _bare(key: str) -> str:
+    """A name without its project."""
+    return key.rpartition("/")[2]
+
+
+def _no_baseline(name: str) -> StoreError:
+    return StoreError(f"There is no baseline called “{name}”.", advice="`tailflame verdict --list` names them.")
+
+
+def _insist_on_a_name(name: str) -> None:
+    if _LATEST.fullmatch(name):
+        raise StoreError(
+            f"“{name}” always means a measurement by its age, so it is no name for a baseline.",
+            advice="Only “latest” and “latest~N” are taken: “latest-good” is free, for example.",
+        )
+    if not name or "/" in name or name.startswith(".") or name != name.strip() or not name.isprintable():
+        raise StoreError(
+            f"“{name}” is no name for a baseline.",
+            advice="One has no slash and no control characters in it, and neither a dot nor a space before it.",
+        )
 
 
 def _is_damage(error: StoreError) -> bool:

@@ -77,3 +77,37 @@ def test_names_of_a_newer_version_do_not_hide_what_was_measured(
     assert "newer Tailflame" in run.err.splitlines()[0]
     assert tailflame("run", project.folder, "--baseline").code == 3, "what was asked for was not done"
     assert (library.root / "baselines.json").read_text() == '{"version": 99}'
+
+
+def test_a_name_is_forgotten_and_its_measurement_stays(tailflame: Run, made: Iteration) -> None:
+    assert tailflame("verdict", "--name", "latest-good").code == 0
+    run = tailflame("verdict", "--forget", "latest-good")
+    assert run.code == 0 and run.out == f"“latest-good” stands for nothing any more. Kept: {made.id}\n"
+    (row,) = tailflame("verdict", "--list", "--json").document["measurements"]
+    assert (row["id"], row["baselines"]) == (made.id, [])
+    run = tailflame("verdict", "--forget", "latest-good")
+    assert (run.code, run.err.splitlines()[0]) == (3, "tailflame: There is no baseline called “latest-good”.")
+
+
+def test_a_baseline_is_renamed(tailflame: Run, made: Iteration) -> None:
+    assert tailflame("verdict", "--name", "good").code == 0
+    run = tailflame("verdict", "--rename", "good", "v1", "--json")
+    assert run.document == {"name": "v1", "measurements": [made.id]}
+    (row,) = tailflame("verdict", "--list", "--json").document["measurements"]
+    assert row["baselines"] == ["v1"]
+    assert tailflame("verdict", "--forget", "v1", "--json").document == {"name": "", "measurements": [made.id]}
+
+
+def test_names_are_changed_one_at_a_time(tailflame: Run, made: Iteration) -> None:
+    assert tailflame("verdict", "--name", "good").code == 0
+    for words in (("--forget", "good", "--name", "x"), ("--forget", "good", "--rename", "good", "x")):
+        assert tailflame("verdict", *words).code == 2
+    (row,) = tailflame("verdict", "--list", "--json").document["measurements"]
+    assert row["baselines"] == ["good"]
+
+
+def test_a_name_with_a_line_end_is_refused_in_one_line(tailflame: Run, made: Iteration) -> None:
+    run = tailflame("verdict", "--name", "a\nb")
+    assert run.code == 3
+    assert run.err.splitlines()[0] == "tailflame: “a\\nb” is no name for a baseline."
+    assert tailflame("verdict", "--name", "").code == 3, "not the same as no name"

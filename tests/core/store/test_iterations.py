@@ -66,14 +66,83 @@ def test_each_project_has_a_baseline_of_its_own(kept: Iterations) -> None:
     assert kept.baselines() == {one.id: ["baseline"], other.id: ["baseline"]}
 
 
-@pytest.mark.parametrize("name", ["", "a/b", "latest", ".hidden", " blank "])
+@pytest.mark.parametrize("name", ["", "a/b", ".hidden", " blank ", "a\nb", "a\x1b[31mb", "\x00", "a\u2028b", "\udcff"])
 def test_what_is_no_name_is_refused(kept: Iterations, name: str) -> None:
     made = kept.create(project=Path("/src/one"), binary=Path("/src/one/run"))
-    with pytest.raises(StoreError, match="is no name for a baseline"):
+    kept.name_baseline("good", made)
+    with pytest.raises(StoreError, match="is no name for a baseline") as refused:
         kept.name_baseline(name, made)
+    assert "no slash and no control characters" in refused.value.advice
+    with pytest.raises(StoreError, match="is no name for a baseline"):
+        kept.rename_baseline("good", name)
+    assert kept.baselines() == {made.id: ["good"]}
 
 
-@pytest.mark.parametrize("name", ["nowhere", "../../etc/passwd", "latest~7"])
+@pytest.mark.parametrize("name", ["latest", "latest~1", "latest~12345678901234567890"])
+def test_what_always_means_the_latest_is_no_name(kept: Iterations, name: str) -> None:
+    made = kept.create(project=Path("/src/one"), binary=Path("/src/one/run"))
+    with pytest.raises(StoreError, match="always means a measurement by its age") as refused:
+        kept.name_baseline(name, made)
+    assert "Only “latest” and “latest~N” are taken" in refused.value.advice
+
+
+@pytest.mark.parametrize("name", ["latest-good", "latest~good", "latestgood", "v1.2", "größer", "before the split"])
+def test_other_names_are_free(kept: Iterations, name: str) -> None:
+    made = kept.create(project=Path("/src/one"), binary=Path("/src/one/run"))
+    kept.create(project=Path("/src/one"), binary=Path("/src/one/run"))
+    kept.name_baseline(name, made)
+    assert kept.get(name) == kept.baseline(name) == made
+
+
+def test_a_forgotten_name_stands_for_nothing_and_its_measurements_stay(kept: Iterations) -> None:
+    one, other = (kept.create(project=Path(of), binary=Path(of) / "run") for of in ("/one", "/other"))
+    kept.name_baseline("good", one)
+    kept.name_baseline("not so good", one)
+    kept.name_baseline("good", other)
+    assert set(kept.forget_baseline("good")) == {one.id, other.id}
+    assert kept.baselines() == {one.id: ["not so good"]} and kept.all() == (other, one)
+    for project in ("", "/one", "/other"):
+        assert kept.baseline("good", project=project) is None
+    with pytest.raises(StoreError, match="no baseline called “good”"):
+        kept.forget_baseline("good")
+
+
+def test_a_name_is_forgotten_after_its_measurement_is_gone(kept: Iterations) -> None:
+    made = kept.create(project=Path("/one"), binary=Path("/one/run"))
+    kept.name_baseline("good", made)
+    kept.discard(made)
+    assert kept.baseline("good") is None
+    assert kept.forget_baseline("good") == (made.id,) and kept.baselines() == {}
+
+
+def test_a_baseline_is_renamed_in_each_project(kept: Iterations) -> None:
+    one, other = (kept.create(project=Path(of), binary=Path(of) / "run") for of in ("/one", "/other"))
+    kept.name_baseline("good", one)
+    kept.name_baseline("good", other)
+    assert set(kept.rename_baseline("good", "v1")) == {one.id, other.id}
+    assert kept.baseline("v1", project="/one") == one and kept.baseline("v1") == other
+    assert kept.baseline("good", project="/one") is None and kept.baseline("good") is None
+
+
+def test_a_rename_hides_no_other_name(kept: Iterations) -> None:
+    made = kept.create(project=Path("/one"), binary=Path("/one/run"))
+    kept.name_baseline("good", made)
+    kept.name_baseline("old", made)
+    with pytest.raises(StoreError, match="“good” is the name of a baseline already") as refused:
+        kept.rename_baseline("old", "good")
+    assert refused.value.advice.endswith("tailflame verdict --forget good")
+    with pytest.raises(StoreError, match="no baseline called “nowhere”"):
+        kept.rename_baseline("nowhere", "somewhere")
+    assert kept.baselines() == {made.id: ["good", "old"]}
+
+
+def test_where_nothing_was_ever_measured_there_is_nothing_to_forget(kept: Iterations) -> None:
+    with pytest.raises(StoreError, match="no baseline called"):
+        kept.forget_baseline("baseline")
+    assert not kept.root.exists()
+
+
+@pytest.mark.parametrize("name", ["nowhere", "../../etc/passwd", "latest~7", "latest~" + "9" * 5000, "latest~x"])
 def test_what_is_not_there_is_said_so(kept: Iterations, name: str) -> None:
     with pytest.raises(StoreError):
         kept.get(name)
