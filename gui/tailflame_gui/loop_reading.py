@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from tailflame.analyse.verdict import Decision, Verdict
-from tailflame.errors import StoreError
+from tailflame.errors import StoreError, StoreVersionError
 from tailflame.host.cargo import project_root
 from tailflame.model.iteration import WITH_SYMBOLS, Iteration, StepState
 from tailflame.report.measurement import MeasurementReport
@@ -31,6 +32,7 @@ def view_of(library: Library, start: Path | None, shown: str) -> LoopView:
     every = tuple(one for one in everywhere if one.project == str(project))
     current = next((one for one in every if one.id == shown), every[0] if every else None)
     held = _held_against(iterations, current, str(project))
+    problem = iterations.problem()
     verdict: Verdict | None = None
     notes: tuple[str, ...] = ()
     hotspots: tuple[tuple[str, float], ...] = ()
@@ -49,7 +51,7 @@ def view_of(library: Library, start: Path | None, shown: str) -> LoopView:
         more=_more(verdict, current, held),
         hotspots=hotspots,
         points=_points(current, held, verdict),
-        notes=notes,
+        notes=notes if problem is None else (str(problem), *notes),
     )
 
 
@@ -102,7 +104,8 @@ def first_is_baseline(library: Library, one: Iteration) -> None:
     iterations = Iterations(library.root)
     held = iterations.baseline(BASELINE, project=one.project)
     if one.is_finished and (held is None or held.project != one.project):
-        iterations.name_baseline(BASELINE, one)
+        with suppress(StoreVersionError):  # the page tells it of the names
+            iterations.name_baseline(BASELINE, one)
 
 
 def _points(one: Iteration | None, baseline: Iteration | None, verdict: Verdict | None) -> tuple[Point, ...]:

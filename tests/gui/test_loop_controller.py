@@ -160,6 +160,21 @@ def test_another_baseline_turns_the_verdict(window: Loop, project: LoopProject) 
     assert window.page.view.verdict.decision is Decision.REVERT
 
 
+@pytest.mark.parametrize(("content", "named"), [("{", True), ('{"version": 99}', False)])
+def test_names_of_baselines_that_cannot_be_read_are_told_on_the_page(
+    window: Loop, project: LoopProject, content: str, named: bool
+) -> None:
+    made = project.measure(note="as it was", baseline=True)
+    names = project.library.root / "baselines.json"
+    names.write_text(content)
+    window.choose(project.folder)
+    assert window.page.view.shown == made and window.page.view.baseline == ""
+    assert "baselines.json" in window.page.view.notes[0]
+    window.measure("the next one")
+    assert window.told == ["Measurement 2: It is measured."]
+    assert bool(window.page.view.baseline) is named and (names.read_text() == content) is not named
+
+
 def test_a_step_that_fails_is_shown_with_its_problem(window: Loop, project: LoopProject) -> None:
     project.program(rest="kill -SEGV $$")
     window.choose(project.folder)

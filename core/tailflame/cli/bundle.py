@@ -45,9 +45,10 @@ def _pack(args: argparse.Namespace, context: Context) -> int:
         raise UsageError(f"{path} has to end in {SUFFIX}.", advice=f"{path.with_suffix(SUFFIX)}, for example.")
     iterations: list[Iteration] = []
     sessions: dict[str, SessionInfo] = {}
+    kept = context.iterations()
     for word in args.what or ["latest"]:
         try:
-            iteration = Iterations(context.library.root).get(word, project=project_here())
+            iteration = kept.get(word, project=project_here())
         except StoreError:
             info = context.library.session(word)
             sessions[info.id] = info

@@ -14,6 +14,7 @@ from tailflame.cli.terminal import Terminal
 from tailflame.model import Event, Recording, StackProfile, Weight
 from tailflame.parse.source import Progress
 from tailflame.store import Library, Opened, Settings, open_result
+from tailflame.store.iterations import Iterations
 
 _LIVE_FILES = ("live.jsonl", "slices.json")
 """run.live_session.LOG and store.slice_store.INDEX, without all that recording takes."""
@@ -61,6 +62,14 @@ class Context:
         if opened.recovered and opened.session is not None:
             self.terminal.note(f"{opened.session.id} had not been read yet; it is kept now.")
         return opened
+
+    def iterations(self) -> Iterations:
+        """The measurements. Says on the way where nobody knows which of them are baselines."""
+        iterations = Iterations(self.library.root)
+        problem = iterations.problem()
+        if problem is not None:
+            self.terminal.error(problem)
+        return iterations
 
 
 class Command(Protocol):

@@ -76,7 +76,7 @@ class GateCommand:
 
 
 def _baseline(name: str, plan: MeasurementPlan | None, context: Context) -> Iteration:
-    iterations = Iterations(context.library.root)
+    iterations = context.iterations()
     if name.endswith(SUFFIX):
         unpacked = read_bundle(Path(name), context.library)
         if len(unpacked.iterations) != 1:

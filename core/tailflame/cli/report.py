@@ -10,7 +10,7 @@ from tailflame.cli.exit_codes import ExitCode, UsageError
 from tailflame.cli.projects import project_here
 from tailflame.report import html, junit, markdown, measurement_json
 from tailflame.run.reporting import report_of
-from tailflame.store.iterations import BASELINE, Iterations
+from tailflame.store.iterations import BASELINE
 
 _WRITERS = {
     ".html": html.write,
@@ -42,7 +42,7 @@ class ReportCommand:
         write = _WRITERS.get(path.suffix.lower())
         if write is None:
             raise UsageError(f"{path} has none of the endings {', '.join(_WRITERS)}.")
-        iterations = Iterations(context.library.root)
+        iterations = context.iterations()
         after = iterations.get(args.after, project=project_here())
         before = None if args.alone else iterations.get(args.before, project=after.project)
         if before is not None and before.id == after.id:

@@ -58,6 +58,7 @@ class RunCommand:
         path = Path(args.plan) if args.plan else find_plan(Path(args.folder).absolute())
         if path is None:
             raise UsageError(f"There is no {FILE_NAME} here or above.", advice="`tailflame init` writes one.")
+        iterations = context.iterations()
         if args.more is not None:
             measurement: Measurement = _more(args, path, context)
         else:
@@ -71,14 +72,13 @@ class RunCommand:
             )
         done = asyncio.run(follow(measurement, context))
         iteration, terminal = done.iteration, context.terminal
-        iterations = Iterations(context.library.root)
         held = iterations.baseline(BASELINE, project=iteration.project)
         first = (held is None or held.project != iteration.project) and any(
             s.state is StepState.DONE and s.session for s in iteration.steps
         )
+        unnamed = False
         if args.baseline or (first and iteration.is_finished):
-            iterations.name_baseline(BASELINE, iteration)
-            terminal.note(f"Measurement {iteration.number} is the baseline now.")
+            unnamed = not _name(iterations, iteration, context)
         if done.verdict is not None:
             terminal.line()
             print_verdict(done.verdict, terminal, number=max(args.number, 0), broken=done.broken)
@@ -91,7 +91,18 @@ class RunCommand:
                 terminal.note(f"Measurement {iteration.number} was cut short: `tailflame run --resume` goes on.")
             return ExitCode.CANCELLED
         failed = [step for step in iteration.steps if step.state is StepState.FAILED]
-        return ExitCode.TOOL if failed else ExitCode.OK
+        return ExitCode.TOOL if failed else ExitCode.INPUT if unnamed and args.baseline else ExitCode.OK
+
+
+def _name(iterations: Iterations, iteration: Iteration, context: Context) -> bool:
+    """Makes it the baseline. Where that cannot be, it is told, and what was measured is shown all the same."""
+    try:
+        iterations.name_baseline(BASELINE, iteration)
+    except StoreError as error:
+        context.terminal.error(error)
+        return False
+    context.terminal.note(f"Measurement {iteration.number} is the baseline now.")
+    return True
 
 
 def _more(args: argparse.Namespace, plan: Path, context: Context) -> MoreRepetitions:

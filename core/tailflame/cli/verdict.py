@@ -29,7 +29,8 @@ class VerdictCommand:
     JSON: {"decision", "sentence", "reasons", "goal", "wanted", "more_repetitions", "rows": [{"family", "key", "unit",
     "better", "before": [one per repetition], "after", "change", "low", "high", "p", "mark", "trimmed"}], "different":
     [fact], "broken_bounds": [sentence]}; with --list: {"measurements": [{"id", "project", "number", "started_at",
-    "commit", "note", "decision", "sentence", "baselines"}]}
+    "commit", "note", "decision", "sentence", "baselines"}]}; with --forget or --rename: {"name": what it is called
+    now, or "", "measurements": [id]}
     """
 
     name = "verdict"
@@ -42,14 +43,18 @@ class VerdictCommand:
         add("--improve", type=float, metavar="PERCENT", help="the least improvement that is kept (the plan's, 10)")
         add("--list", action="store_true", help="list the measurements instead")
         add("--name", metavar="NAME", help="let NAME stand for AFTER from now on: a baseline")
+        add("--forget", metavar="NAME", help="let NAME stand for nothing any more; its measurement stays")
+        add("--rename", metavar=("NAME", "NEW"), nargs=2, help="call the baseline NAME NEW from now on")
         add("-n", "--number", type=int, default=5, metavar="N", help="rows within the noise to print of each kind (5)")
 
     def run(self, args: argparse.Namespace, context: Context) -> int:
-        iterations = Iterations(context.library.root)
+        iterations = context.iterations()
         if args.list:
             return _list(iterations, context)
+        if args.forget is not None or args.rename is not None:
+            return _change(args, iterations, context)
         after = iterations.get(args.after, project=project_here())
-        if args.name:
+        if args.name is not None:
             iterations.name_baseline(args.name, after)
             context.terminal.line(f"“{args.name}” is measurement {after.number} of {after.project} now.")
             return ExitCode.OK
@@ -68,6 +73,21 @@ class VerdictCommand:
         context.terminal.document(document)
         failed = (verdict.decision is Decision.REVERT and verdict.worse) or report.broken
         return ExitCode.REGRESSION if failed else ExitCode.OK
+
+
+def _change(args: argparse.Namespace, iterations: Iterations, context: Context) -> int:
+    """Of names alone: what they stood for stays."""
+    if args.name is not None or (args.forget is not None and args.rename is not None):
+        raise UsageError("--name, --forget and --rename go one at a time.")
+    if args.forget is not None:
+        new, identities = "", iterations.forget_baseline(args.forget)
+        context.terminal.line(f"“{args.forget}” stands for nothing any more. Kept: {', '.join(identities)}")
+    else:
+        name, new = args.rename
+        identities = iterations.rename_baseline(name, new)
+        context.terminal.line(f"“{name}” is called “{new}” now: {', '.join(identities)}")
+    context.terminal.document({"name": new, "measurements": list(identities)})
+    return ExitCode.OK
 
 
 def _list(iterations: Iterations, context: Context) -> int:

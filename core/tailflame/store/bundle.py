@@ -4,8 +4,9 @@
     sessions/ID/...          a session's folder as it is in the profiles folder, finished ones only
     iterations/ID.json       a measurement, where there is one
 
-Nothing of a bundle is believed: names stay inside the folder that it is unpacked to, sizes and sums must be those of
-the manifest, links and other special files are refused, and so is what unpacks to more than it says.
+Nothing of a bundle is believed: names stay inside the folder that it is unpacked to and belong to something that the
+manifest lists, sizes and sums must be those of the manifest, links and other special files are refused, and so is what
+unpacks to more than it says, or to far more than anything that was measured would.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import stat
 import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -26,9 +28,10 @@ import tailflame
 from tailflame.errors import StoreError
 from tailflame.model.iteration import Iteration
 from tailflame.store.files import ARCHIVE_FAULTS, Fields, reason, write_atomically
-from tailflame.store.iterations import Iterations
+from tailflame.store.iterations import Iterations, insist_on_the_past, read_iteration
 from tailflame.store.library import Library, SessionInfo
 from tailflame.store.manifest import SessionState
+from tailflame.store.session import read_manifest
 from tailflame.store.upgrade import BUNDLE
 from tailflame.units import size as size_text
 
@@ -37,9 +40,14 @@ MANIFEST = "manifest.json"
 _MANIFEST_LIMIT = 16 << 20
 _MOST_FILES = 20_000
 _MOST_BYTES = 64 << 30
-_BOMB_SIZE = 64 << 20
-_BOMB_RATIO = 1100
-"""Deflate ends at 1032 : 1."""
+_SMALL = 64 << 20
+"""Bytes once unpacked: so much may be packed as tightly as it likes."""
+_TIGHTEST = 200
+"""How many times its own size a larger bundle may unpack to. Deflate ends at 1032 : 1, and sessions are at 5 : 1 to
+40 : 1; a log that repeats a hundred lines for hours is at 190 : 1."""
+_TAKEN = frozenset({"iterations", "programs"})
+"""Folders that a profiles folder has beside its sessions."""
+_ASK_AGAIN = "It is damaged, or was not written by Tailflame: ask for it once more."
 _CHUNK = 1 << 20
 _PART = re.compile(r"[^/\\\0]{1,255}")
 Progress = Callable[[float], None]
@@ -138,6 +146,11 @@ def write_bundle(
                 "files": entries,
             }
             archive.writestr(MANIFEST, json.dumps(document, indent=1))
+        if _is_bomb(done, stream.tell()):
+            raise StoreError(
+                f"{path} would hold {size_text(done)} of nearly nothing, and such a bundle is never opened.",
+                advice=f"Leave out what is large and says the same throughout: “{_largest(listed)}”, for example.",
+            )
 
     write_atomically(path, fill)
 
@@ -153,7 +166,11 @@ def read_bundle(path: Path, library: Library, *, progress: Progress | None = Non
             entries = _entries(archive, fields, path)
             folder = Path(made)
             _unpack(archive, entries, folder, path, progress)
-            return _adopt(folder, fields, library, path)
+            try:
+                places, iterations = _sound(folder, fields)
+                return _adopt(places, iterations, library)
+            except StoreError as error:
+                raise _by_its_name(error, folder, path) from error.__cause__
     except (OSError, *ARCHIVE_FAULTS) as error:
         raise _unreadable(path, error) from error
 
@@ -198,15 +215,44 @@ def _entries(archive: zipfile.ZipFile, fields: Fields, path: Path) -> list[tuple
         whole += info.file_size
         if part.integer("size") != info.file_size:
             raise _hostile(path, f"“{name}” is not as large as its manifest says")
-        if info.file_size > _BOMB_SIZE and info.file_size > _BOMB_RATIO * max(info.compress_size, 1):
-            raise _hostile(path, f"“{name}” unpacks to {size_text(info.file_size)} of nothing")
         entries.append((info, part.text("sha256")))
-    if whole > _MOST_BYTES:
-        raise _hostile(path, f"it unpacks to {size_text(whole)}")
+    # By its size on the disk: what the directory says of packed sizes may be a lie.
+    packed = path.stat().st_size
+    if whole > _MOST_BYTES or _is_bomb(whole, packed):
+        raise _hostile(path, f"it unpacks to {size_text(whole)}, from {size_text(packed)}")
     missing = set(told) - seen
     if missing:
         raise _hostile(path, f"“{min(missing)}” is missing")
+    _insist_on_the_listed(seen, fields, path)
     return entries
+
+
+def _insist_on_the_listed(names: set[str], fields: Fields, path: Path) -> None:
+    """Each session and measurement that is listed has its files, and each file belongs to one of them."""
+    held = {_whose(name) for name in names}
+    listed = {f"sessions/{identity}": ("session", identity) for identity in fields.texts("sessions")}
+    listed |= {f"iterations/{identity}.json": ("measurement", identity) for identity in fields.texts("iterations")}
+    for place, (kind, identity) in listed.items():
+        if place not in held:
+            raise _hostile(path, f"it has no {kind} “{identity[:80]}”")
+        if identity.startswith(".") or identity in _TAKEN:
+            raise _hostile(path, f"“{identity}” is no name of a {kind}")
+    stray = min((name for name in names if _whose(name) not in listed), default="")
+    if stray:
+        raise _hostile(path, f"“{stray[:80]}” belongs to nothing that its manifest lists")
+
+
+def _whose(name: str) -> str:
+    """The session's folder that a file lies in; a measurement is one file."""
+    return "/".join(name.split("/")[:2])
+
+
+def _is_bomb(unpacked: int, packed: int) -> bool:
+    return unpacked > _SMALL and unpacked > _TIGHTEST * packed
+
+
+def _largest(listed: Sequence[tuple[str, Path]]) -> str:
+    return max(listed, key=lambda one: one[1].stat().st_size)[0]
 
 
 def _is_inside(name: str) -> bool:
@@ -254,21 +300,52 @@ def _unpack(
             raise _hostile(path, f"“{info.filename}” is not what its manifest says")
 
 
-def _adopt(folder: Path, fields: Fields, library: Library, path: Path) -> Unpacked:
-    """Sessions first: a measurement names them by their ids, which change where a library has one of that name."""
-    identities: dict[str, str] = {}
-    adopted = []
-    for identity in fields.texts("sessions"):
-        place = folder / "sessions" / identity
-        if "/" in identity or not place.is_dir():
-            raise _hostile(path, f"it has no session “{identity[:80]}”")
-        info = library.adopt(place, name=identity)
-        identities[identity] = info.id
-        adopted.append(info)
-    brought = Iterations(folder)
+def _sound(folder: Path, fields: Fields) -> tuple[list[Path], list[Iteration]]:
+    """The sessions and the measurements of an unpacked bundle. StoreError where any of them cannot be adopted."""
+    places = [folder / "sessions" / identity for identity in dict.fromkeys(fields.texts("sessions"))]
+    for place in places:
+        manifest = read_manifest(place)
+        if manifest.state is not SessionState.COMPLETE:
+            raise StoreError(f"{place} holds no finished session.")
+        insist_on_the_past(manifest.created_at, str(place))
+    named = dict.fromkeys(fields.texts("iterations"))
+    return places, [read_iteration(folder / "iterations" / f"{identity}.json") for identity in named]
+
+
+def _adopt(places: list[Path], brought: list[Iteration], library: Library) -> Unpacked:
+    """Sessions first: a measurement names them by their ids, which change where a library has one of that name.
+
+    What is adopted before a fault (a full disk) is taken away again.
+    """
     kept = Iterations(library.root)
-    iterations = [kept.adopt(brought.get(identity), identities) for identity in fields.texts("iterations")]
-    return Unpacked(tuple(adopted), tuple(iterations))
+    known = {info.id for info in library.sessions()}
+    measured = {one.id for one in brought if kept.holds(one.id)}
+    sessions: dict[str, SessionInfo] = {}
+    iterations: list[Iteration] = []
+    try:
+        for place in places:
+            sessions[place.name] = library.adopt(place, name=place.name)
+        identities = {name: info.id for name, info in sessions.items()}
+        for one in brought:
+            iterations.append(kept.adopt(one, identities))
+    except BaseException:
+        with suppress(StoreError, OSError):  # the fault itself is what is told
+            for one in iterations:
+                if one.id not in measured:
+                    kept.discard(one)
+            for info in sessions.values():
+                if info.id not in known:
+                    library.discard(info.folder)
+        raise
+    return Unpacked(tuple(sessions.values()), tuple(iterations))
+
+
+def _by_its_name(error: StoreError, folder: Path, path: Path) -> StoreError:
+    """What is said of the folder that it was unpacked to, said of the bundle: nobody else knows that folder."""
+    told = error.sentence.replace(f"{folder}/", f"{path}: ")
+    if told == error.sentence:
+        return error
+    return type(error)(told, advice=error.advice or _ASK_AGAIN, details=error.details)
 
 
 def _unreadable(path: Path, error: Exception) -> StoreError:
@@ -277,6 +354,4 @@ def _unreadable(path: Path, error: Exception) -> StoreError:
 
 
 def _hostile(path: Path, why: str) -> StoreError:
-    return StoreError(
-        f"{path} is not opened: {why}.", advice="It is damaged, or was not written by Tailflame: ask for it once more."
-    )
+    return StoreError(f"{path} is not opened: {why}.", advice=_ASK_AGAIN)

@@ -206,6 +206,26 @@ class Fields:
         """A whole number, or None where missing."""
         return self.integer(key) if key in self else None
 
+    def within(self, key: str, least: int, most: int, default: int = _REQUIRED) -> int:
+        """A whole number from `least` to `most`."""
+        value = self.integer(key, default)
+        if not least <= value <= most:
+            raise StoreError(
+                f"{self.what} is damaged: “{key}” should be a whole number from {least} to {most:,}, and is {value}."
+            )
+        return value
+
+    def amounts(self, key: str, most: float) -> tuple[float, ...]:
+        """Finite numbers of no more than `most`, whatever their sign; empty where missing."""
+        values = self._take(key, [])
+        if not isinstance(values, list) or not all(
+            isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= most for value in values
+        ):
+            raise StoreError(
+                f"{self.what} is damaged: “{key}” should be a list of finite numbers of no more than {most:.2g}."
+            )
+        return tuple(float(value) for value in values)
+
     def texts(self, key: str) -> tuple[str, ...]:
         """Empty where missing."""
         values = self._take(key, [])
@@ -239,6 +259,13 @@ class Fields:
             return datetime.fromisoformat(text)
         except ValueError as error:
             raise self.wrong(key, "a time (ISO 8601)") from error
+
+    def zoned(self, key: str) -> datetime | None:
+        """A time with its zone: those without one cannot be put in order with others."""
+        moment = self.moment(key)
+        if moment is not None and moment.tzinfo is None:
+            raise self.wrong(key, "a time with its zone")
+        return moment
 
 
 def _kind(value: object) -> str:

@@ -129,8 +129,8 @@ class Manifest:
         state = fields.text("state")
         if state not in _STORED:
             raise fields.wrong("state", "a known state")
-        created_at = fields.moment("created_at")
-        if created_at is None or created_at.tzinfo is None:
+        created_at = fields.zoned("created_at")
+        if created_at is None:
             raise fields.wrong("created_at", "a time with its zone")
         artifacts = fields.mapping("artifacts")
         primary = fields.text("primary", "")
@@ -157,25 +157,18 @@ class Manifest:
             tool_version=fields.text("tool_version", ""),
             primary=primary,
             artifacts=artifacts,
-            finished_at=_zoned(fields, "finished_at"),
+            finished_at=fields.zoned("finished_at"),
             duration_s=fields.number("duration_s"),
             samples=fields.whole("samples"),
             lost=fields.whole("lost"),
             events=fields.texts("events"),
             outcome=fields.text("outcome", ""),
             exit_code=fields.whole("exit_code"),
-            pinned_at=_zoned(fields, "pinned_at"),
+            pinned_at=fields.zoned("pinned_at"),
             group=fields.text("group", ""),
             measures=fields.text("measures", ""),
             written_by=fields.text("written_by", ""),
         )
-
-
-def _zoned(fields: Fields, key: str) -> datetime | None:
-    moment = fields.moment(key)
-    if moment is not None and moment.tzinfo is None:
-        raise fields.wrong(key, "a time with its zone")
-    return moment
 
 
 def _commit(fields: Fields) -> Commit:

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from helpers.recordings import recording, same
 from tailflame.errors import StoreError, TailflameError
-from tailflame.model.iteration import Step, StepState
-from tailflame.store import Library
-from tailflame.store.bundle import MANIFEST, is_bundle, read_bundle, write_bundle
+from tailflame.model.iteration import Iteration, Step, StepState
+from tailflame.store import Library, bundle
+from tailflame.store.bundle import MANIFEST, contents, is_bundle, read_bundle, write_bundle
 from tailflame.store.iterations import Iterations
 
 
@@ -104,6 +104,9 @@ def test_a_name_that_leaves_its_folder_is_refused(written: Path, tmp_path: Path,
         (lambda m, f: m.__setitem__("version", 99), "newer Tailflame"),
         (lambda m, f: m.__setitem__("files", {}), "should be a list"),
         (lambda m, f: m.__setitem__("iterations", ["nowhere"]), "no measurement"),
+        (lambda m, f: m.__setitem__("sessions", [".."]), r"hostile\.tailflame is not opened: it has no session “..”"),
+        (lambda m, f: m["sessions"].pop(), "belongs to nothing that its manifest lists"),
+        (lambda m, f: m["iterations"].pop(), r"“iterations/.*\.json” belongs to nothing"),
     ],
 )  # fmt: skip
 def test_what_is_not_as_the_manifest_says_is_refused(
@@ -111,6 +114,92 @@ def test_what_is_not_as_the_manifest_says_is_refused(
 ) -> None:
     with pytest.raises(StoreError, match=says):
         read_bundle(remade(written, change, honest=False), Library(tmp_path / "there"))
+
+
+@pytest.mark.parametrize("name", ["sessions/.hidden/x", "sessions/elsewhere/session.json", "iterations/.x.json"])
+def test_a_file_that_belongs_to_nothing_listed_is_refused(written: Path, tmp_path: Path, name: str) -> None:
+    def add(_manifest: dict[str, Any], files: dict[str, bytes]) -> None:
+        files[name] = b"x"
+
+    with pytest.raises(StoreError, match=f"“{name}” belongs to nothing that its manifest lists"):
+        contents(remade(written, add))
+
+
+@pytest.mark.parametrize("name", [".hidden", "iterations", "programs"])
+def test_a_session_takes_no_name_that_the_profiles_folder_needs(written: Path, tmp_path: Path, name: str) -> None:
+    def rename(manifest: dict[str, Any], files: dict[str, bytes]) -> None:
+        first = manifest["sessions"][0]
+        manifest["sessions"][0] = name
+        for old in [old for old in files if old.startswith(f"sessions/{first}/")]:
+            files[old.replace(first, name)] = files.pop(old)
+
+    there = Library(tmp_path / "there")
+    with pytest.raises(StoreError, match=f"“{name}” is no name of a session"):
+        read_bundle(remade(written, rename), there)
+    assert there.sessions() == () and not there.root.exists()
+
+
+def changed(kind: str, **fields: Any) -> Callable[[dict[str, Any], dict[str, bytes]], None]:
+    """Other fields in the last file of that kind, "iterations/" or "session.json"."""
+
+    def change(_manifest: dict[str, Any], files: dict[str, bytes]) -> None:
+        name = [name for name in files if kind in name][-1]
+        files[name] = json.dumps({**json.loads(files[name]), **fields}).encode()
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (changed("iterations/", goal_values=[float("inf")]), "finite numbers"),
+        (changed("iterations/", goal_values=[1e300]), "finite numbers"),
+        (changed("iterations/", number=-5), "from 1 to"),
+        (
+            changed("iterations/", started_at="9999-01-01T00:00:00+00:00"),
+            "measured on 9999-01-01, which is yet to come",
+        ),
+        (changed("iterations/", version=99), "newer Tailflame"),
+        (changed("session.json", created_at="9999-01-01T00:00:00+00:00"), "9999-01-01, which is yet to come"),
+        (changed("session.json", state="recorded"), "no finished session"),
+        (changed("session.json", state="odd"), "a known state"),
+        (changed("session.json", version=99), "newer Tailflame"),
+    ],
+)
+def test_where_one_part_is_refused_nothing_is_adopted(
+    written: Path, tmp_path: Path, change: Callable[[dict[str, Any], dict[str, bytes]], None], says: str
+) -> None:
+    there = Library(tmp_path / "there")
+    with pytest.raises(StoreError, match=says) as refused:
+        read_bundle(remade(written, change), there)
+    assert refused.value.sentence.startswith(f"{tmp_path / 'hostile.tailflame'}: ")
+    assert "tailflame-bundle-" not in str(refused.value), "nobody knows the folder that it was unpacked to"
+    assert refused.value.advice and refused.value.sentence.count(". ") == 0
+    assert there.sessions() == () and Iterations(there.root).all() == ()
+
+
+def test_what_was_adopted_before_a_fault_is_taken_away_again(
+    written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = Library(tmp_path / "there")
+    own = there.new_session(tool="perf", binary="/opt/engine")
+    own.complete(recording("main;work 7"))
+
+    def full(self: Iterations, iteration: Iteration) -> None:
+        raise StoreError(f"{self.root} cannot be written: No space left on device.")
+
+    with monkeypatch.context() as without_room:
+        without_room.setattr(Iterations, "save", full)
+        with pytest.raises(StoreError, match="No space left"):
+            read_bundle(written, there)
+    assert [info.id for info in there.sessions()] == [own.id] and Iterations(there.root).all() == ()
+    read_bundle(written, there)
+    (one,) = Iterations(there.root).all()
+    damaged = there.root / "iterations" / f"{one.id}.json"
+    damaged.write_text("{")
+    with pytest.raises(StoreError, match=f"{one.id}.json is damaged"):
+        read_bundle(written, there)
+    assert len(there.sessions()) == 3 and damaged.exists(), "what was here before stays"
 
 
 def test_a_link_is_refused(written: Path, tmp_path: Path) -> None:
@@ -124,6 +213,66 @@ def test_a_link_is_refused(written: Path, tmp_path: Path) -> None:
             archive.writestr(info, data)
     with pytest.raises(StoreError, match="is no plain file"):
         read_bundle(made, Library(tmp_path / "there"))
+
+
+def swollen(written: Path, size: int) -> Path:
+    """The bundle with a file of so many zeros in one of its sessions."""
+
+    def add(manifest: dict[str, Any], files: dict[str, bytes]) -> None:
+        files[f"sessions/{manifest['sessions'][0]}/perf.data"] = bytes(size)
+
+    return remade(written, add)
+
+
+def test_what_unpacks_to_nearly_nothing_but_zeros_is_refused(written: Path, tmp_path: Path) -> None:
+    there = Library(tmp_path / "there")
+    with pytest.raises(StoreError, match=r"hostile\.tailflame is not opened: it unpacks to 70\.0? MB, from"):
+        read_bundle(swollen(written, 70_000_000), there)
+    assert there.sessions() == ()
+
+
+def test_a_bomb_in_parts_that_claims_to_be_packed_loosely_is_refused(written: Path, tmp_path: Path) -> None:
+    def add(manifest: dict[str, Any], files: dict[str, bytes]) -> None:
+        for part in range(8):
+            files[f"sessions/{manifest['sessions'][0]}/{part}.txt"] = bytes(10_000_000)
+
+    made = remade(written, add)
+    data = bytearray(made.read_bytes())
+    at = data.find(b"PK\x01\x02")
+    while at >= 0:  # the directory at the end says of each file that it takes a megabyte
+        data[at + 20 : at + 24] = (1_000_000).to_bytes(4, "little")
+        at = data.find(b"PK\x01\x02", at + 4)
+    made.write_bytes(data)
+    with pytest.raises(StoreError, match="it unpacks to 80"):
+        contents(made)
+
+
+def test_small_files_may_be_packed_as_tightly_as_they_like(written: Path, tmp_path: Path) -> None:
+    assert len(read_bundle(swollen(written, 20_000_000), Library(tmp_path / "there")).sessions) == 2
+
+
+def test_a_large_log_that_repeats_itself_is_no_bomb(
+    written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundle, "_SMALL", 1 << 20)
+
+    def add(manifest: dict[str, Any], files: dict[str, bytes]) -> None:
+        lines = b"".join(b"total_us=%d\n" % (100 + n % 100) for n in range(300_000))
+        files[f"sessions/{manifest['sessions'][0]}/stdout.txt"] = lines
+
+    assert len(read_bundle(remade(written, add), Library(tmp_path / "there")).sessions) == 2
+
+
+def test_what_would_not_be_opened_is_not_written(tmp_path: Path) -> None:
+    library = Library(tmp_path / "here")
+    session = library.new_session(tool="perf", binary="/opt/engine")
+    session.complete(recording("main;work 7"))
+    with (session.path / "stdout.txt").open("wb") as stream:
+        stream.truncate(70_000_000)
+    with pytest.raises(StoreError, match="of nearly nothing") as refused:
+        write_bundle(tmp_path / "x.tailflame", library, sessions=library.sessions())
+    assert f"sessions/{session.id}/stdout.txt" in refused.value.advice
+    assert not (tmp_path / "x.tailflame").exists()
 
 
 def test_a_bomb_is_refused_before_it_goes_off(written: Path, tmp_path: Path) -> None:
