@@ -39,7 +39,7 @@ _TEXT = re.compile(
     r"(?P<value>[\d.,]+|<not supported>|<not counted>) (?P<rest>[^#(]*)(?P<tail>.*)"
 )
 _RAN = re.compile(r"\((\d{1,3}\.\d{2})%\)$")
-_VARIANCE = re.compile(r"\( \+- (\d+\.\d+)% \)")
+_VARIANCE = re.compile(r"\( \+- ?(\d+\.\d+)% \)")
 _RATE = re.compile(r"# (\d+\.\d+) ([KMG]?/sec)")
 _OLD_UNIT = re.compile(r"(\S+)\s+\((\w+)\)")
 _SEPARATOR = re.compile(r"(?<=[^\d.])\d+(?P<sep>[^\d.\w]{1,8}?)\d{1,3}\.\d{2}(?P=sep)")
@@ -65,7 +65,7 @@ class Row:
     part: str = ""
     """What it is of: "CPU0", "S0-D0-C1", "worker-1 (4711)"; "" for the whole."""
     variance: float | None = None
-    """Of several runs (-r), percent."""
+    """perf's "+-" over several runs (-r): the standard error of their mean, in percent of `value`."""
     summary: bool = False
     """The sum over all intervals (--summary)."""
     per_s: float | None = None

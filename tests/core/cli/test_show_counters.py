@@ -88,4 +88,36 @@ def test_two_recordings_of_several_runs_are_compared_by_what_they_vary_by(tailfl
     marks = {entry["name"]: entry["mark"] for entry in run.document["counters"]}
     assert marks["cycles"] == "not comparable" and marks["page-faults"] in ("within noise", "better")
     alone = tailflame("diff", DATA / "perf-stat" / "6.1.187" / "run.json", other)
-    assert "one run each" in alone.out and "record 5 runs or more" in alone.err
+    assert "one run on a side" in alone.out and "Record 5 runs or more" in alone.err
+
+
+@pytest.mark.parametrize(("suffix", "runs"), [("txt", "3 runs"), ("csv", "several runs"), ("json", "several runs")])
+def test_what_perf_has_repeated_itself_has_perfs_plus_minus(tailflame: Run, suffix: str, runs: str) -> None:
+    path = DATA / "perf-stat" / "6.1.187" / f"repeated.{suffix}"
+    printed = {
+        "txt": (["1,004", "0.03"], ["764", "26.20"]),
+        "csv": (["1,004", "0.07"], ["759", "5.77"]),
+        "json": (["1,005", "0.03"], ["801", "4.55"]),
+    }
+    run = tailflame("show", path)
+    header = next(line for line in run.out.splitlines() if line.startswith("counter "))
+    assert [cell.strip() for cell in header.split("  ") if cell.strip()] == ["counter", runs, "± std. error, %"]
+    faults, switches = printed[suffix]
+    assert row(run.out, "page-faults") == ["page-faults", *faults]
+    assert row(run.out, "context-switches") == ["context-switches", *switches]
+    by_name = {entry["series"]: entry for entry in tailflame("show", path, "--json").document["counters"]}
+    entry = by_name["page-faults"]
+    assert (entry["runs"], entry["kept"], entry["mean"]) == (3 if suffix == "txt" else None, "last", None)
+    assert entry["standard_error"] == pytest.approx(float(faults[0].replace(",", "")) * float(faults[1]) / 100)
+    if suffix == "txt":
+        assert row(run.out, "mean elapsed time") == ["mean elapsed time", "137 ms", "3.00"]
+        assert by_name["mean elapsed time"]["mean"] == pytest.approx(137.38)
+
+
+def test_a_repeated_program_is_not_called_one_run(tailflame: Run) -> None:
+    folder = DATA / "perf-stat" / "6.1.187"
+    run = tailflame("diff", folder / "repeated.json", folder / "repeated.csv")
+    assert "one run" not in run.out.casefold() + run.err.casefold()
+    assert "not tested" in run.out and "perf has kept too little of the runs" in run.err
+    entry = tailflame("diff", folder / "repeated.txt", folder / "repeated.csv", "--json").document["counters"][0]
+    assert entry["runs"] == [3, None]
