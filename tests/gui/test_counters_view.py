@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from PySide6.QtCore import Qt
 from pytestqt.modeltest import ModelTester
 from pytestqt.qtbot import QtBot
 
@@ -78,6 +79,16 @@ def test_what_perf_has_repeated_itself_shows_perfs_plus_minus(
     assert view.curves is None
     if name == "repeated.txt":
         assert cells(view.model)["mean elapsed time"][:2] == ["137 ms", "3.00"]
+
+
+def test_the_runs_of_perfs_table_are_in_the_row_of_the_elapsed_time(qtbot: QtBot) -> None:
+    view = CountersView(load(REAL / "table.txt"))
+    show(qtbot, view, 1000, 600)
+    assert cells(view.model)["mean elapsed time"][:4] == ["141 ms", "2.56", "135 ms", "147 ms"]
+    at = [row.name for row in view.model.rows].index("mean elapsed time")
+    tip = view.model.index(at, 1).data(Qt.ItemDataRole.ToolTipRole)
+    assert tip == "Each run: 135 ms, 135 ms, 147 ms, 147 ms"
+    assert view.curves is None
 
 
 def test_intervals_have_curves_below(qtbot: QtBot) -> None:

@@ -177,10 +177,14 @@ class CounterSeries:
         return self.runs > 1 and self.kept is Kept.EACH
 
     def kept_of(self, name: str) -> Kept | None:
-        """What is kept of a series' runs; None where there is one. perf averages the elapsed time always."""
+        """What is kept of a series' runs; None where there is one. perf averages the elapsed time always, and with
+        `--table` lists that of each run.
+        """
         if not self.repeated:
             return None
-        return Kept.MEAN if name == ELAPSED and self.kept is not Kept.EACH else self.kept
+        if name == ELAPSED and self.kept is not Kept.EACH:
+            return Kept.EACH if len(self._rows[self._index(name)]) > 1 else Kept.MEAN
+        return self.kept
 
     def spread_of(self, name: str) -> float:
         """perf's "+-" of a series, percent; NaN where it says nothing."""

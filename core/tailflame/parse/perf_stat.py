@@ -43,6 +43,8 @@ _FOR = re.compile(r"\s*Performance counter stats for (?P<what>.+?)(?: \((?P<runs
 _ELAPSED = re.compile(
     r"\s*(?P<s>\d+\.\d+)(?: \+-\s*\d+\.\d+)?\s+seconds time elapsed(?:\s+\( \+-\s*(?P<spread>\d+\.\d+)% \))?.*"
 )
+_OF_TABLE = re.compile(r"\s*(?P<s>\d+\.\d+) \([+-]\d+\.\d+\) #*\s*")
+"""One run's elapsed time (--table): "           0.13452 (-0.00636) #"."""
 _SPENT = re.compile(r"\s*(?P<s>\d+\.\d+)\s+seconds (?P<mode>user|sys)\s*")
 _SECONDS = re.compile(r"\s*\d+[.,]\d+.* seconds (?:time elapsed|user|sys).*")
 _HEADING = re.compile(r"#\s+time\b.*\bcounts unit events.*")
@@ -107,6 +109,8 @@ class _File:
     elapsed_s: float | None = None
     elapsed_spread: float = math.nan
     """perf's "+-" behind the elapsed time, percent."""
+    table_s: list[float] = field(default_factory=list)
+    """The elapsed time of each run that perf has repeated, where it lists them."""
     run_of: list[int] = field(default_factory=list)
     """The run that each row is of."""
     run: int = 0
@@ -156,6 +160,9 @@ class _File:
         try:
             if shape is text_row and _SECONDS.fullmatch(line):
                 self._seconds(line)
+                return
+            if self.runs and (match := _OF_TABLE.fullmatch(line)):
+                self.table_s.append(float(match["s"]))
                 return
             row = shape(line)
         except DecimalComma:
@@ -243,12 +250,7 @@ class _File:
         readings = [*readings_of(self.rows, names, start_s=0.0, length_s=self.elapsed_s or 0.0), *self.spent]
         if not self._averaged:
             return CounterSeries.of_readings(readings)
-        if self.elapsed_s is not None:
-            elapsed = Reading(
-                series=ELAPSED, start_s=0.0, length_s=self.elapsed_s, value=self.elapsed_s * 1000, unit="ms"
-            )
-            readings.append(elapsed)
-        series = CounterSeries.of_readings(readings)
+        series = CounterSeries.of_readings([*readings, *self._elapsed()])
         # In its texts perf leaves out a "+-" of nothing. A count of nothing has none.
         unsaid = 0.0 if self.runs else math.nan
         varies = {
@@ -256,6 +258,16 @@ class _File:
         } | {ELAPSED: self.elapsed_spread}
         spread = [varies.get(series.names[at], math.nan) for at in series.series]
         return replace(series, runs=self.runs, kept=self._kept, spread=readonly(spread, np.float64))
+
+    def _elapsed(self) -> list[Reading]:
+        """The elapsed time of each run where perf has listed all of them, and their average where not."""
+        if self.elapsed_s is None:
+            return []
+        each = self.table_s if len(self.table_s) == self.runs else [self.elapsed_s]
+        return [
+            Reading(series=ELAPSED, start_s=float(run), length_s=seconds, value=seconds * 1000, unit="ms")
+            for run, seconds in enumerate(each)
+        ]
 
     def _one_run(self, run: int, names: SeriesNames) -> list[Reading]:
         rows = [row for row, of in zip(self.rows, self.run_of, strict=True) if of == run]

@@ -74,6 +74,14 @@ def test_an_average_of_a_known_number_of_runs_has_a_margin_and_one_of_an_unknown
     assert (untold.spread, untold.times) == (0.07, None) and math.isnan(untold.margin)
 
 
+def test_the_elapsed_time_has_runs_where_perf_lists_them() -> None:
+    elapsed = figures("table.txt")[ELAPSED]
+    assert elapsed.runs == pytest.approx((134.52, 134.75, 146.90, 147.35))
+    assert (elapsed.low, elapsed.high, elapsed.freedom) == (pytest.approx(134.52), pytest.approx(147.35), 3)
+    assert elapsed.value == pytest.approx(140.88) and elapsed.spread == 2.56
+    assert figures("table.txt")["page-faults"].runs == ()
+
+
 @pytest.mark.parametrize(
     ("name", "title"),
     [

@@ -114,6 +114,13 @@ def test_what_perf_has_repeated_itself_has_perfs_plus_minus(tailflame: Run, suff
         assert by_name["mean elapsed time"]["mean"] == pytest.approx(137.38)
 
 
+def test_the_runs_of_perfs_table_are_those_of_the_elapsed_time(tailflame: Run) -> None:
+    """ "0.13452 (-0.00636) #" to "0.14735 (+0.00647) #"; "0.14088 +- 0.00361 seconds time elapsed  ( +-  2.56% )"."""
+    run = tailflame("show", DATA / "perf-stat" / "6.1.187" / "table.txt")
+    assert row(run.out, "mean elapsed time") == ["mean elapsed time", "141 ms", "2.56", "135 ms", "147 ms"]
+    assert row(run.out, "page-faults") == ["page-faults", "1,006", "0.10"]
+
+
 def test_a_repeated_program_is_not_called_one_run(tailflame: Run) -> None:
     folder = DATA / "perf-stat" / "6.1.187"
     run = tailflame("diff", folder / "repeated.json", folder / "repeated.csv")

@@ -165,6 +165,21 @@ def test_the_elapsed_time_is_an_average_with_a_spread_too() -> None:
     assert load(REAL / "repeated.txt").meta.duration_s == 0.13738
 
 
+def test_the_elapsed_time_of_each_run_is_read_from_perfs_table(tmp_path: Path) -> None:
+    text = (REAL / "table.txt").read_text()
+    listed = [float(match) for match in re.findall(r"^ +([\d.]+) \([+-][\d.]+\) #", text, re.MULTILINE)]
+    final = re.search(r"([\d.]+) \+- ([\d.]+) seconds time elapsed  \( \+- +([\d.]+)% \)", text)
+    assert final is not None and listed == [0.13452, 0.13475, 0.14690, 0.14735]
+    series = series_of(load(REAL / "table.txt"))
+    assert series.of(ELAPSED).value.tolist() == pytest.approx([1000 * seconds for seconds in listed])
+    assert (series.runs, series.kept_of(ELAPSED), series.kept_of("page-faults")) == (4, Kept.EACH, Kept.LAST)
+    mean, error = mean_and_error(listed)
+    assert mean == pytest.approx(float(final[1]), abs=1e-5) and error == pytest.approx(float(final[2]), abs=1e-5)
+    assert series.spread_of(ELAPSED) == float(final[3]) == pytest.approx(100 * error / mean, abs=0.01)
+    short = series_of(read(tmp_path, text.replace("           0.13475 (-0.00613) #\n", "")))
+    assert short.of(ELAPSED).value.tolist() == [pytest.approx(1000 * float(final[1]))], "they are not all there"
+
+
 def test_plus_minus_is_the_standard_error_of_the_mean_of_the_runs() -> None:
     """With -v perf lists the counts of each run above what it makes of them."""
     listed: dict[str, list[float]] = {}
