@@ -311,6 +311,88 @@ def test_parts_of_the_whole_are_series_of_their_own(name: str, parts: set[str]) 
     assert {n.partition(", ")[0] for n in series.names} >= {"task-clock", "page-faults"}
 
 
+CGROUPS = {"shop/book", "shop/feed"}
+
+
+@pytest.mark.parametrize("suffix", ["txt", "csv", "json"])
+def test_cgroups_are_parts_of_the_whole(suffix: str) -> None:
+    """--for-each-cgroup shop/book,shop/feed"""
+    path = REAL / f"cgroups.{suffix}"
+    series = series_of(load(path))
+    events = ("task-clock", "context-switches", "page-faults", "cycles")
+    computed = {"CPU by task clock", "context switches", "page faults"} if suffix == "txt" else set()
+    assert set(series.names) == {f"{name}, {cgroup}" for name in (*events, *computed) for cgroup in CGROUPS}
+    printed = {
+        "txt": r"([\d.]+) (?:msec)? *{event} +{cgroup} #",
+        "csv": r"([\d.]+),(?:msec)?,{event},{cgroup},",
+        "json": r'"counter-value" : "([\d.]+)", "unit" : "\w*", "event" : "{event}", "cgroup" : "{cgroup}"',
+    }[suffix]
+    for cgroup in CGROUPS:
+        for event in events[:3]:
+            match = re.search(printed.format(event=event, cgroup=cgroup), path.read_text())
+            assert match is not None
+            assert series.of(f"{event}, {cgroup}").value.tolist() == [float(match[1])]
+        assert statuses(series, f"cycles, {cgroup}") == [Status.NOT_SUPPORTED]
+        assert series.unit_of(f"task-clock, {cgroup}") == "ms"
+
+
+@pytest.mark.parametrize("suffix", ["txt", "json"])
+def test_cgroups_on_each_processor_over_time(suffix: str) -> None:
+    series = series_of(load(REAL / f"cgroups-cpus.{suffix}"))
+    assert {name.partition(", ")[2] for name in series.names} == {f"CPU{n}, {c}" for n in (0, 1) for c in CGROUPS}
+    times = {"txt": [37.90, 12.48, 1.57], "json": [45.858796, 51.213366]}[suffix]
+    assert series.of("task-clock, CPU1, shop/book").value.tolist() == times
+    assert len(series.of("task-clock, CPU0, shop/feed").value) == len(times)
+    if suffix == "txt":
+        assert statuses(series, "task-clock, CPU0, shop/book") == [Status.COUNTED, Status.COUNTED, Status.NOT_COUNTED]
+        assert series.of("task-clock, CPU0, shop/book").value[:2].tolist() == [0.07, 9.35]
+
+
+def test_an_event_that_holds_the_separator_may_have_a_cgroup() -> None:
+    row = separated_row("5,,cpu/event=0x3c,umask=0x1/u,/shop/a-12,1.25%,1000,50.00,,", ",")
+    assert row is not None
+    assert (row.event, row.part, row.variance) == ("cpu/event=0x3c,umask=0x1/u", "/shop/a-12", 1.25)
+    row = separated_row("     0.050119384,CPU0,50.49,msec,task-clock,/,50488333,100.00,1.010,CPUs utilized", ",")
+    assert row is not None
+    assert (row.event, row.part) == ("task-clock", "CPU0, /")
+
+
+@pytest.mark.parametrize(
+    ("line", "event", "unit", "part"),
+    [
+        (
+            "     <not counted> msec task-clock                /                                   ",
+            "task-clock",
+            "ms",
+            "/",
+        ),
+        (
+            "               120      context-switches          user.slice #  589.000 /sec  ",
+            "context-switches",
+            "",
+            "user.slice",
+        ),
+        (
+            "              1.20 Joules power/energy-pkg/                                ",
+            "power/energy-pkg/",
+            "Joules",
+            "",
+        ),
+        ("                 7      syscalls:sys_enter_epoll_wait a #", "syscalls:sys_enter_epoll_wait", "", "a"),
+        ("            203.45 msec task-clock                       #    2.000 CPUs utilized  ", "task-clock", "ms", ""),
+    ],
+)
+def test_a_word_behind_an_event_is_its_cgroup(line: str, event: str, unit: str, part: str) -> None:
+    row = text_row(line)
+    assert row is not None
+    assert (row.event, row.unit, row.part) == (event, unit, part)
+
+
+def test_words_of_a_program_are_no_counter_of_a_cgroup() -> None:
+    assert text_row("3 orders were matched") is None
+    assert text_row("120 orders matched twice, 7 lost") is None
+
+
 def test_counts_of_user_space_alone_are_said_to_be_so() -> None:
     recording = load(REAL / "user.json")
     series = series_of(recording)
