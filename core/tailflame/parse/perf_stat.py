@@ -131,12 +131,13 @@ class _File:
                 self._begin(match)
                 shape = text_row
             elif _HEADING.fullmatch(line):
-                shape = text_row
+                # With --interval-clear perf prints it above each interval, JSON too.
+                shape = json_row if shape is json_row else text_row
             elif line.startswith("#"):
                 continue
             else:
-                if shape is None:
-                    shape = _shape_of([line])
+                if shape is None or (shape is text_row and line.startswith("{")):
+                    shape = _shape_of([line]) or shape
                 if shape is not None:
                     self._line(number, line, shape)
         if not self.rows:

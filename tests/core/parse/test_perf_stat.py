@@ -393,6 +393,23 @@ def test_words_of_a_program_are_no_counter_of_a_cgroup() -> None:
     assert text_row("120 orders matched twice, 7 lost") is None
 
 
+@pytest.mark.parametrize("suffix", ["txt", "json"])
+def test_a_heading_above_each_interval_is_no_counter(suffix: str) -> None:
+    """--interval-clear"""
+    text = (REAL / f"cleared.{suffix}").read_text()
+    assert text.count("#           time             counts unit events") == 3
+    recording = load(REAL / f"cleared.{suffix}")
+    series = series_of(recording)
+    printed = {"txt": r"(\d+)      page-faults", "json": r'"(\d+)\.000000", "unit" : "", "event" : "page-faults"'}[
+        suffix
+    ]
+    faults = [float(found) for found in re.findall(printed, text)]
+    assert len(faults) == 3 and series.of("page-faults").value.tolist() == faults
+    assert whole_run(series, "page-faults") == sum(faults)
+    assert statuses(series, "cycles") == [Status.NOT_SUPPORTED] * 3
+    assert not recording.warnings
+
+
 def test_counts_of_user_space_alone_are_said_to_be_so() -> None:
     recording = load(REAL / "user.json")
     series = series_of(recording)
