@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,28 @@ def test_a_file_of_perf_stat_is_shown_as_a_table(tailflame: Run) -> None:
     assert header.split() == ["counter", "readings", "last", "min", "p50", "max", "whole", "run"]
     assert row(run.out, "page-faults") == ["page-faults", "4", "15", "0", "0", "989", "1,004"]
     assert row(run.out, "IPC") == ["IPC", "4", "not supported"]
+
+
+@pytest.mark.parametrize(
+    ("name", "printed", "events"),
+    [
+        # "     0.100156936 CPU0                   103.98 msec cpu-clock", "… CPU0     77      context-switches"
+        ("clocks.txt", r" {part} +([\d.]+) (?:msec)? *{event} ", ("cpu-clock, CPU0", "cpu-clock, CPU1")),
+        ("clocks.txt", r" {part} +([\d.]+) +{event} ", ("context-switches, CPU1",)),
+        ("sockets.csv", r",{part},2,([\d.]+),msec,{event},", ("cpu-clock, S0",)),
+        ("intervals.csv", r"^ +[\d.]+\|([\d.]+)\|\|{event}\|", ("msr/tsc/",)),
+    ],
+)  # fmt: skip
+def test_the_whole_run_of_a_counter_is_its_sum(
+    tailflame: Run, name: str, printed: str, events: tuple[str, ...]
+) -> None:
+    path = DATA / "perf-stat" / "6.1.187" / name
+    by_name = {entry["series"]: entry for entry in tailflame("show", path, "--json").document["counters"]}
+    for series in events:
+        event, _, part = series.partition(", ")
+        counts = re.findall(printed.format(event=event, part=part), path.read_text(), re.MULTILINE)
+        assert len(counts) == by_name[series]["readings"] >= 3
+        assert by_name[series]["whole_run"] == pytest.approx(sum(map(float, counts)))
 
 
 def test_counters_that_shared_the_hardware_say_how_little_they_ran(tailflame: Run) -> None:
