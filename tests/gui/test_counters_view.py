@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from PySide6.QtCore import Qt
 from pytestqt.modeltest import ModelTester
 from pytestqt.qtbot import QtBot
 
@@ -57,6 +58,39 @@ def test_several_runs_show_their_mean_its_margin_and_their_ends(qtbot: QtBot, qt
     assert tip == (1035.0, 1034.0, 1034.0)
 
 
+@pytest.mark.parametrize(
+    ("name", "title", "said", "faults"),
+    [
+        ("repeated.txt", "3 runs", "perf ran it 3 times and kept the last run's counts alone", ["1,004", "0.03"]),
+        ("repeated.csv", "Several runs", "perf ran it several times and kept", ["1,004", "0.07"]),
+        ("repeated.json", "Several runs", "perf ran it several times and kept", ["1,005", "0.03"]),
+    ],
+)
+def test_what_perf_has_repeated_itself_shows_perfs_plus_minus(
+    qtbot: QtBot, qtmodeltester: ModelTester, name: str, title: str, said: str, faults: list[str]
+) -> None:
+    view = CountersView(load(REAL / name))
+    show(qtbot, view, 1000, 600)
+    qtmodeltester.check(view.model)
+    titles = [view.model.headerData(at, view.table.horizontalHeader().orientation()) for at in range(3)]
+    assert titles == ["Counter", title, "± std. error, %"]
+    assert cells(view.model)["page-faults"][:2] == faults
+    assert view.said.whole.startswith(said)
+    assert view.curves is None
+    if name == "repeated.txt":
+        assert cells(view.model)["mean elapsed time"][:2] == ["137 ms", "3.00"]
+
+
+def test_the_runs_of_perfs_table_are_in_the_row_of_the_elapsed_time(qtbot: QtBot) -> None:
+    view = CountersView(load(REAL / "table.txt"))
+    show(qtbot, view, 1000, 600)
+    assert cells(view.model)["mean elapsed time"][:4] == ["141 ms", "2.56", "135 ms", "147 ms"]
+    at = [row.name for row in view.model.rows].index("mean elapsed time")
+    tip = view.model.index(at, 1).data(Qt.ItemDataRole.ToolTipRole)
+    assert tip == "Each run: 135 ms, 135 ms, 147 ms, 147 ms"
+    assert view.curves is None
+
+
 def test_intervals_have_curves_below(qtbot: QtBot) -> None:
     view = CountersView(load(REAL / "intervals.json"))
     show(qtbot, view, 1000, 700)
@@ -104,9 +138,18 @@ def test_a_comparison_names_what_changed_beyond_the_noise(
     assert row[0] == "100.4" and row[1] == "120" and row[2] == "+19.5%" and row[4] == "worse"
 
 
-@pytest.mark.parametrize("name", ["run.json", "repeated.json"])
-def test_one_run_on_a_side_is_called_no_change(qtbot: QtBot, name: str) -> None:
-    view = CountersComparison(load(REAL / name), load(REAL / "run.csv"), titles=("one", "other"))
+@pytest.mark.parametrize(
+    ("name", "other", "mark"),
+    [
+        ("run.json", "run.csv", "one run each"),
+        ("repeated.json", "run.csv", "one run on a side"),
+        ("repeated.json", "repeated.csv", "not tested"),
+    ],
+)
+def test_what_cannot_be_tested_is_called_no_change(qtbot: QtBot, name: str, other: str, mark: str) -> None:
+    view = CountersComparison(load(REAL / name), load(REAL / other), titles=("one", "other"))
     show(qtbot, view, 1000, 600)
-    assert cells(view.model)["page-faults"][4] == "one run each"
+    assert cells(view.model)["page-faults"][4] == mark
+    (said,) = view.cautions.texts
+    assert ("perf has kept too little" if mark == "not tested" else "One run on a side") in said
     assert view.verdict.text() == "No counter changed beyond what runs differ by."

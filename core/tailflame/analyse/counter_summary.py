@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from tailflame.analyse.student import mean_and_error, quantile, two_sided
 from tailflame.model import Recording
 from tailflame.model.counter_ratios import PART, RATES, RATIOS, whole_run
-from tailflame.model.counters import STATUSES, Column, CounterSeries
+from tailflame.model.counters import STATUSES, Column, CounterSeries, Kept
 from tailflame.model.live import Status
+from tailflame.units import count
 
 LEVEL = 0.05
 _MORE_IS_BETTER = frozenset({"IPC"})
@@ -22,10 +24,10 @@ _COMPUTED = frozenset(known.name for known in (*RATIOS, *RATES))
 class CounterFigure:
     """One counter or ratio over everything that was recorded.
 
-    value: of the run; of several runs their mean; NaN where there is none (`status` says why). error: the standard
-    error of the mean of several runs, NaN for one run. low, high: the least and the most of the runs, or of the
-    intervals; NaN for one reading. readings: how many there are, `counted` of them with a value. running: the share of
-    its time in which it was counted, at the least. simulated: not by the processor.
+    value: of the run; of several runs their mean, or what `kept` says; NaN where there is none (`status` says why).
+    error: the standard error of the mean of several runs, NaN for one run. low, high: the least and the most of the
+    runs, or of the intervals; NaN for one reading. readings: how many there are, `counted` of them with a value.
+    running: the share of its time in which it was counted, at the least. simulated: not by the processor.
     """
 
     name: str
@@ -40,13 +42,19 @@ class CounterFigure:
     status: Status
     simulated: bool = False
     freedom: int = 0
-    """Degrees of freedom of `error`."""
+    """Degrees of freedom of `error`; 0 where no test can be made of it."""
+    kept: Kept | None = None
+    """What of several runs; None for one run."""
+    spread: float = math.nan
+    """The standard error as perf prints it, in percent of `value`; NaN where it has printed none."""
+    times: int | None = 1
+    """How many runs it is of; None where that is not told."""
     runs: tuple[float, ...] = ()
     """The figure of each run that has one, where they are known."""
 
     @property
     def margin(self) -> float:
-        """The mean's 95 % interval is value ± margin; NaN for one run."""
+        """The mean's 95 % interval is value ± margin; NaN for one run, and without a mean or the runs' number."""
         return self.error * quantile(LEVEL, self.freedom) if self.freedom > 0 else math.nan
 
 
@@ -58,17 +66,19 @@ def summed_up(series: CounterSeries) -> tuple[CounterFigure, ...]:
 def _figure(series: CounterSeries, name: str) -> CounterFigure:
     column = series.of(name)
     values = column.value[column.counted]
+    kept, spread = series.kept_of(name), series.spread_of(name)
     error, freedom = math.nan, 0
     low = high = math.nan
     if not len(values):
         value = math.nan
-    elif series.by_run:
+    elif kept is Kept.EACH:
         value, error = mean_and_error(values.tolist())
         freedom = len(values) - 1
-    elif series.spread is not None:
+    elif kept is not None:
         value = float(values[0])
-        spread = series.spread_of(name)
-        error, freedom = value * spread / 100, (series.runs - 1 if math.isfinite(spread) else 0)
+        error = value * spread / 100
+        if kept is Kept.MEAN and math.isfinite(spread):
+            freedom = max(series.runs - 1, 0)
     else:
         value = _over_intervals(series, name, column)
     if len(values) > 1:
@@ -90,8 +100,25 @@ def _figure(series: CounterSeries, name: str) -> CounterFigure:
         else Status.EMPTY,
         simulated=series.is_simulated(name),
         freedom=freedom,
-        runs=tuple(values.tolist()) if series.by_run else (),
+        kept=kept,
+        spread=spread if len(values) else math.nan,
+        times=_times(series, kept, len(values)),
+        runs=tuple(values.tolist()) if kept is Kept.EACH else (),
     )
+
+
+def _times(series: CounterSeries, kept: Kept | None, counted: int) -> int | None:
+    if kept is None or not counted:
+        return min(counted, 1)
+    return counted if kept is Kept.EACH else series.runs or None
+
+
+def column_title(series: CounterSeries) -> str:
+    """What `value` is, for a column of all figures. Of counts that may be the last run's it tells the runs alone."""
+    if not series.repeated:
+        return "whole run"
+    runs = f"{count(series.runs)} runs" if series.runs else "several runs"
+    return f"mean of {runs}" if series.kept in (Kept.EACH, Kept.MEAN) else runs
 
 
 def _over_intervals(series: CounterSeries, name: str, column: Column) -> float:
@@ -124,6 +151,9 @@ class Mark(StrEnum):
     SAME = "same"
     UNKNOWN = "one run each"
     """Nobody knows how much runs differ."""
+    ALONE = "one run on a side"
+    UNTESTED = "not tested"
+    """Of several runs on both sides, but of no number of them that is told, or without a mean and its error."""
     ABSENT = "not comparable"
 
 
@@ -197,7 +227,7 @@ def _changed(
     elif before.value == after.value and not (before.error or after.error):
         mark = Mark.SAME
     elif math.isnan(p):
-        mark = Mark.UNKNOWN
+        mark = _untested(before, after)
     else:
         mark = _direction(after.name, difference) if significant else Mark.NOISE
         if before.value:
@@ -205,6 +235,26 @@ def _changed(
             ends = sorted(((difference - margin) / before.value, (difference + margin) / before.value))
             low, high = ends
     return CounterChange(before=before, after=after, change=change, low=low, high=high, p=p, mark=mark)
+
+
+def _untested(before: CounterFigure, after: CounterFigure) -> Mark:
+    """Why there is no test."""
+    alone = [figure.kept is None or figure.times == 1 for figure in (before, after)]
+    if all(alone):
+        return Mark.UNKNOWN
+    return Mark.ALONE if any(alone) else Mark.UNTESTED
+
+
+def why_untested(changes: Iterable[CounterChange]) -> tuple[str, str]:
+    """What keeps changes from being tested, and what to do; two empty texts where nothing does."""
+    marks = {change.mark for change in changes}
+    if marks & {Mark.UNKNOWN, Mark.ALONE}:
+        return "One run on a side does not tell how much runs differ.", "Record 5 runs or more of each."
+    if Mark.UNTESTED in marks:
+        return "perf has kept too little of the runs that it repeated to test what changed.", (
+            "Record 5 runs or more of each with Tailflame, which keeps the figures of each run."
+        )
+    return "", ""
 
 
 def _direction(name: str, difference: float) -> Mark:

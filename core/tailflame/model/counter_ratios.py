@@ -76,7 +76,14 @@ _BY_NAME = MappingProxyType({ratio.name: ratio for ratio in RATIOS})
 COUNTS = frozenset(
     name for ratio in RATIOS for name in (*ratio.above, *ratio.below)
 ) | frozenset(rate.counter for rate in RATES)  # fmt: skip
-"""The counters whose sum over a run means something."""
+"""The counters of which something is computed."""
+_SUMMED = COUNTS | {
+    # perf's software events, with their second names, and its general ones of processors
+    "cpu-clock", "cs", "migrations", "faults", "minor-faults", "major-faults", "alignment-faults", "emulation-faults",
+    "cgroup-switches", "bpf-output", "duration_time", "user_time", "system_time",
+    "cpu-cycles", "ref-cycles", "bus-cycles", "branch-instructions", "msr/tsc/", "msr/aperf/", "msr/mperf/",
+}  # fmt: skip
+"""The counters whose sum over a run means something. Of other names nobody knows: they may be gauges."""
 
 
 def computed_from(event: str) -> tuple[str, ...]:
@@ -162,7 +169,7 @@ def whole_run(series: CounterSeries, name: str) -> float | None:
     event, comma, part = name.partition(PART)
     ratio = _BY_NAME.get(event)
     if ratio is None:
-        if event not in COUNTS or name not in series.names:
+        if event not in _SUMMED or name not in series.names:
             return None
         column = series.of(name)
         return float(column.value[column.counted].sum()) if column.counted.any() else None

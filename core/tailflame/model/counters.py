@@ -6,6 +6,7 @@ import math
 from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -18,6 +19,22 @@ from tailflame.model.stacks import Float64, Int32, UInt8, readonly
 STATUSES = (Status.COUNTED, Status.NOT_SUPPORTED, Status.NOT_COUNTED, Status.EMPTY)
 """What a status column's numbers mean. They are stored: append only."""
 _CODES = {status: code for code, status in enumerate(STATUSES)}
+
+
+ELAPSED = "mean elapsed time"
+"""How long the runs took that perf repeats by itself: an average also where its counts are the last run's."""
+
+
+class Kept(StrEnum):
+    """What is kept of several runs of one program. The words are stored."""
+
+    EACH = "each"
+    """The figures of each run."""
+    MEAN = "mean"
+    LAST = "last"
+    """The last run's counts: perf 6.1 prints them where it means to print averages."""
+    EITHER = "either"
+    """The averages or the last run's: which, is not told."""
 
 
 class CounterRecorder:
@@ -94,8 +111,9 @@ class CounterSeries:
     seconds since perf began of a file). value: NaN where status is not COUNTED. running: 0 to 1; below 1 the value is
     perf's estimate. status: uint8, index of STATUSES.
     runs: where it is above 1, the program was run so often. Then each reading is of one whole run, whose number, from 0
-    on, is its start_s; or, where `spread` is given, of all of them: the standard error of their mean, in percent of it,
-    as perf prints it behind "+-"; NaN where a series has none.
+    on, is its start_s; or `kept` says what else is left of them. perf tells the number in its texts alone: runs is 0
+    then, and the program was run several times all the same. spread: what perf prints behind "+-": the standard error
+    of the runs' mean, in percent of the value that it prints; NaN where a series has none.
     """
 
     names: tuple[str, ...]
@@ -108,6 +126,7 @@ class CounterSeries:
     running: Float64
     status: UInt8
     runs: int = 0
+    kept: Kept = Kept.EACH
     spread: Float64 | None = None
 
     @classmethod
@@ -148,12 +167,27 @@ class CounterSeries:
         return self.simulated[self._index(name)]
 
     @property
+    def repeated(self) -> bool:
+        """Whether it is of several runs, be their number known or not."""
+        return self.runs > 1 or self.kept is not Kept.EACH
+
+    @property
     def by_run(self) -> bool:
         """Whether each reading is of one run of several, and not of an interval."""
-        return self.runs > 1 and self.spread is None
+        return self.runs > 1 and self.kept is Kept.EACH
+
+    def kept_of(self, name: str) -> Kept | None:
+        """What is kept of a series' runs; None where there is one. perf averages the elapsed time always, and with
+        `--table` lists that of each run.
+        """
+        if not self.repeated:
+            return None
+        if name == ELAPSED and self.kept is not Kept.EACH:
+            return Kept.EACH if len(self._rows[self._index(name)]) > 1 else Kept.MEAN
+        return self.kept
 
     def spread_of(self, name: str) -> float:
-        """What perf says a series varies by, in percent; NaN where it says nothing."""
+        """perf's "+-" of a series, percent; NaN where it says nothing."""
         if self.spread is None:
             return math.nan
         found = self.spread[self._rows[self._index(name)]]

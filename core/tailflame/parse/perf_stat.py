@@ -17,6 +17,7 @@ import numpy as np
 
 from tailflame.errors import ParseError
 from tailflame.model import Caution, CounterSeries, Meta, Recording
+from tailflame.model.counters import ELAPSED, Kept
 from tailflame.model.live import Reading
 from tailflame.model.stacks import readonly
 from tailflame.parse.perf_stat_rows import (
@@ -39,7 +40,11 @@ from tailflame.units import count
 
 _STARTED = re.compile(r"# started on (\w{3} \w{3} [ \d]\d [\d:]{8} \d{4})")
 _FOR = re.compile(r"\s*Performance counter stats for (?P<what>.+?)(?: \((?P<runs>\d+) runs\))?:\s*")
-_ELAPSED = re.compile(r"\s*(?P<s>\d+\.\d+)(?: \+-\s*\d+\.\d+)?\s+seconds time elapsed.*")
+_ELAPSED = re.compile(
+    r"\s*(?P<s>\d+\.\d+)(?: \+-\s*\d+\.\d+)?\s+seconds time elapsed(?:\s+\( \+-\s*(?P<spread>\d+\.\d+)% \))?.*"
+)
+_OF_TABLE = re.compile(r"\s*(?P<s>\d+\.\d+) \([+-]\d+\.\d+\) #*\s*")
+"""One run's elapsed time (--table): "           0.13452 (-0.00636) #"."""
 _SPENT = re.compile(r"\s*(?P<s>\d+\.\d+)\s+seconds (?P<mode>user|sys)\s*")
 _SECONDS = re.compile(r"\s*\d+[.,]\d+.* seconds (?:time elapsed|user|sys).*")
 _HEADING = re.compile(r"#\s+time\b.*\bcounts unit events.*")
@@ -102,6 +107,10 @@ class _File:
     what: str = ""
     runs: int = 0
     elapsed_s: float | None = None
+    elapsed_spread: float = math.nan
+    """perf's "+-" behind the elapsed time, percent."""
+    table_s: list[float] = field(default_factory=list)
+    """The elapsed time of each run that perf has repeated, where it lists them."""
     run_of: list[int] = field(default_factory=list)
     """The run that each row is of."""
     run: int = 0
@@ -122,12 +131,13 @@ class _File:
                 self._begin(match)
                 shape = text_row
             elif _HEADING.fullmatch(line):
-                shape = text_row
+                # With --interval-clear perf prints it above each interval, JSON too.
+                shape = json_row if shape is json_row else text_row
             elif line.startswith("#"):
                 continue
             else:
-                if shape is None:
-                    shape = _shape_of([line])
+                if shape is None or (shape is text_row and line.startswith("{")):
+                    shape = _shape_of([line]) or shape
                 if shape is not None:
                     self._line(number, line, shape)
         if not self.rows:
@@ -151,6 +161,9 @@ class _File:
         try:
             if shape is text_row and _SECONDS.fullmatch(line):
                 self._seconds(line)
+                return
+            if self.runs and (match := _OF_TABLE.fullmatch(line)):
+                self.table_s.append(float(match["s"]))
                 return
             row = shape(line)
         except DecimalComma:
@@ -176,6 +189,7 @@ class _File:
     def _seconds(self, line: str) -> None:
         if match := _ELAPSED.fullmatch(line):
             self.elapsed_s = (self.elapsed_s or 0.0) + float(match["s"])
+            self.elapsed_spread = float(match["spread"] or (0.0 if self.runs else math.nan))
         elif self.run:
             return
         elif match := _SPENT.fullmatch(line):
@@ -200,7 +214,7 @@ class _File:
 
     def recording(self, format: str) -> Recording:
         self.run = self.run_of[-1]
-        if self.run and (self.foreign or any(row.time_s is not None for row in self.rows)):
+        if self.run and (self.foreign or any(not _of_one_run(row) for row in self.rows)):
             self._keep_first_run()
         names = SeriesNames.of_events({row.event for row in self.rows})
         timed = any(row.time_s is not None for row in self.rows)
@@ -221,7 +235,9 @@ class _File:
         )
 
     def _keep_first_run(self) -> None:
-        """Intervals of several runs are on several clocks; and runs of several programs are no repetitions."""
+        """Intervals of several runs are on several clocks; runs of several programs are no repetitions, and nor are
+        averages over runs.
+        """
         self.foreign += self.run
         self.rows = [row for row, run in zip(self.rows, self.run_of, strict=True) if run == 0]
         self.run = 0
@@ -232,17 +248,27 @@ class _File:
         if self.run:
             readings = [reading for run in range(self.run + 1) for reading in self._one_run(run, names)]
             return replace(CounterSeries.of_readings(readings), runs=self.run + 1)
-        series = CounterSeries.of_readings(
-            [*readings_of(self.rows, names, start_s=0.0, length_s=self.elapsed_s or 0.0), *self.spent]
-        )
+        readings = [*readings_of(self.rows, names, start_s=0.0, length_s=self.elapsed_s or 0.0), *self.spent]
         if not self._averaged:
-            return series
-        # Of the last run's counts nobody knows how far they are from the truth: the averages vary by that.
-        varies = {names.name(row): row.variance for row in self.rows if row.variance is not None and row.value}
-        if self._prints_last_run:
-            varies = {}
+            return CounterSeries.of_readings(readings)
+        series = CounterSeries.of_readings([*readings, *self._elapsed()])
+        # In its texts perf leaves out a "+-" of nothing. A count of nothing has none.
+        unsaid = 0.0 if self.runs else math.nan
+        varies = {
+            names.name(row): unsaid if row.variance is None else row.variance for row in self.rows if row.value
+        } | {ELAPSED: self.elapsed_spread}
         spread = [varies.get(series.names[at], math.nan) for at in series.series]
-        return replace(series, runs=max(self.runs, 2), spread=readonly(spread, np.float64))
+        return replace(series, runs=self.runs, kept=self._kept, spread=readonly(spread, np.float64))
+
+    def _elapsed(self) -> list[Reading]:
+        """The elapsed time of each run where perf has listed all of them, and their average where not."""
+        if self.elapsed_s is None:
+            return []
+        each = self.table_s if len(self.table_s) == self.runs else [self.elapsed_s]
+        return [
+            Reading(series=ELAPSED, start_s=float(run), length_s=seconds, value=seconds * 1000, unit="ms")
+            for run, seconds in enumerate(each)
+        ]
 
     def _one_run(self, run: int, names: SeriesNames) -> list[Reading]:
         rows = [row for row, of in zip(self.rows, self.run_of, strict=True) if of == run]
@@ -252,7 +278,7 @@ class _File:
     @property
     def _averaged(self) -> bool:
         """Whether perf has repeated the program by itself (-r) and tells sums over its runs alone."""
-        return self.runs > 1 or any(row.variance is not None for row in self.rows)
+        return self.runs > 1 or any(row.variance is not None and row.time_s is None for row in self.rows)
 
     def _intervals(self, names: SeriesNames) -> list[Reading]:
         """Rows of one time are one interval, which began where the one before had ended."""
@@ -268,28 +294,40 @@ class _File:
         return readings
 
     @property
-    def _prints_last_run(self) -> bool:
-        """perf 6.1 prints the counts of the last run where it means to print averages, and its metrics from averages:
-        "30 context-switches # 127.914 /sec ( +- 6.32% )" of five runs with 21, 24, 20, 20 and 30.
+    def _kept(self) -> Kept:
+        """perf 6.1 prints the counts of the last run where it means to print averages, and rates of them by the average
+        of task-clock: "71.93 msec task-clock" and "1004 page-faults # 14.137 K/sec", which is 1004 in 71.02 ms.
+
+        Where both clocks agree, and runs differ by much more than rounding does, the counts are averages.
         """
-        clock = next((row for row in self.rows if row.event.partition(":")[0] == "task-clock" and row.value), None)
-        for row in self.rows:
-            if clock is None or row is clock or row.per_s is None or not row.value:
-                continue
-            printed = row.value / ((clock.value or 1.0) / 1000)
-            if abs(printed - row.per_s) > 0.002 * row.per_s + 0.001:
-                return True
-        return False
+        counts = [row for row in self.rows if row.value]
+        if any(not row.unit and not (row.value or 0.0).is_integer() for row in counts):
+            return Kept.MEAN  # no run has a part of a count
+        clock = next((row for row in counts if row.event.partition(":")[0] == "task-clock"), None)
+        rated = [
+            row for row in counts if clock is not None and row is not clock and row.part == clock.part and row.per_s
+        ]
+        if clock is None or not rated:
+            return Kept.EITHER
+        row = min(rated, key=_rounding)
+        clock_ms, average_ms = clock.value or 0.0, 1000 * (row.value or 0.0) / (row.per_s or 1.0)
+        apart, rounded = abs(average_ms / clock_ms - 1), _rounding(row) + 0.005 / clock_ms
+        if apart > rounded:
+            return Kept.LAST
+        return Kept.MEAN if (clock.variance or 0.0) / 100 > 10 * rounded else Kept.EITHER
 
     def _about_averages(self) -> Caution:
         most = max((row.variance for row in self.rows if row.variance is not None), default=0.0)
-        over = f" over {count(self.runs)} runs" if self.runs else " over several runs"
-        if not self._prints_last_run:
-            return Caution(f"Each count is perf's average{over}; they vary by up to {most:.1f}%.")
-        return Caution(
-            f"Each count is the last run's, though perf meant to average{over}; the runs vary by up to {most:.1f}%.",
-            "Record it with Tailflame, which keeps the figures of each run.",
-        )
+        over = f"over {count(self.runs)} runs" if self.runs else "over several runs"
+        beside = f"the ± beside it is that average's standard error, {most:.1f}% at most."
+        match self._kept:
+            case Kept.MEAN:
+                return Caution(f"Each count is perf's average {over}; {beside}")
+            case Kept.LAST:
+                text = f"Each count is the last run's, though perf meant to average {over}; {beside}"
+            case _:
+                text = f"Each count is perf's average {over}, or the last run's as perf 6.1 prints it; {beside}"
+        return Caution(text, "Record it with Tailflame, which keeps the figures of each run.")
 
     def _cautions(self, names: SeriesNames) -> tuple[Caution, ...]:
         found = []
@@ -318,6 +356,20 @@ class _File:
             what = "1 line was" if len(self.bad) == 1 else f"{count(len(self.bad))} lines were"
             found.append(Caution(f"{what} left out (line {number}: {reason}).", "The file may have been cut off."))
         return tuple(found)
+
+
+def _of_one_run(row: Row) -> bool:
+    """And not of an interval, nor of several runs."""
+    return row.time_s is None and row.variance is None
+
+
+def _rounding(row: Row) -> float:
+    """How far off a count by its rate may be for their digits alone: counts are printed whole, rates by thousands with
+    three digits behind the point.
+    """
+    value, per_s = row.value or 1.0, row.per_s or 1.0
+    thousands = next((scale for scale in (1e9, 1e6, 1e3) if per_s >= scale), 1.0)
+    return 0.5 / value + 0.0005 * thousands / per_s
 
 
 def _command(what: str) -> tuple[str, ...]:

@@ -39,7 +39,7 @@ _TEXT = re.compile(
     r"(?P<value>[\d.,]+|<not supported>|<not counted>) (?P<rest>[^#(]*)(?P<tail>.*)"
 )
 _RAN = re.compile(r"\((\d{1,3}\.\d{2})%\)$")
-_VARIANCE = re.compile(r"\( \+- (\d+\.\d+)% \)")
+_VARIANCE = re.compile(r"\( \+- ?(\d+\.\d+)% \)")
 _RATE = re.compile(r"# (\d+\.\d+) ([KMG]?/sec)")
 _OLD_UNIT = re.compile(r"(\S+)\s+\((\w+)\)")
 _SEPARATOR = re.compile(r"(?<=[^\d.])\d+(?P<sep>[^\d.\w]{1,8}?)\d{1,3}\.\d{2}(?P=sep)")
@@ -63,9 +63,9 @@ class Row:
     time_s: float | None = None
     """The interval's end, seconds since perf began; None for the whole run."""
     part: str = ""
-    """What it is of: "CPU0", "S0-D0-C1", "worker-1 (4711)"; "" for the whole."""
+    """What it is of: "CPU0", "S0-D0-C1", "worker-1 (4711)", "CPU0, shop/book" in a cgroup; "" for the whole."""
     variance: float | None = None
-    """Of several runs (-r), percent."""
+    """perf's "+-" over several runs (-r): the standard error of their mean, in percent of `value`."""
     summary: bool = False
     """The sum over all intervals (--summary)."""
     per_s: float | None = None
@@ -109,6 +109,11 @@ def json_row(line: str | bytes) -> Row | None:
 
 
 def _json_part(document: dict[str, Any]) -> str:
+    cgroup = document.get("cgroup")
+    return _joined(_json_place(document), cgroup if isinstance(cgroup, str) else "")
+
+
+def _json_place(document: dict[str, Any]) -> str:
     for key in _PARTS:
         if isinstance(value := document.get(key), str | int) and value != "":
             if key == "cpu":
@@ -132,8 +137,8 @@ def separator_of(line: str) -> str | None:
 def separated_row(line: str, separator: str) -> Row | None:
     """None for a line without a counter. ValueError where it is no line of `perf stat -x`.
 
-    `[time|summary][, part[, number of CPUs]], value, unit, event[, variance%], run time, share[, metric, its unit]`.
-    An event may hold the separator: "cpu/event=0x3c,umask=0x1/" is not quoted.
+    `[time|summary][, part[, number of CPUs]], value, unit, event[, cgroup][, variance%], run time, share[, metric, its
+    unit]`. An event may hold the separator: "cpu/event=0x3c,umask=0x1/" is not quoted.
     """
     if separator == " ":
         line = line.replace("<not ", "<not_")
@@ -162,7 +167,7 @@ def separated_row(line: str, separator: str) -> Row | None:
     if named - 1 > at + 2 and re.fullmatch(r"\d+\.\d+%", fields[named - 1].strip()):
         named -= 1
         variance = float(fields[named].strip()[:-1])
-    event = separator.join(fields[at + 2 : named]).strip()
+    event, cgroup = _event_and_cgroup(fields[at + 2 : named], separator)
     if not event:
         raise ValueError("it names no event")
     status, value = _counted(fields[at])
@@ -174,10 +179,18 @@ def separated_row(line: str, separator: str) -> Row | None:
         unit=_unit(fields[at + 1].strip()),
         running=_running(float(fields[end + 1]), status),
         time_s=time_s,
-        part=_thread(part),
+        part=_joined(_thread(part), cgroup),
         variance=variance,
         summary=summary,
     )
+
+
+def _event_and_cgroup(fields: list[str], separator: str) -> tuple[str, str]:
+    """An event that holds the separator does so between slashes: what follows the second is a cgroup."""
+    of_event = 1
+    while of_event < len(fields) and separator.join(fields[:of_event]).count("/") == 1:
+        of_event += 1
+    return separator.join(fields[:of_event]).strip(), separator.join(fields[of_event:]).strip()
 
 
 def _field(fields: list[str], at: int) -> str:
@@ -201,8 +214,11 @@ def text_row(line: str) -> Row | None:
     if match is None or line.lstrip().startswith("#"):
         return None
     words = match["rest"].split()
+    cgroup = ""
     if old := _OLD_UNIT.match(f"{match['rest']}{match['tail']}"):  # "0.923456 task-clock (msec)", before Linux 4.18
         words = [old[2], old[1]]
+    elif len(words) in (2, 3):
+        words, cgroup = _without_cgroup(line, match["value"], words)
     if not 1 <= len(words) <= 2:
         return None
     text = match["value"]
@@ -221,10 +237,25 @@ def text_row(line: str) -> Row | None:
         unit=_unit(words[0]) if len(words) == 2 else "",
         running=_running(float(ran[1]) if ran else 100.0, status),
         time_s=float(match["time"]) if match["time"] else None,
-        part=_thread((match["part"] or "").strip()),
+        part=_joined(_thread((match["part"] or "").strip()), cgroup),
         variance=float(variance[1]) if variance else None,
         per_s=_per_second(float(rate[1]), rate[2]) if rate else None,
     )
+
+
+def _without_cgroup(line: str, value: str, words: list[str]) -> tuple[list[str], str]:
+    """[unit,] event, and the cgroup behind it.
+
+    "             51.86 msec task-clock                       shop/book #": a unit stands one blank behind the value,
+    and perf fills up an event's name to a column of 25 characters or more.
+    """
+    *_, event, last = words
+    between = re.search(rf"{re.escape(event)}( +){re.escape(last)}(?: |$)", line)
+    filled = between is not None and (len(between[1]) > 1 or len(event) >= 24)
+    has_unit = f"{value} {words[0]} " in line
+    if filled and has_unit == (len(words) == 3):
+        return words[:-1], last
+    return words, ""
 
 
 def running_below(line: str) -> float | None:
@@ -288,6 +319,10 @@ def _running(percent: float, status: Status) -> float:
 def _unit(value: object) -> str:
     text = value if isinstance(value, str) else ""
     return _UNITS.get(text, text if text != "(null)" else "")
+
+
+def _joined(place: str, cgroup: str) -> str:
+    return PART.join(filter(None, (place, cgroup)))
 
 
 def _thread(part: str) -> str:

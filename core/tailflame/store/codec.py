@@ -29,7 +29,7 @@ from tailflame.model import (
     StackTable,
     Thread,
 )
-from tailflame.model.counters import STATUSES
+from tailflame.model.counters import STATUSES, Kept
 from tailflame.model.live import Cost, StageSlice
 from tailflame.model.live_record import LiveRecord, Mark
 from tailflame.model.recording import Result
@@ -332,6 +332,7 @@ def _encode_counters(series: CounterSeries, prefix: str, columns: Columns) -> di
         "kind": "counters",
         "series": [{"name": n, "unit": u, "simulated": s} for n, u, s in about],
         "runs": series.runs,
+        "kept": series.kept.value,
     }
 
 
@@ -352,13 +353,30 @@ def _decode_counters(fields: Fields, prefix: str, columns: Mapping[str, Array]) 
     )
     if not whole:
         raise StoreError(f"{fields.what} is damaged: the readings of {prefix} do not fit together.")
+    runs, kept = _runs_kept(fields, table.get("spread"))
     return CounterSeries(
         names=names,
         units=tuple(part.text("unit", "") for part in about),
         simulated=tuple(part.flag("simulated", False) for part in about),
-        runs=fields.integer("runs", 0),
+        runs=runs,
+        kept=kept,
         **table,
     )
+
+
+def _runs_kept(fields: Fields, spread: Array | None) -> tuple[int, Kept]:
+    """How many runs, and what is kept of them. Before that was stored, 2 stood for any number that was not told, and
+    averages alone had a spread.
+    """
+    runs, word = fields.integer("runs", 0), fields.text("kept", "")
+    if not word:
+        if spread is None:
+            return runs, Kept.EACH
+        return (0 if runs == 2 else runs), Kept.LAST if bool(np.isnan(spread).all()) else Kept.MEAN
+    try:
+        return runs, Kept(word)
+    except ValueError:
+        raise StoreError(f"{fields.what} is damaged: nothing is kept of runs as “{word[:40]}”.") from None
 
 
 def _encode_live(record: LiveRecord, prefix: str, columns: Columns) -> dict[str, Any]:

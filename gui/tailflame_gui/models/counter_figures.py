@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from tailflame.analyse.counter_bands import judge
-from tailflame.analyse.counter_summary import CounterChange, CounterFigure, Mark
+from tailflame.analyse.counter_summary import CounterChange, CounterFigure, Mark, column_title
+from tailflame.model import CounterSeries
 from tailflame.units import count, interval_text, percent, reading, signed_percent, with_percent
 from tailflame_gui.models.counter_table import LEVEL_MARKS
 from tailflame_gui.models.session_table import Field
@@ -19,23 +20,30 @@ _MARKS = {
 }
 
 
-def figure_fields(figures: tuple[CounterFigure, ...], *, runs: int) -> tuple[Field[CounterFigure], ...]:
+def figure_fields(figures: tuple[CounterFigure, ...], series: CounterSeries) -> tuple[Field[CounterFigure], ...]:
     """The columns that these figures fill: one run has no spread, and intervals have ends."""
-    several = runs > 1
+    title = column_title(series)
     fields = [
         Field[CounterFigure]("Counter", lambda row: row.name, lambda row: row.name.casefold(), 240),
         Field[CounterFigure](
-            f"Mean of {count(runs)} runs" if several else "Whole run", value_text, lambda row: _key(row.value), 150,
+            title[:1].upper() + title[1:], value_text, lambda row: _key(row.value), 150,
             right=True, mono=True, muted=lambda row: not row.counted, tip=_runs_tip,
         ),
     ]  # fmt: skip
-    if several:
+    if series.by_run:
         fields.append(
             Field("± (95 %)", lambda row: _text(row.margin, row.unit), lambda row: _key(row.margin), 104, right=True,
                   mono=True, tip=lambda _row: "How far the mean may be from the true one, by Student's t.")
         )  # fmt: skip
+    elif series.repeated:
+        fields.append(
+            Field("± std. error, %", lambda row: "" if math.isnan(row.spread) else f"{row.spread:.2f}",
+                  lambda row: _key(row.spread), 130, right=True, mono=True,
+                  tip=lambda _row: "As perf prints it: the standard error of the runs' mean, in percent of the count. "
+                  "It is no 95 % interval, which is more than twice as wide.")
+        )  # fmt: skip
     if any(not math.isnan(figure.low) for figure in figures):
-        what = "run" if several else "interval"
+        what = "run" if series.repeated else "interval"
         fields += [
             Field("Least", lambda row: _text(row.low, row.unit), lambda row: _key(row.low), 104, right=True, mono=True,
                   leaves=True, tip=lambda _row: f"The {what} with the least."),
@@ -111,8 +119,10 @@ def _runs_tip(figure: CounterFigure) -> str:
 
 def _worth(change: CounterChange) -> str:
     match change.mark:
-        case Mark.UNKNOWN:
+        case Mark.UNKNOWN | Mark.ALONE:
             return "One run on a side does not tell how much runs differ: record 5 runs or more of each."
+        case Mark.UNTESTED:
+            return "perf has kept too little of the runs that it repeated for a test."
         case Mark.NOISE if change.low > 0 or change.high < 0:
             return "By itself it would be a change. Of so many rows one may well look like that by chance."
         case Mark.NOISE:

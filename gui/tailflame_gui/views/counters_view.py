@@ -7,8 +7,9 @@ from typing import Any
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QSplitter, QWidget
 
-from tailflame.analyse.counter_summary import Mark, compare_counters, summed_up
+from tailflame.analyse.counter_summary import compare_counters, summed_up, why_untested
 from tailflame.model import Caution, CounterSeries, Recording
+from tailflame.model.counters import Kept
 from tailflame.units import count
 from tailflame_gui.models.counter_figures import change_fields, figure_fields
 from tailflame_gui.models.session_table import RowTable
@@ -31,7 +32,7 @@ class CountersView(QWidget):
         series = recording.counters
         assert series is not None
         figures = summed_up(series)
-        self.model = RowTable(figure_fields(figures, runs=series.runs), self)
+        self.model = RowTable(figure_fields(figures, series), self)
         self.model.set_rows(tuple(sorted(figures, key=lambda figure: not figure.counted)))
         self.table = _table(self.model, "Counters")
         self.filter = FilterField("Filter counters")
@@ -86,10 +87,9 @@ class CountersComparison(QWidget):
         self.model.set_rows(changes)
         self.table = _table(self.model, "Changes of counters")
         self.cautions = CautionLines()
-        if any(change.mark is Mark.UNKNOWN for change in changes):
-            self.cautions.set_cautions(
-                (Caution("One run on a side does not tell how much runs differ.", "Record 5 runs or more of each."),)
-            )
+        why, advice = why_untested(changes)
+        if why:
+            self.cautions.set_cautions((Caution(why, advice),))
         cards = row(spacing=12)
         for word, side, title, commit in zip(("Baseline", "Candidate"), (before, after), titles, commits, strict=True):
             card = SideCard(word)
@@ -124,14 +124,18 @@ def _table(model: RowTable[Any], name: str) -> RowView:
 
 
 def _has_curves(series: CounterSeries) -> bool:
-    return series.runs <= 1 and len(set(series.start_s.tolist())) > 1
+    return not series.repeated and len(set(series.start_s.tolist())) > 1
 
 
 def _about(series: CounterSeries) -> str:
     if series.by_run:
         return f"{count(series.runs)} runs: the mean of each counter, its 95 % interval, and the runs' least and most."
-    if series.spread is not None:
-        return "perf ran it several times and kept sums alone: no run can be told from another."
+    if series.repeated:
+        times = f"{count(series.runs)} times" if series.runs else "several times"
+        kept = {Kept.MEAN: "its averages", Kept.LAST: "the last run's counts"}.get(
+            series.kept, "one count of each kind"
+        )
+        return f"perf ran it {times} and kept {kept} alone: no run can be told from another."
     if _has_curves(series):
         intervals = len(set(series.start_s.tolist()))
         return f"{count(intervals)} intervals: counts are their sums, ratios those of the sums."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import random
 from pathlib import Path
@@ -9,8 +10,17 @@ from pathlib import Path
 import pytest
 
 from helpers.stack_counts import DATA
-from tailflame.analyse.counter_summary import CounterFigure, Mark, compare_counters, counters_alone, summed_up
+from tailflame.analyse.counter_summary import (
+    CounterFigure,
+    Mark,
+    column_title,
+    compare_counters,
+    counters_alone,
+    summed_up,
+    why_untested,
+)
 from tailflame.model import CounterSeries
+from tailflame.model.counters import ELAPSED, Kept
 from tailflame.parse import load
 
 REAL = DATA / "perf-stat" / "6.1.187"
@@ -50,6 +60,46 @@ def test_several_runs_have_a_mean_and_what_it_varies_by() -> None:
 
 def test_one_run_has_no_margin() -> None:
     assert math.isnan(figures("run.json")["page-faults"].margin)
+
+
+def test_an_average_of_a_known_number_of_runs_has_a_margin_and_one_of_an_unknown_has_none() -> None:
+    elapsed = figures("repeated.txt")[ELAPSED]
+    assert (elapsed.value, elapsed.spread, elapsed.times) == (pytest.approx(137.38), 3.0, 3)
+    assert elapsed.error == pytest.approx(137.38 * 0.03)
+    assert elapsed.margin == pytest.approx(4.303 * 137.38 * 0.03, rel=1e-3)
+    last = figures("repeated.txt")["page-faults"]
+    assert (last.value, last.spread, last.kept, last.freedom) == (1004, 0.03, Kept.LAST, 0)
+    assert last.error == pytest.approx(1004 * 0.0003) and math.isnan(last.margin)
+    untold = figures("repeated.csv")["page-faults"]
+    assert (untold.spread, untold.times) == (0.07, None) and math.isnan(untold.margin)
+
+
+def test_the_elapsed_time_has_runs_where_perf_lists_them() -> None:
+    elapsed = figures("table.txt")[ELAPSED]
+    assert elapsed.runs == pytest.approx((134.52, 134.75, 146.90, 147.35))
+    assert (elapsed.low, elapsed.high, elapsed.freedom) == (pytest.approx(134.52), pytest.approx(147.35), 3)
+    assert elapsed.value == pytest.approx(140.88) and elapsed.spread == 2.56
+    assert figures("table.txt")["page-faults"].runs == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("run.json", "whole run"),
+        ("runs.csv", "mean of 3 runs"),
+        ("repeated.txt", "3 runs"),
+        ("repeated.csv", "several runs"),
+        ("repeated.json", "several runs"),
+    ],
+)
+def test_a_column_is_called_what_it_holds(name: str, title: str) -> None:
+    series = load(REAL / name).counters
+    assert series is not None
+    assert column_title(series) == title
+    averaged = dataclasses.replace(series, kept=Kept.MEAN)
+    assert column_title(averaged) == (
+        title if name == "runs.csv" else f"mean of {title if series.runs else 'several runs'}"
+    )
 
 
 def test_intervals_are_summed_up_as_perf_sums_them() -> None:
@@ -95,6 +145,39 @@ def test_one_run_a_side_is_no_test() -> None:
     assert series is not None and other is not None
     marks = {change.name: change.mark for change in compare_counters(series, other)}
     assert marks["page-faults"] is Mark.UNKNOWN and marks["cycles"] is Mark.ABSENT
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "mark"),
+    [
+        ("repeated.txt", "repeated.json", Mark.UNTESTED),
+        ("repeated.csv", "runs.txt", Mark.UNTESTED),
+        ("repeated.json", "run.csv", Mark.ALONE),
+        ("run.csv", "runs.txt", Mark.ALONE),
+        ("run.json", "run.csv", Mark.UNKNOWN),
+    ],
+)
+def test_no_test_has_a_reason(one: str, other: str, mark: Mark) -> None:
+    before, after = load(REAL / one).counters, load(REAL / other).counters
+    assert before is not None and after is not None
+    changes = {change.name: change for change in compare_counters(before, after)}
+    assert changes["page-faults"].mark is mark
+    assert math.isnan(changes["page-faults"].p)
+    why, advice = why_untested(changes.values())
+    assert why.startswith("perf has kept" if mark is Mark.UNTESTED else "One run on a side")
+    assert advice.startswith("Record 5 runs or more of each")
+
+
+def test_averages_of_a_known_number_of_runs_are_tested(tmp_path: Path) -> None:
+    """ "3 runs" twice, with perf's own standard errors."""
+    text = (REAL / "repeated.txt").read_text()
+    (tmp_path / "one").write_text(text)
+    (tmp_path / "other").write_text(text.replace("0.13738 +-", "0.23738 +-"))
+    before, after = load(tmp_path / "one").counters, load(tmp_path / "other").counters
+    assert before is not None and after is not None
+    changes = {change.name: change for change in compare_counters(before, after)}
+    assert changes[ELAPSED].mark is Mark.WORSE and changes[ELAPSED].change == pytest.approx(0.1 / 0.13738)
+    assert why_untested([changes[ELAPSED]]) == ("", "")
 
 
 def test_equal_programs_are_seldom_called_different(tmp_path: Path) -> None:

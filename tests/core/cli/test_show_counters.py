@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,28 @@ def test_a_file_of_perf_stat_is_shown_as_a_table(tailflame: Run) -> None:
     assert header.split() == ["counter", "readings", "last", "min", "p50", "max", "whole", "run"]
     assert row(run.out, "page-faults") == ["page-faults", "4", "15", "0", "0", "989", "1,004"]
     assert row(run.out, "IPC") == ["IPC", "4", "not supported"]
+
+
+@pytest.mark.parametrize(
+    ("name", "printed", "events"),
+    [
+        # "     0.100156936 CPU0                   103.98 msec cpu-clock", "… CPU0     77      context-switches"
+        ("clocks.txt", r" {part} +([\d.]+) (?:msec)? *{event} ", ("cpu-clock, CPU0", "cpu-clock, CPU1")),
+        ("clocks.txt", r" {part} +([\d.]+) +{event} ", ("context-switches, CPU1",)),
+        ("sockets.csv", r",{part},2,([\d.]+),msec,{event},", ("cpu-clock, S0",)),
+        ("intervals.csv", r"^ +[\d.]+\|([\d.]+)\|\|{event}\|", ("msr/tsc/",)),
+    ],
+)  # fmt: skip
+def test_the_whole_run_of_a_counter_is_its_sum(
+    tailflame: Run, name: str, printed: str, events: tuple[str, ...]
+) -> None:
+    path = DATA / "perf-stat" / "6.1.187" / name
+    by_name = {entry["series"]: entry for entry in tailflame("show", path, "--json").document["counters"]}
+    for series in events:
+        event, _, part = series.partition(", ")
+        counts = re.findall(printed.format(event=event, part=part), path.read_text(), re.MULTILINE)
+        assert len(counts) == by_name[series]["readings"] >= 3
+        assert by_name[series]["whole_run"] == pytest.approx(sum(map(float, counts)))
 
 
 def test_counters_that_shared_the_hardware_say_how_little_they_ran(tailflame: Run) -> None:
@@ -88,4 +111,43 @@ def test_two_recordings_of_several_runs_are_compared_by_what_they_vary_by(tailfl
     marks = {entry["name"]: entry["mark"] for entry in run.document["counters"]}
     assert marks["cycles"] == "not comparable" and marks["page-faults"] in ("within noise", "better")
     alone = tailflame("diff", DATA / "perf-stat" / "6.1.187" / "run.json", other)
-    assert "one run each" in alone.out and "record 5 runs or more" in alone.err
+    assert "one run on a side" in alone.out and "Record 5 runs or more" in alone.err
+
+
+@pytest.mark.parametrize(("suffix", "runs"), [("txt", "3 runs"), ("csv", "several runs"), ("json", "several runs")])
+def test_what_perf_has_repeated_itself_has_perfs_plus_minus(tailflame: Run, suffix: str, runs: str) -> None:
+    path = DATA / "perf-stat" / "6.1.187" / f"repeated.{suffix}"
+    printed = {
+        "txt": (["1,004", "0.03"], ["764", "26.20"]),
+        "csv": (["1,004", "0.07"], ["759", "5.77"]),
+        "json": (["1,005", "0.03"], ["801", "4.55"]),
+    }
+    run = tailflame("show", path)
+    header = next(line for line in run.out.splitlines() if line.startswith("counter "))
+    assert [cell.strip() for cell in header.split("  ") if cell.strip()] == ["counter", runs, "± std. error, %"]
+    faults, switches = printed[suffix]
+    assert row(run.out, "page-faults") == ["page-faults", *faults]
+    assert row(run.out, "context-switches") == ["context-switches", *switches]
+    by_name = {entry["series"]: entry for entry in tailflame("show", path, "--json").document["counters"]}
+    entry = by_name["page-faults"]
+    assert (entry["runs"], entry["kept"], entry["mean"]) == (3 if suffix == "txt" else None, "last", None)
+    assert entry["standard_error"] == pytest.approx(float(faults[0].replace(",", "")) * float(faults[1]) / 100)
+    if suffix == "txt":
+        assert row(run.out, "mean elapsed time") == ["mean elapsed time", "137 ms", "3.00"]
+        assert by_name["mean elapsed time"]["mean"] == pytest.approx(137.38)
+
+
+def test_the_runs_of_perfs_table_are_those_of_the_elapsed_time(tailflame: Run) -> None:
+    """ "0.13452 (-0.00636) #" to "0.14735 (+0.00647) #"; "0.14088 +- 0.00361 seconds time elapsed  ( +-  2.56% )"."""
+    run = tailflame("show", DATA / "perf-stat" / "6.1.187" / "table.txt")
+    assert row(run.out, "mean elapsed time") == ["mean elapsed time", "141 ms", "2.56", "135 ms", "147 ms"]
+    assert row(run.out, "page-faults") == ["page-faults", "1,006", "0.10"]
+
+
+def test_a_repeated_program_is_not_called_one_run(tailflame: Run) -> None:
+    folder = DATA / "perf-stat" / "6.1.187"
+    run = tailflame("diff", folder / "repeated.json", folder / "repeated.csv")
+    assert "one run" not in run.out.casefold() + run.err.casefold()
+    assert "not tested" in run.out and "perf has kept too little of the runs" in run.err
+    entry = tailflame("diff", folder / "repeated.txt", folder / "repeated.csv", "--json").document["counters"][0]
+    assert entry["runs"] == [3, None]

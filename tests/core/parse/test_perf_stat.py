@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.stack_counts import DATA
+from tailflame.analyse.student import mean_and_error
 from tailflame.errors import ParseError
 from tailflame.model import CounterSeries, Recording
 from tailflame.model.counter_ratios import whole_run
-from tailflame.model.counters import STATUSES
+from tailflame.model.counters import ELAPSED, STATUSES, Kept
 from tailflame.model.live import Status
 from tailflame.parse import load
 from tailflame.parse.perf_stat import PERF_STAT
@@ -116,32 +117,142 @@ def test_intervals_add_up_to_perfs_own_summary(suffix: str) -> None:
     assert whole_run(series, "page-faults") == summary["page-faults"]
 
 
+SPREAD = {
+    "txt": {"task-clock": 1.20, "context-switches": 26.20, "page-faults": 0.03, "msr/tsc/": 1.30},
+    "csv": {"task-clock": 0.86, "context-switches": 5.77, "page-faults": 0.07, "msr/tsc/": 0.84},
+    "json": {"task-clock": 2.52, "context-switches": 4.55, "page-faults": 0.03, "msr/tsc/": 2.49},
+}
+"""perf's "+-" in each of repeated.*."""
+
+
 @pytest.mark.parametrize("suffix", ["txt", "csv", "json"])
 def test_a_perf_that_prints_its_last_run_as_the_average_is_found_out(suffix: str) -> None:
-    """ "764 context-switches # 6.242 K/sec" beside "120.92 msec task-clock": the rate is of the averages alone."""
+    """ "764 context-switches # 6.242 K/sec" beside "120.92 msec task-clock": the rate is by the averages' clock."""
     recording = load(REAL / f"repeated.{suffix}")
     series = series_of(recording)
     assert len(series.of("page-faults").value) == 1
-    assert series.runs == (3 if suffix == "txt" else 2) and not series.by_run
-    assert math.isnan(series.spread_of("page-faults")), "which is the averages', and those are not told"
+    assert series.kept is Kept.LAST and series.repeated and not series.by_run
+    assert series.runs == (3 if suffix == "txt" else 0), "CSV and JSON do not tell it"
     (caution,) = recording.warnings
     over = "3 runs" if suffix == "txt" else "several runs"
-    wanted = (
-        rf"Each count is the last run's, though perf meant to average over {over}; the runs vary by up to \d+\.\d%\."
+    assert caution.text == (
+        f"Each count is the last run's, though perf meant to average over {over}; the ± beside it is that average's "
+        f"standard error, {max(SPREAD[suffix].values()):.1f}% at most."
     )
-    assert re.match(wanted, caution.text)
 
 
-def test_averages_over_runs_are_said_to_be_averages(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", ["txt", "csv", "json"])
+def test_what_perf_prints_behind_plus_minus_is_kept(suffix: str) -> None:
+    text = (REAL / f"repeated.{suffix}").read_text()
+    series = series_of(load(REAL / f"repeated.{suffix}"))
+    for event, spread in SPREAD[suffix].items():
+        printed = {
+            "txt": rf" {event} .* \( \+- *{spread:.2f}% \)",
+            "csv": rf";{event};{spread:.2f}%;",
+            "json": rf'"event" : "{event}", "variance" : {spread:.2f},',
+        }[suffix]
+        assert re.search(printed, text)
+        assert series.spread_of(event) == spread
+    assert math.isnan(series.spread_of("cpu-migrations")), "there was none: 0 by 0"
+    assert math.isnan(series.spread_of("cycles"))
+
+
+def test_the_elapsed_time_is_an_average_with_a_spread_too() -> None:
+    series = series_of(load(REAL / "repeated.txt"))
+    assert "0.13738 +- 0.00411 seconds time elapsed  ( +-  3.00% )" in (REAL / "repeated.txt").read_text()
+    assert series.of(ELAPSED).value.tolist() == [pytest.approx(137.38)]
+    assert (series.spread_of(ELAPSED), series.kept_of(ELAPSED), series.unit_of(ELAPSED)) == (3.0, Kept.MEAN, "ms")
+    assert load(REAL / "repeated.txt").meta.duration_s == 0.13738
+
+
+def test_the_elapsed_time_of_each_run_is_read_from_perfs_table(tmp_path: Path) -> None:
+    text = (REAL / "table.txt").read_text()
+    listed = [float(match) for match in re.findall(r"^ +([\d.]+) \([+-][\d.]+\) #", text, re.MULTILINE)]
+    final = re.search(r"([\d.]+) \+- ([\d.]+) seconds time elapsed  \( \+- +([\d.]+)% \)", text)
+    assert final is not None and listed == [0.13452, 0.13475, 0.14690, 0.14735]
+    series = series_of(load(REAL / "table.txt"))
+    assert series.of(ELAPSED).value.tolist() == pytest.approx([1000 * seconds for seconds in listed])
+    assert (series.runs, series.kept_of(ELAPSED), series.kept_of("page-faults")) == (4, Kept.EACH, Kept.LAST)
+    mean, error = mean_and_error(listed)
+    assert mean == pytest.approx(float(final[1]), abs=1e-5) and error == pytest.approx(float(final[2]), abs=1e-5)
+    assert series.spread_of(ELAPSED) == float(final[3]) == pytest.approx(100 * error / mean, abs=0.01)
+    short = series_of(read(tmp_path, text.replace("           0.13475 (-0.00613) #\n", "")))
+    assert short.of(ELAPSED).value.tolist() == [pytest.approx(1000 * float(final[1]))], "they are not all there"
+
+
+def test_plus_minus_is_the_standard_error_of_the_mean_of_the_runs() -> None:
+    """With -v perf lists the counts of each run above what it makes of them."""
+    listed: dict[str, list[float]] = {}
+    for line in (REAL / "verbose.txt").read_text().splitlines():
+        if match := re.fullmatch(r"([\w-]+): (\d+) \d+ \d+", line):
+            listed.setdefault(match[1], []).append(float(match[2]))
+    series = series_of(load(REAL / "verbose.txt"))
+    assert (series.runs, series.kept, set(map(len, listed.values()))) == (4, Kept.LAST, {4})
+    for event, counts in listed.items():
+        scale = 1e6 if event == "task-clock" else 1.0
+        value = series.of(event).value[0]
+        assert value == pytest.approx(counts[-1] / scale, abs=0.005)
+        _, error = mean_and_error(counts)
+        assert series.spread_of(event) == pytest.approx(100 * error / counts[-1], abs=0.006)
+
+
+def averages() -> str:
+    """repeated.txt as a perf prints it that does average."""
     text = (REAL / "repeated.txt").read_text()
     true = {"764 ": "755 ", "1004 ": "992 ", "293988144": "290472111"}
     for last, average in true.items():
         text = text.replace(last, average)
-    recording = read(tmp_path, text)
-    assert series_of(recording).spread_of("page-faults") == 0.03
-    assert math.isnan(series_of(recording).spread_of("cycles"))
+    return text
+
+
+def test_averages_over_runs_are_said_to_be_averages(tmp_path: Path) -> None:
+    recording = read(tmp_path, averages())
+    series = series_of(recording)
+    assert (series.kept, series.runs, series.spread_of("page-faults")) == (Kept.MEAN, 3, 0.03)
     (caution,) = recording.warnings
-    assert caution.text == "Each count is perf's average over 3 runs; they vary by up to 26.2%."
+    assert caution.text == (
+        "Each count is perf's average over 3 runs; the ± beside it is that average's standard error, 26.2% at most."
+    )
+
+
+def test_a_part_of_a_count_can_only_be_an_average(tmp_path: Path) -> None:
+    line = (
+        '{"counter-value" : "31.333333", "unit" : "", "event" : "page-faults", "variance" : 1.06, "pcnt-running" : 100}'
+    )
+    series = series_of(read(tmp_path, line))
+    assert (series.kept, series.runs, series.spread_of("page-faults")) == (Kept.MEAN, 0, 1.06)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "1004;;page-faults;0.07%;120601728;100.00;;\n",  # no clock
+        # few counts: whether the average was 4.3 or the last run's was 4, rounding hides
+        "4.44;msec;task-clock;9.00%;4440000;100.00;0.8;CPUs utilized\n4;;page-faults;7.00%;4440000;100.00;970.0;/sec\n",
+        # runs that do not differ
+        "120.60;msec;task-clock;0.01%;1;100.00;0.8;CPUs utilized\n1004;;page-faults;0.07%;1;100.00;8.325;K/sec\n",
+    ],
+)
+def test_what_cannot_be_told_of_averages_is_not_told(lines: str, tmp_path: Path) -> None:
+    recording = read(tmp_path, lines)
+    assert series_of(recording).kept is Kept.EITHER
+    assert recording.warnings[0].text.startswith(
+        "Each count is perf's average over several runs, or the last run's as perf 6.1 prints it; the ± beside it"
+    )
+
+
+def test_a_text_leaves_out_a_spread_of_nothing_and_has_one_above_a_hundred(tmp_path: Path) -> None:
+    text = (REAL / "repeated.txt").read_text()
+    text = text.replace("( +- 26.20% )", "( +-238.50% )").replace("( +-  0.03% )", "")
+    series = series_of(read(tmp_path, text))
+    assert (series.spread_of("context-switches"), series.spread_of("page-faults")) == (238.5, 0.0)
+
+
+def test_averages_that_were_appended_are_no_runs(tmp_path: Path) -> None:
+    text = (REAL / "repeated.csv").read_text()
+    recording = read(tmp_path, text + text)
+    assert (series_of(recording).runs, series_of(recording).kept) == (0, Kept.LAST)
+    assert recording.warnings[-1].text == "It holds the figures of 2 runs; the first is shown."
 
 
 @pytest.mark.parametrize("suffix", ["txt", "csv", "json"])
@@ -198,6 +309,105 @@ def test_parts_of_the_whole_are_series_of_their_own(name: str, parts: set[str]) 
     series = series_of(load(REAL / name))
     assert {n.partition(", ")[2] for n in series.names} == parts
     assert {n.partition(", ")[0] for n in series.names} >= {"task-clock", "page-faults"}
+
+
+CGROUPS = {"shop/book", "shop/feed"}
+
+
+@pytest.mark.parametrize("suffix", ["txt", "csv", "json"])
+def test_cgroups_are_parts_of_the_whole(suffix: str) -> None:
+    """--for-each-cgroup shop/book,shop/feed"""
+    path = REAL / f"cgroups.{suffix}"
+    series = series_of(load(path))
+    events = ("task-clock", "context-switches", "page-faults", "cycles")
+    computed = {"CPU by task clock", "context switches", "page faults"} if suffix == "txt" else set()
+    assert set(series.names) == {f"{name}, {cgroup}" for name in (*events, *computed) for cgroup in CGROUPS}
+    printed = {
+        "txt": r"([\d.]+) (?:msec)? *{event} +{cgroup} #",
+        "csv": r"([\d.]+),(?:msec)?,{event},{cgroup},",
+        "json": r'"counter-value" : "([\d.]+)", "unit" : "\w*", "event" : "{event}", "cgroup" : "{cgroup}"',
+    }[suffix]
+    for cgroup in CGROUPS:
+        for event in events[:3]:
+            match = re.search(printed.format(event=event, cgroup=cgroup), path.read_text())
+            assert match is not None
+            assert series.of(f"{event}, {cgroup}").value.tolist() == [float(match[1])]
+        assert statuses(series, f"cycles, {cgroup}") == [Status.NOT_SUPPORTED]
+        assert series.unit_of(f"task-clock, {cgroup}") == "ms"
+
+
+@pytest.mark.parametrize("suffix", ["txt", "json"])
+def test_cgroups_on_each_processor_over_time(suffix: str) -> None:
+    series = series_of(load(REAL / f"cgroups-cpus.{suffix}"))
+    assert {name.partition(", ")[2] for name in series.names} == {f"CPU{n}, {c}" for n in (0, 1) for c in CGROUPS}
+    times = {"txt": [37.90, 12.48, 1.57], "json": [45.858796, 51.213366]}[suffix]
+    assert series.of("task-clock, CPU1, shop/book").value.tolist() == times
+    assert len(series.of("task-clock, CPU0, shop/feed").value) == len(times)
+    if suffix == "txt":
+        assert statuses(series, "task-clock, CPU0, shop/book") == [Status.COUNTED, Status.COUNTED, Status.NOT_COUNTED]
+        assert series.of("task-clock, CPU0, shop/book").value[:2].tolist() == [0.07, 9.35]
+
+
+def test_an_event_that_holds_the_separator_may_have_a_cgroup() -> None:
+    row = separated_row("5,,cpu/event=0x3c,umask=0x1/u,/shop/a-12,1.25%,1000,50.00,,", ",")
+    assert row is not None
+    assert (row.event, row.part, row.variance) == ("cpu/event=0x3c,umask=0x1/u", "/shop/a-12", 1.25)
+    row = separated_row("     0.050119384,CPU0,50.49,msec,task-clock,/,50488333,100.00,1.010,CPUs utilized", ",")
+    assert row is not None
+    assert (row.event, row.part) == ("task-clock", "CPU0, /")
+
+
+@pytest.mark.parametrize(
+    ("line", "event", "unit", "part"),
+    [
+        (
+            "     <not counted> msec task-clock                /                                   ",
+            "task-clock",
+            "ms",
+            "/",
+        ),
+        (
+            "               120      context-switches          user.slice #  589.000 /sec  ",
+            "context-switches",
+            "",
+            "user.slice",
+        ),
+        (
+            "              1.20 Joules power/energy-pkg/                                ",
+            "power/energy-pkg/",
+            "Joules",
+            "",
+        ),
+        ("                 7      syscalls:sys_enter_epoll_wait a #", "syscalls:sys_enter_epoll_wait", "", "a"),
+        ("            203.45 msec task-clock                       #    2.000 CPUs utilized  ", "task-clock", "ms", ""),
+    ],
+)
+def test_a_word_behind_an_event_is_its_cgroup(line: str, event: str, unit: str, part: str) -> None:
+    row = text_row(line)
+    assert row is not None
+    assert (row.event, row.unit, row.part) == (event, unit, part)
+
+
+def test_words_of_a_program_are_no_counter_of_a_cgroup() -> None:
+    assert text_row("3 orders were matched") is None
+    assert text_row("120 orders matched twice, 7 lost") is None
+
+
+@pytest.mark.parametrize("suffix", ["txt", "json"])
+def test_a_heading_above_each_interval_is_no_counter(suffix: str) -> None:
+    """--interval-clear"""
+    text = (REAL / f"cleared.{suffix}").read_text()
+    assert text.count("#           time             counts unit events") == 3
+    recording = load(REAL / f"cleared.{suffix}")
+    series = series_of(recording)
+    printed = {"txt": r"(\d+)      page-faults", "json": r'"(\d+)\.000000", "unit" : "", "event" : "page-faults"'}[
+        suffix
+    ]
+    faults = [float(found) for found in re.findall(printed, text)]
+    assert len(faults) == 3 and series.of("page-faults").value.tolist() == faults
+    assert whole_run(series, "page-faults") == sum(faults)
+    assert statuses(series, "cycles") == [Status.NOT_SUPPORTED] * 3
+    assert not recording.warnings
 
 
 def test_counts_of_user_space_alone_are_said_to_be_so() -> None:

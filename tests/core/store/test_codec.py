@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.recordings import as_results, counters, histograms, recording, same
+from helpers.stack_counts import DATA
 from helpers.stacks import profile
 from tailflame.errors import StoreError, StoreVersionError
 from tailflame.model import (
@@ -30,10 +31,12 @@ from tailflame.model import (
     StackProfile,
     Thread,
 )
+from tailflame.model.counters import Kept
 from tailflame.model.live import Reading
 from tailflame.model.live_record import LiveRecord, Mark
 from tailflame.model.slow_calls import SlowCalls
 from tailflame.model.stacks import readonly
+from tailflame.parse import load
 from tailflame.store.codec import encode
 from tailflame.store.columns import write_columns
 from tailflame.store.session import load_recording, save_recording
@@ -127,6 +130,32 @@ def test_counters_read_back(tmp_path: Path) -> None:
 
 def test_a_recording_of_the_first_version_still_reads(tmp_path: Path) -> None:
     assert same(load_recording(hostile(tmp_path, version=1)), recording())
+
+
+@pytest.mark.parametrize("name", ["repeated.txt", "repeated.csv", "runs.csv"])
+def test_repeated_counters_read_back(tmp_path: Path, name: str) -> None:
+    recording = load(DATA / "perf-stat" / "6.1.187" / name)
+    save_recording(tmp_path, recording)
+    assert same(load_recording(tmp_path).counters, recording.counters)
+
+
+def test_a_number_of_runs_that_was_made_up_is_forgotten(tmp_path: Path) -> None:
+    """Counters were stored as of 2 runs where their file had not told how many."""
+    header, columns = encode(load(DATA / "perf-stat" / "6.1.187" / "repeated.csv"))
+    (result,) = header["results"]
+    assert (result.pop("kept"), result["runs"]) == ("last", 0)
+    result["runs"] = 2
+    path = tmp_path / "recording.npz"
+    write_columns(path, header, columns)
+    series = load_recording(tmp_path).counters
+    assert series is not None and (series.runs, series.kept) == (0, Kept.MEAN)
+    write_columns(path, header, columns | {"0.spread": np.full(len(series), np.nan)})
+    series = load_recording(tmp_path).counters
+    assert series is not None and (series.runs, series.kept) == (0, Kept.LAST)
+    result["kept"] = "some"
+    write_columns(path, header, columns)
+    with pytest.raises(StoreError, match="nothing is kept of runs as “some”"):
+        load_recording(tmp_path)
 
 
 def test_hostile_counters_are_a_sentence(tmp_path: Path) -> None:
