@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from helpers.loop_project import LoopProject
-from tailflame.model.iteration import Iteration
+from tailflame.model.iteration import Iteration, Step, StepState
 from tailflame.store import Library
 from tailflame.store.iterations import Iterations
 
@@ -23,7 +23,8 @@ def iterations(library: Library) -> Iterations:
 
 @pytest.fixture
 def made(iterations: Iterations) -> Iteration:
-    return iterations.create(project=Path("/src/one"), binary=Path("/src/one/run"), note="as it was")
+    done = (Step(name="cpu", state=StepState.DONE, session="a session"),)
+    return iterations.create(project=Path("/src/one"), binary=Path("/src/one/run"), note="as it was", steps=done)
 
 
 def damage(iterations: Iterations) -> None:

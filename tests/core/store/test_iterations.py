@@ -15,6 +15,9 @@ from tailflame.model.iteration import Step, StepState
 from tailflame.store.iterations import Iterations, interrupted
 
 
+DONE = (Step(name="cpu", state=StepState.DONE, session="a session"),)
+
+
 @pytest.fixture
 def kept(tmp_path: Path) -> Iterations:
     return Iterations(tmp_path / "profiles")
@@ -42,8 +45,7 @@ def test_what_is_kept_reads_back(kept: Iterations) -> None:
 
 def test_they_are_numbered_within_their_project(kept: Iterations) -> None:
     one, two = Path("/src/one"), Path("/src/two")
-    done = (Step(name="cpu", state=StepState.DONE, session="a session"),)
-    made = [kept.create(project=of, binary=of / "run", steps=done) for of in (one, two, one)]
+    made = [kept.create(project=of, binary=of / "run", steps=DONE) for of in (one, two, one)]
     assert [iteration.number for iteration in made] == [1, 1, 2]
     assert len({iteration.id for iteration in made}) == 3
     assert kept.get("latest").id == made[2].id and kept.get("latest~1").id == made[1].id
@@ -53,8 +55,7 @@ def test_they_are_numbered_within_their_project(kept: Iterations) -> None:
 
 
 def test_one_whose_tests_failed_is_not_the_latest(kept: Iterations) -> None:
-    done = (Step(name="latency", state=StepState.DONE, session="a session"),)
-    good = kept.create(project=Path("/src/one"), binary=Path("/src/one/run"), steps=done)
+    good = kept.create(project=Path("/src/one"), binary=Path("/src/one/run"), steps=DONE)
     kept.create(
         project=Path("/src/one"), binary=Path("/src/one/run"), steps=(Step(name="test", state=StepState.FAILED),)
     )
@@ -209,7 +210,7 @@ def test_a_damaged_one_hides_no_other(kept: Iterations) -> None:
 def test_one_with_values_that_no_measurement_has_is_left_out(
     kept: Iterations, changes: dict[str, Any], says: str
 ) -> None:
-    made = kept.create(project=Path("/src/one"), binary=Path("/src/one/run"))
+    made = kept.create(project=Path("/src/one"), binary=Path("/src/one/run"), steps=DONE)
     good = json.loads((kept.root / "iterations" / f"{made.id}.json").read_text())
     (kept.root / "iterations" / "spoilt.json").write_text(json.dumps({**good, **changes}))
     assert kept.all() == (made,) and kept.get("latest") == made
@@ -236,7 +237,7 @@ def test_after_the_highest_number_the_next_one_can_be_read(kept: Iterations) -> 
     "content", [b"{", b"[]", b'{"version": 1, "baselines": 5}', b'{"baselines": {}}', b"\xff\xfe", b""]
 )
 def test_damaged_names_hide_nothing_else_and_are_written_anew(kept: Iterations, content: bytes) -> None:
-    made = kept.create(project=Path("/src/one"), binary=Path("/src/one/run"))
+    made = kept.create(project=Path("/src/one"), binary=Path("/src/one/run"), steps=DONE)
     assert kept.problem() is None
     kept.name_baseline("baseline", made)
     assert kept.problem() is None
