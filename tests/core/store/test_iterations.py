@@ -14,7 +14,6 @@ from tailflame.errors import StoreError, StoreVersionError
 from tailflame.model.iteration import Step, StepState
 from tailflame.store.iterations import Iterations, interrupted
 
-
 DONE = (Step(name="cpu", state=StepState.DONE, session="a session"),)
 
 
