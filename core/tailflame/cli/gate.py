@@ -122,7 +122,7 @@ def _write(report: MeasurementReport, args: argparse.Namespace, context: Context
 
         text = io.StringIO()
         markdown.write(report, text)
-        context.terminal.line(text.getvalue().rstrip())
+        context.terminal.lines(text.getvalue().rstrip())
     elif args.markdown:
         markdown.write(report, Path(args.markdown))
 

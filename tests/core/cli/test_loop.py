@@ -1,0 +1,45 @@
+"""`init`, `gate` and `report`: what they print and write, and the exit status that goes with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from helpers.loop_project import LoopProject
+from tailflame.run import plan_init
+from tailflame.run.plan_file import plan_of
+from tailflame.store import Library
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def project(tmp_path: Path, library: Library) -> LoopProject:
+    """Measured twice: as it is, which is the baseline, and 3 us slower at its p99 of 198 us."""
+    made = LoopProject(tmp_path / "engine", library)
+    made.measure(baseline=True)
+    made.program(base=103)
+    made.measure()
+    return made
+
+
+def test_the_plan_is_printed_line_by_line(tailflame: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = plan_init.plan_text("engine", programs=["engine", "a\x1b[2J\u2028b"], profile="release", benches=False)
+    monkeypatch.setattr(plan_init, "propose", lambda _folder: (tmp_path / "tailflame.toml", text))
+    run = tailflame("init", "--print")
+    assert run.code == 0 and not (tmp_path / "tailflame.toml").exists()
+    assert len(run.out.splitlines()) == len(text.rstrip().split("\n"))
+    assert "\x1b" not in run.out and "a\\x1b[2J\\u2028b" in run.out, "a name steers no terminal"
+    assert plan_of(run.out, tmp_path / "tailflame.toml").bin == "engine"
+
+
+def test_the_summary_is_printed_as_it_is_written(tailflame: Run, project: LoopProject, tmp_path: Path) -> None:
+    summary = tmp_path / "summary.md"
+    gate = ("gate", project.folder, "--measured", "latest", "--markdown")
+    assert tailflame(*gate, summary).code == 1
+    written = summary.read_text()
+    assert written.startswith("## engine") and "\n| Figure | Before |" in written
+    assert tailflame(*gate, "-").out.startswith(written)
