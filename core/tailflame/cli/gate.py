@@ -10,7 +10,7 @@ from pathlib import Path
 from tailflame.analyse.verdict import Mark
 from tailflame.cli.command import Context
 from tailflame.cli.exit_codes import ExitCode, UsageError
-from tailflame.cli.run import follow
+from tailflame.cli.run import follow, step_names
 from tailflame.cli.verdicts import print_verdict, verdict_document
 from tailflame.errors import StoreError, TailflameError
 from tailflame.model.iteration import Iteration
@@ -97,8 +97,8 @@ def _after(args: argparse.Namespace, plan: MeasurementPlan | None, context: Cont
     pipeline = Pipeline(
         plan,
         context.library,
-        only=tuple(word for word in args.only.split(",") if word),
-        skip=tuple(word for word in args.skip.split(",") if word),
+        only=step_names(args.only),
+        skip=step_names(args.skip),
     )
     return asyncio.run(follow(pipeline, context)).iteration
 

@@ -43,3 +43,9 @@ def test_the_summary_is_printed_as_it_is_written(tailflame: Run, project: LoopPr
     written = summary.read_text()
     assert written.startswith("## engine") and "\n| Figure | Before |" in written
     assert tailflame(*gate, "-").out.startswith(written)
+
+
+def test_steps_are_named_as_for_run(tailflame: Run, project: LoopProject) -> None:
+    for command in ("gate", "run"):
+        run = tailflame(command, project.folder, "--only", " latency, build ", "--skip", "cpu , ")
+        assert run.code == 3 and "The plan has no step “cpu”." in run.err
