@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tailflame.analyse.verdict import Mark
-from tailflame.cli.command import Context
+from tailflame.cli.command import Context, tolerated_share
 from tailflame.cli.exit_codes import ExitCode, UsageError
 from tailflame.cli.run import follow, step_names
 from tailflame.cli.verdicts import print_verdict, verdict_document
@@ -54,8 +54,7 @@ class GateCommand:
         add("--tolerate", type=float, default=0.0, metavar="PERCENT", help="let figures get worse by this much")
 
     def run(self, args: argparse.Namespace, context: Context) -> int:
-        if args.tolerate < 0:
-            raise UsageError("--tolerate takes a percentage from 0 on.")
+        beyond = tolerated_share(args)
         path = Path(args.plan) if args.plan else find_plan(Path(args.folder).absolute())
         if path is None and not args.measured:
             raise UsageError(f"There is no {FILE_NAME} here or above.", advice="`tailflame init` writes one.")
@@ -70,7 +69,7 @@ class GateCommand:
             context.terminal.error(error)
             context.terminal.document({"passed": False, "why": error.sentence, "broken_bounds": [], "verdict": None})
             return ExitCode.INPUT
-        report = _tolerant(report, args.tolerate / 100)
+        report = _tolerant(report, beyond)
         _write(report, args, context)
         return _end(report, context)
 

@@ -47,7 +47,10 @@ Run = Callable[..., Any]
         (("record", "--frequency", "0", "--", "true"), "--frequency must be above zero.", ""),
         (("record", "--env", "X", "--", "true"), "“X” does not set a variable.", "NAME=VALUE"),
         (("record", "-C", "/nowhere", "--", "true"), "/nowhere is not a folder.", ""),
-        (("diff", "--tolerate", "-1", "a", "b"), "takes a percentage from 0 on", ""),
+        (("diff", "--tolerate", "-1", "a", "b"), "takes a percentage from 0 on", "--tolerate 5"),
+        (("diff", "--tolerate", "nan", "a", "b"), "takes a percentage from 0 on", "--tolerate 5"),
+        (("gate", "--tolerate", "nan"), "takes a percentage from 0 on", "--tolerate 5"),
+        (("gate", "--tolerate", "inf"), "takes a percentage from 0 on", "--tolerate 5"),
     ],
 )
 def test_a_wrong_command_line_is_status_2(tailflame: Run, words: tuple[str, ...], sentence: str, fix: str) -> None:
