@@ -7,7 +7,7 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
-from tailflame.analyse.verdict import Mark
+from tailflame.analyse.verdict import Decision, Mark, tolerating
 from tailflame.cli.command import Context, tolerated_share
 from tailflame.cli.exit_codes import ExitCode, UsageError
 from tailflame.cli.run import follow, step_names
@@ -15,12 +15,18 @@ from tailflame.cli.verdicts import print_verdict, verdict_document
 from tailflame.errors import StoreError, TailflameError
 from tailflame.model.iteration import Iteration
 from tailflame.report import junit, markdown
-from tailflame.report.measurement import MeasurementReport
+from tailflame.report.measurement import Gate, MeasurementReport, Outcome
 from tailflame.run.pipeline import Pipeline
 from tailflame.run.plan_file import FILE_NAME, MeasurementPlan, find_plan, read_plan
 from tailflame.run.reporting import report_of
 from tailflame.store.bundle import SUFFIX, read_bundle
 from tailflame.store.iterations import BASELINE, Iterations
+
+_CODES = {
+    Outcome.PASSED: ExitCode.OK,
+    Outcome.FAILED: ExitCode.REGRESSION,
+    Outcome.UNKNOWN: ExitCode.INPUT,
+}
 
 
 class GateCommand:
@@ -69,7 +75,7 @@ class GateCommand:
             context.terminal.error(error)
             context.terminal.document({"passed": False, "why": error.sentence, "broken_bounds": [], "verdict": None})
             return ExitCode.INPUT
-        report = _tolerant(report, beyond)
+        report = _judged(report, beyond)
         _write(report, args, context)
         return _end(report, context)
 
@@ -102,15 +108,23 @@ def _after(args: argparse.Namespace, plan: MeasurementPlan | None, context: Cont
     return asyncio.run(follow(pipeline, context)).iteration
 
 
-def _tolerant(report: MeasurementReport, beyond: float) -> MeasurementReport:
-    """The same with what got worse by no more than `beyond` within the noise."""
-    if report.verdict is None or not beyond:
-        return report
-    rows = tuple(
-        replace(row, mark=Mark.NOISE) if row.mark is Mark.WORSE and -row.improvement <= beyond else row
-        for row in report.verdict.rows
-    )
-    return replace(report, verdict=replace(report.verdict, rows=rows))
+def _judged(report: MeasurementReport, beyond: float) -> MeasurementReport:
+    """The same with what the gate says of it; what got worse by no more than `beyond` is let pass."""
+    assert report.verdict is not None
+    verdict = tolerating(report.verdict, beyond)
+    worse, failed = verdict.worse, report.failed_steps
+    tested = any(row.mark not in (Mark.UNKNOWN, Mark.ABSENT) for row in verdict.rows)
+    if worse or report.broken:
+        gate = Gate(Outcome.FAILED, (*(row.sentence for row in worse), *report.broken))
+    elif failed:
+        gate = Gate(Outcome.UNKNOWN, (failed[0].problem,))
+    elif not tested:
+        gate = Gate(Outcome.UNKNOWN, ("nothing was measured more than once on both sides",))
+    elif verdict.decision is Decision.TOLERATED:
+        gate = Gate(Outcome.PASSED, (f"nothing got worse by more than {100 * beyond:g}%",))
+    else:
+        gate = Gate(Outcome.PASSED, ("nothing got worse",))
+    return replace(report, verdict=verdict, gate=gate)
 
 
 def _write(report: MeasurementReport, args: argparse.Namespace, context: Context) -> None:
@@ -127,32 +141,21 @@ def _write(report: MeasurementReport, args: argparse.Namespace, context: Context
 
 
 def _end(report: MeasurementReport, context: Context) -> int:
-    verdict, terminal = report.verdict, context.terminal
-    assert verdict is not None
+    verdict, gate, terminal = report.verdict, report.gate, context.terminal
+    assert verdict is not None and gate is not None
     for note in report.notes:
         terminal.note(note)
     print_verdict(verdict, terminal, number=3)
     for sentence in report.broken:
         terminal.line(sentence, style="bold")
-    worse = verdict.worse
-    failed = report.failed_steps
-    tested = any(row.mark not in (Mark.UNKNOWN, Mark.ABSENT) for row in verdict.rows)
-    if worse or report.broken:
-        why = "; ".join([*(row.sentence for row in worse), *report.broken])
-        code = ExitCode.REGRESSION
-    elif failed or not tested:
-        why = failed[0].problem if failed else "nothing was measured more than once on both sides"
-        code = ExitCode.INPUT
-    else:
-        why, code = "nothing got worse", ExitCode.OK
     terminal.line()
-    terminal.line({ExitCode.OK: "Passed", ExitCode.REGRESSION: "Failed"}.get(code, "Not measurable") + f": {why}.")
+    terminal.line(gate.sentence)
     terminal.document(
         {
-            "passed": code is ExitCode.OK,
-            "why": why,
+            "passed": gate.outcome is Outcome.PASSED,
+            "why": gate.reason,
             "broken_bounds": list(report.broken),
             "verdict": verdict_document(verdict),
         }
     )
-    return code
+    return _CODES[gate.outcome]

@@ -49,3 +49,39 @@ def test_steps_are_named_as_for_run(tailflame: Run, project: LoopProject) -> Non
     for command in ("gate", "run"):
         run = tailflame(command, project.folder, "--only", " latency, build ", "--skip", "cpu , ")
         assert run.code == 3 and "The plan has no step “cpu”." in run.err
+
+
+def test_what_is_tolerated_is_said_wherever_the_gate_tells_of_it(
+    tailflame: Run, project: LoopProject, tmp_path: Path
+) -> None:
+    summary, cases = tmp_path / "summary.md", tmp_path / "cases.xml"
+    gate = ("gate", project.folder, "--measured", "latest", "--markdown", summary, "--junit", cases)
+    strict = tailflame(*gate)
+    assert strict.code == 1 and strict.out.startswith("Revert: ") and "\n\nFailed: p" in strict.out
+    assert "\n❌ **Failed: " in summary.read_text() and "<failure" in cases.read_text()
+    for words in ((), ("--json",)):
+        let_pass = tailflame(*gate, "--tolerate", "10", *words)
+        told = let_pass.out + summary.read_text()
+        assert let_pass.code == 0 and "got worse by no more than 10%" in told and "worse, tolerated" in told
+        assert "Revert" not in told and "❌" not in told and "<failure" not in cases.read_text()
+    assert let_pass.document["passed"] and let_pass.document["verdict"]["decision"] == "tolerated"
+    assert "\n✅ **Passed: nothing got worse by more than 10%.**" in summary.read_text()
+
+
+def test_a_gate_ends_in_one_sentence(tailflame: Run, project: LoopProject) -> None:
+    plan = project.folder / "tailflame.toml"
+    plan.write_text(plan.read_text() + '[bounds]\n"p99 total_us" = { max = 1 }\n"IPC" = { min = 1.5 }\n')
+    run = tailflame("gate", project.folder, "--measured", "latest", "--tolerate", "10")
+    assert run.code == 1
+    assert run.out.splitlines()[-1] == (
+        "Failed: p99 total_us is 201 µs, above 1 ns; IPC was not measured, so its bound is not checked."
+    )
+
+
+def test_a_gate_that_a_step_failed_says_so_in_one_sentence(tailflame: Run, project: LoopProject) -> None:
+    (project.folder / "engine").write_text("#!/bin/sh\nexit 3\n")
+    project.measure()
+    run = tailflame("gate", project.folder, "--measured", "latest")
+    assert run.code == 3
+    last = run.out.splitlines()[-1]
+    assert last.startswith("Not measurable: ") and last.endswith(".") and not last.endswith("..")
