@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from tailflame.run.events import Finished
 from tailflame.run.journal import Journal
 from tailflame.run.kept_probe import KeptProbe
 from tailflame.run.kept_run import KeptRun
-from tailflame.run.plan_file import OUT, MeasurementPlan, PlanError
+from tailflame.run.plan_file import OUT, TOOL_OF, MeasurementPlan, PlanError
 from tailflame.store import Library
 from tailflame.store.provenance import Origin
 from tailflame.tools import (
@@ -41,16 +41,6 @@ from tailflame.tools import (
     field_tool,
 )
 
-TOOL_OF: Mapping[str, str] = {
-    "cpu": "perf-record",
-    "counters": "perf-stat",
-    "caches": "cachegrind",
-    "heap": "heaptrack",
-    "latency": "latency",
-    "probes": "bpftrace",
-    "syscalls": "strace",
-    "benches": "cargo-bench",
-}
 _REPEATED = frozenset({"cpu", "latency", "probes"})
 """The steps whose tool makes one run; perf stat repeats by itself. The others slow the program down many times: two
 runs of them show whether they agree.

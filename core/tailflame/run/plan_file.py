@@ -19,7 +19,18 @@ from tailflame.tools.base import OptionValue
 
 FILE_NAME = "tailflame.toml"
 VERSION = 1
-STEPS = ("cpu", "counters", "caches", "heap", "latency", "probes", "syscalls", "benches")
+TOOL_OF: Mapping[str, str] = {
+    "cpu": "perf-record",
+    "counters": "perf-stat",
+    "caches": "cachegrind",
+    "heap": "heaptrack",
+    "latency": "latency",
+    "probes": "bpftrace",
+    "syscalls": "strace",
+    "benches": "cargo-bench",
+}
+"""What each step is measured with."""
+STEPS = tuple(TOOL_OF)
 """What can be measured, in the order in which it is."""
 OUT = "{out}"
 """In an argument, or in the name of a log: the folder of the run's own files."""
@@ -120,13 +131,14 @@ def _plan(path: Path, whole: _Table) -> MeasurementPlan:
         )
     whole.knows("version", "target", "measure", "latency", "goal", "bounds", "tools")
     target, measure = whole.table("target"), whole.table("measure")
-    latency, goal = whole.table("latency"), whole.table("goal")
+    latency, goal, tools = whole.table("latency"), whole.table("goal"), whole.table("tools")
     target.knows(
         "bin", "path", "package", "profile", "features", "args", "directory", "env", "build", "test", "fixed_work"
     )
     measure.knows("warm_up_s", "repetitions", "steps")
     latency.knows("log", "fields", "hlog", "probe", "accept_unwinding")
     goal.knows("metric", "improve")
+    tools.knows(*TOOL_OF.values())
     folder = path.parent
     program = target.text("path")
     if program and target.text("bin"):
@@ -159,9 +171,7 @@ def _plan(path: Path, whole: _Table) -> MeasurementPlan:
         goal=goal.text("metric"),
         wanted=goal.number("improve", 0.10, low=0.0, high=10.0),
         bounds=_bounds(whole.table("bounds")),
-        tools=MappingProxyType(
-            {name: whole.table("tools").table(name).options() for name in whole.table("tools").names()}
-        ),
+        tools=MappingProxyType({name: tools.table(name).options() for name in tools.names()}),
     )
 
 

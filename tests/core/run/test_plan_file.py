@@ -86,7 +86,9 @@ def test_what_is_left_out_has_its_default(tmp_path: Path) -> None:
         ("[bounds]\n'p99 x' = 3", "“bounds.p99 x” must be a table"),
         ("[bounds]\n'p99 x' = { }", "must be a table with min or max"),
         ("[bounds]\n'p99 x' = { max = 1, unit = 'fortnights' }", "must be one of"),
-        ("[tools.massif]\nx = [1]", "“tools.massif.x” must be"),
+        ("[tools.heaptrack]\nx = [1]", "“tools.heaptrack.x” must be"),
+        ("[tools.nosuchtool]", "there is no “tools.nosuchtool”"),
+        ("[tools.massif]", "there is no “tools.massif”"),
         ("version = 2", "of a newer Tailflame"),
         ("version = 'one'", "“version” must be"),
     ],
@@ -101,6 +103,9 @@ def test_a_misspelt_key_is_told_what_was_meant(tmp_path: Path) -> None:
     with pytest.raises(PlanError) as caught:
         read_plan(plan(tmp_path, "[measure]\nrepetition = 3"))
     assert caught.value.advice == "Did you mean “repetitions”?"
+    with pytest.raises(PlanError) as caught:
+        read_plan(plan(tmp_path, "[tools.perf-recrod]\nfrequency = 99"))
+    assert caught.value.advice == "Did you mean “perf-record”?"
 
 
 def test_the_plan_is_found_from_below(tmp_path: Path) -> None:
