@@ -62,6 +62,26 @@ class StepRun:
     begin: Begin
 
 
+def check_options(plan: MeasurementPlan, host: Host) -> None:
+    """PlanError where an option of a tool in the plan is none of its options, or cannot have that value. It needs no
+    binary: what is wrong is told before anything is built.
+    """
+    for name in plan.tools:
+        match name:
+            case "perf-record":
+                _perf_options(plan, host, None)
+            case "cargo-bench":
+                _bench_option(plan, "")
+            case "latency" | "bpftrace":
+                if plan.tools[name]:
+                    raise PlanError(
+                        f"{plan.path}: “tools.{name}” has no options in a plan.",
+                        advice="What tells latencies, and which functions are timed, stands under [latency].",
+                    )
+            case _:
+                _options(plan, name, host)
+
+
 def step_runs(plan: MeasurementPlan, binary: Path, host: Host, *, origin: Origin | None = None) -> tuple[StepRun, ...]:
     """Every run of the plan's steps, in order. Reads the binary once. origin: where it is not where it was built.
 
@@ -206,7 +226,10 @@ def _perf_options(plan: MeasurementPlan, host: Host, pointers: bool | None) -> P
     given = dict(plan.tools.get("perf-record", {}))
     changes: dict[str, Any] = {}
     if "frequency" in given:
-        changes["frequency"] = int(float(given.pop("frequency")))
+        frequency = given.pop("frequency")
+        if isinstance(frequency, bool) or not isinstance(frequency, int) or frequency < 1:
+            raise _no_value(plan, "perf-record.frequency", "a whole number above zero")
+        changes["frequency"] = frequency
     if "call-graph" in given:
         name = str(given.pop("call-graph"))
         if name not in set(CallGraph):
@@ -228,15 +251,23 @@ def _bench_option(plan: MeasurementPlan, wanted: str) -> str:
 
 
 def _values(plan: MeasurementPlan, step: Step, host: Host) -> dict[str, Any]:
-    """The plan's options of a tool, each of its kind; of perf stat the repetitions besides."""
-    tool = field_tool(step.tool)
+    """The plan's options of a step's tool; of perf stat the repetitions besides."""
+    values = _options(plan, step.tool, host)
+    if step.name == "counters":
+        values.setdefault("runs", plan.repetitions)
+    return values
+
+
+def _options(plan: MeasurementPlan, name: str, host: Host) -> dict[str, Any]:
+    """The plan's options of the tool called `name`, each of its kind."""
+    tool = field_tool(name)
     assert tool is not None
     known = {field.name: field for field in tool.fields(host)}
     values: dict[str, Any] = dict(tool.defaults(host).values)
-    for name, value in plan.tools.get(step.tool, {}).items():
-        field = known.get(name)
+    for option, value in plan.tools.get(name, {}).items():
+        field = known.get(option)
         if field is None:
-            raise _no_value(plan, f"{step.tool}.{name}", f"one of {', '.join(known)}")
+            raise _no_value(plan, f"{name}.{option}", f"one of {', '.join(known)}")
         sound = {
             OptionKind.FLAG: isinstance(value, bool),
             OptionKind.WHOLE: isinstance(value, int) and not isinstance(value, bool),
@@ -246,10 +277,10 @@ def _values(plan: MeasurementPlan, step: Step, host: Host) -> dict[str, Any]:
         }[field.kind]
         if not sound:
             choices = ", ".join(choice for choice, _tip in field.choices)
-            raise _no_value(plan, f"{step.tool}.{name}", f"a {field.kind.value}{f' of {choices}' if choices else ''}")
-        values[name] = value
-    if step.name == "counters":
-        values.setdefault("runs", plan.repetitions)
+            raise _no_value(plan, f"{name}.{option}", f"a {field.kind.value}{f' of {choices}' if choices else ''}")
+        if isinstance(value, int | float) and not isinstance(value, bool) and not field.low <= value <= field.high:
+            raise _no_value(plan, f"{name}.{option}", f"from {field.low:g} to {field.high:g}")
+        values[option] = value
     return values
 
 

@@ -27,7 +27,7 @@ from tailflame.model.iteration import Iteration, Step, StepState
 from tailflame.run.journal import Journal
 from tailflame.run.judging import Judged, judged
 from tailflame.run.measure_events import Done, MeasureEvent, StepEnded, StepProgress, StepStarted, Told
-from tailflame.run.measure_steps import step_runs
+from tailflame.run.measure_steps import check_options, step_runs
 from tailflame.run.outcome import Outcome
 from tailflame.run.plan_file import MeasurementPlan, PlanError
 from tailflame.run.process import Child
@@ -99,6 +99,7 @@ class Pipeline:
         Raises PlanError, TargetError, StoreError before anything is measured; ToolFailed where test or build failed.
         """
         self._loop = asyncio.get_running_loop()
+        await asyncio.to_thread(check_options, self.plan, await asyncio.to_thread(probe_host))
         binary = await asyncio.to_thread(_binary_of, self.plan)
         iteration = await asyncio.to_thread(self._begin, binary)
         for problem in await asyncio.to_thread(_about_the_tree, iteration):

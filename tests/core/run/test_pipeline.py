@@ -204,3 +204,11 @@ def test_an_option_that_no_tool_has_is_told(project: Project) -> None:
     (project.folder / "tailflame.toml").write_text(text + "[tools.heaptrack]\nmagic = 3\n")
     with pytest.raises(PlanError, match=r"“tools\.heaptrack\.magic” must be one of"):
         run(project.pipeline())
+
+
+def test_a_wrong_option_is_told_before_anything_is_run(project: Project) -> None:
+    project.plan('test = ["touch", "tested"]\nbuild = ["touch", "built"]\n[tools.perf-record]\nfreqency = 5')
+    with pytest.raises(PlanError, match=r"“tools\.perf-record\.freqency” must be frequency"):
+        run(project.pipeline())
+    assert not (project.folder / "tested").exists() and not (project.folder / "built").exists()
+    assert project.iterations.all() == (), "nothing is left that was cut short"
