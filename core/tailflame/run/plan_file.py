@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -177,6 +178,10 @@ def _plan(path: Path, whole: _Table) -> MeasurementPlan:
 
 _UNITS = {"": 1.0, "ns": 1.0, "us": 1e3, "µs": 1e3, "ms": 1e6, "s": 1e9, "%": 1.0, "B": 1.0, "kB": 1e3, "MB": 1e6,
           "GB": 1e9}  # fmt: skip
+_TIMES = ("ns", "us", "µs", "ms", "s")
+_BYTES = ("B", "kB", "MB", "GB")
+_PERCENTILE = re.compile(r"p\d+(\.\d+)?( |$)")
+_SIZES = frozenset({"peak heap", "leaked", "peak RSS"})
 
 
 def _bounds(table: _Table) -> tuple[Bound, ...]:
@@ -184,14 +189,23 @@ def _bounds(table: _Table) -> tuple[Bound, ...]:
     for key in table.names():
         bound = table.table(key)
         bound.knows("min", "max", "unit")
-        unit = bound.text("unit")
-        if unit not in _UNITS:
-            raise bound.wrong("unit", f"one of {', '.join(name for name in _UNITS if name)}")
+        unit, units = bound.text("unit"), _units_of(key)
+        if unit and unit not in units:
+            raise bound.wrong("unit", f"one of {', '.join(units)}")
         low, high = (bound.number(name, math.nan, low=-1e18, high=1e18) * _UNITS[unit] for name in ("min", "max"))
         if math.isnan(low) and math.isnan(high):
             raise table.wrong(key, "a table with min or max")
+        if low > high:
+            raise bound.wrong("min", "no more than max")
         bounds.append(Bound(key=key, low=None if math.isnan(low) else low, high=None if math.isnan(high) else high))
     return tuple(bounds)
+
+
+def _units_of(key: str) -> tuple[str, ...]:
+    """The units that a bound of the figure called `key` can have; all of them where its name does not tell."""
+    if _PERCENTILE.match(key):
+        return _TIMES
+    return _BYTES if key in _SIZES else tuple(name for name in _UNITS if name)
 
 
 class _Table:
