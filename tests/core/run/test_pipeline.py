@@ -142,6 +142,35 @@ def test_tests_that_fail_end_it_before_anything_is_measured(project: Project) ->
     assert project.library.sessions() == ()
 
 
+CARGO_SAYS = """\
+   Compiling engine v0.1.0
+warning: unused variable
+\x1b[1m\x1b[91merror\x1b[0m: no bin target named `nope` in default-run packages
+error: another
+
+help: available bin targets:
+    trading-system
+"""
+
+
+@pytest.mark.parametrize(
+    ("says", "told"),
+    [
+        (CARGO_SAYS, "It does not build: error: no bin target named `nope` in default-run packages."),
+        (CARGO_SAYS + "note: a line\n" * 20_000, "It does not build: error: no bin target named `nope` in default-run"),
+        ("error[E0425]: cannot find value\nFor more information\n", "It does not build: error[E0425]: cannot find"),
+        ("errors: none\n\x1b[31mno rule to make it.\x1b[0m\n\n", "It does not build: no rule to make it."),
+        ("", "It does not build: exited with code 101"),
+    ],
+)
+def test_a_build_that_fails_says_its_first_error(project: Project, says: str, told: str) -> None:
+    (project.folder / "said").write_text(says)
+    project.plan('build = ["sh", "-c", "cat said >&2; exit 101"]')
+    with pytest.raises(ToolFailed) as caught:
+        run(project.pipeline())
+    assert caught.value.sentence.startswith(told) and caught.value.sentence.endswith(".")
+
+
 def test_a_build_runs_in_the_project(project: Project) -> None:
     project.plan('build = ["sh", "-c", "pwd > built"]')
     events = run(project.pipeline())
