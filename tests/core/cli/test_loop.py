@@ -85,3 +85,21 @@ def test_a_gate_that_a_step_failed_says_so_in_one_sentence(tailflame: Run, proje
     assert run.code == 3
     last = run.out.splitlines()[-1]
     assert last.startswith("Not measurable: ") and last.endswith(".") and not last.endswith("..")
+
+
+def test_one_measurement_is_reported_alone(tailflame: Run, project: LoopProject, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    for words, title in (
+        ((page, "--alone"), "measurement 2"),
+        (("--alone", page), "measurement 2"),
+        ((page, "--alone", "baseline"), "measurement 1"),
+        ((page, "baseline", "--alone"), "measurement 1"),
+        ((page, "--json", "baseline", "latest"), "measurement 2 against 1"),
+    ):
+        assert tailflame("report", *words).code == 0
+        assert page.read_text().splitlines()[0] == f"## engine: {title}"
+        page.unlink()
+    for words in ((page, "--alone", "baseline", "latest"), (page, "baseline", "--alone", "latest")):
+        run = tailflame("report", *words)
+        assert run.code == 2 and not page.exists()
+        assert run.err.startswith("tailflame: --alone writes one measurement, and two are named: baseline and latest.")

@@ -63,6 +63,16 @@ def test_a_wrong_command_line_is_status_2(tailflame: Run, words: tuple[str, ...]
     assert fix in "".join(rest)
 
 
+def test_words_may_stand_on_either_side_of_an_option(tailflame: Run, before: Path, after: Path) -> None:
+    wanted = tailflame("diff", before, after, "--json", "-n", "3")
+    for words in ((before, "--json", after, "-n", "3"), ("--json", before, "-n", "3", after)):
+        assert tailflame("diff", *words).document == wanted.document
+    for words, left in (((before, "--json", after, "more"), "more"), ((before, "--jsn", after), "--jsn")):
+        run = tailflame("diff", *words)
+        assert run.code == ExitCode.USAGE and f"Unrecognized arguments: {left}" in run.err
+    assert tailflame("diff", before, "--tolerate", "1", after, "--filter").code == ExitCode.USAGE
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [
