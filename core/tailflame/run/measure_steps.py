@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,20 @@ class StepRun:
     begin: Begin
 
 
+def silent_steps(plan: MeasurementPlan) -> Mapping[str, tuple[str, str]]:
+    """The steps of the plan that nothing is named for, so that they are not run: why, and how to change that."""
+    told = {}
+    if not (plan.log or plan.hlog):
+        told["latency"] = "nothing tells its latencies", "Name a log in the plan (“latency.hlog” or “latency.log”)"
+    if not plan.probe:
+        told["probes"] = "no function to time is named", "Name some in the plan (“latency.probe”)"
+    return {
+        name: (f"The step “{name}” is not run: {why}.", f"{fix}, or leave it out of “measure.steps”.")
+        for name, (why, fix) in told.items()
+        if name in plan.steps
+    }
+
+
 def check_options(plan: MeasurementPlan, host: Host) -> None:
     """PlanError where an option of a tool in the plan is none of its options, or cannot have that value. It needs no
     binary: what is wrong is told before anything is built.
@@ -88,11 +102,10 @@ def step_runs(plan: MeasurementPlan, binary: Path, host: Host, *, origin: Origin
     PlanError where an option of a tool is none of its options.
     """
     pointers = binary_facts(binary).frame_pointers
+    silent = silent_steps(plan)
     made: list[StepRun] = []
     for name in plan.steps:
-        if name == "latency" and not (plan.log or plan.hlog):
-            continue  # nothing tells its latencies
-        if name == "probes" and not plan.probe:
+        if name in silent:
             continue
         whole = _step(plan, name, host)
         times = plan.repetitions if name in _REPEATED else 1 if name in ("counters", "benches") else _SLOW_RUNS

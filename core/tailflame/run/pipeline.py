@@ -28,7 +28,7 @@ from tailflame.model.iteration import Iteration, Step, StepState
 from tailflame.run.journal import Journal
 from tailflame.run.judging import Judged, judged
 from tailflame.run.measure_events import Done, MeasureEvent, StepEnded, StepProgress, StepStarted, Told
-from tailflame.run.measure_steps import check_options, step_runs
+from tailflame.run.measure_steps import check_options, silent_steps, step_runs
 from tailflame.run.outcome import Outcome
 from tailflame.run.plan_file import MeasurementPlan, PlanError
 from tailflame.run.process import Child
@@ -110,6 +110,9 @@ class Pipeline:
             yield problem
         for caution in of_machine(iteration.environment):
             yield Told(caution.text, caution.fix)
+        for name, (text, fix) in silent_steps(self.plan).items():
+            if not self._left_out(name):
+                yield Told(text, fix)
         for name, argv in self._commands():
             step = Step(name=name, state=StepState.RUNNING)
             if self._left_out(name):

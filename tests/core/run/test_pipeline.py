@@ -228,6 +228,22 @@ def test_steps_are_chosen_and_left_out(project: Project) -> None:
         project.pipeline(only=["heap"])
 
 
+def test_a_step_that_nothing_is_named_for_is_told_once(project: Project) -> None:
+    plan = project.folder / "tailflame.toml"
+    plan.write_text(plan.read_text().replace('steps = ["latency"]', 'steps = ["latency", "probes"]'))
+
+    def told(**options: object) -> list[tuple[str, str]]:
+        events = run(project.pipeline(**options))
+        return [(one.text, one.fix) for one in events if isinstance(one, Told) and "is not run" in one.text]
+
+    assert [text for text, _fix in told()] == ["The step “probes” is not run: no function to time is named."]
+    plan.write_text(plan.read_text().replace('log = "{out}', '# log = "{out}').replace('fields = ["total_us"]', ""))
+    (latency, fix), _probes = told()
+    assert latency == "The step “latency” is not run: nothing tells its latencies."
+    assert fix == "Name a log in the plan (“latency.hlog” or “latency.log”), or leave it out of “measure.steps”."
+    assert told(skip=["latency", "probes"]) == []
+
+
 def test_an_option_that_no_tool_has_is_told(project: Project) -> None:
     text = PLAN.format(more="").replace('steps = ["latency"]', 'steps = ["heap"]')
     (project.folder / "tailflame.toml").write_text(text + "[tools.heaptrack]\nmagic = 3\n")
