@@ -45,6 +45,7 @@ class Mark(StrEnum):
     LESS = "less"
     NOISE = "within noise"
     SAME = "same"
+    TOLERATED = "worse, tolerated"
     UNKNOWN = "one run each"
     ABSENT = "not comparable"
 
@@ -57,6 +58,8 @@ class Decision(StrEnum):
     NOTHING = "within noise"
     """Nothing changed that runs do not differ by; by the rule such a change is not kept."""
     UNDECIDED = "not enough data"
+    TOLERATED = "tolerated"
+    """Of a gate: what got worse did so by no more than it lets pass."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,6 +244,38 @@ def _undecided(rows: tuple[Row, ...], aimed: Row, reasons: list[str], wanted: fl
         goal=aimed,
         wanted=wanted,
         more_repetitions=more,
+    )
+
+
+def tolerating(verdict: Verdict, beyond: float) -> Verdict:
+    """The same for who lets figures get worse by a share of `beyond`: those that did by no more are not worse any more,
+    and the sentence and the reasons say so.
+    """
+    passed = {id(row): row for row in verdict.worse if -row.improvement <= beyond}
+    if not passed or not beyond:
+        return verdict
+    most = f"{100 * beyond:g}%"
+    worse = [row for row in verdict.worse if id(row) not in passed]
+    others = [reason for reason in verdict.reasons if not reason.startswith("Worse: ")]
+    if worse:
+        decision, sentence = Decision.REVERT, f"Revert: {_names(worse)} got worse by more than {most}."
+    else:
+        decision, sentence = (
+            Decision.TOLERATED,
+            f"Tolerated: {_names([*passed.values()])} got worse by no more than {most}.",
+        )
+    marked = {at: replace(row, mark=Mark.TOLERATED) for at, row in passed.items()}
+    return replace(
+        verdict,
+        decision=decision,
+        sentence=sentence,
+        reasons=(
+            *others,
+            *(f"Worse: {row.sentence}." for row in _heaviest(worse) if row is not verdict.goal),
+            *(f"Tolerated: {row.sentence}." for row in _heaviest([*passed.values()]) if row is not verdict.goal),
+        ),
+        rows=tuple(marked.get(id(row), row) for row in verdict.rows),
+        goal=marked.get(id(verdict.goal), verdict.goal),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -94,6 +95,14 @@ def add_view_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("samples", "period"),
         help="count samples, or the event's own units (default: samples; bytes of a heap, and what else was counted)",
     )
+
+
+def tolerated_share(args: argparse.Namespace) -> float:
+    """--tolerate as a share, 0.05 for 5 %. UsageError for what is no percentage from 0 on."""
+    percentage: float = args.tolerate
+    if not 0 <= percentage < math.inf:  # NaN is not, either
+        raise UsageError("--tolerate takes a percentage from 0 on.", advice="For instance: --tolerate 5")
+    return percentage / 100
 
 
 def add_filter_argument(parser: argparse.ArgumentParser) -> None:

@@ -14,7 +14,7 @@ from tailflame.analyse.diff import Comparison, Status, compare
 from tailflame.analyse.latency_runs import SeriesDiff, compare_runs
 from tailflame.analyse.names import module_label
 from tailflame.analyse.reading import cautions
-from tailflame.cli.command import Context, add_view_arguments, chosen_event, chosen_weight, profile_of
+from tailflame.cli.command import Context, add_view_arguments, chosen_event, chosen_weight, profile_of, tolerated_share
 from tailflame.cli.documents import result_document
 from tailflame.cli.exit_codes import ExitCode, UsageError
 from tailflame.cli.kinds import KINDS
@@ -66,8 +66,7 @@ class DiffCommand:
         add_view_arguments(parser)
 
     def run(self, args: argparse.Namespace, context: Context) -> int:
-        if args.tolerate < 0:
-            raise UsageError("--tolerate takes a percentage from 0 on.")
+        beyond = tolerated_share(args)
         before = context.open(args.before, binary=args.binary)
         both = before.recording.baseline
         if args.after is None and both is not None:
@@ -87,7 +86,6 @@ class DiffCommand:
         comparison = compare(left, right, event_before=events[0], event_after=events[1], weight=weight)
         _print(before, after, comparison, args, context)
         document = _document(before, after, comparison)
-        beyond = args.tolerate / 100
         failed = bool(_regressions(comparison, beyond=beyond))
         if both is None:
             failed = bool(_compare_kinds(before, after, document, args, context)) or failed
@@ -118,7 +116,11 @@ def _compare_kinds(
     for kind in _kinds(before, after):
         context.terminal.line()
         section = kind.compare(
-            before.recording, after.recording, context.terminal, number=max(args.number, 0), beyond=args.tolerate / 100
+            before.recording,
+            after.recording,
+            context.terminal,
+            number=max(args.number, 0),
+            beyond=tolerated_share(args),
         )
         document[kind.key] = section.document
         worse += section.worse
@@ -149,7 +151,7 @@ def _without_stacks(
         terminal.line()
         print_latency_changes(series, terminal)
         document["latencies"] = latency_changes_document(series)
-        failed = failed or bool(slower(series, beyond=args.tolerate / 100))
+        failed = failed or bool(slower(series, beyond=tolerated_share(args)))
     terminal.document(document)
     return ExitCode.REGRESSION if args.fail_on_regression and failed else ExitCode.OK
 

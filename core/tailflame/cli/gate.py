@@ -7,20 +7,26 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
-from tailflame.analyse.verdict import Mark
-from tailflame.cli.command import Context
+from tailflame.analyse.verdict import Decision, Mark, tolerating
+from tailflame.cli.command import Context, tolerated_share
 from tailflame.cli.exit_codes import ExitCode, UsageError
-from tailflame.cli.run import follow
+from tailflame.cli.run import follow, step_names
 from tailflame.cli.verdicts import print_verdict, verdict_document
 from tailflame.errors import StoreError, TailflameError
 from tailflame.model.iteration import Iteration
 from tailflame.report import junit, markdown
-from tailflame.report.measurement import MeasurementReport
+from tailflame.report.measurement import Gate, MeasurementReport, Outcome
 from tailflame.run.pipeline import Pipeline
 from tailflame.run.plan_file import FILE_NAME, MeasurementPlan, find_plan, read_plan
 from tailflame.run.reporting import report_of
 from tailflame.store.bundle import SUFFIX, read_bundle
 from tailflame.store.iterations import BASELINE, Iterations
+
+_CODES = {
+    Outcome.PASSED: ExitCode.OK,
+    Outcome.FAILED: ExitCode.REGRESSION,
+    Outcome.UNKNOWN: ExitCode.INPUT,
+}
 
 
 class GateCommand:
@@ -54,8 +60,7 @@ class GateCommand:
         add("--tolerate", type=float, default=0.0, metavar="PERCENT", help="let figures get worse by this much")
 
     def run(self, args: argparse.Namespace, context: Context) -> int:
-        if args.tolerate < 0:
-            raise UsageError("--tolerate takes a percentage from 0 on.")
+        beyond = tolerated_share(args)
         path = Path(args.plan) if args.plan else find_plan(Path(args.folder).absolute())
         if path is None and not args.measured:
             raise UsageError(f"There is no {FILE_NAME} here or above.", advice="`tailflame init` writes one.")
@@ -70,7 +75,7 @@ class GateCommand:
             context.terminal.error(error)
             context.terminal.document({"passed": False, "why": error.sentence, "broken_bounds": [], "verdict": None})
             return ExitCode.INPUT
-        report = _tolerant(report, args.tolerate / 100)
+        report = _judged(report, beyond)
         _write(report, args, context)
         return _end(report, context)
 
@@ -104,21 +109,29 @@ def _after(args: argparse.Namespace, plan: MeasurementPlan | None, context: Cont
     pipeline = Pipeline(
         plan,
         context.library,
-        only=tuple(word for word in args.only.split(",") if word),
-        skip=tuple(word for word in args.skip.split(",") if word),
+        only=step_names(args.only),
+        skip=step_names(args.skip),
     )
     return asyncio.run(follow(pipeline, context)).iteration
 
 
-def _tolerant(report: MeasurementReport, beyond: float) -> MeasurementReport:
-    """The same with what got worse by no more than `beyond` within the noise."""
-    if report.verdict is None or not beyond:
-        return report
-    rows = tuple(
-        replace(row, mark=Mark.NOISE) if row.mark is Mark.WORSE and -row.improvement <= beyond else row
-        for row in report.verdict.rows
-    )
-    return replace(report, verdict=replace(report.verdict, rows=rows))
+def _judged(report: MeasurementReport, beyond: float) -> MeasurementReport:
+    """The same with what the gate says of it; what got worse by no more than `beyond` is let pass."""
+    assert report.verdict is not None
+    verdict = tolerating(report.verdict, beyond)
+    worse, failed = verdict.worse, report.failed_steps
+    tested = any(row.mark not in (Mark.UNKNOWN, Mark.ABSENT) for row in verdict.rows)
+    if worse or report.broken:
+        gate = Gate(Outcome.FAILED, (*(row.sentence for row in worse), *report.broken))
+    elif failed:
+        gate = Gate(Outcome.UNKNOWN, (failed[0].problem,))
+    elif not tested:
+        gate = Gate(Outcome.UNKNOWN, ("nothing was measured more than once on both sides",))
+    elif verdict.decision is Decision.TOLERATED:
+        gate = Gate(Outcome.PASSED, (f"nothing got worse by more than {100 * beyond:g}%",))
+    else:
+        gate = Gate(Outcome.PASSED, ("nothing got worse",))
+    return replace(report, verdict=verdict, gate=gate)
 
 
 def _write(report: MeasurementReport, args: argparse.Namespace, context: Context) -> None:
@@ -129,38 +142,27 @@ def _write(report: MeasurementReport, args: argparse.Namespace, context: Context
 
         text = io.StringIO()
         markdown.write(report, text)
-        context.terminal.line(text.getvalue().rstrip())
+        context.terminal.lines(text.getvalue().rstrip())
     elif args.markdown:
         markdown.write(report, Path(args.markdown))
 
 
 def _end(report: MeasurementReport, context: Context) -> int:
-    verdict, terminal = report.verdict, context.terminal
-    assert verdict is not None
+    verdict, gate, terminal = report.verdict, report.gate, context.terminal
+    assert verdict is not None and gate is not None
     for note in report.notes:
         terminal.note(note)
     print_verdict(verdict, terminal, number=3)
     for sentence in report.broken:
         terminal.line(sentence, style="bold")
-    worse = verdict.worse
-    failed = report.failed_steps
-    tested = any(row.mark not in (Mark.UNKNOWN, Mark.ABSENT) for row in verdict.rows)
-    if worse or report.broken:
-        why = "; ".join([*(row.sentence for row in worse), *report.broken])
-        code = ExitCode.REGRESSION
-    elif failed or not tested:
-        why = failed[0].problem if failed else "nothing was measured more than once on both sides"
-        code = ExitCode.INPUT
-    else:
-        why, code = "nothing got worse", ExitCode.OK
     terminal.line()
-    terminal.line({ExitCode.OK: "Passed", ExitCode.REGRESSION: "Failed"}.get(code, "Not measurable") + f": {why}.")
+    terminal.line(gate.sentence)
     terminal.document(
         {
-            "passed": code is ExitCode.OK,
-            "why": why,
+            "passed": gate.outcome is Outcome.PASSED,
+            "why": gate.reason,
             "broken_bounds": list(report.broken),
             "verdict": verdict_document(verdict),
         }
     )
-    return code
+    return _CODES[gate.outcome]

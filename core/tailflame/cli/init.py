@@ -30,7 +30,7 @@ class InitCommand:
         path, text = propose(Path(args.folder).absolute())
         terminal = context.terminal
         if args.print:
-            terminal.line(text.rstrip())
+            terminal.lines(text.rstrip())
             terminal.document({"path": str(path), "written": False})
             return ExitCode.OK
         if path.exists() and not args.force:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from tailflame.cli.exit_codes import ExitCode, UsageError, epilog, exit_code_of
 from tailflame.errors import Cancelled, StoreError, TailflameError
@@ -134,6 +134,23 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{message[:1].upper()}{message[1:]}.", advice=f"See `{self.prog} --help`.")
 
 
+class _CommandParser(_Parser):
+    """Takes words on either side of an option: argparse gives up those that may be left out at the first one."""
+
+    _again = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        before = argparse.Namespace(**vars(namespace)) if namespace is not None else None
+        found, rest = super().parse_known_args(args, namespace)
+        if self._again or all(word.startswith("-") for word in rest):
+            return found, rest
+        self._again = True
+        try:
+            return self.parse_known_intermixed_args(args, before)
+        finally:
+            self._again = False
+
+
 class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         import tailflame
@@ -145,13 +162,13 @@ class _Version(argparse.Action):
 def build_parser(chosen: str) -> argparse.ArgumentParser:
     """The command line: every command by name, and the `chosen` one with its arguments."""
     layout = argparse.RawDescriptionHelpFormatter
-    common = _Parser(add_help=False)
+    common = _CommandParser(add_help=False)
     common.add_argument("--profiles", metavar="DIR", help="the folder that holds the sessions")
     common.add_argument("--json", action="store_true", help="print one JSON document instead of text")
     common.add_argument("--details", action="store_true", help="with an error, print the tool's own words as well")
     parser = _Parser(prog="tailflame", description=__doc__, epilog=epilog(), formatter_class=layout)
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_CommandParser)
     for entry in COMMANDS:
         summary = entry.summary.rstrip(".")
         if entry.name != chosen:

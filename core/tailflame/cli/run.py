@@ -65,8 +65,8 @@ class RunCommand:
             measurement = Pipeline(
                 read_plan(path),
                 context.library,
-                only=_names(args.only),
-                skip=_names(args.skip),
+                only=step_names(args.only),
+                skip=step_names(args.skip),
                 resume=args.resume,
                 note=args.note,
             )
@@ -116,10 +116,11 @@ def _more(args: argparse.Namespace, plan: Path, context: Context) -> MoreRepetit
         raise StoreError(
             f"Measurement {latest.number} was cut short.", advice="`tailflame run --resume` goes on with it."
         )
-    return MoreRepetitions(latest, context.library, number=args.more, only=_names(args.only))
+    return MoreRepetitions(latest, context.library, number=args.more, only=step_names(args.only))
 
 
-def _names(text: str) -> tuple[str, ...]:
+def step_names(text: str) -> tuple[str, ...]:
+    """What --only and --skip take: names with commas between them."""
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 

@@ -57,6 +57,11 @@ class Terminal:
         if not self.as_json:
             self.out.print(_shown(text, line_ends=command), style=style, soft_wrap=True)
 
+    def lines(self, text: str) -> None:
+        """A whole text of the result, line by line."""
+        for line in text.split("\n"):  # not splitlines: what else it takes for a line's end is a name's to hold
+            self.line(line)
+
     def table(self, table: Table) -> None:
         """Columns in which every cell is empty are left out."""
         if self.as_json:

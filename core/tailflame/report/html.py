@@ -27,13 +27,15 @@ _LEAST_SHARE = 0.002
 """Frames below this share of a flame graph are left out, which keeps the file small."""
 
 _NINES = (0.0, 0.5, 0.9, 0.99, 0.999, 0.9999)
-_SIGNS = {Decision.KEEP: "✔", Decision.REVERT: "✖", Decision.NOTHING: "≈", Decision.UNDECIDED: "?"}
+_SIGNS = {Decision.KEEP: "✔", Decision.REVERT: "✖", Decision.NOTHING: "≈", Decision.UNDECIDED: "?",
+          Decision.TOLERATED: "≈"}  # fmt: skip
 _MARKS = {
     Mark.BETTER: "▼",
     Mark.WORSE: "▲",
     Mark.MORE: "△",
     Mark.LESS: "▽",
     Mark.NOISE: "≈",
+    Mark.TOLERATED: "△",
     Mark.SAME: "=",
     Mark.UNKNOWN: "?",
 }

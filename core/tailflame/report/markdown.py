@@ -6,10 +6,17 @@ from pathlib import Path
 from typing import TextIO
 
 from tailflame.analyse.verdict import Decision
-from tailflame.report.measurement import HEADINGS, MeasurementReport, cells, footnotes, shown
+from tailflame.report.measurement import HEADINGS, MeasurementReport, Outcome, cells, footnotes, shown
 from tailflame.report.output import opened
 
-_SIGNS = {Decision.KEEP: "✅", Decision.REVERT: "❌", Decision.NOTHING: "➖", Decision.UNDECIDED: "❔"}
+_SIGNS = {
+    Decision.KEEP: "✅",
+    Decision.REVERT: "❌",
+    Decision.NOTHING: "➖",
+    Decision.UNDECIDED: "❔",
+    Decision.TOLERATED: "➖",
+}
+_ENDS = {Outcome.PASSED: "✅", Outcome.FAILED: "❌", Outcome.UNKNOWN: "❔"}
 _QUIET = 3
 
 
@@ -21,8 +28,13 @@ def write(report: MeasurementReport, target: Path | TextIO) -> None:
 
 def _lines(report: MeasurementReport) -> list[str]:
     lines = [f"## {_plain(report.title)}", ""]
-    if report.verdict is not None:
+    if report.gate is not None:  # its sign is the one to see: the check beside it has the same
+        lines += [f"{_ENDS[report.gate.outcome]} **{_plain(report.gate.sentence)}**", ""]
+    if report.verdict is not None and report.gate is not None:
+        lines += [_plain(report.verdict.sentence), ""]
+    elif report.verdict is not None:
         lines += [f"{_SIGNS[report.verdict.decision]} **{_plain(report.verdict.sentence)}**", ""]
+    if report.verdict is not None:
         lines += [f"- {_plain(reason)}" for reason in report.verdict.reasons]
     lines += [f"- ❌ {_plain(sentence)}" for sentence in report.broken]
     lines += [f"- ⚠️ {_plain(note)}" for note in report.notes]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from tailflame.analyse.verdict import Mark, Row, Verdict
 from tailflame.model import Recording
@@ -30,10 +31,37 @@ class Side:
         return f"#{self.iteration.number} {commit}".strip()
 
 
+class Outcome(StrEnum):
+    """How a gate ends."""
+
+    PASSED = "Passed"
+    FAILED = "Failed"
+    UNKNOWN = "Not measurable"
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What a gate says of a measurement, which is not what a verdict says: that a change is not worth keeping fails no
+    gate, and a bound that does not hold makes no change a bad one. why: clauses.
+    """
+
+    outcome: Outcome
+    why: tuple[str, ...]
+
+    @property
+    def reason(self) -> str:
+        return "; ".join(clause.rstrip(".") for clause in self.why)
+
+    @property
+    def sentence(self) -> str:
+        """ "Failed: p99 total_us 184 µs to 251 µs, +36% (+31 to +44); IPC is 1.40, below 1.50." """
+        return f"{self.outcome.value}: {self.reason}."
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class MeasurementReport:
     """before: None for a report of one measurement alone; then there is no verdict. broken: bounds that do not hold, as
-    sentences.
+    sentences. gate: of one that was held against the baseline by a gate.
     """
 
     title: str
@@ -44,6 +72,7 @@ class MeasurementReport:
     different: tuple[str, ...] = ()
     """What is not the same on both sides and should be; among the notes as well."""
     notes: tuple[str, ...] = field(default_factory=tuple)
+    gate: Gate | None = None
 
     @property
     def failed_steps(self) -> tuple[Step, ...]:

@@ -22,7 +22,7 @@ from tailflame.run.events import Finished
 from tailflame.run.journal import Journal
 from tailflame.run.kept_probe import KeptProbe
 from tailflame.run.kept_run import KeptRun
-from tailflame.run.plan_file import OUT, MeasurementPlan, PlanError
+from tailflame.run.plan_file import OUT, TOOL_OF, MeasurementPlan, PlanError
 from tailflame.store import Library
 from tailflame.store.provenance import Origin
 from tailflame.tools import (
@@ -41,16 +41,6 @@ from tailflame.tools import (
     field_tool,
 )
 
-TOOL_OF: Mapping[str, str] = {
-    "cpu": "perf-record",
-    "counters": "perf-stat",
-    "caches": "cachegrind",
-    "heap": "heaptrack",
-    "latency": "latency",
-    "probes": "bpftrace",
-    "syscalls": "strace",
-    "benches": "cargo-bench",
-}
 _REPEATED = frozenset({"cpu", "latency", "probes"})
 """The steps whose tool makes one run; perf stat repeats by itself. The others slow the program down many times: two
 runs of them show whether they agree.
@@ -73,17 +63,50 @@ class StepRun:
     exit_codes: frozenset[int] = frozenset({0})
 
 
+def silent_steps(plan: MeasurementPlan) -> Mapping[str, tuple[str, str]]:
+    """The steps of the plan that nothing is named for, so that they are not run: why, and how to change that."""
+    told = {}
+    if not (plan.log or plan.hlog):
+        told["latency"] = "nothing tells its latencies", "Name a log in the plan (“latency.hlog” or “latency.log”)"
+    if not plan.probe:
+        told["probes"] = "no function to time is named", "Name some in the plan (“latency.probe”)"
+    return {
+        name: (f"The step “{name}” is not run: {why}.", f"{fix}, or leave it out of “measure.steps”.")
+        for name, (why, fix) in told.items()
+        if name in plan.steps
+    }
+
+
+def check_options(plan: MeasurementPlan, host: Host) -> None:
+    """PlanError where an option of a tool in the plan is none of its options, or cannot have that value. It needs no
+    binary: what is wrong is told before anything is built.
+    """
+    for name in plan.tools:
+        match name:
+            case "perf-record":
+                _perf_options(plan, host, None)
+            case "cargo-bench":
+                _bench_option(plan, "")
+            case "latency" | "bpftrace":
+                if plan.tools[name]:
+                    raise PlanError(
+                        f"{plan.path}: “tools.{name}” has no options in a plan.",
+                        advice="What tells latencies, and which functions are timed, stands under [latency].",
+                    )
+            case _:
+                _options(plan, name, host)
+
+
 def step_runs(plan: MeasurementPlan, binary: Path, host: Host, *, origin: Origin | None = None) -> tuple[StepRun, ...]:
     """Every run of the plan's steps, in order. Reads the binary once. origin: where it is not where it was built.
 
     PlanError where an option of a tool is none of its options.
     """
     pointers = binary_facts(binary).frame_pointers
+    silent = silent_steps(plan)
     made: list[StepRun] = []
     for name in plan.steps:
-        if name == "latency" and not (plan.log or plan.hlog):
-            continue  # nothing tells its latencies
-        if name == "probes" and not plan.probe:
+        if name in silent:
             continue
         whole = _step(plan, name, host)
         times = plan.repetitions if name in _REPEATED else 1 if name in ("counters", "benches") else _SLOW_RUNS
@@ -218,7 +241,10 @@ def _perf_options(plan: MeasurementPlan, host: Host, pointers: bool | None) -> P
     given = dict(plan.tools.get("perf-record", {}))
     changes: dict[str, Any] = {}
     if "frequency" in given:
-        changes["frequency"] = int(float(given.pop("frequency")))
+        frequency = given.pop("frequency")
+        if isinstance(frequency, bool) or not isinstance(frequency, int) or frequency < 1:
+            raise _no_value(plan, "perf-record.frequency", "a whole number above zero")
+        changes["frequency"] = frequency
     if "call-graph" in given:
         name = str(given.pop("call-graph"))
         if name not in set(CallGraph):
@@ -240,15 +266,23 @@ def _bench_option(plan: MeasurementPlan, wanted: str) -> str:
 
 
 def _values(plan: MeasurementPlan, step: Step, host: Host) -> dict[str, Any]:
-    """The plan's options of a tool, each of its kind; of perf stat the repetitions besides."""
-    tool = field_tool(step.tool)
+    """The plan's options of a step's tool; of perf stat the repetitions besides."""
+    values = _options(plan, step.tool, host)
+    if step.name == "counters":
+        values.setdefault("runs", plan.repetitions)
+    return values
+
+
+def _options(plan: MeasurementPlan, name: str, host: Host) -> dict[str, Any]:
+    """The plan's options of the tool called `name`, each of its kind."""
+    tool = field_tool(name)
     assert tool is not None
     known = {field.name: field for field in tool.fields(host)}
     values: dict[str, Any] = dict(tool.defaults(host).values)
-    for name, value in plan.tools.get(step.tool, {}).items():
-        field = known.get(name)
+    for option, value in plan.tools.get(name, {}).items():
+        field = known.get(option)
         if field is None:
-            raise _no_value(plan, f"{step.tool}.{name}", f"one of {', '.join(known)}")
+            raise _no_value(plan, f"{name}.{option}", f"one of {', '.join(known)}")
         sound = {
             OptionKind.FLAG: isinstance(value, bool),
             OptionKind.WHOLE: isinstance(value, int) and not isinstance(value, bool),
@@ -258,10 +292,10 @@ def _values(plan: MeasurementPlan, step: Step, host: Host) -> dict[str, Any]:
         }[field.kind]
         if not sound:
             choices = ", ".join(choice for choice, _tip in field.choices)
-            raise _no_value(plan, f"{step.tool}.{name}", f"a {field.kind.value}{f' of {choices}' if choices else ''}")
-        values[name] = value
-    if step.name == "counters":
-        values.setdefault("runs", plan.repetitions)
+            raise _no_value(plan, f"{name}.{option}", f"a {field.kind.value}{f' of {choices}' if choices else ''}")
+        if isinstance(value, int | float) and not isinstance(value, bool) and not field.low <= value <= field.high:
+            raise _no_value(plan, f"{name}.{option}", f"from {field.low:g} to {field.high:g}")
+        values[option] = value
     return values
 
 

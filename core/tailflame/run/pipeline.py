@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import time
 from collections.abc import AsyncGenerator, Sequence
@@ -27,7 +28,7 @@ from tailflame.model.iteration import DEBUG_INFO, SYMBOLS, WITH_SYMBOLS, Iterati
 from tailflame.run.journal import Journal
 from tailflame.run.judging import Judged, judged
 from tailflame.run.measure_events import Done, MeasureEvent, StepEnded, StepProgress, StepStarted, Told
-from tailflame.run.measure_steps import step_runs
+from tailflame.run.measure_steps import check_options, silent_steps, step_runs
 from tailflame.run.outcome import Outcome
 from tailflame.run.plan_file import MeasurementPlan, PlanError
 from tailflame.run.process import Child
@@ -40,6 +41,9 @@ from tailflame.store.provenance import commit_of
 _WORDS_KEPT = 16 << 10
 _TICK_S = 0.25
 _FIRST = ("test", "build")
+_ERROR = re.compile(r"error\b")
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+"""Where CARGO_TERM_COLOR=always is set, as in many a CI."""
 
 
 class Pipeline:
@@ -103,6 +107,7 @@ class Pipeline:
         Raises PlanError, TargetError, StoreError before anything is measured; ToolFailed where test or build failed.
         """
         self._loop = asyncio.get_running_loop()
+        await asyncio.to_thread(check_options, self.plan, await asyncio.to_thread(probe_host))
         binary = await asyncio.to_thread(_binary_of, self.plan)
         iteration = await asyncio.to_thread(self._begin, binary)
         with self._iterations.claimed(iteration):
@@ -115,6 +120,9 @@ class Pipeline:
             yield problem
         for caution in of_machine(iteration.environment):
             yield Told(caution.text, caution.fix)
+        for name, (text, fix) in silent_steps(self.plan).items():
+            if not self._left_out(name):
+                yield Told(text, fix)
         for name, argv in self._commands():
             step = Step(name=name, state=StepState.RUNNING)
             if self._left_out(name):
@@ -246,13 +254,14 @@ class Pipeline:
         elif self._runner.stopping:
             yield replace(step, state=StepState.FAILED, seconds=seconds, problem="It was stopped.")
         else:
-            last = next((line.strip() for line in reversed(words.splitlines()) if line.strip()), "")
+            outputs = [folder / f"{step.name}.{stream}.txt" for stream in ("stderr", "stdout")]
+            why = await asyncio.to_thread(_first_error, outputs) or _last_line(words) or outcome.sentence
             what = "The tests fail" if step.name == "test" else "It does not build"
             yield replace(
                 step,
                 state=StepState.FAILED,
                 seconds=seconds,
-                problem=f"{what}: {last or outcome.sentence}".rstrip(".") + ".",
+                problem=f"{what}: {why}".rstrip(".") + ".",
                 fix="Mend that first: nothing is measured of a program that is wrong.",
             )
 
@@ -387,6 +396,28 @@ def _cargo_build(plan: MeasurementPlan) -> tuple[str, ...]:
     if plan.features:
         argv += ["--features", ",".join(plan.features)]
     return tuple(argv)
+
+
+def _first_error(outputs: Sequence[Path]) -> str:
+    """In a thread. The first line that says of itself that it is an error, as cargo and rustc write it; "" for none.
+
+    What follows it explains it and may be long; cargo's last line is a hint.
+    """
+    for path in outputs:
+        try:
+            with path.open(encoding="utf-8", errors="replace") as file:
+                lines = (_COLOURS.sub("", line) for line in file)
+                found = next((line.strip() for line in lines if _ERROR.match(line)), "")
+        except OSError:
+            continue
+        if found:
+            return found
+    return ""
+
+
+def _last_line(words: str) -> str:
+    lines = (line.strip() for line in reversed(_COLOURS.sub("", words).splitlines()))
+    return next((line for line in lines if line), "")
 
 
 def _about_the_tree(iteration: Iteration) -> list[Told]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -19,7 +20,18 @@ from tailflame.tools.base import OptionValue
 
 FILE_NAME = "tailflame.toml"
 VERSION = 1
-STEPS = ("cpu", "counters", "caches", "heap", "latency", "probes", "syscalls", "benches")
+TOOL_OF: Mapping[str, str] = {
+    "cpu": "perf-record",
+    "counters": "perf-stat",
+    "caches": "cachegrind",
+    "heap": "heaptrack",
+    "latency": "latency",
+    "probes": "bpftrace",
+    "syscalls": "strace",
+    "benches": "cargo-bench",
+}
+"""What each step is measured with."""
+STEPS = tuple(TOOL_OF)
 """What can be measured, in the order in which it is."""
 OUT = "{out}"
 """In an argument, or in the name of a log: the folder of the run's own files."""
@@ -122,7 +134,7 @@ def _plan(path: Path, whole: _Table) -> MeasurementPlan:
         )
     whole.knows("version", "target", "measure", "latency", "goal", "bounds", "tools")
     target, measure = whole.table("target"), whole.table("measure")
-    latency, goal = whole.table("latency"), whole.table("goal")
+    latency, goal, tools = whole.table("latency"), whole.table("goal"), whole.table("tools")
     target.knows(
         "bin",
         "path",
@@ -140,6 +152,7 @@ def _plan(path: Path, whole: _Table) -> MeasurementPlan:
     measure.knows("warm_up_s", "repetitions", "steps")
     latency.knows("log", "fields", "hlog", "probe", "accept_unwinding")
     goal.knows("metric", "improve")
+    tools.knows(*TOOL_OF.values())
     folder = path.parent
     program = target.text("path")
     if program and target.text("bin"):
@@ -173,14 +186,16 @@ def _plan(path: Path, whole: _Table) -> MeasurementPlan:
         goal=goal.text("metric"),
         wanted=goal.number("improve", 0.10, low=0.0, high=10.0),
         bounds=_bounds(whole.table("bounds")),
-        tools=MappingProxyType(
-            {name: whole.table("tools").table(name).options() for name in whole.table("tools").names()}
-        ),
+        tools=MappingProxyType({name: tools.table(name).options() for name in tools.names()}),
     )
 
 
 _UNITS = {"": 1.0, "ns": 1.0, "us": 1e3, "µs": 1e3, "ms": 1e6, "s": 1e9, "%": 1.0, "B": 1.0, "kB": 1e3, "MB": 1e6,
           "GB": 1e9}  # fmt: skip
+_TIMES = ("ns", "us", "µs", "ms", "s")
+_BYTES = ("B", "kB", "MB", "GB")
+_PERCENTILE = re.compile(r"p\d+(\.\d+)?( |$)")
+_SIZES = frozenset({"peak heap", "leaked", "peak RSS"})
 
 
 def _bounds(table: _Table) -> tuple[Bound, ...]:
@@ -188,14 +203,23 @@ def _bounds(table: _Table) -> tuple[Bound, ...]:
     for key in table.names():
         bound = table.table(key)
         bound.knows("min", "max", "unit")
-        unit = bound.text("unit")
-        if unit not in _UNITS:
-            raise bound.wrong("unit", f"one of {', '.join(name for name in _UNITS if name)}")
+        unit, units = bound.text("unit"), _units_of(key)
+        if unit and unit not in units:
+            raise bound.wrong("unit", f"one of {', '.join(units)}")
         low, high = (bound.number(name, math.nan, low=-1e18, high=1e18) * _UNITS[unit] for name in ("min", "max"))
         if math.isnan(low) and math.isnan(high):
             raise table.wrong(key, "a table with min or max")
+        if low > high:
+            raise bound.wrong("min", "no more than max")
         bounds.append(Bound(key=key, low=None if math.isnan(low) else low, high=None if math.isnan(high) else high))
     return tuple(bounds)
+
+
+def _units_of(key: str) -> tuple[str, ...]:
+    """The units that a bound of the figure called `key` can have; all of them where its name does not tell."""
+    if _PERCENTILE.match(key):
+        return _TIMES
+    return _BYTES if key in _SIZES else tuple(name for name in _UNITS if name)
 
 
 class _Table:

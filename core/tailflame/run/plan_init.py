@@ -37,7 +37,8 @@ def plan_text(program: str, *, programs: Sequence[str], profile: str, benches: b
     others = f"   # or {', '.join(programs[1:])}" if len(programs) > 1 else ""
     debug = "" if profile != "release" else '   # with debug = "line-tables-only" in Cargo.toml, to have source lines'
     crate = program.replace("-", "_")
-    steps = ["cpu", "counters", "caches", "heap", "latency", "probes", "syscalls", *(["benches"] if benches else [])]
+    # Of a project as it is, nothing is known that tells latencies, and no function to time.
+    steps = ["cpu", "counters", "caches", "heap", "syscalls", *(["benches"] if benches else [])]
     return f"""\
 # What Tailflame measures of this project: `tailflame run`. Keep it in the repository.
 version = 1
@@ -62,20 +63,23 @@ fixed_work = false
 repetitions = 5
 # Seconds at the beginning of each run whose latencies do not count.
 warm_up_s = 1.0
+# Add "latency" when a log is named below that tells latencies, and "probes" when functions are named to time.
 steps = {json.dumps(steps)}
 
 [latency]
-# What tells the latencies: an interval log of HdrHistograms, or a log whose lines have fields such as total_us.
+# What tells the latencies, for the step "latency": an interval log of HdrHistograms, or a log whose lines have fields
+# such as total_us.
 # hlog = "{{out}}/latency.hlog"
 # log = "{{out}}/orders.jsonl"
 # fields = ["total_us"]
-# Functions to time in runs of their own, by their names (bpftrace, as root). Where a panic unwinds, one that passes
-# through a probed function ends the program: panic = "abort" in the profile, or accept it here.
+# Functions to time in runs of their own, for the step "probes", by their names (bpftrace, as root). Where a panic
+# unwinds, one that passes through a probed function ends the program: panic = "abort" in the profile, or accept it.
 # probe = ["{crate}::some_function"]
 # accept_unwinding = true
 
 [goal]
-# The figure that the change is made for, and the least improvement that is kept. Without one it is the first p99.
+# The figure that the change is made for, and the least improvement that is kept. Without one it is the first p99, so
+# name one where no latencies are measured.
 # metric = "p99 total_us"
 improve = 0.10
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tailflame.analyse.verdict import Decision, Mark, Verdict, compared, judge, repetitions_needed
+from tailflame.analyse.verdict import Decision, Mark, Verdict, compared, judge, repetitions_needed, tolerating
 from tailflame.model.metrics import Better, Family, Metric
 
 GOAL = "p99 total_us"
@@ -98,6 +98,28 @@ def test_an_improvement_that_breaks_something_else_is_reverted() -> None:
     before = [*side(random_), metric("peak heap", drawn(random_, 8e6), family=Family.HEAP, unit="B")]
     told = verdict(before, after)
     assert told.decision is Decision.REVERT and told.sentence == "Revert: peak heap got worse."
+
+
+def test_what_is_tolerated_is_not_worse_and_said_so() -> None:
+    random_ = random.Random(6)
+    told = verdict(side(random_, spread=0.001), side(random_, goal=1.04, cpu=1.5, spread=0.001))
+    assert {row.key for row in told.worse} == {GOAL, "check_exposure"} and told.decision is Decision.REVERT
+    assert tolerating(told, 0.0) is told and tolerating(told, 0.01) is told
+    some = tolerating(told, 0.06)
+    assert [row.key for row in some.worse] == ["check_exposure"] and some.decision is Decision.REVERT
+    assert some.sentence == "Revert: check_exposure got worse by more than 6%."
+    assert some.goal in some.rows and some.goal is not None and some.goal.mark is Mark.TOLERATED
+    every = tolerating(told, 0.8)
+    assert not every.worse and every.decision is Decision.TOLERATED
+    assert every.sentence == f"Tolerated: check_exposure, {GOAL} got worse by no more than 80%."
+    kinds = [reason.partition(":")[0] for reason in every.reasons]
+    assert kinds[0] == "Goal" and kinds.count("Tolerated") == 1 and "Worse" not in kinds
+
+
+def test_what_was_nothing_before_is_never_tolerated() -> None:
+    zero, some = (metric("leaked", (n, n, n), family=Family.HEAP, unit="B") for n in (0.0, 500.0))
+    told = judge([zero], [some], goal=GOAL)
+    assert [row.key for row in tolerating(told, 10.0).worse] == ["leaked"]
 
 
 def test_less_than_a_tenth_is_not_kept() -> None:

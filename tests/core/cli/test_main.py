@@ -47,7 +47,10 @@ Run = Callable[..., Any]
         (("record", "--frequency", "0", "--", "true"), "--frequency must be above zero.", ""),
         (("record", "--env", "X", "--", "true"), "“X” does not set a variable.", "NAME=VALUE"),
         (("record", "-C", "/nowhere", "--", "true"), "/nowhere is not a folder.", ""),
-        (("diff", "--tolerate", "-1", "a", "b"), "takes a percentage from 0 on", ""),
+        (("diff", "--tolerate", "-1", "a", "b"), "takes a percentage from 0 on", "--tolerate 5"),
+        (("diff", "--tolerate", "nan", "a", "b"), "takes a percentage from 0 on", "--tolerate 5"),
+        (("gate", "--tolerate", "nan"), "takes a percentage from 0 on", "--tolerate 5"),
+        (("gate", "--tolerate", "inf"), "takes a percentage from 0 on", "--tolerate 5"),
     ],
 )
 def test_a_wrong_command_line_is_status_2(tailflame: Run, words: tuple[str, ...], sentence: str, fix: str) -> None:
@@ -58,6 +61,16 @@ def test_a_wrong_command_line_is_status_2(tailflame: Run, words: tuple[str, ...]
     assert first.startswith("tailflame: ")
     assert sentence in first
     assert fix in "".join(rest)
+
+
+def test_words_may_stand_on_either_side_of_an_option(tailflame: Run, before: Path, after: Path) -> None:
+    wanted = tailflame("diff", before, after, "--json", "-n", "3")
+    for words in ((before, "--json", after, "-n", "3"), ("--json", before, "-n", "3", after)):
+        assert tailflame("diff", *words).document == wanted.document
+    for words, left in (((before, "--json", after, "more"), "more"), ((before, "--jsn", after), "--jsn")):
+        run = tailflame("diff", *words)
+        assert run.code == ExitCode.USAGE and f"Unrecognized arguments: {left}" in run.err
+    assert tailflame("diff", before, "--tolerate", "1", after, "--filter").code == ExitCode.USAGE
 
 
 @pytest.mark.parametrize(

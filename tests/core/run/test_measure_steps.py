@@ -12,8 +12,8 @@ from tailflame.host.privilege import Access, Means, Need, Way
 from tailflame.host.system import Host, probe_host
 from tailflame.model.iteration import StepState
 from tailflame.run import measure_steps
-from tailflame.run.measure_steps import step_runs
-from tailflame.run.plan_file import MeasurementPlan, read_plan
+from tailflame.run.measure_steps import check_options, step_runs
+from tailflame.run.plan_file import MeasurementPlan, PlanError, read_plan
 
 BINARY = Path(sys.executable)
 TEXT = """
@@ -86,3 +86,37 @@ def test_a_step_whose_tool_is_missing_names_the_install_command(
     assert "bpftrace" in steps["probes"].fix and steps["probes"].state is StepState.SKIPPED
     assert (steps["caches"].state, steps["caches"].problem) == (StepState.FAILED, "valgrind is not installed.")
     assert "valgrind" in steps["caches"].fix and steps["latency"].state is StepState.WAITING
+
+
+@pytest.mark.parametrize(
+    ("tool", "option", "says"),
+    [
+        ("perf-record", "freqency = 5", "“tools.perf-record.freqency” must be frequency, call-graph or event"),
+        ("perf-record", "frequency = 'fast'", "“tools.perf-record.frequency” must be a whole number above zero"),
+        ("perf-record", "frequency = inf", "must be a whole number above zero"),
+        ("perf-record", "frequency = 0", "must be a whole number above zero"),
+        ("perf-record", "call-graph = 'guess'", "“tools.perf-record.call-graph” must be"),
+        ("perf-stat", "runs = true", "“tools.perf-stat.runs” must be a whole number"),
+        ("perf-stat", "runs = -1", "“tools.perf-stat.runs” must be from "),
+        ("cachegrind", "magic = 1", "“tools.cachegrind.magic” must be one of "),
+        ("heaptrack", "children = 'yes'", "“tools.heaptrack."),
+        ("strace", "magic = 1", "“tools.strace.magic” must be one of "),
+        ("cargo-bench", "magic = 1", "“tools.cargo-bench.magic” must be"),
+        ("latency", "log = 'x'", "“tools.latency” has no options in a plan"),
+        ("bpftrace", "recipe = 'x'", "“tools.bpftrace” has no options in a plan"),
+    ],
+)
+def test_options_are_checked_without_a_binary(tmp_path: Path, host: Host, tool: str, option: str, says: str) -> None:
+    # Also of a tool whose step is not among those of the plan.
+    text = TEXT.replace('["cpu", "caches", "latency", "probes"]', '["cpu"]')
+    with pytest.raises(PlanError) as caught:
+        check_options(plan(tmp_path, f"{text}[tools.{tool}]\n{option}\n"), host)
+    assert says in caught.value.sentence and caught.value.advice
+
+
+def test_right_options_pass(tmp_path: Path, host: Host) -> None:
+    options = (
+        "[tools.perf-record]\nfrequency = 99\ncall-graph = 'fp'\n[tools.perf-stat]\nruns = 3\n"
+        "[tools.cargo-bench]\nfilter = 'book'\n[tools.latency]\n"
+    )
+    check_options(plan(tmp_path, TEXT + options), host)

@@ -143,6 +143,35 @@ def test_tests_that_fail_end_it_before_anything_is_measured(project: Project) ->
     assert project.library.sessions() == ()
 
 
+CARGO_SAYS = """\
+   Compiling engine v0.1.0
+warning: unused variable
+\x1b[1m\x1b[91merror\x1b[0m: no bin target named `nope` in default-run packages
+error: another
+
+help: available bin targets:
+    trading-system
+"""
+
+
+@pytest.mark.parametrize(
+    ("says", "told"),
+    [
+        (CARGO_SAYS, "It does not build: error: no bin target named `nope` in default-run packages."),
+        (CARGO_SAYS + "note: a line\n" * 20_000, "It does not build: error: no bin target named `nope` in default-run"),
+        ("error[E0425]: cannot find value\nFor more information\n", "It does not build: error[E0425]: cannot find"),
+        ("errors: none\n\x1b[31mno rule to make it.\x1b[0m\n\n", "It does not build: no rule to make it."),
+        ("", "It does not build: exited with code 101"),
+    ],
+)
+def test_a_build_that_fails_says_its_first_error(project: Project, says: str, told: str) -> None:
+    (project.folder / "said").write_text(says)
+    project.plan('build = ["sh", "-c", "cat said >&2; exit 101"]')
+    with pytest.raises(ToolFailed) as caught:
+        run(project.pipeline())
+    assert caught.value.sentence.startswith(told) and caught.value.sentence.endswith(".")
+
+
 def test_a_build_runs_in_the_project(project: Project) -> None:
     project.plan('build = ["sh", "-c", "pwd > built"]')
     events = run(project.pipeline())
@@ -280,8 +309,32 @@ def test_steps_are_chosen_and_left_out(project: Project) -> None:
         project.pipeline(only=["heap"])
 
 
+def test_a_step_that_nothing_is_named_for_is_told_once(project: Project) -> None:
+    plan = project.folder / "tailflame.toml"
+    plan.write_text(plan.read_text().replace('steps = ["latency"]', 'steps = ["latency", "probes"]'))
+
+    def told(**options: object) -> list[tuple[str, str]]:
+        events = run(project.pipeline(**options))
+        return [(one.text, one.fix) for one in events if isinstance(one, Told) and "is not run" in one.text]
+
+    assert [text for text, _fix in told()] == ["The step “probes” is not run: no function to time is named."]
+    plan.write_text(plan.read_text().replace('log = "{out}', '# log = "{out}').replace('fields = ["total_us"]', ""))
+    (latency, fix), _probes = told()
+    assert latency == "The step “latency” is not run: nothing tells its latencies."
+    assert fix == "Name a log in the plan (“latency.hlog” or “latency.log”), or leave it out of “measure.steps”."
+    assert told(skip=["latency", "probes"]) == []
+
+
 def test_an_option_that_no_tool_has_is_told(project: Project) -> None:
     text = PLAN.format(more="").replace('steps = ["latency"]', 'steps = ["heap"]')
     (project.folder / "tailflame.toml").write_text(text + "[tools.heaptrack]\nmagic = 3\n")
     with pytest.raises(PlanError, match=r"“tools\.heaptrack\.magic” must be one of"):
         run(project.pipeline())
+
+
+def test_a_wrong_option_is_told_before_anything_is_run(project: Project) -> None:
+    project.plan('test = ["touch", "tested"]\nbuild = ["touch", "built"]\n[tools.perf-record]\nfreqency = 5')
+    with pytest.raises(PlanError, match=r"“tools\.perf-record\.freqency” must be frequency"):
+        run(project.pipeline())
+    assert not (project.folder / "tested").exists() and not (project.folder / "built").exists()
+    assert project.iterations.all() == (), "nothing is left that was cut short"

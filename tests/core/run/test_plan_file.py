@@ -86,7 +86,13 @@ def test_what_is_left_out_has_its_default(tmp_path: Path) -> None:
         ("[bounds]\n'p99 x' = 3", "“bounds.p99 x” must be a table"),
         ("[bounds]\n'p99 x' = { }", "must be a table with min or max"),
         ("[bounds]\n'p99 x' = { max = 1, unit = 'fortnights' }", "must be one of"),
-        ("[tools.massif]\nx = [1]", "“tools.massif.x” must be"),
+        ("[bounds]\n'p99 x' = { min = 2, max = 1 }", "“bounds.p99 x.min” must be no more than max"),
+        ("[bounds]\n'p99 total_us' = { max = 1, unit = 'MB' }", "“bounds.p99 total_us.unit” must be one of ns, us,"),
+        ("[bounds]\n'p99.9' = { max = 1, unit = '%' }", "must be one of ns, us,"),
+        ("[bounds]\n'leaked' = { max = 1, unit = 'ms' }", "“bounds.leaked.unit” must be one of B, kB, MB, GB."),
+        ("[tools.heaptrack]\nx = [1]", "“tools.heaptrack.x” must be"),
+        ("[tools.nosuchtool]", "there is no “tools.nosuchtool”"),
+        ("[tools.massif]", "there is no “tools.massif”"),
         ("version = 2", "of a newer Tailflame"),
         ("version = 'one'", "“version” must be"),
     ],
@@ -97,10 +103,30 @@ def test_what_is_wrong_is_told_with_its_place(tmp_path: Path, text: str, says: s
     assert says in caught.value.sentence and str(tmp_path) in caught.value.sentence and caught.value.advice
 
 
+def test_a_bound_has_the_units_of_its_figure(tmp_path: Path) -> None:
+    text = """[bounds]
+"p99.9 x" = { min = 1, max = 1, unit = "µs" }
+"p50" = { max = 3 }
+"peak heap" = { max = 3, unit = "MB" }
+"p2p::send" = { max = 30, unit = "%" }
+"book/insert" = { max = 30, unit = "ms" }
+"""
+    assert read_plan(plan(tmp_path, text)).bounds == (
+        Bound(key="p99.9 x", low=1000, high=1000),
+        Bound(key="p50", high=3),
+        Bound(key="peak heap", high=3e6),
+        Bound(key="p2p::send", high=30),
+        Bound(key="book/insert", high=3e7),
+    )
+
+
 def test_a_misspelt_key_is_told_what_was_meant(tmp_path: Path) -> None:
     with pytest.raises(PlanError) as caught:
         read_plan(plan(tmp_path, "[measure]\nrepetition = 3"))
     assert caught.value.advice == "Did you mean “repetitions”?"
+    with pytest.raises(PlanError) as caught:
+        read_plan(plan(tmp_path, "[tools.perf-recrod]\nfrequency = 99"))
+    assert caught.value.advice == "Did you mean “perf-record”?"
 
 
 def test_the_plan_is_found_from_below(tmp_path: Path) -> None:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from tailflame.run.measure_steps import silent_steps
 from tailflame.run.plan_file import STEPS, read_plan
 from tailflame.run.plan_init import plan_text
 
 
-def test_the_proposed_plan_measures_everything(tmp_path: Path) -> None:
+def test_the_proposed_plan_measures_everything_that_it_can(tmp_path: Path) -> None:
     path = tmp_path / "tailflame.toml"
     path.write_text(plan_text("my-engine", programs=["my-engine", "tool"], profile="release", benches=True))
     plan = read_plan(path)
-    assert plan.bin == "my-engine" and plan.steps == STEPS and plan.repetitions == 5
+    assert plan.bin == "my-engine" and plan.repetitions == 5
     assert not plan.probe and not plan.hlog and not plan.accept_unwinding
+    assert set(STEPS) - set(plan.steps) == {"latency", "probes"}, "nothing tells latencies, and no function is named"
+    assert not silent_steps(plan)
+    (comment,) = (line for line in plan.text.splitlines() if line.startswith('# Add "latency" '))
+    assert '"probes"' in comment
 
 
 def test_what_is_commented_out_is_right_as_well(tmp_path: Path) -> None:
