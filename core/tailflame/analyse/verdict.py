@@ -32,6 +32,8 @@ WANTED = 0.10
 LEAST_EFFECT = 0.01
 """A change of less than a hundredth is none that matters, however sure it is."""
 _MOST_REPETITIONS = 200
+AGAIN = "runs = 5 under [tools.cargo-bench] in the plan repeats them: measure both sides so."
+"""What settles a verdict of benches, which need the source as it was."""
 _BEYOND = 10.0
 """A change of so much is told as such: the figure itself means nothing."""
 
@@ -138,6 +140,12 @@ class Verdict:
     def worse(self) -> tuple[Row, ...]:
         return tuple(row for row in self.rows if row.mark is Mark.WORSE)
 
+    @property
+    def on_one_side(self) -> tuple[Family, ...]:
+        """The families of which nothing could be compared."""
+        found = {family: self.of(family) for family in Family}
+        return tuple(f for f, rows in found.items() if rows and all(row.mark is Mark.ABSENT for row in rows))
+
 
 def compared(before: Sequence[Metric], after: Sequence[Metric]) -> tuple[Row, ...]:
     """All figures that either side has, in the order of families; the marks hold for all of them together."""
@@ -196,7 +204,7 @@ def judge(before: Sequence[Metric], after: Sequence[Metric], *, goal: str, wante
         ends = [f"{_most(high)} better"] * (high >= wanted) + [f"{_most(-low)} worse"] * (low <= -wanted)
         if ends:
             more = repetitions_needed(aimed, wanted, both_ways=True)
-            reasons.append(f"Up to {' or '.join(ends)} cannot be ruled out yet. {_settling(more, wanted)}")
+            reasons.append(f"Up to {' or '.join(ends)} cannot be ruled out yet. {_settling(aimed, more, wanted)}")
     elif high < wanted:
         decision, why = Decision.REVERT, f"{aimed.key} is at most {_share(high)} better, and {_share(wanted)} is wanted"
     else:
@@ -239,7 +247,7 @@ def _undecided(rows: tuple[Row, ...], aimed: Row, reasons: list[str], wanted: fl
     return Verdict(
         decision=Decision.UNDECIDED,
         sentence=f"Not enough data: {why}",
-        reasons=(*reasons, _settling(more, wanted)),
+        reasons=(*reasons, _settling(aimed, more, wanted)),
         rows=rows,
         goal=aimed,
         wanted=wanted,
@@ -282,9 +290,12 @@ def tolerating(verdict: Verdict, beyond: float) -> Verdict:
 def repetitions_needed(row: Row, wanted: float = WANTED, *, both_ways: bool = False) -> int | None:
     """How many more repetitions of each side make the interval of the goal's change exclude `wanted`, if it stays where
     it is and varies as it does; both_ways: also tell whether it got worse, by excluding either that it did not or that
-    it did by as much. None where that is beyond reason. With one repetition a side: 4 more, to see.
+    it did by as much. None where that is
+    beyond reason, or none can be added (benches). With one repetition a side: 4 more, to see.
     """
     n = min(len(row.before), len(row.after))
+    if row.family is Family.BENCHMARKS:
+        return None
     if n < 2 or math.isnan(row.low):
         return 4
     if not math.isfinite(row.high) or row.low <= -1 or row.change <= -1:
@@ -305,7 +316,11 @@ def repetitions_needed(row: Row, wanted: float = WANTED, *, both_ways: bool = Fa
     return next((total - n for total in range(n + 1, n + _MOST_REPETITIONS + 1) if settles(total)), None)
 
 
-def _settling(more: int | None, wanted: float) -> str:
+def _settling(aimed: Row, more: int | None, wanted: float) -> str:
+    if aimed.family is Family.BENCHMARKS:
+        return (
+            f"Benches ran {len(aimed.after)} times. {AGAIN}" if len(aimed.after) > 1 else f"Benches ran once. {AGAIN}"
+        )
     if more is None:
         return f"More than {_MOST_REPETITIONS} repetitions would be needed: it is too close to {_share(wanted)}."
     if more == 1:

@@ -36,14 +36,9 @@ def print_verdict(verdict: Verdict, terminal: Terminal, *, number: int, broken: 
             terminal.line()
             terminal.line(family.value, style="bold")
             _print_rows(family, both, terminal, number)
-    alone = [family.value for family in Family if verdict.of(family) and _on_one_side(verdict.of(family))]
-    if alone:
+    if verdict.on_one_side:
         terminal.line()
-        terminal.line(f"Not measured on both sides: {', '.join(alone)}.", style="dim")
-
-
-def _on_one_side(rows: tuple[Row, ...]) -> bool:
-    return all(row.mark is Mark.ABSENT for row in rows)
+        terminal.line(f"Not measured on both sides: {', '.join(verdict.on_one_side)}.", style="dim")
 
 
 def _print_rows(family: Family, rows: tuple[Row, ...], terminal: Terminal, number: int) -> None:

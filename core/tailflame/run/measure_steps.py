@@ -22,7 +22,7 @@ from tailflame.run.events import Finished
 from tailflame.run.journal import Journal
 from tailflame.run.kept_probe import KeptProbe
 from tailflame.run.kept_run import KeptRun
-from tailflame.run.plan_file import OUT, TOOL_OF, MeasurementPlan, PlanError
+from tailflame.run.plan_file import MOST_REPETITIONS, OUT, TOOL_OF, MeasurementPlan, PlanError
 from tailflame.store import Library
 from tailflame.store.provenance import Origin
 from tailflame.tools import (
@@ -48,8 +48,8 @@ runs of them show whether they agree.
 _SLOW_RUNS = 2
 
 Begin = Callable[[Library, str, Journal], "KeptRun | KeptProbe"]
-_MORE = ("cpu", "counters", "latency", "probes")
-"""The steps that more repetitions are made of: the rest is counted by a simulation, or needs the program's source."""
+_MORE = frozenset(TOOL_OF) - {"benches"}
+"""The steps that more repetitions are made of: benches need the program's source as it was."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,6 +87,7 @@ def check_options(plan: MeasurementPlan, host: Host) -> None:
                 _perf_options(plan, host, None)
             case "cargo-bench":
                 _bench_option(plan, "")
+                _bench_runs(plan)
             case "latency" | "bpftrace":
                 if plan.tools[name]:
                     raise PlanError(
@@ -109,8 +110,7 @@ def step_runs(plan: MeasurementPlan, binary: Path, host: Host, *, origin: Origin
         if name in silent:
             continue
         whole = _step(plan, name, host)
-        times = plan.repetitions if name in _REPEATED else 1 if name in ("counters", "benches") else _SLOW_RUNS
-        times = min(times, plan.repetitions)
+        times = _bench_runs(plan) if name == "benches" else min(_runs(plan, name), plan.repetitions)
         for repetition in range(1, times + 1):
             step = replace(whole, repetition=repetition, repetitions=times)
             target = Target(binary=binary, args=plan.args, cwd=plan.directory, env=plan.env)
@@ -121,6 +121,12 @@ def step_runs(plan: MeasurementPlan, binary: Path, host: Host, *, origin: Origin
     # round stays the same, so that what one step leaves behind (a hot processor, a full page cache) meets the same step
     # before and after a change. And what is stopped early has something of everything.
     return tuple(sorted(made, key=lambda run: run.step.repetition))
+
+
+def _runs(plan: MeasurementPlan, name: str) -> int:
+    if name == "counters":
+        return 1
+    return plan.repetitions if name in _REPEATED else _SLOW_RUNS
 
 
 def more_runs(
@@ -257,11 +263,19 @@ def _perf_options(plan: MeasurementPlan, host: Host, pointers: bool | None) -> P
     return replace(options, **changes)
 
 
+def _bench_runs(plan: MeasurementPlan) -> int:
+    """Once, where the plan does not say: a run of all benches takes minutes."""
+    runs = plan.tools.get("cargo-bench", {}).get("runs", 1)
+    if type(runs) is not int or not 1 <= runs <= MOST_REPETITIONS:
+        raise _no_value(plan, "cargo-bench.runs", f"a whole number from 1 to {MOST_REPETITIONS}")
+    return runs
+
+
 def _bench_option(plan: MeasurementPlan, wanted: str) -> str:
-    given = plan.tools.get("cargo-bench", {})
+    given = {name: value for name, value in plan.tools.get("cargo-bench", {}).items() if name != "runs"}
     for name, value in given.items():
         if name not in ("bench", "filter") or not isinstance(value, str):
-            raise _no_value(plan, f"cargo-bench.{name}", "the text “bench” or “filter”")
+            raise _no_value(plan, f"cargo-bench.{name}", "the text “bench” or “filter”, or the number “runs”")
     return str(given.get(wanted, ""))
 
 

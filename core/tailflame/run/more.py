@@ -2,8 +2,8 @@
 needs that has not enough data.
 
 Each side runs the program that it was measured with, from where that is kept, by the plan as it was then; the two take
-turns, so that what drifts on the machine meanwhile drifts through both. What the simulators count does not vary, and
-benchmarks need the source as it was: of those there are no more.
+turns, so that what drifts on the machine meanwhile drifts through both. Benches need the source as it was: of those
+there are no more.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tailflame.analyse.metrics import metrics_of
 from tailflame.analyse.pitfalls import of_machine
+from tailflame.analyse.verdict import AGAIN
 from tailflame.errors import StoreError
 from tailflame.host.binary import binary_facts
 from tailflame.host.fitness import environment
@@ -39,6 +40,9 @@ _TELLS: dict[Family, frozenset[str]] = {
     Family.LATENCY: frozenset({"latency", "probes"}),
     Family.CPU: frozenset({"cpu"}),
     Family.COUNTERS: frozenset({"counters"}),
+    Family.CACHES: frozenset({"caches"}),
+    Family.HEAP: frozenset({"heap"}),
+    Family.SYSCALLS: frozenset({"syscalls"}),
 }
 """The steps that a goal of this family is told by."""
 
@@ -142,10 +146,12 @@ class MoreRepetitions:
         family = next((one.family for one in metrics if one.key == self._iteration.goal), None)
         names = _TELLS.get(family) if family is not None else None
         if names is None:
-            told = "was not measured" if family is None else f"is told by {family.value}, which do not repeat"
+            if family is Family.BENCHMARKS:
+                raise StoreError("Benches need the source as it was, so there are no more runs of them.", advice=AGAIN)
             raise StoreError(
-                f"More repetitions tell nothing of the goal: {self._iteration.goal or 'there is none, it'} {told}.",
-                advice="Name steps that do: --only cpu,latency",
+                f"More repetitions tell nothing of the goal: {self._iteration.goal or 'there is none, it'} was not "
+                "measured.",
+                advice="Name steps that were: --only cpu,latency",
             )
         return names
 

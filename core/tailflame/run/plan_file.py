@@ -35,7 +35,7 @@ STEPS = tuple(TOOL_OF)
 """What can be measured, in the order in which it is."""
 OUT = "{out}"
 """In an argument, or in the name of a log: the folder of the run's own files."""
-_MOST_REPETITIONS = 100
+MOST_REPETITIONS = 100
 _FILE_LIMIT = 1 << 20
 
 
@@ -176,7 +176,7 @@ def _plan(path: Path, whole: _Table) -> MeasurementPlan:
         fixed_work=target.flag("fixed_work"),
         exit_codes=target.wholes("exit_codes", (0,), low=0, high=255),
         warm_up_s=measure.number("warm_up_s", 1.0, low=0.0, high=3600.0),
-        repetitions=measure.whole("repetitions", 5, low=1, high=_MOST_REPETITIONS),
+        repetitions=measure.whole("repetitions", 5, low=1, high=MOST_REPETITIONS),
         steps=tuple(step for step in STEPS if step in steps),
         log=latency.text("log"),
         fields=latency.texts("fields"),

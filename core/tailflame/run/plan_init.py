@@ -89,4 +89,6 @@ improve = 0.10
 # Options of a step's tool, by their names: `tailflame tools heaptrack` lists them.
 # [tools.perf-record]
 # frequency = 1999
+# [tools.cargo-bench]  # benches run once, unless told otherwise: a verdict on one needs to know how much runs differ
+# runs = 5
 """

@@ -410,7 +410,8 @@ class LoopPage(QWidget):
             return
         self.verdict_mark.set_icon(*_DECISIONS[verdict.decision])
         self.verdict.setText(verdict.sentence)
-        self.reasons.setText("\n".join(verdict.reasons))
+        alone = [f"Not measured on both sides: {', '.join(verdict.on_one_side)}."] if verdict.on_one_side else []
+        self.reasons.setText("\n".join([*verdict.reasons, *alone]))
         goal = verdict.goal
         rows = [row for row in verdict.rows if row.mark is not Mark.ABSENT and row is not goal]
         self.rows.fields = row_fields(goal.key if goal is not None else "")

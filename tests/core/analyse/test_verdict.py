@@ -243,3 +243,17 @@ def test_the_goal_is_marked_by_its_own_test() -> None:
     told = verdict(before, after)
     assert told.goal is not None and told.goal.mark is Mark.WORSE and told.goal in told.worse
     assert told.decision is Decision.REVERT
+
+
+def test_benches_are_not_repeated_by_more_repetitions() -> None:
+    one, other = (metric("stages/check_risk", (mean,), family=Family.BENCHMARKS) for mean in (1410.0, 1820.0))
+    told = verdict([one], [other], goal="stages/check_risk")
+    assert told.decision is Decision.UNDECIDED and told.more_repetitions is None
+    assert "Benches ran once. runs = 5 under [tools.cargo-bench]" in told.reasons[-1]
+
+
+def test_families_of_which_nothing_is_compared_are_named() -> None:
+    heap = metric("peak heap", (6e6, 6e6), family=Family.HEAP, unit="B")
+    random_ = random.Random(7)
+    assert verdict(side(random_), [*side(random_), heap]).on_one_side == (Family.HEAP,)
+    assert verdict([*side(random_), heap], [*side(random_), heap]).on_one_side == ()

@@ -102,6 +102,8 @@ def test_a_step_whose_tool_is_missing_names_the_install_command(
         ("heaptrack", "children = 'yes'", "“tools.heaptrack."),
         ("strace", "magic = 1", "“tools.strace.magic” must be one of "),
         ("cargo-bench", "magic = 1", "“tools.cargo-bench.magic” must be"),
+        ("cargo-bench", "runs = 0", "“tools.cargo-bench.runs” must be a whole number from 1 to 100"),
+        ("cargo-bench", "runs = true", "“tools.cargo-bench.runs” must be a whole number"),
         ("latency", "log = 'x'", "“tools.latency” has no options in a plan"),
         ("bpftrace", "recipe = 'x'", "“tools.bpftrace” has no options in a plan"),
     ],
@@ -120,3 +122,10 @@ def test_right_options_pass(tmp_path: Path, host: Host) -> None:
         "[tools.cargo-bench]\nfilter = 'book'\n[tools.latency]\n"
     )
     check_options(plan(tmp_path, TEXT + options), host)
+
+
+def test_benches_run_once_or_as_often_as_their_tool_is_told_to(tmp_path: Path, host: Host) -> None:
+    text = TEXT.replace('["cpu", "caches", "latency", "probes"]', '["benches"]')
+    for more, times in (("", 1), ("[tools.cargo-bench]\nruns = 4\n", 4)):
+        runs = step_runs(plan(tmp_path, text + more), Path("/bin/true"), host)
+        assert [run.step.repetition for run in runs] == list(range(1, times + 1))
