@@ -140,7 +140,7 @@ def test_billion_laughs(tmp_path: Path) -> None:
 
 def test_a_gz_bomb_of_one_line_meets_the_limit_of_lines(tmp_path: Path) -> None:
     path = tmp_path / "bomb.folded.gz"
-    path.write_bytes(gzip.compress(b"main;work 3\n" * 10_000 + b"\0" * 90_000_000, compresslevel=1))
+    path.write_bytes(gzip.compress(b"main;work 3\n" * 10_000 + b"\0\1" * 45_000_000, compresslevel=1))
     assert path.stat().st_size < 1_000_000
     assert "Line 10001" in refusal(path).sentence
 
