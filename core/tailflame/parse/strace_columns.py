@@ -10,6 +10,7 @@ import numpy as np
 from tailflame.model.stacks import Bool, Float64, Int32, Int64, UInt8, UInt64
 from tailflame.parse.strace_bytes import PADDING, Interned
 from tailflame.parse.strace_calls import FORKS
+from tailflame.parse.strace_escapes import name_of
 
 PLACES_LIMIT = 200_000
 OTHER_PLACES = "(other places)"
@@ -57,6 +58,11 @@ class Tables:
     """The addresses of locks, as they stand in the file."""
     _word_places: list[int] = field(default_factory=list)
     _marks: dict[str, Bool] = field(default_factory=dict)
+
+    @classmethod
+    def named(cls) -> Tables:
+        """Tables that keep places by their names, whichever way these are escaped."""
+        return cls(places=Interned(most=PLACES_LIMIT, rest=OTHER_PLACES, reading=name_of))
 
     def marked(self, what: str, those: frozenset[str]) -> Bool:
         """By number of a name, whether it is one of `those`."""

@@ -19,6 +19,7 @@ from tailflame.parse.source import Source
 from tailflame.parse.strace_ahead import read_ahead
 from tailflame.parse.strace_calls import FORKS
 from tailflame.parse.strace_columns import Layout, Lines, Tables, cut, padded
+from tailflame.parse.strace_escapes import name_of, unescaped
 from tailflame.parse.strace_kept import MOST_LINE, KeptTexts
 from tailflame.parse.strace_line import LEADER, TIME, Kind, Line, read_line
 from tailflame.parse.strace_pairs import LateAnswers, Paired, Pairing, Waiting, answer
@@ -37,8 +38,6 @@ _LOOKED_AT = 400
 _HALF_DAY = 12 * 3600.0
 _ATTACHED = re.compile(r"strace: Process \d+ attached(?: with \d+ threads)?\s*$")
 _NOTICE = re.compile(r"(?:\[pid +\d+\] )?(?:strace: |Process \d+ (?:attached|detached|suspended|resumed))")
-_ESCAPE = re.compile(rb"\\([0-7]{1,3}|.)", re.DOTALL)
-_LETTERS = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"v": b"\v", b"f": b"\f"}
 _PATH = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _COLUMNS = (
     ("call", "name", np.int32),
@@ -73,7 +72,7 @@ class LogReader:
 
     source: Source
     threads: ThreadTable = field(default_factory=ThreadTable)
-    tables: Tables = field(default_factory=Tables)
+    tables: Tables = field(default_factory=Tables.named)
     odd: Odd = field(default_factory=Odd)
     layout: Layout | None = None
     command: tuple[str, ...] = ()
@@ -284,13 +283,13 @@ class LogReader:
             tids, first = np.unique(lines.tid[named][::-1], return_index=True)
             for tid, which in zip(tids.tolist(), (named[::-1][first]).tolist(), strict=True):
                 head = block[lines.start[which] : lines.comm_end[which]]
-                self.threads.call(tid, head.partition(b"<")[2].decode("utf-8", "backslashreplace"))
+                self.threads.call(tid, name_of(head.partition(b"<")[2].decode("utf-8", "backslashreplace")))
         if any(line.comm for line in slow.values()):
             tids, back = np.unique(lines.tid[::-1], return_index=True)
             last = dict(zip(tids.tolist(), (len(lines) - 1 - back).tolist(), strict=True))
             for at, line in slow.items():
                 if line.comm and last[line.tid] == at:
-                    self.threads.call(line.tid, line.comm)
+                    self.threads.call(line.tid, name_of(line.comm))
 
     def _number(self, block: bytes, lines: Lines, thread: Int32, paired: Paired) -> None:
         """Gives rows to calls, and puts them with the others."""
@@ -347,9 +346,10 @@ class LogReader:
             for at in np.flatnonzero((lines.name == number) & begun & (lines.error < 0)).tolist():
                 line = read_line(block[lines.start[at] : lines.end[at]].decode("utf-8", "backslashreplace"))
                 if (path := _PATH.search(line.text)) is not None:
-                    self.threads.execed(int(lines.tid[at]), path[1])
+                    program = unescaped(path[1])
+                    self.threads.execed(int(lines.tid[at]), program)
                     if not self.command:
-                        self.command = _command(line.text) or (path[1],)
+                        self.command = _command(line.text) or (program,)
 
     # What came of it
 
@@ -411,30 +411,20 @@ def _both(block: bytes, lines: Lines, at: int, closing: int) -> tuple[bytes, ...
 def _command(text: str) -> tuple[str, ...]:
     """The words of `"./demo", ["./demo", "--log"], 0x7ffe /* 35 vars */`; what strace cut short ends with "…"."""
     path = _PATH.search(text)
-    begin, end = text.find("[", path.end() if path is not None else 0), text.rfind("]")
-    if begin < 0 or end < begin:
+    at = text.find("[", path.end() if path is not None else 0)
+    if at < 0:
         return ()
     words: list[str] = []
-    for word in _PATH.finditer(text, begin, end):
-        cut = text.startswith("...", word.end())
+    for word in _PATH.finditer(text, at):
+        if "]" in text[at : word.start()]:
+            break  # the environment follows, where -v lists it
+        at = word.end()
+        cut = text.startswith("...", at)
         if cut and not words and path is not None and path[1].startswith(word[1]):
-            words.append(_unescaped(path[1]))  # a path is never cut
+            words.append(unescaped(path[1]))  # a path is never cut
         else:
-            words.append(f"{_unescaped(word[1])}…" if cut else _unescaped(word[1]))
+            words.append(f"{unescaped(word[1])}…" if cut else unescaped(word[1]))
     return tuple(words)
-
-
-def _unescaped(text: str) -> str:
-    """What stands in C's quotes, without its escapes: strace writes all that is no ASCII as octal digits."""
-    if "\\" not in text:
-        return text
-    raw = _ESCAPE.sub(_byte, text.encode("utf-8", "replace"))
-    return raw.decode("utf-8", "replace")
-
-
-def _byte(escape: re.Match[bytes]) -> bytes:
-    digits = escape[1]
-    return bytes([int(digits, 8) & 0xFF]) if digits[:1].isdigit() else _LETTERS.get(digits, digits)
 
 
 def layout_of(block: bytes) -> Layout:

@@ -159,6 +159,40 @@ def test_the_escapes_of_a_command_are_undone(tmp_path: Path) -> None:
     assert read(tmp_path, log).meta.command == ("münze", 'say "a\tb"', "\\")
 
 
+def test_names_are_the_same_however_strace_escapes_them(tmp_path: Path) -> None:
+    path = '/srv/münze/[a] "b".log'
+    octal = r"/srv/m\303\274nze/[a] \"b\".log"
+    some = r"/srv/m\xc3\xbcnze/[a] \"b\".log"
+    program, every = ("".join(f"\\x{b:02x}" for b in name.encode()) for name in ("../bin/matching-engine-2", path))
+    log = (
+        rf'7 1.000000 execve("{program}", ["{program}", "\x2d\x76", "m\303\274"], ["\x41\x3d\x5d", "B=]"]) = 0 <0.0001>'
+        + "".join(
+            f'\n7 1.{at:06d} openat(AT_FDCWD, "{name}", O_RDONLY) = -1 ENOENT (No such file) <0.000010>'
+            for at, name in enumerate((octal, every, some), 1)
+        )
+        + f"\n7 1.000010 read(3<{every}>, 0x7f, 10) = 0 <0.000010>"
+        f"\n7 1.000020 read(3<{octal}>,  <unfinished ...>\n7 1.000030 <... read resumed>0x7f, 10) = 0 <0.000010>\n"
+    )
+    recording = read(tmp_path, log)
+    trace = recording.syscalls
+    assert trace is not None
+    assert [trace.places[at] for at in trace.place.tolist()] == ["../bin/matching-engine-2", *[path] * 5]
+    assert len(set(trace.places)) == len(trace.places)
+    assert recording.meta.command == ("../bin/matching-engine-2", "-v", "mü")
+    assert trace.threads[0].name == "matching-engine"
+
+
+def test_a_name_may_not_steer_a_terminal(tmp_path: Path) -> None:
+    log = (
+        r'7<a\x1b[2J> 1.000000 openat(AT_FDCWD, "/tmp/\33[2J\na\x9b\xff\\x41", O_RDONLY) = 3 <0.000010>'
+        "\n7<a\\x1b[2J> 1.000100 close(3) = 0 <0.000010>\n"
+    )
+    trace = read(tmp_path, log).syscalls
+    assert trace is not None
+    assert trace.places == (r"/tmp/\x1b[2J\na\x9b\xff\x41",)
+    assert trace.threads[0].name == r"a\x1b[2J"
+
+
 @pytest.mark.parametrize("calls", [1, 5, 60, 160])
 def test_a_log_that_is_shorter_than_its_table_is_a_log(tmp_path: Path, calls: int) -> None:
     lines = [f'7 1.{n:06d} read(3, "x", 1) = 1 <0.000010>\n' for n in range(calls)]
