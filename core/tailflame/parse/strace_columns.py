@@ -24,6 +24,8 @@ class Layout:
     """What stands before the calls of a file, as its first lines have it.
 
     clock: -ttt or -tt; digits: behind its seconds; 0 for -t. timed: digits of -T behind the seconds, -1 without it.
+    begin_ns: the first stamp of -ttt, from which times count: seconds since 1970 are too many for a double to tell
+    nanoseconds apart.
     """
 
     pid: bool = False
@@ -35,6 +37,7 @@ class Layout:
     number: bool = False
     address: bool = False
     timed: int = 6
+    begin_ns: int = 0
 
     @property
     def is_fast(self) -> bool:

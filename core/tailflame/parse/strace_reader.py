@@ -214,6 +214,8 @@ class LogReader:
         if line.kind is Kind.OTHER and not line.mode:
             self.odd.add(self.lines + at + 1, text)
             return None
+        if line.stamp_ns >= 0 and self.layout is not None:
+            line.start_s = (line.stamp_ns - self.layout.begin_ns) / 1e9
         if not math.isnan(line.since_s):
             self._clock_s += line.since_s
             if math.isnan(line.start_s):
@@ -377,6 +379,7 @@ class LogReader:
             slow=readonly(slow, np.int32),
             slow_text=slow_text,
             events=tuple(self._events),
+            epoch_ns=self.layout.begin_ns if self.layout is not None else 0,
             **kept,
         )
         return trace, leaf
@@ -431,6 +434,7 @@ def layout_of(block: bytes) -> Layout:
     """How the file's lines begin and end, by the first of them."""
     shown: Layout | None = None
     timed = -1
+    begin_ns = 0
     for raw in block[: 256 * 1024].split(b"\n")[:_LOOKED_AT]:
         text = raw.decode("utf-8", "backslashreplace")
         if text.startswith(" > "):
@@ -441,6 +445,7 @@ def layout_of(block: bytes) -> Layout:
         if shown is None and line.kind is not Kind.EVENT:
             leader = LEADER.match(text)
             assert leader is not None
+            begin_ns = max(line.stamp_ns, 0)
             seconds = leader["unix"] or leader["s"] or ""
             shown = Layout(
                 pid=leader["pid"] is not None,
@@ -453,7 +458,7 @@ def layout_of(block: bytes) -> Layout:
                 address=leader["address"] is not None,
             )
             if leader["since"] is not None or leader["inner"] is not None:
-                return Layout(timed=0, clock=shown.clock)  # one by one
+                return Layout(timed=0, clock=shown.clock, begin_ns=begin_ns)  # one by one
         if (time := TIME.search(text)) is not None and shown is not None:
             timed = len(time[1].partition(".")[2])
             break
@@ -461,5 +466,5 @@ def layout_of(block: bytes) -> Layout:
         return Layout(timed=0)
     return Layout(
         pid=shown.pid, comm=shown.comm, unix=shown.unix, clock=shown.clock, digits=shown.digits,
-        after=shown.after, number=shown.number, address=shown.address, timed=timed,
+        after=shown.after, number=shown.number, address=shown.address, timed=timed, begin_ns=begin_ns,
     )  # fmt: skip
