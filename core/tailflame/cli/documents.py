@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from tailflame.analyse.hotspots import HotspotTable
 from tailflame.cli.figures import counter_figures
-from tailflame.model import Caution, CounterSeries, HistogramSeries, Recording, StackProfile, Weight
+from tailflame.model import Caution, CounterSeries, Event, HistogramSeries, Recording, StackProfile, Weight
 from tailflame.model.counter_ratios import whole_run
 from tailflame.model.counters import STATUSES
 from tailflame.model.histogram import PERCENTILES
 from tailflame.store import Opened, SessionInfo
+
+_LAST_DIGITS = 1e-12
+"""The share of a sum that the last digits of its parts may make."""
 
 
 def session_document(info: SessionInfo) -> dict[str, Any]:
@@ -85,11 +89,17 @@ def events_document(profile: StackProfile) -> list[dict[str, Any]]:
         {
             "name": event.name,
             "unit": event.unit.value,
-            "samples": profile.total(event=index),
-            "period": profile.total(event=index, weight=Weight.PERIOD) if event.has_period else None,
+            "samples": figure(profile.total(event=index), event),
+            "period": figure(profile.total(event=index, weight=Weight.PERIOD), event) if event.has_period else None,
         }
         for index, event in enumerate(profile.events)
     ]
+
+
+def figure(value: float, event: Event) -> float:
+    """What was counted is whole: sums of the parts that it was shared out into may miss that by their last digits."""
+    whole = round(value) if event.exact and math.isfinite(value) else value
+    return whole if abs(value - whole) <= _LAST_DIGITS * abs(value) else value
 
 
 def hotspots_document(table: HotspotTable, rows: list[int]) -> list[dict[str, Any]]:
@@ -101,10 +111,10 @@ def hotspots_document(table: HotspotTable, rows: list[int]) -> list[dict[str, An
             "module": table.module[row],
             "file": table.file[row],
             "line": int(table.line[row]) if table.line[row] > 0 else None,
-            "self": float(table.self_weight[row]),
-            "total": float(table.total_weight[row]),
-            "self_samples": float(table.self_samples[row]),
-            "total_samples": float(table.total_samples[row]),
+            "self": figure(float(table.self_weight[row]), table.event),
+            "total": figure(float(table.total_weight[row]), table.event),
+            "self_samples": figure(float(table.self_samples[row]), table.event),
+            "total_samples": figure(float(table.total_samples[row]), table.event),
             "self_share": float(table.self_weight[row] / whole),
             "total_share": float(table.total_weight[row] / whole),
         }

@@ -22,6 +22,7 @@ from tailflame.cli.command import (
 from tailflame.cli.documents import (
     counters_document,
     events_document,
+    figure,
     hotspots_document,
     latencies_document,
     result_document,
@@ -182,8 +183,8 @@ def _show_profile(recording: Recording, args: argparse.Namespace, context: Conte
             "weight": weight_word(weight),
             "by": args.by,
             "unit": table.unit.value,
-            "total": table.total,
-            "samples": table.samples,
+            "total": figure(table.total, table.event),
+            "samples": figure(table.samples, table.event),
         },
         "hotspots": hotspots_document(table, rows),
         "reading": [{"heading": s.heading, "text": s.text, "function": s.function} for s in sentences],

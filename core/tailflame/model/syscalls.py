@@ -38,13 +38,15 @@ class SyscallTrace:
     """System calls in the order of the file.
 
     names: of the calls; errnos: "EAGAIN"; places: what file descriptors stand for (a path, a peer), "" unknown.
-    call: index of names. start_s: as the file's clock says, NaN without one; duration_s: NaN where it never returned or
-    was not timed. thread: index of threads, -1. error: index of errnos, -1 for none. fd: the call's first descriptor,
-    -1. place: index of places, -1. returned: False for the rest of a call that never came back (exit, a kill).
+    call: index of names. start_s: as the file's clock says, less epoch_ns, NaN without one; duration_s: NaN where it
+    never returned or was not timed. thread: index of threads, -1. error: index of errnos, -1 for none. fd: the call's
+    first descriptor, -1. place: index of places, -1. returned: False for the rest of a call that never came back (exit,
+    a kill).
     slow: rows whose text was kept (the slowest of each name, the first of each error, what had not come back at the
     end), ascending; slow_text: their arguments.
     sums: the tool's own tables where there are any; then the rows may be none.
     events: signals, exits and the like, (start_s, thread, text).
+    epoch_ns: from when start_s counts, since 1970 where the clock tells the date; 0 where it counts from the clock's 0.
     """
 
     names: tuple[str, ...] = ()
@@ -63,6 +65,7 @@ class SyscallTrace:
     slow_text: tuple[str, ...] = ()
     sums: tuple[SyscallSums, ...] = ()
     events: tuple[tuple[float, int, str], ...] = ()
+    epoch_ns: int = 0
 
     def __len__(self) -> int:
         return len(self.call)

@@ -25,6 +25,7 @@ from typing import Any, TypeAlias
 
 from tailflame.model.maps import Bucket, MapKind
 from tailflame.parse.bpftrace_recipe import MARK, MapColumn
+from tailflame.parse.json_file import mended
 
 Value: TypeAlias = tuple[int | float, ...] | str | dict[tuple[int | None, int | None], int]
 """One number, or count, average and total; what is no number, as text; buckets."""
@@ -136,8 +137,7 @@ class BpftraceOutput:
         self.bad: list[tuple[int, str]] = []
         self.json = False
         self._text: list[str] = []
-        self._held = 0
-        self._rows = 0
+        self._held = self._rows = 0
         self._open: _TextPrint | None = None
         self._blank = False
         """Whether an empty line stands before."""
@@ -185,7 +185,7 @@ class BpftraceOutput:
 
     def _take_json(self, line: str) -> None:
         try:
-            document = json.loads(line, object_pairs_hook=_Pairs, parse_constant=_no_constant)
+            document = json.loads(mended(line), object_pairs_hook=_Pairs, parse_constant=_no_constant)
         except ValueError:
             raise ValueError("it is cut or no JSON") from None
         self.json = True

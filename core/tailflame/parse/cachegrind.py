@@ -39,7 +39,7 @@ _OTHER = re.compile(r"^(?:version|creator|positions|part|time_unit|snapshot|call
 _LAST_LEVEL_NOTE = re.compile(r"LL cache: ([0-9]{1,18}) B,")
 _LARGEST_SHARE = 128 << 20
 """Bytes of a last-level cache that one program may well have to itself."""
-_PLAIN_SUM = re.compile(r"-?\d{1,19}")
+_PLAIN_SUM = re.compile(r"-?\d{1,1000}")
 
 
 class Cachegrind:
@@ -78,10 +78,17 @@ class _Reader:
     source: Source
     events: tuple[str, ...] = ()
     summary: tuple[int, ...] | None = None
+    """The sum of all summaries; None where a file has none that can be read."""
     notes: list[str] = field(default_factory=list)
     command: str = ""
     damaged: int = 0
     first_damaged: int = 0
+    huge: int = 0
+    """Lines with a number beyond 63 bits, which are left out."""
+    first_huge: int = 0
+    _heads: int = 0
+    _ends: int = 0
+    """Lines of events and of summaries: one each, but where several files stand one behind the other."""
     _files: Numbers = field(default_factory=Numbers)
     _functions: Numbers = field(default_factory=Numbers)
     _groups: dict[int, int] = field(default_factory=dict)
@@ -161,14 +168,21 @@ class _Reader:
                 source=self.source.name,
             )
         self.events = tuple(names)
+        self._heads += 1
         self._sums = self._sums or Sums(self.source.name, len(names))
 
     def _set_summary(self, words: list[str], number: int) -> None:
         if len(words) > len(self.events) or not all(_PLAIN_SUM.fullmatch(word) for word in words):
             self._bad(1, number)
             return
-        figures = [int(word) for word in words]
-        self.summary = tuple(figures + [0] * (len(self.events) - len(figures)))
+        self._ends += 1
+        figures = [int(word) for word in words] + [0] * (len(self.events) - len(words))
+        if self.summary is not None:
+            figures = [one + other for one, other in zip(self.summary, figures, strict=True)]
+        if any(abs(figure) >= 2**63 for figure in figures):
+            self._huge(1, number)
+            return
+        self.summary = tuple(figures)
 
     def _costs(self, lines: Lines, group: Int64) -> None:
         if self._sums is None:
@@ -188,14 +202,22 @@ class _Reader:
         # A line number of -1 stands for one that is not known in old files of cg_merge.
         line = np.where((line < 0) | (line > _LAST_LINE), 0, line)
         if bad.any():
-            numbers = np.flatnonzero(lines.figures)
-            self._bad(int(bad.sum()), self._number + int(numbers[np.argmax(bad)]) + 1)
+            numbers = self._number + np.flatnonzero(lines.figures) + 1
+            if figures.huge.any():
+                self._huge(int(figures.huge.sum()), int(numbers[np.argmax(figures.huge)]))
+            other = bad & ~figures.huge
+            if other.any():
+                self._bad(int(other.sum()), int(numbers[np.argmax(other)]))
             group, line, costs = group[~bad], line[~bad], costs[~bad]
         self._sums.add((group << _LINE_BITS) | line, costs)
 
     def _bad(self, lines: int, number: int) -> None:
         self.damaged += lines
-        self.first_damaged = self.first_damaged or number
+        self.first_damaged = min(self.first_damaged or number, number)  # words of a block come before its figures
+
+    def _huge(self, lines: int, number: int) -> None:
+        self.huge += lines
+        self.first_huge = min(self.first_huge or number, number)
 
     def recording(self) -> Recording:
         if self._sums is None:
@@ -237,7 +259,15 @@ class _Reader:
     def _told(self, table: CostTable, folded: tuple[Caution, ...]) -> tuple[Caution, ...]:
         told = list(folded)
         sums = table.costs.sum(axis=0)
-        if self.summary is None:
+        if self._heads > 1:
+            told.append(
+                Caution(
+                    f"It is {self._heads:,} files of cachegrind, one behind the other, where the format has one: their"
+                    " costs are added up, also where one of them stands there twice.",
+                    "Cut it in front of each first line of “desc:”, and open one of them alone.",
+                )
+            )
+        if self._ends < self._heads:
             told.append(
                 Caution(
                     f"The file ends before its summary: {count(len(table))} lines of costs were read, and the rest is"
@@ -245,16 +275,16 @@ class _Reader:
                     "Record again, and end the program with SIGTERM, not with SIGKILL.",
                 )
             )
-        elif any(int(a) != b for a, b in zip(sums, self.summary, strict=True)):
+        elif self.summary is not None and any(int(a) != b for a, b in zip(sums, self.summary, strict=True)):
             at = next(i for i, (a, b) in enumerate(zip(sums, self.summary, strict=True)) if int(a) != b)
             told.append(
                 Caution(
                     f"Its lines add up to {count(int(sums[at]))} {self.events[at]}, its own summary says"
-                    f" {count(self.summary[at])}: a part may be missing.",
+                    f" {count(self.summary[at])}: {'lines were left out' if self.huge else 'a part may be missing'}.",
                     "Copy the file again, or record again.",
                 )
             )
-        told += damage(self.damaged, self.first_damaged)
+        told += (*excess(self.huge, self.first_huge), *damage(self.damaged, self.first_damaged))
         if "I1mr" not in self.events and "D1mr" not in self.events:
             told.append(
                 Caution(
@@ -274,6 +304,19 @@ def large_last_level(notes: Iterable[str], events: Sequence[str]) -> Iterator[Ca
             " smaller, so that misses of it are too few.",
             "Record with a last-level cache of 32M,16,64 (--LL=33554432,16,64).",
         )
+
+
+def excess(lines: int, first: int) -> list[Caution]:
+    """That numbers were too large, where some were."""
+    if not lines:
+        return []
+    what = "1 line holds a number that is" if lines == 1 else f"{lines:,} lines hold numbers that are"
+    return [
+        Caution(
+            f"{what} too large to be true, 2^63 or more, and left out (the first is line {first:,}).",
+            "The file was changed or damaged: copy it again, or record again.",
+        )
+    ]
 
 
 def damage(lines: int, first: int) -> list[Caution]:

@@ -21,6 +21,8 @@ PIECE = 512 * 1024
 _DIGITS = 18
 """Figures of so many digits fit into 63 bits whatever they are."""
 _MOST = 2**63
+_LONGEST = 1000
+"""Digits, with zeros before them, that a number may have."""
 
 _FIRST = np.zeros(256, dtype=bool)
 _FIRST[[_PLUS, _MINUS, _STAR, *range(_ZERO, _ZERO + 10)]] = True
@@ -62,13 +64,15 @@ class Figures:
     """The words of lines of figures, line by line. first: of each line, and the number of all at the end.
 
     value: int64; sign: 0 for a bare number, else the byte that stood before it; "*" is 0 with its sign.
-    bad: lines with something else in them, or with a number beyond 63 bits; their values mean nothing.
+    bad: lines with something else in them, or with a number beyond 63 bits; their values mean nothing. huge: those of
+    them that are bad for such a number.
     """
 
     first: Int64
     value: Int64
     sign: UInt8
     bad: Bool
+    huge: Bool
 
     def __len__(self) -> int:
         return len(self.first) - 1
@@ -145,6 +149,7 @@ def _read(data: UInt8, start: Int64, length: Int64, first: Int64) -> Figures:
         longer, at, left = longer[more], at[more], left[more]
     negative = sign == _MINUS
     bad = np.zeros(len(first) - 1, dtype=bool)
+    huge = bad.copy()
     odd = (length > _DIGITS) | ((sign != 0) & (length == 0) & (sign != _STAR)) | ((sign == _STAR) & (length > 0))
     strange = np.flatnonzero(~_PLAIN[data])
     if len(strange):  # signs, the x and the letters of hex figures, and what has no place here
@@ -154,22 +159,24 @@ def _read(data: UInt8, start: Int64, length: Int64, first: Int64) -> Figures:
     for word_at in np.flatnonzero(odd).tolist():
         text = data[start[word_at] : start[word_at] + length[word_at]].tobytes()
         number = _slowly(text)
-        if number is None or sign[word_at] == _STAR:
-            bad[np.searchsorted(first, word_at, side="right") - 1] = True
+        if number is None or number >= _MOST or sign[word_at] == _STAR:
+            line = np.searchsorted(first, word_at, side="right") - 1
+            bad[line] = True
+            huge[line] |= number is not None and number >= _MOST
             number = 0
         value[word_at] = number
     if negative.any():
         value[negative] = -value[negative]
-    return Figures(first, value, sign, bad)
+    return Figures(first, value, sign, bad, huge)
 
 
 def _slowly(text: bytes) -> int | None:
-    """A number that is long or hex; None where it is none, or beyond 63 bits."""
+    """A number that is long or hex, 2^63 for all that are beyond 63 bits; None where it is none."""
     try:
-        number = int(text, 16) if text[:2] in (b"0x", b"0X") else int(text) if text.isdigit() else NONE
+        number = int(text, 16) if text[:2] in (b"0x", b"0X") else int(text[:_LONGEST]) if text.isdigit() else NONE
     except ValueError:
         return None
-    return number if 0 <= number < _MOST else None
+    return min(number, _MOST) if number >= 0 else None
 
 
 class Sums:

@@ -15,7 +15,7 @@ import numpy as np
 from tailflame.errors import ParseError
 from tailflame.model import Caution, CostTable, FrameKind, FrameTable, Meta, Recording, StackProfile
 from tailflame.model.stacks import NONE, Float64, Int64, readonly
-from tailflame.parse.cachegrind import damage, large_last_level
+from tailflame.parse.cachegrind import damage, excess, large_last_level
 from tailflame.parse.cachegrind_digits import pieces_of
 from tailflame.parse.cachegrind_profile import (
     DESCRIPTIONS,
@@ -39,6 +39,8 @@ _KEY = re.compile(r"[a-z]+[a-z ]*")
 _DERIVED = re.compile(r"(?P<name>[^\s:=]+)\s*(?:=\s*(?P<formula>[^:]+?))?\s*(?::\s*(?P<words>.*))?", re.ASCII)
 _TERM = re.compile(r"(?:(\d{1,9})\s*\*?\s*)?([A-Za-z_]\w*)", re.ASCII)
 _MOST_TOLD = 64
+_LONGEST = 1000
+"""Digits of a number."""
 _MOST_SPLIT = 100_000
 """Rows that tell the tree's nodes line by line: beyond that, the cheapest nodes stand without lines."""
 
@@ -82,6 +84,12 @@ class _Header:
     totals: list[tuple[int, ...]] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
     threads: set[str] = field(default_factory=set)
+    huge: bool = False
+    """Whether a line of totals holds a number beyond 63 bits."""
+    again: dict[str, int] = field(default_factory=dict)
+    """How often each part of a process is in the file that is there more than once, with the same totals."""
+    _part: dict[str, str] = field(default_factory=dict)
+    _parts: dict[tuple[str, ...], int] = field(default_factory=dict)
 
     def take(self, line: bytes) -> bool:
         """Whether it is a line of a header."""
@@ -99,15 +107,37 @@ class _Header:
                     self.events.append(value)
             case "totals":
                 self._add(value)
+                self._end_part(value)
             case "thread":
                 self.threads.add(value)
+            case "pid":
+                self._part = {}
+        if key in ("pid", "part", "thread"):
+            self._part[key] = value
+            if key == "part":
+                self._part.pop("thread", None)  # follows, where there is one
         self.first.setdefault(key, value)
         return True
 
+    def _end_part(self, totals: str) -> None:
+        """Each dump is a part of its own (cl-format: PartData), so that the same one twice is a copy."""
+        if "part" not in self._part:
+            return
+        pid, part, thread = (self._part.get(key, "") for key in ("pid", "part", "thread"))
+        key = (pid, part, thread, totals)
+        times = self._parts[key] = self._parts.get(key, 0) + 1
+        if times > 1:
+            of = " of ".join(filter(None, (f"thread {thread}" if thread else "", f"process {pid}" if pid else "")))
+            self.again[f"part {part}{f' of {of}' if of else ''}"] = times
+
     def _add(self, value: str) -> None:
         words = value.split()
-        if words and len(words) <= MOST_EVENTS and all(word.isdecimal() and len(word) < 20 for word in words):
-            self.totals.append(tuple(map(int, words)))
+        if words and len(words) <= MOST_EVENTS and all(word.isdecimal() and len(word) <= _LONGEST for word in words):
+            totals = tuple(map(int, words))
+            if max(totals) < 2**63:
+                self.totals.append(totals)
+            else:
+                self.huge = True
 
 
 class _Split(NamedTuple):
@@ -297,21 +327,33 @@ class _Graph:
         names = tuple(self.lines.events)
         totals = self._totals(len(names))
         wrong = [at for at in range(len(names)) if totals is not None and int(sums[at]) != totals[at]]
+        for part, times in list(self.header.again.items())[:1]:
+            more = len(self.header.again) - 1
+            others = f", and {more:,} further {'parts' if more > 1 else 'part'} more than once" if more else ""
+            told.append(
+                Caution(
+                    f"The file holds {part} {'twice' if times == 2 else f'{times:,} times'}{others}: its costs are"
+                    " added up each time.",
+                    "It was put behind itself: open the file that it was made from.",
+                )
+            )
+        why = "lines were left out" if self.lines.huge else "a part may be missing"
         if totals is not None and wrong:
             told.append(
                 Caution(
                     f"Its functions add up to {count(int(sums[wrong[0]]))} {names[wrong[0]]}, its own total says"
-                    f" {count(totals[wrong[0]])}: a part may be missing.",
+                    f" {count(totals[wrong[0]])}: {why}.",
                     "Copy the file again, or record again.",
                 )
             )
-        elif totals is None and "creator" in self.header.first:
+        elif totals is None and not self.header.huge and "creator" in self.header.first:
             told.append(
                 Caution(
                     "The file ends before its totals: what was read stands here, and the rest is missing.",
                     "Record again, and end the program with SIGTERM, not with SIGKILL.",
                 )
             )
+        told += excess(self.lines.huge, self.lines.first_huge)
         told += damage(self.lines.damaged, self.lines.first_damaged)
         return (*told, *large_last_level(self.header.notes, names))
 

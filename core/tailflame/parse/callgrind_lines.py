@@ -80,6 +80,9 @@ class CallgrindLines:
     parts: int = 0
     damaged: int = 0
     first_damaged: int = 0
+    huge: int = 0
+    """Lines with a number beyond 63 bits, which are left out."""
+    first_huge: int = 0
     _own: Sums = field(init=False)
     _calls: Sums = field(init=False)
     _columns: list[int] = field(default_factory=list)
@@ -302,7 +305,11 @@ class CallgrindLines:
             bad[np.repeat(np.arange(len(words)), words)[(place >= self._positions) & (figures.sign != 0)]] = True
         line = self._lines_of(figures.value, figures.sign, figures.first, words)
         homeless = (function < 0) & (words > self._positions)
-        for at in np.flatnonzero(bad | homeless).tolist():
+        if figures.huge.any():
+            self.huge += int(figures.huge.sum())
+            first = self._number + int(numbers[np.argmax(figures.huge)]) + 1
+            self.first_huge = min(self.first_huge or first, first)
+        for at in np.flatnonzero((bad | homeless) & ~figures.huge).tolist():
             self._bad(int(numbers[at]))
         kept = ~bad & (function >= 0) & (costs.any(axis=1) | (called >= 0))
         if not kept.all():
@@ -353,7 +360,8 @@ class CallgrindLines:
     def _bad(self, at: int) -> None:
         """`at`: a line of the block that is read, from 0 on."""
         self.damaged += 1
-        self.first_damaged = self.first_damaged or self._number + at + 1
+        number = self._number + at + 1
+        self.first_damaged = min(self.first_damaged or number, number)  # words of a block come before its figures
 
 
 class _Names:

@@ -16,7 +16,7 @@ import numpy as np
 from tailflame.errors import ParseError
 from tailflame.model import NONE, Caution, Event, FrameKind, Recording, Thread
 from tailflame.model.stacks import Float64
-from tailflame.parse.json_file import broken, listed, parsed, whole
+from tailflame.parse.json_file import broken, listed, parsed, text_of
 from tailflame.parse.profile_tables import EndlessTree, ProfileTables
 from tailflame.parse.registry import NO
 from tailflame.parse.source import Source, decode_head
@@ -43,7 +43,7 @@ class CpuProfile:
         return 0.85 if '"ProfileChunk"' in text else 0.6
 
     def load(self, source: Source) -> Recording:
-        data = whole(source)
+        data = text_of(source)
         if data.lstrip().startswith(b"["):
             # A trace may lack its last bracket: it is written until the process ends.
             data = data.rstrip().removesuffix(b",")

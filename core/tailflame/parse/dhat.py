@@ -21,7 +21,7 @@ from tailflame.model.stacks import Bool, Int32, Int64, readonly
 from tailflame.parse.json_file import broken, document, listed
 from tailflame.parse.profile_tables import ProfileTables
 from tailflame.parse.registry import NO
-from tailflame.parse.source import Source
+from tailflame.parse.source import Source, decode_head
 from tailflame.parse.valgrind_frames import UNKNOWN, ValgrindFrame, valgrind_frame
 from tailflame.units import Unit
 
@@ -35,7 +35,7 @@ AD_HOC = "Ad hoc"
 
 _WHAT = "a DHAT profile"
 _MOST = 2**62
-_KEY = re.compile(rb'\s*\{\s*"dhatFileVersion"\s*:')
+_KEY = re.compile(r'\s*\{\s*"dhatFileVersion"\s*:')
 # What stands in for malloc while DHAT watches, no part of the program.
 _OWN_MODULE = "/vgpreload_"
 
@@ -62,9 +62,10 @@ class Dhat:
     title = "dhat.out"
 
     def sniff(self, head: bytes, name: str) -> float:
-        if _KEY.match(head):
+        text = decode_head(head)
+        if _KEY.match(text):
             return 0.97
-        return 0.9 if head.lstrip()[:1] == b"{" and b'"dhatFileVersion"' in head and b'"pps"' in head else NO
+        return 0.9 if text.lstrip()[:1] == "{" and '"dhatFileVersion"' in text and '"pps"' in text else NO
 
     def load(self, source: Source) -> Recording:
         whole = document(source, _WHAT)

@@ -22,7 +22,7 @@ from tailflame.parse.hgrm import HGRM
 from tailflame.parse.hlog import HLOG
 from tailflame.parse.jemalloc_heap import JEMALLOC_FOLDER, JEMALLOC_HEAP
 from tailflame.parse.live_log import LIVE_LOG
-from tailflame.parse.looks import looks_like, report_of
+from tailflame.parse.looks import archive_of, looks_like, report_of
 from tailflame.parse.massif import MASSIF
 from tailflame.parse.perf_annotate import PERF_ANNOTATE
 from tailflame.parse.perf_data import PERF_DATA, holds_recordings, load_many
@@ -113,12 +113,12 @@ def load(
 def _read(source: Source, format: str | None) -> Recording:
     if format is not None:
         return named(format).load(source)
-    report = report_of(source.head)
-    asked = FORMATS if report is None else ()
+    other = archive_of(source.head) or report_of(source.head)
+    asked = FORMATS if other is None else ()
     scored = [(f.sniff(source.head, source.bare_name), f) for f in asked]
     candidates = sorted((pair for pair in scored if pair[0] >= 0), key=lambda pair: -pair[0])
     if not candidates:
-        what, advice = report or looks_like(source.head)
+        what, advice = other or looks_like(source.head)
         raise UnknownFormat(
             f"{source.name} is none of the formats that Tailflame reads: it looks like {what}.",
             source=source.name,

@@ -81,8 +81,8 @@ class LineBlock(NamedTuple):
     """Whole lines. The columns hold until the next block is read.
 
     info: the number of each `+` or `-` line, -1 where it is none; freed: whether it is a `-`. pairs: the lines of two
-    numbers, None where there is none. others: all other lines, without their ends; at: how many of the block's `+` and
-    `-` lines come before each of them.
+    numbers, None where there is none. others: all other lines but empty ones, which say nothing and may be millions,
+    without their ends; at: how many of the block's `+` and `-` lines come before each of them.
     """
 
     info: Int64
@@ -157,6 +157,8 @@ class LineReader:
         pairs, at = None, other
         if len(other):
             at = other - np.arange(len(other))
+            said = mark[other] != _LINE_END
+            other, at = other[said], at[said]
             begin, until = start[other], end[other]
             pair = ((mark[other] == _INFO) | (mark[other] == _TRACE)) & (text.take(begin + 1) == _BLANK)
             if pair.any():

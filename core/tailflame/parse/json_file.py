@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +12,7 @@ import numpy as np
 from tailflame.errors import ParseError
 from tailflame.model import NONE
 from tailflame.model.stacks import Float64, Int64
-from tailflame.parse.source import Source
+from tailflame.parse.source import Source, encoding_of
 from tailflame.units import size
 
 FILE_LIMIT = 1024**3
@@ -19,6 +21,8 @@ MEMORY_LIMIT = 8 * 1024**3
 """Most memory that the document's values may take: as much as a full file of numbers needs."""
 _OBJECT, _ARRAY, _VALUE = 200, 70, 40
 """Bytes that an object, an array and another value take in memory, at most, apart from their text."""
+
+_PAIR_OR_BYTE = re.compile(r"(\\[^x])|\\x", re.DOTALL)
 
 
 def whole(source: Source, limit: int = FILE_LIMIT) -> bytes:
@@ -37,9 +41,35 @@ def whole(source: Source, limit: int = FILE_LIMIT) -> bytes:
     return b"".join(pieces)
 
 
+def text_of(source: Source) -> bytes:
+    """The JSON of the file in UTF-8 without a mark, whichever way it is encoded."""
+    data = whole(source)
+    encoding = encoding_of(data[:512])
+    if encoding == "utf-8-sig":
+        return data.removeprefix(codecs.BOM_UTF8)
+    return data.decode(encoding, "backslashreplace").encode()
+
+
+def mended(text: str) -> str:
+    """JSON in which bytes that are no UTF-8 have become \\xNN, as text that JSON can hold: a backslash is two there.
+
+    Names of files and threads are bytes, which tools write as they are; JSON has no such escape.
+    """
+    return _PAIR_OR_BYTE.sub(lambda found: found[1] or r"\\x", text) if r"\x" in text else text
+
+
+def _mended_bytes(data: bytes) -> bytes | None:
+    """None where it is UTF-8, and something else is wrong with it."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return mended(data.decode("utf-8", "backslashreplace")).encode()
+    return None
+
+
 def document(source: Source, what: str, *, data: bytes | None = None) -> dict[str, Any]:
     """The JSON object in the file; ParseError where there is none. what: "a speedscope file"."""
-    value = parsed(source, whole(source) if data is None else data)
+    value = parsed(source, text_of(source) if data is None else data)
     if not isinstance(value, dict):
         raise broken(source, what, "it is no JSON object")
     return value
@@ -57,8 +87,11 @@ def parsed(source: Source, data: bytes) -> Any:
             advice="Record a shorter time, or open the recording that it was made from.",
         )
     try:
-        return orjson.loads(data.removeprefix(b"\xef\xbb\xbf"))
+        return orjson.loads(data)
     except orjson.JSONDecodeError as error:
+        text = _mended_bytes(data)
+        if text is not None:
+            return parsed(source, text)
         raise ParseError(
             f"{source.name} is not whole: its JSON breaks off or is damaged at line {error.lineno}.",
             source=source.name,

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from tailflame.parse.json_file import mended
 from tailflame.parse.log_text import TextRows, plain
 
 NS: Mapping[str, float] = {"ns": 1.0, "us": 1e3, "µs": 1e3, "μs": 1e3, "ms": 1e6, "s": 1e9}  # U+00B5, U+03BC
@@ -188,7 +189,7 @@ def json_object(line: str) -> dict[str, Any] | None:
         return None
     text = line[at:] if at else line
     try:
-        event = orjson.loads(text)
+        event = orjson.loads(mended(text))
     except ValueError:
         # "NaN" and "Infinity" are no JSON, and yet written.
         if len(text) > _JSON_FALLBACK or not ("NaN" in text or "Infinity" in text):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tarfile
 
 from tailflame.parse.source import decode_head
 
@@ -58,13 +59,23 @@ def report_of(head: bytes) -> tuple[str, str] | None:
     return None
 
 
+def archive_of(head: bytes) -> tuple[str, str] | None:
+    """A tar archive and what to do about it; None for all else.
+
+    It has no mark at its beginning, and its files lie there as they are: their lines could be taken for a result.
+    """
+    try:
+        tarfile.TarInfo.frombuf(head[: tarfile.BLOCKSIZE], "utf-8", "surrogateescape")  # checks a sum of the header
+    except tarfile.HeaderError:
+        return None
+    return "a tar archive", "Unpack it first and open what is inside."
+
+
 def looks_like(head: bytes) -> tuple[str, str]:
     """What a file that begins with `head` seems to be ("a PNG picture"), and what to do about it (may be "")."""
     for magic, what, advice in _MAGIC:
         if head.startswith(magic):
             return what, advice
-    if len(head) > 262 and head[257:262] == b"ustar":
-        return "a tar archive", "Unpack it and open what is inside."
     text = decode_head(head[:4096])
     start = text.lstrip("\ufeff \t\r\n")
     if start.startswith(("{", "[{", "[[", '["')):

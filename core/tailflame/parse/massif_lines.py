@@ -21,7 +21,7 @@ import numpy.typing as npt
 from tailflame.model.stacks import Bool, Int32, Int64, UInt64
 from tailflame.parse.token_table import PAD, TokenTable
 
-_LINE_END, _SPACE, _COLON, _N = b"\n :n"
+_LINE_END, _SPACE, _COLON, _N, _COMMENT = b"\n :n#"
 _DIGITS = 8
 """Of a number that are read at once."""
 _BLANKS = np.uint64(0x2020202020202020)
@@ -54,7 +54,7 @@ class TreeLines:
     """The lines of a block.
 
     line: which of the block's lines are of trees; depth, children, size (bytes): of each of those. others: the numbers
-    of the rest. All count from 0.
+    of the rest but comments and empty lines, which say nothing and may be millions. All count from 0.
     """
 
     lines: int
@@ -131,10 +131,12 @@ def cut_block(buffer: bytes) -> TreeLines:
     end = np.flatnonzero(data[len(PAD) : -len(PAD)] == _LINE_END) + len(PAD)
     start = np.append(len(PAD), end[:-1] + 1)
     words = _windows(buffer, "<u8", 8)
-    mark = _after_blanks(words, start, end)
-    is_tree = data[mark] == _N
+    said = np.flatnonzero(data[start] != _LINE_END)  # an empty line says nothing
+    mark = _after_blanks(words, start[said], end[said])
+    is_tree = np.zeros(len(end), np.bool_)
+    is_tree[said] = data[mark] == _N
+    mark = mark[is_tree[said]]
     line = np.flatnonzero(is_tree)
-    mark = mark[line]
     children, at, good = _numbers(words, mark + 1)
     good &= (data[at] == _COLON) & (data[at + 1] == _SPACE) & (at - mark <= _DIGITS)
     size, at, digits = _numbers(words, at + 2)
@@ -142,6 +144,7 @@ def cut_block(buffer: bytes) -> TreeLines:
     if not good.all():
         is_tree[line[~good]] = False
         line, mark, children, size, at = line[good], mark[good], children[good], size[good], at[good]
+    other = said[~is_tree[said]]
     first = at + 1
     return TreeLines(
         lines=len(end),
@@ -149,7 +152,7 @@ def cut_block(buffer: bytes) -> TreeLines:
         depth=(mark - start[line]).astype(np.int32),
         children=children.astype(np.int32),
         size=size,
-        others=np.flatnonzero(~is_tree),
+        others=other[data[start[other]] != _COMMENT],
         hashes=_hashed(buffer, words, first, end[line]),
         _buffer=buffer,
         _start=start,

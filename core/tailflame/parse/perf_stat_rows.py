@@ -15,6 +15,7 @@ from typing import Any
 
 from tailflame.model.counter_ratios import PART, derived
 from tailflame.model.live import Reading, Status
+from tailflame.parse.json_file import mended
 
 LINE_LIMIT = 64 * 1024
 """Longest line that is looked at, characters."""
@@ -75,13 +76,21 @@ class Row:
 # JSON
 
 
+def _json(line: str | bytes) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        text = line if isinstance(line, str) else line.decode("utf-8", "backslashreplace")
+        return json.loads(mended(text))  # the name of a thread may be cut within a character
+
+
 def json_row(line: str | bytes) -> Row | None:
     """None for a line without a counter (a further metric of the event before).
 
     ValueError where it is no line of `perf stat -j`; DecimalComma where its numbers are.
     """
     try:
-        document = json.loads(line)
+        document = _json(line)
     except (ValueError, RecursionError):
         text = line.decode("utf-8", "replace") if isinstance(line, bytes) else line
         if _DECIMAL_COMMA.search(text):

@@ -36,8 +36,14 @@ BOMB_SIZE = 256 * 1024 * 1024
 BOMB_RATIO = 400
 """Above BOMB_SIZE of output, a ratio beyond this is refused. Recorded stacks reach 20 to 150 : 1; gzip ends
 at 1032 : 1, others go far beyond."""
+RUN_LIMIT = 4 * 1024 * 1024
+"""Most of one and the same byte in a row that a compressed file may unpack to. No result holds such a run, whatever its
+ratio; the ratio alone does not tell: of a program that allocates and frees in a loop heaptrack writes 7,700 : 1."""
 OUTPUT_LIMIT = 256 * 1024**3
 """Most that a compressed file may unpack to: `perf script` has made 158 GB of a 9 GB perf.data."""
+
+PACKED = 256 * 1024
+"""Compressed bytes that are read at once: few enough that what is read and what came out of it stay close."""
 
 XZ_MEMORY = 1024**3
 
@@ -220,20 +226,27 @@ class Source:
                 return
         yield from self._guarded(raw, pieces)
 
+    def _bomb(self, what: str) -> ParseError:
+        return ParseError(
+            f"{self.name} unpacks to more than {what}: reading it was stopped.",
+            source=self.name,
+            advice="If you trust the file, unpack it first and open the unpacked one.",
+        )
+
     def _guarded(self, raw: BinaryIO, pieces: Iterator[bytes]) -> Iterator[bytes]:
         """Turns a decompressor's failures into sentences, and refuses what unpacks without end."""
-        out = 0
+        out = run = 0
+        repeated = b""
         try:
             for piece in pieces:
                 out += len(piece)
                 read = max(raw.tell(), 1)
                 if (out > BOMB_SIZE and out > BOMB_RATIO * read) or out > OUTPUT_LIMIT:
-                    raise ParseError(
-                        f"{self.name} unpacks to more than {size_text(out)} from {size_text(read)}:"
-                        " reading it was stopped.",
-                        source=self.name,
-                        advice="If you trust the file, unpack it first and open the unpacked one.",
-                    )
+                    raise self._bomb(f"{size_text(out)} from {size_text(read)}")
+                before, repeated = repeated, _repeated(piece)
+                run = len(piece) + (run if repeated == before else 0) if repeated else 0
+                if run > RUN_LIMIT:
+                    raise self._bomb(f"{size_text(RUN_LIMIT)} of one byte repeated")
                 yield piece
         except EOFError as error:
             raise ParseError(
@@ -323,6 +336,12 @@ def _way_in(path: Path) -> str:
     return f"Make it yours: sudo chown $USER {word} (or allow reading: sudo chmod a+r {word})"
 
 
+def _repeated(piece: bytes) -> bytes:
+    """The byte that `piece` holds nothing else than; b"" where there are others, which its beginning mostly tells."""
+    first = piece[:1]
+    return first if not piece[:64].strip(first) and not piece.strip(first) else b""
+
+
 class _Decompressor(Protocol):
     @property
     def eof(self) -> bool: ...
@@ -336,19 +355,19 @@ class _Decompressor(Protocol):
 def _unpack(raw: BinaryIO, n: int, make: Callable[[], _Decompressor]) -> Iterator[bytes]:
     """bzip2 or xz, several streams in a row, at most `n` bytes at a time."""
     unpacker = make()
-    data = raw.read(CHUNK)
+    data = raw.read(PACKED)
     while True:
         piece = unpacker.decompress(data, n)
         data = b""
         if piece:
             yield piece
         if unpacker.eof:
-            data = unpacker.unused_data.lstrip(b"\0") or raw.read(CHUNK).lstrip(b"\0")
+            data = unpacker.unused_data.lstrip(b"\0") or raw.read(PACKED).lstrip(b"\0")
             if not data:
                 return
             unpacker = make()
         elif unpacker.needs_input:
-            data = raw.read(CHUNK)
+            data = raw.read(PACKED)
             if not data:
                 raise EOFError
 
@@ -356,7 +375,7 @@ def _unpack(raw: BinaryIO, n: int, make: Callable[[], _Decompressor]) -> Iterato
 def _gunzip(raw: BinaryIO, n: int) -> Iterator[bytes]:
     """gzip, several members in a row, at most `n` bytes at a time."""
     unpacker = zlib.decompressobj(wbits=31)
-    data = raw.read(CHUNK)
+    data = raw.read(PACKED)
     while True:
         piece = unpacker.decompress(data, n)
         data = unpacker.unconsumed_tail
@@ -364,16 +383,16 @@ def _gunzip(raw: BinaryIO, n: int) -> Iterator[bytes]:
             yield piece
         if unpacker.eof:
             # Padding with zeros is usual on tapes and block devices.
-            data = unpacker.unused_data.lstrip(b"\0") or raw.read(CHUNK).lstrip(b"\0")
+            data = unpacker.unused_data.lstrip(b"\0") or raw.read(PACKED).lstrip(b"\0")
             if not data:
                 return
             unpacker = zlib.decompressobj(wbits=31)
         elif not data and not piece:
-            data = raw.read(CHUNK)
+            data = raw.read(PACKED)
             if not data:
                 raise EOFError
         elif not data:
-            data = raw.read(CHUNK)
+            data = raw.read(PACKED)
             # At the end of the file the unpacker may still hold output: ask again with nothing.
 
 

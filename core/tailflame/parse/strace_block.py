@@ -173,11 +173,12 @@ class _Reading:
         good &= all_digits(fraction) & self._is(at + 11 + digits, 32)
         seconds = eight_digits(first) * 100 + tens * 10 + ones
         if digits == 6:
-            self.time = seconds + eight_digits(fraction) / 1e6
+            behind = eight_digits(fraction) * 1000
         else:
             last = self.bytes[at + 19].astype(np.int64) - 48
             good &= (last >= 0) & (last <= 9)
-            self.time = seconds + (eight_digits(fraction) * 10 + last) / 1e9
+            behind = eight_digits(fraction) * 10 + last
+        self.time = (seconds * 10**9 + (behind - self.layout.begin_ns)) / 1e9
         self.at = at + 12 + digits
         self.ok &= good
 

@@ -6,6 +6,8 @@ that one gathering reads eight characters of every line.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -13,8 +15,8 @@ from tailflame.model.stacks import Bool, Int64, UInt64
 
 PADDING = 64
 """Zeros behind a block, so that a word may begin at its last byte."""
-LONGEST = 4096
-"""Bytes of a span that are told apart: paths end at PATH_MAX."""
+LONGEST = 4 * 4096
+"""Bytes of a span that are told apart: paths end at PATH_MAX, and -xx writes four for each."""
 
 U64 = np.uint64
 _ONES = U64(0x0101010101010101)
@@ -124,17 +126,30 @@ def _mixed(hashes: UInt64, part: UInt64) -> UInt64:
 class Interned:
     """Numbers for spans of bytes, by their hashes; the text of each is read once.
 
-    most: how many distinct texts are told apart; what comes later is `rest`.
+    most: how many distinct texts are told apart; what comes later is `rest`. reading: makes of what stands in the file
+    the text that is kept; it is asked once for each.
     """
 
-    def __init__(self, *, most: int = 2**31, rest: str = "") -> None:
+    def __init__(self, *, most: int = 2**31, rest: str = "", reading: Callable[[str], str] | None = None) -> None:
         self.texts: list[str] = []
-        self._most, self._rest = most, rest
+        self._most, self._rest, self._reading = most, rest, reading
+        self._written: dict[str, int] = {}
+        """The numbers of texts as they stand in the file, where that is not how they are kept."""
         self._of: dict[str, int] = {}
         self._hashes: UInt64 = np.empty(0, np.uint64)
         self._numbers: Int64 = np.empty(0, np.int64)
 
     def number(self, text: str) -> int:
+        if self._reading is None:
+            return self._number(text)
+        found = self._written.get(text)
+        if found is None:
+            found = self._number(self._reading(text))
+            if len(self._written) < self._most:
+                self._written[text] = found
+        return found
+
+    def _number(self, text: str) -> int:
         found = self._of.get(text)
         if found is None:
             if len(self.texts) >= self._most:

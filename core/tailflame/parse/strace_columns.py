@@ -10,6 +10,7 @@ import numpy as np
 from tailflame.model.stacks import Bool, Float64, Int32, Int64, UInt8, UInt64
 from tailflame.parse.strace_bytes import PADDING, Interned
 from tailflame.parse.strace_calls import FORKS
+from tailflame.parse.strace_escapes import name_of
 
 PLACES_LIMIT = 200_000
 OTHER_PLACES = "(other places)"
@@ -23,6 +24,8 @@ class Layout:
     """What stands before the calls of a file, as its first lines have it.
 
     clock: -ttt or -tt; digits: behind its seconds; 0 for -t. timed: digits of -T behind the seconds, -1 without it.
+    begin_ns: the first stamp of -ttt, from which times count: seconds since 1970 are too many for a double to tell
+    nanoseconds apart.
     """
 
     pid: bool = False
@@ -34,6 +37,7 @@ class Layout:
     number: bool = False
     address: bool = False
     timed: int = 6
+    begin_ns: int = 0
 
     @property
     def is_fast(self) -> bool:
@@ -57,6 +61,11 @@ class Tables:
     """The addresses of locks, as they stand in the file."""
     _word_places: list[int] = field(default_factory=list)
     _marks: dict[str, Bool] = field(default_factory=dict)
+
+    @classmethod
+    def named(cls) -> Tables:
+        """Tables that keep places by their names, whichever way these are escaped."""
+        return cls(places=Interned(most=PLACES_LIMIT, rest=OTHER_PLACES, reading=name_of))
 
     def marked(self, what: str, those: frozenset[str]) -> Bool:
         """By number of a name, whether it is one of `those`."""

@@ -71,7 +71,8 @@ MOST_TEXT = 2000
 
 @dataclass(slots=True)
 class Line:
-    """tid: -1 where the line has none. start_s: NaN without a time; `since_s`: of -r, since the line before.
+    """tid: -1 where the line has none. start_s: NaN without a time; `stamp_ns`: the same since 1970, of -ttt, -1 for
+    others; `since_s`: of -r, since the line before.
 
     text: of an EVENT its words, of a call its arguments. fd, place: of the call, -1 and "" for none; where it is
     BY_PATH and has no descriptor, the place is its path. error: "EAGAIN", "" for none. duration_s: NaN where it was not
@@ -83,6 +84,7 @@ class Line:
     tid: int = -1
     comm: str = ""
     start_s: float = math.nan
+    stamp_ns: int = -1
     since_s: float = math.nan
     name: str = ""
     text: str = ""
@@ -134,6 +136,8 @@ def _lead(line: Line, leader: re.Match[str]) -> None:
         line.start_s = 3600.0 * int(leader["h"]) + 60.0 * int(leader["m"]) + float(leader["s"])
     elif leader["unix"] is not None:
         line.start_s = float(leader["unix"])
+        whole, _, fraction = leader["unix"].partition(".")
+        line.stamp_ns = int(whole) * 10**9 + int(fraction.ljust(9, "0"))
     if (since := leader["since"] or leader["after"]) is not None:
         line.since_s = float(since)
 

@@ -104,8 +104,9 @@ def _meta(trace: SyscallTrace, reader: LogReader) -> Meta:
     if len(known):
         last = trace.start_s + np.nan_to_num(trace.duration_s)
         duration = float(np.nanmax(last) - known.min()) or None  # of -t all may be of one second
-        if reader.layout is not None and known.min() > 86400.0 * 366:
-            started = _moment(float(known.min()))
+        first = trace.epoch_ns / 1e9 + float(known.min())
+        if reader.layout is not None and first > 86400.0 * 366:
+            started = _moment(first)
     # The last one to end is the one that was started.
     ends = [text for _time, _thread, text in trace.events if text.startswith(("exited with", "killed by"))]
     return Meta(

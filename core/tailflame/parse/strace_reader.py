@@ -19,6 +19,7 @@ from tailflame.parse.source import Source
 from tailflame.parse.strace_ahead import read_ahead
 from tailflame.parse.strace_calls import FORKS
 from tailflame.parse.strace_columns import Layout, Lines, Tables, cut, padded
+from tailflame.parse.strace_escapes import name_of, unescaped
 from tailflame.parse.strace_kept import MOST_LINE, KeptTexts
 from tailflame.parse.strace_line import LEADER, TIME, Kind, Line, read_line
 from tailflame.parse.strace_pairs import LateAnswers, Paired, Pairing, Waiting, answer
@@ -37,8 +38,6 @@ _LOOKED_AT = 400
 _HALF_DAY = 12 * 3600.0
 _ATTACHED = re.compile(r"strace: Process \d+ attached(?: with \d+ threads)?\s*$")
 _NOTICE = re.compile(r"(?:\[pid +\d+\] )?(?:strace: |Process \d+ (?:attached|detached|suspended|resumed))")
-_ESCAPE = re.compile(rb"\\([0-7]{1,3}|.)", re.DOTALL)
-_LETTERS = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"v": b"\v", b"f": b"\f"}
 _PATH = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _COLUMNS = (
     ("call", "name", np.int32),
@@ -73,7 +72,7 @@ class LogReader:
 
     source: Source
     threads: ThreadTable = field(default_factory=ThreadTable)
-    tables: Tables = field(default_factory=Tables)
+    tables: Tables = field(default_factory=Tables.named)
     odd: Odd = field(default_factory=Odd)
     layout: Layout | None = None
     command: tuple[str, ...] = ()
@@ -215,6 +214,8 @@ class LogReader:
         if line.kind is Kind.OTHER and not line.mode:
             self.odd.add(self.lines + at + 1, text)
             return None
+        if line.stamp_ns >= 0 and self.layout is not None:
+            line.start_s = (line.stamp_ns - self.layout.begin_ns) / 1e9
         if not math.isnan(line.since_s):
             self._clock_s += line.since_s
             if math.isnan(line.start_s):
@@ -284,13 +285,13 @@ class LogReader:
             tids, first = np.unique(lines.tid[named][::-1], return_index=True)
             for tid, which in zip(tids.tolist(), (named[::-1][first]).tolist(), strict=True):
                 head = block[lines.start[which] : lines.comm_end[which]]
-                self.threads.call(tid, head.partition(b"<")[2].decode("utf-8", "backslashreplace"))
+                self.threads.call(tid, name_of(head.partition(b"<")[2].decode("utf-8", "backslashreplace")))
         if any(line.comm for line in slow.values()):
             tids, back = np.unique(lines.tid[::-1], return_index=True)
             last = dict(zip(tids.tolist(), (len(lines) - 1 - back).tolist(), strict=True))
             for at, line in slow.items():
                 if line.comm and last[line.tid] == at:
-                    self.threads.call(line.tid, line.comm)
+                    self.threads.call(line.tid, name_of(line.comm))
 
     def _number(self, block: bytes, lines: Lines, thread: Int32, paired: Paired) -> None:
         """Gives rows to calls, and puts them with the others."""
@@ -347,9 +348,10 @@ class LogReader:
             for at in np.flatnonzero((lines.name == number) & begun & (lines.error < 0)).tolist():
                 line = read_line(block[lines.start[at] : lines.end[at]].decode("utf-8", "backslashreplace"))
                 if (path := _PATH.search(line.text)) is not None:
-                    self.threads.execed(int(lines.tid[at]), path[1])
+                    program = unescaped(path[1])
+                    self.threads.execed(int(lines.tid[at]), program)
                     if not self.command:
-                        self.command = _command(line.text) or (path[1],)
+                        self.command = _command(line.text) or (program,)
 
     # What came of it
 
@@ -377,6 +379,7 @@ class LogReader:
             slow=readonly(slow, np.int32),
             slow_text=slow_text,
             events=tuple(self._events),
+            epoch_ns=self.layout.begin_ns if self.layout is not None else 0,
             **kept,
         )
         return trace, leaf
@@ -411,36 +414,27 @@ def _both(block: bytes, lines: Lines, at: int, closing: int) -> tuple[bytes, ...
 def _command(text: str) -> tuple[str, ...]:
     """The words of `"./demo", ["./demo", "--log"], 0x7ffe /* 35 vars */`; what strace cut short ends with "…"."""
     path = _PATH.search(text)
-    begin, end = text.find("[", path.end() if path is not None else 0), text.rfind("]")
-    if begin < 0 or end < begin:
+    at = text.find("[", path.end() if path is not None else 0)
+    if at < 0:
         return ()
     words: list[str] = []
-    for word in _PATH.finditer(text, begin, end):
-        cut = text.startswith("...", word.end())
+    for word in _PATH.finditer(text, at):
+        if "]" in text[at : word.start()]:
+            break  # the environment follows, where -v lists it
+        at = word.end()
+        cut = text.startswith("...", at)
         if cut and not words and path is not None and path[1].startswith(word[1]):
-            words.append(_unescaped(path[1]))  # a path is never cut
+            words.append(unescaped(path[1]))  # a path is never cut
         else:
-            words.append(f"{_unescaped(word[1])}…" if cut else _unescaped(word[1]))
+            words.append(f"{unescaped(word[1])}…" if cut else unescaped(word[1]))
     return tuple(words)
-
-
-def _unescaped(text: str) -> str:
-    """What stands in C's quotes, without its escapes: strace writes all that is no ASCII as octal digits."""
-    if "\\" not in text:
-        return text
-    raw = _ESCAPE.sub(_byte, text.encode("utf-8", "replace"))
-    return raw.decode("utf-8", "replace")
-
-
-def _byte(escape: re.Match[bytes]) -> bytes:
-    digits = escape[1]
-    return bytes([int(digits, 8) & 0xFF]) if digits[:1].isdigit() else _LETTERS.get(digits, digits)
 
 
 def layout_of(block: bytes) -> Layout:
     """How the file's lines begin and end, by the first of them."""
     shown: Layout | None = None
     timed = -1
+    begin_ns = 0
     for raw in block[: 256 * 1024].split(b"\n")[:_LOOKED_AT]:
         text = raw.decode("utf-8", "backslashreplace")
         if text.startswith(" > "):
@@ -451,6 +445,7 @@ def layout_of(block: bytes) -> Layout:
         if shown is None and line.kind is not Kind.EVENT:
             leader = LEADER.match(text)
             assert leader is not None
+            begin_ns = max(line.stamp_ns, 0)
             seconds = leader["unix"] or leader["s"] or ""
             shown = Layout(
                 pid=leader["pid"] is not None,
@@ -463,7 +458,7 @@ def layout_of(block: bytes) -> Layout:
                 address=leader["address"] is not None,
             )
             if leader["since"] is not None or leader["inner"] is not None:
-                return Layout(timed=0, clock=shown.clock)  # one by one
+                return Layout(timed=0, clock=shown.clock, begin_ns=begin_ns)  # one by one
         if (time := TIME.search(text)) is not None and shown is not None:
             timed = len(time[1].partition(".")[2])
             break
@@ -471,5 +466,5 @@ def layout_of(block: bytes) -> Layout:
         return Layout(timed=0)
     return Layout(
         pid=shown.pid, comm=shown.comm, unix=shown.unix, clock=shown.clock, digits=shown.digits,
-        after=shown.after, number=shown.number, address=shown.address, timed=timed,
+        after=shown.after, number=shown.number, address=shown.address, timed=timed, begin_ns=begin_ns,
     )  # fmt: skip

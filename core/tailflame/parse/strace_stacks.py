@@ -141,8 +141,9 @@ def _each(trace: SyscallTrace, rows: Int64, stack: Int64, spent: Int64, failed: 
     bad = np.flatnonzero(failed)
     start = trace.start_s[rows]
     # Some 290 years fit: a log that tells of more has another fault.
-    ns = np.rint(np.clip(np.nan_to_num(start), 0.0, 9e9) * 1e9)
-    time = np.where(np.isfinite(start), ns, NONE).astype(np.int64)
+    since = -trace.epoch_ns / 1e9
+    ns = np.rint(np.clip(np.nan_to_num(start), since, since + 9e9) * 1e9).astype(np.int64) + trace.epoch_ns
+    time = np.where(np.isfinite(start), np.maximum(ns, 0), NONE)
     n, more = len(rows), len(bad)
     order = np.argsort(np.concatenate((np.arange(n), bad)), kind="stable")
     return SampleTable(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tailflame.model.stacks import NONE, Int32, Int64, Thread
+from tailflame.parse.strace_escapes import visible
 
 _COMM = 15
 """Bytes that the kernel keeps of a thread's name."""
@@ -68,7 +69,7 @@ class ThreadTable:
     def _name(self, tid: int) -> str:
         """What the log calls it, else what the kernel calls threads that nobody has named: their program."""
         program = self._programs.get(self._process.get(tid, NONE), "")
-        return self._comms.get(tid) or program.encode()[:_COMM].decode(errors="ignore")
+        return self._comms.get(tid) or visible(program.encode()[:_COMM].decode(errors="ignore"))
 
     def roots(self) -> list[str]:
         """What stands at the bottom of each thread's stacks: without numbers, so that two runs compare. The thread's

@@ -36,6 +36,7 @@ def encode_syscalls(trace: SyscallTrace, prefix: str, columns: Columns) -> dict[
     for at, sums in enumerate(trace.sums):
         encode_table(_full(sums), f"{prefix}.sums{at}", _SUMS, columns)
     return {
+        "epoch_ns": trace.epoch_ns,
         "names": list(trace.names),
         "errnos": list(trace.errnos),
         "places": list(trace.places),
@@ -89,6 +90,7 @@ def decode_syscalls(fields: Fields, prefix: str, columns: Mapping[str, Array]) -
             for time, thread, text in zip(events["event_start_s"], events["event_thread"], words, strict=True)
         ),
         sums=tuple(_sums(part, f"{prefix}.sums{at}", columns) for at, part in enumerate(fields.parts("sums"))),
+        epoch_ns=fields.integer("epoch_ns", 0),  # before, times were those of the clock itself
         **rows,
     )
 

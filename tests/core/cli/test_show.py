@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from helpers.recordings import as_results, recording
+from helpers.stack_counts import DATA
 from tailflame.model import Event, Histogram, HistogramSeries, StackBuilder, Thread
 from tailflame.store import Library
 from tailflame.store.bundle import write_bundle
@@ -47,6 +48,17 @@ def test_json_has_the_documented_keys(tailflame: Run, before: Path) -> None:
     assert (first["self"], first["total"], first["self_samples"]) == (5000, 5000, 5000)
     assert first["self_share"] == pytest.approx(5000 / 11500)
     assert (first["file"], first["line"]) == ("", None)
+
+
+@pytest.mark.parametrize("name", ["matrix.out.gz", "recursive.out.gz", "trading.out.gz"])
+def test_counts_that_were_shared_out_stay_whole(tailflame: Run, name: str) -> None:
+    document = tailflame("show", DATA / "callgrind" / "3.19.0" / name, "--json", "-n", "200").document
+    total = document["costs"]["events"][0]["total"]
+    told = [*document["events"][0].values(), *document["view"].values()]
+    assert [figure for figure in told if isinstance(figure, int | float)] == [total] * 4
+    own = [row["self"] for row in document["hotspots"]]
+    assert len(own) > 5
+    assert all(isinstance(figure, int) for figure in own), "what a function spends by itself is counted"
 
 
 def kept(library: Library, *, keep: Any = None) -> str:

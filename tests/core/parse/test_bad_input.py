@@ -7,6 +7,7 @@ import io
 import json
 import lzma
 import random
+import tarfile
 import time
 import tracemalloc
 import zipfile
@@ -67,6 +68,15 @@ def zipped() -> bytes:
     return buffer.getvalue()
 
 
+def tarred(content: bytes, format: int = tarfile.GNU_FORMAT) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=format) as archive:
+        member = tarfile.TarInfo("result")
+        member.size = len(content)
+        archive.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
 LOOKS = {
     "a program or library (ELF)": b"\x7fELF\x02\x01\x01" + bytes(500),
     "a script": b"#!/bin/sh\necho main 1\n",
@@ -75,7 +85,7 @@ LOOKS = {
     "a zip archive": zipped(),
     "compressed data (gzip) within compressed data": gzip.compress(gzip.compress(b"main 1\n")),
     "an SQLite database": b"SQLite format 3\0" + bytes(100),
-    "a tar archive": bytes(257) + b"ustar" + bytes(250),
+    "a tar archive": tarred(b"main 1\n"),
     "a Chrome trace (JSON)": json.dumps({"traceEvents": []}).encode(),
     "JSON": json.dumps([{"a": 1}], indent=1).replace("[\n ", "[").encode(),
     "a web page": b"<!DOCTYPE html><html><body>no</body></html>",
@@ -97,6 +107,15 @@ def refused(tmp_path: Path, content: bytes, looks: str) -> None:
 @pytest.mark.parametrize("looks", LOOKS)
 def test_a_file_that_is_none_of_the_formats_says_what_it_is(tmp_path: Path, looks: str) -> None:
     refused(tmp_path, LOOKS[looks], looks)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+@pytest.mark.parametrize("format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_a_result_in_a_tar_archive_is_not_taken_for_the_archive(
+    tmp_path: Path, format: int, pack: Callable[[bytes], bytes]
+) -> None:
+    content = (DATA / "massif" / "3.19.0" / "instructions.out").read_bytes()
+    refused(tmp_path, pack(tarred(content, format)), "a tar archive")
 
 
 @pytest.mark.parametrize(
@@ -140,7 +159,7 @@ def test_billion_laughs(tmp_path: Path) -> None:
 
 def test_a_gz_bomb_of_one_line_meets_the_limit_of_lines(tmp_path: Path) -> None:
     path = tmp_path / "bomb.folded.gz"
-    path.write_bytes(gzip.compress(b"main;work 3\n" * 10_000 + b"\0" * 90_000_000, compresslevel=1))
+    path.write_bytes(gzip.compress(b"main;work 3\n" * 10_000 + b"\0\1" * 45_000_000, compresslevel=1))
     assert path.stat().st_size < 1_000_000
     assert "Line 10001" in refusal(path).sentence
 

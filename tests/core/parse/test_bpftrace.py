@@ -208,6 +208,14 @@ def test_an_empty_stack_is_called_so(tmp_path: Path) -> None:
     assert recording.profile is not None and recording.profile.total() == 4
 
 
+def test_a_key_of_bytes_that_are_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "out.json"
+    path.write_bytes(line("map", {"@n": {"name": 5}}).encode().replace(b"name", b"caf\xc3"))
+    recording = load(path)
+    assert values(maps_of(recording)["@n"]) == {(r"caf\xc3",): (5,)}
+    assert recording.warnings == ()
+
+
 def test_the_last_print_counts(tmp_path: Path) -> None:
     recording = read(tmp_path, line("map", {"@n": {"a": 5, "b": 7}}) + line("map", {"@n": {"a": 6, "b": 9}}))
     assert values(maps_of(recording)["@n"]) == {("a",): (6,), ("b",): (9,)}

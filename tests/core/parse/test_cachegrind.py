@@ -200,8 +200,6 @@ def test_windows_line_ends_and_blanks_change_nothing(tmp_path: Path) -> None:
         ("3 1 2 3", 0),
         ("3 1 x", 0),
         ("3 0x10", 16),
-        ("3 99999999999999999999", 0),
-        ("3 9223372036854775808", 0),
         ("3 000000000000000000000001", 1),
         ("+3 1", 0),
         ("* 1", 0),
@@ -217,6 +215,41 @@ def test_a_line_that_is_none_is_told(line: str, costs: int, tmp_path: Path) -> N
     assert costs_of(recording).costs.sum(axis=0).tolist() == [5 + costs, 2]
     told = [w.text for w in recording.warnings if "no part of the format" in w.text]
     assert told == ([] if costs else ["1 line is no part of the format and ignored (the first is line 7)."])
+
+
+@pytest.mark.parametrize(
+    "number", ["99999999999999999999999", "9223372036854775808", "0xffffffffffffffff", "-" + "9" * 30]
+)
+def test_a_number_that_is_too_large_is_called_so(number: str, tmp_path: Path) -> None:
+    text = f"{HEAD}fl=a.c\nfn=main\n1 5 2\n3 1 {number}\n{number} 1 1\nnonsense\nsummary: 5 2\n"
+    recording = read(text, tmp_path)
+    assert costs_of(recording).costs.tolist() == [[5, 2]]
+    assert [w.text for w in recording.warnings[:2]] == [
+        "2 lines hold numbers that are too large to be true, 2^63 or more, and left out (the first is line 7).",
+        "1 line is no part of the format and ignored (the first is line 9).",
+    ]
+
+
+@pytest.mark.parametrize("number", ["99999999999999999999999", "9223372036854775808", "9999999999999999999"])
+def test_a_summary_that_is_too_large_is_no_end_of_the_file(number: str, tmp_path: Path) -> None:
+    recording = read(f"{HEAD}fl=a.c\nfn=main\n1 5 2\nsummary: 5 {number}\n", tmp_path)
+    assert [w.text for w in recording.warnings[:1]] == [
+        "1 line holds a number that is too large to be true, 2^63 or more, and left out (the first is line 7)."
+    ]
+    assert not any("summary" in w.text for w in recording.warnings)
+    left = read(f"{HEAD}fl=a.c\nfn=main\n1 5 2\n2 {number} 2\nsummary: 9 4\n", tmp_path)
+    assert "its own summary says 9: lines were left out" in left.warnings[0].text
+
+
+def test_files_one_behind_the_other_are_called_so(tmp_path: Path) -> None:
+    one = HEAD + "fl=a.c\nfn=main\n1 5 2\nsummary: 5 2\n"
+    recording = read(one + one, tmp_path)
+    assert costs_of(recording).costs.tolist() == [[10, 4]]
+    assert costs_of(recording).totals.tolist() == [10, 4]
+    assert recording.warnings[0].text.startswith("It is 2 files of cachegrind, one behind the other")
+    assert not any("summary" in w.text for w in recording.warnings)
+    cut = read(one + one.partition("summary")[0], tmp_path)
+    assert any("ends before its summary" in w.text for w in cut.warnings)
 
 
 def test_sums_that_do_not_agree_are_told(tmp_path: Path) -> None:

@@ -339,6 +339,32 @@ def test_totals_that_do_not_agree_and_are_not_there(tmp_path: Path) -> None:
     assert len(read("summary: 0 0\n" + HEAD + body + "totals: 5 2\n", tmp_path).warnings) == 1
 
 
+def test_numbers_that_are_too_large_are_called_so(tmp_path: Path) -> None:
+    huge = "9" * 23
+    recording = read(HEAD + f"fl=a.c\nfn=f\n1 5 2\n1 {huge} 2\n2 9223372036854775808\ntotals: 5 {huge}\n", tmp_path)
+    assert [w.text for w in recording.warnings[1:]] == [
+        "2 lines hold numbers that are too large to be true, 2^63 or more, and left out (the first is line 9)."
+    ]
+    assert costs_of(recording).totals.tolist() == [5, 2]
+    left = read(HEAD + f"fl=a.c\nfn=f\n1 5 2\n1 {huge} 2\ntotals: 9 2\n", tmp_path)
+    assert "its own total says 9: lines were left out" in left.warnings[1].text
+
+
+def test_a_part_that_is_there_twice_is_told(tmp_path: Path) -> None:
+    """Several parts are what callgrind writes of several dumps, or of threads; the same part twice is a copy."""
+
+    def part(number: int, thread: int, cost: int, pid: int = 7) -> str:
+        head = f"version: 1\ncreator: hand\npid: {pid}\npart: {number}\nthread: {thread}\npositions: line\nevents: Ir\n"
+        return f"{head}fl=a.c\nfn=f\n1 {cost}\ntotals: {cost}\n"
+
+    honest = part(1, 1, 5) + part(1, 2, 5) + part(2, 1, 5) + part(1, 1, 5, pid=8) + part(1, 1, 6)
+    assert len(read(honest, tmp_path).warnings) == 1
+    told = read(honest + part(1, 2, 5), tmp_path).warnings
+    assert told[1].text.startswith("The file holds part 1 of thread 2 of process 7 twice: its costs are added up")
+    assert len(told) == 2
+    assert "part 1 of thread 1 of process 7 twice, and 3 further" in read(honest * 2, tmp_path).warnings[1].text
+
+
 def test_a_file_cut_after_any_line_is_refused_or_told(tmp_path: Path) -> None:
     text = HEAD + "ob=(1) o\nfl=(1) a.c\nfn=(1) f\n1 5\ncfn=(2) g\ncalls=1 1\n2 7\n\nfn=(2)\n+1 7\n\ntotals: 12\n"
     lines = text.splitlines(keepends=True)
@@ -354,9 +380,7 @@ def test_a_file_cut_after_any_line_is_refused_or_told(tmp_path: Path) -> None:
     assert seen == {5, 12}
 
 
-@pytest.mark.parametrize(
-    "line", ["1 x", "1 1 2 3", "1 99999999999999999999", "1 -5", "1 +5", "1 *", "what is this", "fx=(1)", "calls=1 1"]
-)
+@pytest.mark.parametrize("line", ["1 x", "1 1 2 3", "1 -5", "1 +5", "1 *", "what is this", "fx=(1)", "calls=1 1"])
 def test_a_line_that_is_none_is_told(line: str, tmp_path: Path) -> None:
     recording = read(HEAD + f"fl=a.c\nfn=f\n1 5 2\n{line}\ntotals: 5 2\n", tmp_path)
     assert [w.text for w in recording.warnings[1:]] == [

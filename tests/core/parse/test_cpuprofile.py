@@ -93,6 +93,16 @@ def test_chunks_of_a_trace_that_was_not_closed(tmp_path: Path) -> None:
     assert stack_periods(profile) == {"main": 9_000}
 
 
+def test_any_encoding_and_names_of_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "x.cpuprofile"
+    text = json.dumps({"nodes": [node(1, "(root)", 2, hitCount=0), node(2, "main", hitCount=7)]})
+    for content in (text.encode("utf-8-sig"), text.encode("utf-16")):
+        path.write_bytes(content)
+        assert stack_counts(profile_of(load(path))) == {"main": 7}
+    path.write_bytes(text.replace("main", "caf\xe9").encode("latin-1"))
+    assert stack_counts(profile_of(load(path))) == {r"caf\xe9": 7}
+
+
 @pytest.mark.parametrize(
     "value",
     [

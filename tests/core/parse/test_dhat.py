@@ -91,6 +91,22 @@ def stacks(profile: StackProfile, event: int = 0) -> dict[str, float]:
     return found
 
 
+@pytest.mark.parametrize(
+    ("written", "read_as"), [(b"caf\xe9", r"caf\xe9"), (rb"a\\x41" + b"\xe9", r"a\x41\xe9"), (b"\xff", r"\xff")]
+)
+def test_a_name_of_bytes_that_are_no_text_is_read(written: bytes, read_as: str, tmp_path: Path) -> None:
+    path = tmp_path / "dhat.out"
+    path.write_bytes(json.dumps(SMALL).encode().replace(b"grow", written))
+    assert read_as in profile_of(load(path)).frames.names()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_mark_of_the_encoding_is_no_part_of_it(encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / "dhat.out"
+    path.write_bytes(json.dumps(SMALL).encode(encoding))
+    assert stacks(profile_of(load(path))) == stacks(profile_of(read(tmp_path, SMALL, "plain.out")))
+
+
 @pytest.mark.parametrize("name", ["heap.json", "trading.json.gz", "copy.json", "ad-hoc.json"])
 def test_sums_are_the_totals_that_dhat_prints(name: str) -> None:
     recording = load(VALGRIND / name)

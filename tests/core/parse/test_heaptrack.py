@@ -23,6 +23,7 @@ from tailflame.model import FrameKind, Recording, StackProfile, Weight
 from tailflame.model.heap import ALLOCATED, LEAKED, PEAK, TEMPORARY, HeapTimeline, TimeUnit
 from tailflame.parse import heaptrack, heaptrack_raw, load
 from tailflame.parse.heaptrack import HEAPTRACK
+from tailflame.parse.heaptrack_lines import LineReader
 from tailflame.parse.heaptrack_stacks import rust_name
 from tailflame.parse.symbolize.demangle import Demangler
 from tailflame.units import Unit
@@ -554,6 +555,19 @@ def test_a_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("tailflame.parse.source.BOMB_SIZE", 1 << 20)
     with pytest.raises(ParseError, match="reading it was stopped"):
         read(gzip.compress(SMALL + b"+ 0\n" * 3_000_000), tmp_path)
+
+
+def test_empty_lines_are_passed_over(tmp_path: Path) -> None:
+    lines = LineReader().read(b"\n\nc 1\n+ 0\n\n- 0\n\n\nc 2\n\na 10 1\n\n")
+    assert lines.others == [b"c 1", b"c 2"], "not one step in Python for each of millions"
+    assert lines.at.tolist() == [0, 2]
+    assert lines.info.tolist() == [0, 0]
+    assert lines.pairs is not None
+    assert lines.pairs.at.tolist() == [2]
+    apart = read(SMALL.replace(b"\n", b"\n\n\n"), tmp_path)
+    whole = read(SMALL, tmp_path)
+    assert not any("damaged" in caution.text for caution in apart.warnings)
+    assert heap_of(apart).facts == heap_of(whole).facts
 
 
 def test_a_line_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -151,6 +151,12 @@ def test_json_and_text_in_one_log_and_fields_that_are_missing() -> None:
     assert to_ns([row[1] for row in rows], "us").tolist() == [2000.0, 3000.0, 4000.0]
 
 
+def test_bytes_that_are_no_text_beside_a_field() -> None:
+    line = b'{"path":"/tmp/caf\xe9\\\\x.log","a_us":7}'.decode("utf-8", "backslashreplace")
+    assert numeric_fields(line) == {"a_us": (7.0, "us")}
+    assert LineReader(("a_us",)).rows([line]) == [(7,)]
+
+
 def test_cells_that_are_no_numbers() -> None:
     cells = [1, "2", "3us", None, True, "x", [1], {"a": 1}, 10**400, "nan", "inf"]
     np.testing.assert_array_equal(to_ns(cells, "ms"), [1e6, 2e6, 3e3, NAN, NAN, NAN, NAN, NAN, math.inf, NAN, math.inf])

@@ -353,6 +353,19 @@ def test_numbers_of_any_length() -> None:
     assert cut_block(PAD + odd + PAD).others.tolist() == [0, 1, 2, 3, 4, 5, 6]
 
 
+def test_empty_lines_and_comments_are_passed_over_and_counted(tmp_path: Path) -> None:
+    lines = cut_block(PAD + b"\n\ncmd: a\n#---\n n0: 5 f\n\n\nx\n" + PAD)
+    assert lines.lines == 8
+    assert list(lines.other_texts()) == [(2, "cmd: a"), (7, "x")], "not one step in Python for each of millions"
+    assert lines.line.tolist() == [4]
+    assert lines.depth.tolist() == [1]
+    gap = "\n" * 2_000_000
+    broken = WHOLE.replace("snapshot=2\n", f"{gap}snapshot=2\nfree=1\n")
+    number = broken[: broken.index("free=1")].count("\n") + 1
+    with pytest.raises(ParseError, match=f"^Line {number:,} of .* is none that massif writes"):
+        read(tmp_path, broken)
+
+
 @st.composite
 def trees(draw: st.DrawFn, depth: int = 0) -> tuple[int, list[tuple[int, int, int]]]:
     """Bytes and lines (depth, children, bytes) of a tree that adds up."""

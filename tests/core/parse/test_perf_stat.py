@@ -539,6 +539,16 @@ def test_a_damaged_line_is_left_out_and_told(tmp_path: Path) -> None:
     assert recording.warnings[0].text == "1 line was left out (line 5: it is not JSON)."
 
 
+def test_a_thread_name_cut_within_a_character(tmp_path: Path) -> None:
+    line = b'{"thread" : "caf\xc3-7", "counter-value" : "5.0", "unit" : "", "event" : "faults"}\n'
+    path = tmp_path / "threads.json"
+    path.write_bytes(line * 2)
+    assert load(path).warnings == ()
+    row = json_row(line)
+    assert row is not None
+    assert row.part == r"caf\xc3 (7)"
+
+
 VALUES = (
     st.text(max_size=12) | st.floats() | st.integers() | st.none() | st.sampled_from(["<not counted>", "1.5", "(null)"])
 )

@@ -171,6 +171,24 @@ def test_a_bomb_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind
     assert told.value.advice
 
 
+def test_a_run_of_one_byte_is_stopped_long_before_its_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(source_module, "RUN_LIMIT", 3_000_000)
+    source = written(tmp_path, PACKERS[kind](b"main 1\n" + b"\n" * 9_000_000))
+    if not kind:
+        assert sum(map(len, source.chunks())) == 9_000_007, "what is not packed is as large as it looks"
+        return
+    with pytest.raises(ParseError, match=r"unpacks to more than 3.0 MB of one byte repeated") as told:
+        list(source.chunks())
+    assert told.value.advice
+
+
+def test_a_small_file_and_one_of_two_bytes_in_turn_may_be_packed_as_well_as_can_be(tmp_path: Path, kind: str) -> None:
+    for content in (b"\n" * 3_000_000, b"+-" * 4_000_000, (b"\n" * 3_000_000 + b"a" * 3_000_000) * 2):
+        assert sum(map(len, written(tmp_path, PACKERS[kind](content)).chunks())) == len(content)
+
+
 def test_a_well_packed_but_honest_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source_module, "BOMB_SIZE", 1_000_000)
     text = "".join(f"main;step_{i % 1000};leaf {i}\n" for i in range(60_000)).encode()

@@ -7,6 +7,7 @@ import math
 import threading
 from collections import Counter
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,14 @@ def plainly(tmp_path: Path, text: bytes) -> Recording:
     return STRACE_LOG.load(strace_reader.Source(path))
 
 
+_LAYOUT_OF = strace_reader.layout_of
+
+
+def one_by_one(block: bytes) -> Layout:
+    """As if no line were of a usual form."""
+    return Layout(timed=0, begin_ns=_LAYOUT_OF(block).begin_ns)
+
+
 def calls(trace: SyscallTrace) -> dict[str, tuple[int, int]]:
     """Calls and errors by name, of calls that came back."""
     back = trace.returned > 0
@@ -64,7 +73,7 @@ def rows(trace: SyscallTrace) -> list[Row]:
     return [
         (
             trace.names[trace.call[at]],
-            round(float(np.nan_to_num(trace.start_s[at], nan=-1.0)), 6),
+            round(float(np.nan_to_num(trace.start_s[at] + trace.epoch_ns / 1e9, nan=-1.0)), 6),
             round(float(np.nan_to_num(trace.duration_s[at], nan=-1.0)), 9),
             trace.threads[trace.thread[at]].tid if trace.thread[at] >= 0 else -1,
             trace.errnos[trace.error[at]] if trace.error[at] >= 0 else "",
@@ -159,6 +168,40 @@ def test_the_escapes_of_a_command_are_undone(tmp_path: Path) -> None:
     assert read(tmp_path, log).meta.command == ("münze", 'say "a\tb"', "\\")
 
 
+def test_names_are_the_same_however_strace_escapes_them(tmp_path: Path) -> None:
+    path = '/srv/münze/[a] "b".log'
+    octal = r"/srv/m\303\274nze/[a] \"b\".log"
+    some = r"/srv/m\xc3\xbcnze/[a] \"b\".log"
+    program, every = ("".join(f"\\x{b:02x}" for b in name.encode()) for name in ("../bin/matching-engine-2", path))
+    log = (
+        rf'7 1.000000 execve("{program}", ["{program}", "\x2d\x76", "m\303\274"], ["\x41\x3d\x5d", "B=]"]) = 0 <0.0001>'
+        + "".join(
+            f'\n7 1.{at:06d} openat(AT_FDCWD, "{name}", O_RDONLY) = -1 ENOENT (No such file) <0.000010>'
+            for at, name in enumerate((octal, every, some), 1)
+        )
+        + f"\n7 1.000010 read(3<{every}>, 0x7f, 10) = 0 <0.000010>"
+        f"\n7 1.000020 read(3<{octal}>,  <unfinished ...>\n7 1.000030 <... read resumed>0x7f, 10) = 0 <0.000010>\n"
+    )
+    recording = read(tmp_path, log)
+    trace = recording.syscalls
+    assert trace is not None
+    assert [trace.places[at] for at in trace.place.tolist()] == ["../bin/matching-engine-2", *[path] * 5]
+    assert len(set(trace.places)) == len(trace.places)
+    assert recording.meta.command == ("../bin/matching-engine-2", "-v", "mü")
+    assert trace.threads[0].name == "matching-engine"
+
+
+def test_a_name_may_not_steer_a_terminal(tmp_path: Path) -> None:
+    log = (
+        r'7<a\x1b[2J> 1.000000 openat(AT_FDCWD, "/tmp/\33[2J\na\x9b\xff\\x41", O_RDONLY) = 3 <0.000010>'
+        "\n7<a\\x1b[2J> 1.000100 close(3) = 0 <0.000010>\n"
+    )
+    trace = read(tmp_path, log).syscalls
+    assert trace is not None
+    assert trace.places == (r"/tmp/\x1b[2J\na\x9b\xff\x41",)
+    assert trace.threads[0].name == r"a\x1b[2J"
+
+
 @pytest.mark.parametrize("calls", [1, 5, 60, 160])
 def test_a_log_that_is_shorter_than_its_table_is_a_log(tmp_path: Path, calls: int) -> None:
     lines = [f'7 1.{n:06d} read(3, "x", 1) = 1 <0.000010>\n' for n in range(calls)]
@@ -178,7 +221,7 @@ def test_a_log_that_is_shorter_than_its_table_is_a_log(tmp_path: Path, calls: in
 @pytest.mark.parametrize("name", LOGS)
 def test_blocks_are_read_as_lines_are(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     fast = load(STRACE / name)
-    monkeypatch.setattr(strace_reader, "layout_of", lambda _block: Layout(timed=0))
+    monkeypatch.setattr(strace_reader, "layout_of", one_by_one)
     slow = load(STRACE / name)
     assert rows(trace_of(fast)) == rows(trace_of(slow))
     assert trace_of(fast).slow_text == trace_of(slow).slow_text
@@ -288,7 +331,7 @@ def test_any_line_is_read_the_same_in_both_ways(
     fast = STRACE_LOG.load(strace_reader.Source(path))
     layout_of = strace_reader.layout_of
     try:
-        strace_reader.layout_of = lambda _block: Layout(timed=0)
+        strace_reader.layout_of = one_by_one
         slow = STRACE_LOG.load(strace_reader.Source(path))
     finally:
         strace_reader.layout_of = layout_of
@@ -399,6 +442,22 @@ def test_an_execve_of_another_thread_goes_on_in_the_leader(tmp_path: Path) -> No
 def test_a_call_that_began_before_the_log(tmp_path: Path) -> None:
     row = one(tmp_path, '7 100000000.500000 <... read resumed>"x", 1) = 1 <0.250000>')
     assert row[:4] == ("read", 100000000.25, 0.25, 7)
+
+
+@pytest.mark.parametrize("form", ["{stamp} getpid() = 7 <0.000001>", "[pid     7] {stamp} getpid() = 7 <0.000001>"])
+@pytest.mark.parametrize("digits", [6, 9])
+def test_not_a_nanosecond_of_the_time_is_lost(form: str, digits: int, tmp_path: Path) -> None:
+    step = 10 ** (9 - digits)
+    stamps = [1795654968_999999000 + n * step * 123457 for n in (0, 1, 2, 5, 99)]
+    lines = [form.format(stamp=f"{ns // 10**9}.{ns % 10**9:09d}"[: 11 + digits]) for ns in stamps]
+    recording = read(tmp_path, "\n".join((*lines, f"{lines[-1].partition('getpid')[0]}+++ exited with 0 +++\n")))
+    trace = trace_of(recording)
+    assert trace.start_s.tolist() == [(ns - stamps[0]) / 1e9 for ns in stamps]
+    assert trace.events[0][0] == (stamps[-1] - stamps[0]) / 1e9
+    assert trace.epoch_ns == stamps[0]
+    assert recording.profile is not None
+    assert recording.profile.samples.time_ns.tolist() == stamps
+    assert recording.meta.started_at == datetime.fromtimestamp(stamps[0] / 1e9, UTC)
 
 
 def test_another_word_size_makes_other_calls(tmp_path: Path) -> None:
