@@ -127,7 +127,9 @@ class _Header:
         match key:
             case "desc":
                 note = " ".join(value.split())
-                if note not in self.notes and len(self.notes) < _MOST_TOLD and not note.startswith("Option:"):
+                # "I1 cache:" and nothing more: no cache was simulated.
+                empty = note.startswith("Option:") or note.endswith(":")
+                if note not in self.notes and len(self.notes) < _MOST_TOLD and not empty:
                     self.notes.append(note)
             case "event":
                 if len(self.events) < _MOST_TOLD:
