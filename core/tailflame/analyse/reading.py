@@ -13,7 +13,7 @@ from tailflame.analyse.heap_tree import site_of_nodes
 from tailflame.analyse.hotspots import table_of
 from tailflame.analyse.names import short
 from tailflame.analyse.tree import CallTree, levels
-from tailflame.model.heap import LEAKED, PEAK, HeapTimeline
+from tailflame.model.heap import LEAKED, PEAK_OF, Counted, HeapTimeline
 from tailflame.model.recording import Caution, Recording
 from tailflame.model.stacks import NONE, Bool, Float64, FrameKind, Int64, StackProfile, Weight
 from tailflame.units import Unit, count, percent, seconds, size
@@ -299,13 +299,16 @@ def _heap_facts(heap: HeapTimeline, trees: int) -> list[tuple[str, str]]:
     if trees:
         lines.append(("Snapshots", f"{count(len(heap))}, {count(trees)} with a call tree"))
     for name, value in (
-        (PEAK, facts.peak),
+        (PEAK_OF[heap.counted], facts.peak_stacks if heap.counted is Counted.STACKS else facts.peak),
         ("Peak RSS", facts.peak_rss),
         (LEAKED, facts.leaked),
         ("Suppressed leaks", facts.suppressed),
     ):
         if value is not None:
             lines.append((name, size(value)))
+    for name, value in (("Allocator adds", facts.peak_extra), ("Stacks", facts.peak_stacks)):
+        if value is not None and facts.peak is not None:
+            lines.append((name, f"{size(value)} at the peak"))
     return lines
 
 
