@@ -269,6 +269,13 @@ def test_runs_of_different_length_are_compared_by_the_second(qtbot: QtBot) -> No
     assert any("The runs lasted" in text for text in view.cautions.texts)
 
 
+def test_seconds_of_another_kind_are_not_compared(qtbot: QtBot) -> None:
+    view = compared(qtbot, STRACE / "attach-cpu.txt", STRACE / "trading.log.gz")
+    assert any(text.startswith("Times are not compared") for text in view.cautions.texts)
+    assert not any("Total" in column.title for column in view.model.columns)
+    assert "the largest change of calls first" in view.said.whole
+
+
 def test_sums_alone_compare_without_percentiles(qtbot: QtBot) -> None:
     view = compared(qtbot, STRACE / "attach-wall.txt", STRACE / "attach-cpu.txt")
     assert not view.per.isVisible()

@@ -12,6 +12,7 @@ from tailflame.analyse.heap_events import snapshot_events
 from tailflame.analyse.heap_tree import site_of_nodes
 from tailflame.analyse.hotspots import table_of
 from tailflame.analyse.names import short
+from tailflame.analyse.syscall_times import time_cautions
 from tailflame.analyse.tree import CallTree, levels
 from tailflame.model.heap import LEAKED, PEAK_OF, Counted, HeapTimeline
 from tailflame.model.recording import Caution, Recording
@@ -314,7 +315,7 @@ def _heap_facts(heap: HeapTimeline, trees: int) -> list[tuple[str, str]]:
 
 def cautions(recording: Recording) -> tuple[Caution, ...]:
     """The recording's warnings, and where there are too few samples of an event to judge by."""
-    found = list(recording.warnings)
+    found = [*recording.warnings, *time_cautions(recording)]
     profile = recording.profile
     for index, event in enumerate(profile.events if profile is not None else ()):
         assert profile is not None

@@ -30,7 +30,8 @@ def changed_calls(diff: CallDiff, *, per_second: bool) -> Content:
             changes, f"Errors{unit}", "Calls that failed.", lambda f: f.errors, before_s, after_s, change=False
         )
     total = f"Total{unit}"
-    columns += _times(changes, total, "Time in all calls.", lambda f: f.total_s * 1e9, before_s, after_s)
+    if not diff.unlike:
+        columns += _times(changes, total, "Time in all calls.", lambda f: f.total_s * 1e9, before_s, after_s)
     if diff.singles:
         # Percentiles are the ends of buckets: how fine times are is told by the longest calls.
         single = TimeMeasure.of(np.array([f.max_ns for c in changes for f in (c.before, c.after)]))
@@ -46,7 +47,8 @@ def changed_calls(diff: CallDiff, *, per_second: bool) -> Content:
         lines = [change.name + (f", {change.status}" if change.status else "")]
         for word, side, length in (("before", change.before, diff.before_s), ("after", change.after, diff.after_s)):
             rate = f", {count(side.calls / length)} a second" if length else ""
-            lines.append(f"{word}: {count(side.calls)} calls{rate}, {nanoseconds(side.total_s * 1e9)} in all")
+            whole = "" if diff.unlike else f", {nanoseconds(side.total_s * 1e9)} in all"
+            lines.append(f"{word}: {count(side.calls)} calls{rate}{whole}")
         return "\n".join(lines)
 
     return Content(tuple(columns), len(changes), tip, tuple(change.name for change in changes))
