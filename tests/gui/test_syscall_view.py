@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -191,6 +192,16 @@ def test_the_menu(qtbot: QtBot, line: int) -> None:
     view = made(qtbot, load(STRACE / "trading.log.gz"))
     words = [action.text() for action in view.menu_for(line).actions() if action.text()]
     assert words[-1] == "Copy table as shown" and ("Only futex" in words) == (line == 0)
+
+
+def test_a_short_run_has_a_length(qtbot: QtBot) -> None:
+    recording = load(STRACE / "trading.log.gz")
+    trace = recording.syscalls
+    assert trace is not None
+    start = trace.start_s[0] + (trace.start_s - trace.start_s[0]) / 1000
+    short = replace(recording, results=(replace(trace, start_s=start, duration_s=trace.duration_s / 1000),))
+    ends = made(qtbot, short).said.whole.rpartition("  ·  ")[2]
+    assert re.fullmatch(r"[\d.]+ (µs|ms)", ends), ends
 
 
 def test_sums_alone(qtbot: QtBot, qtmodeltester: ModelTester) -> None:
