@@ -15,6 +15,7 @@ from tailflame.model import Recording
 from tailflame.model.heap import PEAK_OF
 from tailflame.parse import load
 from tailflame_gui.models.head import how_much
+from tailflame_gui.models.heap_facts import heap_figures
 from tailflame_gui.models.heap_sites import Question
 from tailflame_gui.views.heap_view import HeapView
 from tailflame_gui.views.result_view import Part, ResultView
@@ -147,3 +148,13 @@ def test_two_real_heaps_are_compared(qtbot: QtBot) -> None:
     qtbot.waitUntil(lambda: not view.busy)
     assert "on both sides" in view.verdict.lines[0].verdict.sentence, "the same program twice"
     assert int(view.model.changed().sum()) == 0
+
+
+def test_a_peak_among_moments_is_told_in_few_words(qtbot: QtBot) -> None:
+    """Of a file without a mark: the tile has room for three words and a moment."""
+    _result, view = shown(qtbot, MASSIF / "no-heap.out")
+    (peak, *_) = heap_figures(view._heap)
+    assert peak.below == "at least, at 40.5 k instr." and "between them there may have been more" in peak.tip
+    show(qtbot, view, 1155, 690)
+    block = view.figures.blocks[0].below
+    assert block.whole == peak.below and block.fontMetrics().horizontalAdvance(peak.below) <= block.width()

@@ -274,6 +274,23 @@ def test_two_runs_side_by_side(qtbot: QtBot, qtmodeltester: ModelTester) -> None
     assert view.model.rowCount() == 1
 
 
+def test_all_columns_fit_beside_the_navigation(qtbot: QtBot) -> None:
+    """In a window of 1280 pixels the table has some 1140: the last column was cut off, with a scroll bar below."""
+    before, after = load(STRACE / "trading.log.gz"), load(STRACE / "trading.log.gz")
+    trace = after.syscalls
+    assert trace is not None
+    fine = replace(trace, duration_s=np.full(len(trace), 0.0140003))
+    finely = replace(before, results=(fine,)), replace(after, results=(replace(fine, start_s=trace.start_s / 2),))
+    (kind,) = (k for k in compared_kinds(*finely) if k.title == "System calls")
+    view = kind.make(*finely, ("before", "after"), ("", ""))
+    assert isinstance(view, SyscallComparison)
+    show(qtbot, view, 1140, 690)
+    qtbot.waitUntil(lambda: tasks.at_rest() and not view.busy)
+    assert view.model.columnCount() == 16
+    assert any(view.model.index(line, 14).data() == "14,000.3" for line in range(view.model.rowCount()))
+    assert not view.table.horizontalScrollBar().maximum()
+
+
 def test_runs_of_different_length_are_compared_by_the_second(qtbot: QtBot) -> None:
     view = compared(qtbot, STRACE / "trading.log.gz", STRACE / "edge.log.gz")
     assert view.per.choice is Per.SECOND
