@@ -99,7 +99,9 @@ def nanoseconds(ns: float) -> str:
 
 
 def seconds(s: float) -> str:
-    """A duration as a person says it: 0.8 s, 12.3 s, 3 min 05 s, 2 h 04 min."""
+    """A duration as a person says it: 41.3 ms, 0.8 s, 12.3 s, 3 min 05 s, 2 h 04 min."""
+    if 0 < abs(s) < 0.1:
+        return nanoseconds(s * 1e9)
     if s < 60 or not math.isfinite(s):
         return f"{s:.1f} s"
     whole = round(s)

@@ -1,10 +1,10 @@
-"""How counters' readings are written."""
+"""How counters' readings and durations are written."""
 
 from __future__ import annotations
 
 import pytest
 
-from tailflame.units import reading
+from tailflame.units import reading, seconds
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,18 @@ from tailflame.units import reading
 )
 def test_readings(value: float, unit: str, text: str) -> None:
     assert reading(value, unit) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0.0 s"),
+        (0.0004, "400 µs"),
+        (0.0413, "41.3 ms"),
+        (0.0999, "99.9 ms"),
+        (0.1, "0.1 s"),
+        (65.0, "1 min 05 s"),
+    ],
+)
+def test_a_short_duration_is_no_zero(value: float, text: str) -> None:
+    assert seconds(value) == text

@@ -20,7 +20,7 @@ from tailflame_gui.widgets.breadcrumbs import Breadcrumbs
 from tailflame_gui.widgets.flame_colors import ColorBy
 from tailflame_gui.widgets.flame_graph import FlameGraph, Orientation
 from tailflame_gui.widgets.flame_scene import FrameFacts
-from tailflame_gui.widgets.hover_card import HoverCard
+from tailflame_gui.widgets.hover_card import HoverCard, breakable
 from tailflame_gui.widgets.legend import Legend
 from tailflame_gui.widgets.minimap import Minimap
 from tailflame_gui.widgets.search_bar import SearchBar
@@ -366,3 +366,8 @@ def test_a_sentence_that_was_chosen_stays_in_view_in_less_room(qtbot: QtBot) -> 
     line = panel.findChild(QLabel, "sentence 19")
     assert isinstance(line, QLabel)
     qtbot.waitUntil(lambda: panel.viewport().rect().contains(line.mapTo(panel.viewport(), QPoint(0, 0))))
+
+
+def test_lines_break_in_names_and_not_in_numbers() -> None:
+    assert breakable("Vec<u8,Global>::push") == "Vec<\u200bu8,\u200bGlobal>::\u200bpush"
+    assert breakable("4,000 of 4,023 times, a/b;c") == "4,000 of 4,023 times,\u200b a/\u200bb;\u200bc"

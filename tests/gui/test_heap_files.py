@@ -12,7 +12,10 @@ from pytestqt.qtbot import QtBot
 from helpers.results import show
 from tailflame import units
 from tailflame.model import Recording
+from tailflame.model.heap import PEAK_OF
 from tailflame.parse import load
+from tailflame_gui.models.head import how_much
+from tailflame_gui.models.heap_facts import heap_figures
 from tailflame_gui.models.heap_sites import Question
 from tailflame_gui.views.heap_view import HeapView
 from tailflame_gui.views.result_view import Part, ResultView
@@ -54,15 +57,24 @@ def test_massif_shows_what_ms_print_shows(qtbot: QtBot, name: str) -> None:
     assert [int(heap.number[row]) for row in heap.rows_with_stacks()] == with_bytes
     assert int(heap.number[heap.peak]) == int(peak[1])
     _time, total, useful, extra, stacks = rows[int(peak[1])]
-    assert view.figures.texts()["Peak heap"] == units.size(useful)
+    assert view.figures.texts()[PEAK_OF[heap.counted]] == units.size(useful)
     read = {line.words: line.text for line in view.plot.readings()}
-    assert read["heap"] == units.size(useful)
+    assert read["mapped" if name == "pages" else "heap"] == units.size(useful)
     if extra:
         assert (read["overhead"], read["in all"]) == (units.size(extra), units.size(total))
     if stacks:
-        assert read["stacks"] == units.size(stacks)
+        assert read["stacks"] == units.size(stacks) == view.figures.texts()["Stacks"]
     assert view.model.table is not None
     assert view.model.table.total == useful, "the sites add up to the snapshot"
+
+
+def test_stacks_without_a_heap_are_called_so(qtbot: QtBot) -> None:
+    result, view = shown(qtbot, MASSIF / "no-heap.out")
+    assert view.figures.texts()["Peak of stacks"] == "7.5 kB"
+    assert "Peak heap" not in view.figures.texts()
+    assert [layer.band.words for layer in view.plot.layers] == ["stacks"]
+    assert how_much(result.recording) == "7.5 kB of stacks at the peak"
+    assert how_much(load(MASSIF / "pages.out")) == "10.0 MB mapped at the peak"
 
 
 def test_every_snapshot_of_massif_can_be_gone_to(qtbot: QtBot) -> None:
@@ -136,3 +148,13 @@ def test_two_real_heaps_are_compared(qtbot: QtBot) -> None:
     qtbot.waitUntil(lambda: not view.busy)
     assert "on both sides" in view.verdict.lines[0].verdict.sentence, "the same program twice"
     assert int(view.model.changed().sum()) == 0
+
+
+def test_a_peak_among_moments_is_told_in_few_words(qtbot: QtBot) -> None:
+    """Of a file without a mark: the tile has room for three words and a moment."""
+    _result, view = shown(qtbot, MASSIF / "no-heap.out")
+    (peak, *_) = heap_figures(view._heap)
+    assert peak.below == "at least, at 40.5 k instr." and "between them there may have been more" in peak.tip
+    show(qtbot, view, 1155, 690)
+    block = view.figures.blocks[0].below
+    assert block.whole == peak.below and block.fontMetrics().horizontalAdvance(peak.below) <= block.width()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -193,6 +194,16 @@ def test_the_menu(qtbot: QtBot, line: int) -> None:
     assert words[-1] == "Copy table as shown" and ("Only futex" in words) == (line == 0)
 
 
+def test_a_short_run_has_a_length(qtbot: QtBot) -> None:
+    recording = load(STRACE / "trading.log.gz")
+    trace = recording.syscalls
+    assert trace is not None
+    start = trace.start_s[0] + (trace.start_s - trace.start_s[0]) / 1000
+    short = replace(recording, results=(replace(trace, start_s=start, duration_s=trace.duration_s / 1000),))
+    ends = made(qtbot, short).said.whole.rpartition("  ·  ")[2]
+    assert re.fullmatch(r"[\d.]+ (µs|ms)", ends), ends
+
+
 def test_sums_alone(qtbot: QtBot, qtmodeltester: ModelTester) -> None:
     view = made(qtbot, load(STRACE / "columns.txt"))
     qtmodeltester.check(view.model)
@@ -263,10 +274,34 @@ def test_two_runs_side_by_side(qtbot: QtBot, qtmodeltester: ModelTester) -> None
     assert view.model.rowCount() == 1
 
 
+def test_all_columns_fit_beside_the_navigation(qtbot: QtBot) -> None:
+    """In a window of 1280 pixels the table has some 1140: the last column was cut off, with a scroll bar below."""
+    before, after = load(STRACE / "trading.log.gz"), load(STRACE / "trading.log.gz")
+    trace = after.syscalls
+    assert trace is not None
+    fine = replace(trace, duration_s=np.full(len(trace), 0.0140003))
+    finely = replace(before, results=(fine,)), replace(after, results=(replace(fine, start_s=trace.start_s / 2),))
+    (kind,) = (k for k in compared_kinds(*finely) if k.title == "System calls")
+    view = kind.make(*finely, ("before", "after"), ("", ""))
+    assert isinstance(view, SyscallComparison)
+    show(qtbot, view, 1140, 690)
+    qtbot.waitUntil(lambda: tasks.at_rest() and not view.busy)
+    assert view.model.columnCount() == 16
+    assert any(view.model.index(line, 14).data() == "14,000.3" for line in range(view.model.rowCount()))
+    assert not view.table.horizontalScrollBar().maximum()
+
+
 def test_runs_of_different_length_are_compared_by_the_second(qtbot: QtBot) -> None:
     view = compared(qtbot, STRACE / "trading.log.gz", STRACE / "edge.log.gz")
     assert view.per.choice is Per.SECOND
     assert any("The runs lasted" in text for text in view.cautions.texts)
+
+
+def test_seconds_of_another_kind_are_not_compared(qtbot: QtBot) -> None:
+    view = compared(qtbot, STRACE / "attach-cpu.txt", STRACE / "trading.log.gz")
+    assert any(text.startswith("Times are not compared") for text in view.cautions.texts)
+    assert not any("Total" in column.title for column in view.model.columns)
+    assert "the largest change of calls first" in view.said.whole
 
 
 def test_sums_alone_compare_without_percentiles(qtbot: QtBot) -> None:

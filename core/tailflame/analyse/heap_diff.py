@@ -11,7 +11,7 @@ from tailflame.analyse.counted import quantity
 from tailflame.analyse.heap_events import event_named, peak_event
 from tailflame.analyse.heap_findings import HeapSites, event_of, sites
 from tailflame.analyse.names import match_key
-from tailflame.model.heap import ALLOCATED, LEAKED, PEAK, TEMPORARY
+from tailflame.model.heap import ALLOCATED, LEAKED, PEAK, TEMPORARY, Counted, HeapTimeline
 from tailflame.model.recording import Recording
 from tailflame.model.stacks import Event, Float64, StackProfile, Weight, readonly
 
@@ -19,6 +19,14 @@ from tailflame.model.stacks import Event, Float64, StackProfile, Weight, readonl
 def is_heap(event: Event) -> bool:
     """Whether an event counts memory, or calls of the allocator."""
     return quantity(event) == "memory"
+
+
+def unlike(before: HeapTimeline, after: HeapTimeline) -> str:
+    """Why the peaks of two heaps say nothing of each other, a sentence; "" where they do."""
+    if before.counted is after.counted:
+        return ""
+    words = {Counted.BLOCKS: "what malloc hands out", Counted.PAGES: "mapped pages", Counted.STACKS: "stacks alone"}
+    return f"The baseline counts {words[before.counted]}, the candidate {words[after.counted]}: not compared."
 
 
 def as_peak(profile: StackProfile, event: int) -> StackProfile:

@@ -14,7 +14,7 @@ import numpy as np
 from tailflame.analyse.heap_machinery import own_code
 from tailflame.analyse.heap_suppressions import suppressed_stacks
 from tailflame.analyse.names import NAMELESS, short
-from tailflame.model.heap import ALLOCATED, IN_USE, LEAKED, PEAK, TEMPORARY, HeapFacts, HeapTimeline
+from tailflame.model.heap import ALLOCATED, IN_USE, LEAKED, PEAK, TEMPORARY, Counted, HeapFacts, HeapTimeline
 from tailflame.model.stacks import NONE, Float64, FrameKind, FrameTable, Int32, Int64, StackProfile, Weight, readonly
 from tailflame.units import count, percent, size
 
@@ -282,6 +282,8 @@ def _leak(timeline: HeapTimeline, left: Leaks) -> HeapFinding | None:
 def _growth(timeline: HeapTimeline, profile: StackProfile) -> HeapFinding | None:
     """What only ever grew, where nothing tells what was never freed: of call trees in time, at most `_MOST_TREES`."""
     rows = timeline.rows_with_stacks()
+    if timeline.counted is Counted.PAGES:  # the C library maps what it then hands out: a program that starts only grows
+        return None
     if len(rows) < _LEAST_TREES or event_of(profile, LEAKED) >= 0:
         return None
     rows = [rows[at] for at in np.unique(np.linspace(0, len(rows) - 1, _MOST_TREES).round().astype(int)).tolist()]
@@ -340,8 +342,10 @@ def _peak(timeline: HeapTimeline, found: HeapSites) -> HeapFinding | None:
         return None
     row = rows[0]
     blocks = f" in {_blocks(float(found.peak_blocks[row]))}" if found.peak_blocks[row] else ""  # massif counts none
+    pages = timeline.counted is Counted.PAGES
     text = (
-        f"At the peak of {size(timeline.facts.peak or whole)}, {found.label_of(row)} held"
+        f"At the peak of {size(timeline.facts.peak or whole)}{' of mapped pages' if pages else ''},"
+        f" {found.label_of(row)} {'had mapped' if pages else 'held'}"
         f" {size(float(found.peak[row]))} ({percent(float(found.peak[row]) / whole, digits=0)}){blocks}."
     )
     return HeapFinding(kind=FindingKind.PEAK, heading="Peak", text=text, event=PEAK, frame=int(found.frame[row]))

@@ -14,6 +14,7 @@ from tailflame.analyse.counter_summary import counters_alone, summed_up
 from tailflame.analyse.hotspots import hotspots
 from tailflame.analyse.names import match_key
 from tailflame.model import HistogramSeries, Recording
+from tailflame.model.heap import Counted, words_of_peak
 from tailflame.model.metrics import Better, Family, Metric
 
 PERCENTILES = (50.0, 95.0, 99.0, 99.9)
@@ -165,7 +166,7 @@ def _heap(recording: Recording) -> list[Metric]:
     assert heap is not None
     facts = heap.facts
     told = (
-        ("peak heap", facts.peak, "B"),
+        (words_of_peak(heap.counted), facts.peak_stacks if heap.counted is Counted.STACKS else facts.peak, "B"),
         ("allocations", facts.allocations, ""),
         ("temporary allocations", facts.temporary, ""),
         ("leaked", facts.leaked, "B"),

@@ -12,8 +12,9 @@ from tailflame.analyse.heap_events import snapshot_events
 from tailflame.analyse.heap_tree import site_of_nodes
 from tailflame.analyse.hotspots import table_of
 from tailflame.analyse.names import short
+from tailflame.analyse.syscall_times import time_cautions
 from tailflame.analyse.tree import CallTree, levels
-from tailflame.model.heap import LEAKED, PEAK, HeapTimeline
+from tailflame.model.heap import LEAKED, PEAK_OF, Counted, HeapTimeline
 from tailflame.model.recording import Caution, Recording
 from tailflame.model.stacks import NONE, Bool, Float64, FrameKind, Int64, StackProfile, Weight
 from tailflame.units import Unit, count, percent, seconds, size
@@ -299,19 +300,22 @@ def _heap_facts(heap: HeapTimeline, trees: int) -> list[tuple[str, str]]:
     if trees:
         lines.append(("Snapshots", f"{count(len(heap))}, {count(trees)} with a call tree"))
     for name, value in (
-        (PEAK, facts.peak),
+        (PEAK_OF[heap.counted], facts.peak_stacks if heap.counted is Counted.STACKS else facts.peak),
         ("Peak RSS", facts.peak_rss),
         (LEAKED, facts.leaked),
         ("Suppressed leaks", facts.suppressed),
     ):
         if value is not None:
             lines.append((name, size(value)))
+    for name, value in (("Allocator adds", facts.peak_extra), ("Stacks", facts.peak_stacks)):
+        if value is not None and facts.peak is not None:
+            lines.append((name, f"{size(value)} at the peak"))
     return lines
 
 
 def cautions(recording: Recording) -> tuple[Caution, ...]:
     """The recording's warnings, and where there are too few samples of an event to judge by."""
-    found = list(recording.warnings)
+    found = [*recording.warnings, *time_cautions(recording)]
     profile = recording.profile
     for index, event in enumerate(profile.events if profile is not None else ()):
         assert profile is not None

@@ -42,13 +42,15 @@ class CallChange:
 @dataclass(frozen=True, slots=True)
 class CallDiff:
     """changes: the largest change of time first. before_s, after_s: length of the runs, None where it is not known.
-    singles: whether both sides have single calls, and so percentiles.
+    singles: whether both sides have single calls, and so percentiles. unlike: why times are not compared, a sentence;
+    the largest change of calls comes first then.
     """
 
     changes: tuple[CallChange, ...]
     before_s: float | None
     after_s: float | None
     singles: bool
+    unlike: str = ""
 
     @property
     def differ_in_length(self) -> bool:
@@ -70,19 +72,25 @@ class CallDiff:
         return "One run each: a change may be chance, above all of p99 and the longest. Repeat both to be sure."
 
 
-def compare_calls(before: SyscallTrace, after: SyscallTrace) -> CallDiff:
-    """By name of the call."""
+def compare_calls(before: SyscallTrace, after: SyscallTrace, *, unlike: str = "") -> CallDiff:
+    """By name of the call. unlike: why the times of the two say nothing of each other (syscall_times)."""
     sides = (sum_calls(before), sum_calls(after))
     figures = tuple(_figures(side) for side in sides)
     names = dict.fromkeys((*figures[1], *figures[0]))
     none = CallFigures()
     changes = [CallChange(name, figures[0].get(name, none), figures[1].get(name, none)) for name in names]
-    changes.sort(key=lambda c: (-abs(c.after.total_s - c.before.total_s), -abs(c.after.calls - c.before.calls)))
+
+    def order(change: CallChange) -> tuple[float, float]:
+        time = 0.0 if unlike else change.after.total_s - change.before.total_s
+        return -abs(time), -abs(change.after.calls - change.before.calls)
+
+    changes.sort(key=order)
     return CallDiff(
         changes=tuple(changes),
         before_s=length_s(before) if len(before) else None,
         after_s=length_s(after) if len(after) else None,
         singles=all(side.singles for side in sides),
+        unlike=unlike,
     )
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import fields as fields_of
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from tailflame.analyse.heap_diff import SiteDeltas, as_peak, site_deltas
+from tailflame.analyse.heap_diff import SiteDeltas, as_peak, site_deltas, unlike
 from tailflame.analyse.heap_events import peak_event
 from tailflame.analyse.heap_findings import (
     HeapSites,
@@ -22,8 +23,8 @@ from tailflame.analyse.heap_findings import (
 from tailflame.analyse.names import module_label
 from tailflame.cli.result_kind import Section
 from tailflame.cli.terminal import Terminal, add_row, plain_table
-from tailflame.model import Recording
-from tailflame.model.heap import HeapFacts, HeapTimeline, TimeUnit
+from tailflame.model import Caution, Recording
+from tailflame.model.heap import HeapFacts, HeapTimeline, TimeUnit, words_of_peak
 from tailflame.model.stacks import Float64
 from tailflame.units import count, percent, seconds, signed_percent, size, with_percent
 
@@ -31,9 +32,13 @@ _RIGHT = "right"
 _LEAST_BYTES = 4096
 """A peak or a leak that grew by less than a page is not called worse."""
 
-_BYTES = frozenset({"allocated", "peak", "peak_rss", "leaked", "suppressed", "sampled_every"})
+_BYTES = frozenset(
+    {"allocated", "peak", "peak_extra", "peak_stacks", "peak_rss", "leaked", "suppressed", "sampled_every"}
+)
 _TITLES = {
     "peak": "peak heap",
+    "peak_extra": "what the allocator adds at the peak",
+    "peak_stacks": "stacks at the peak",
     "peak_time": "peak at",
     "peak_rss": "peak of resident memory",
     "allocations": "allocations",
@@ -45,6 +50,8 @@ _TITLES = {
     "suppressed": "leaked, but suppressed",
     "sampled_every": "sampled every",
 }
+_OF_PEAK = ("peak", "peak_extra", "peak_stacks", "peak_time")
+"""Facts that mean something else where something else was counted."""
 _COLUMNS = {
     "peak": ("peak", "blocks"),
     "allocations": ("allocations", "allocated"),
@@ -62,10 +69,10 @@ class HeapKind:
         return recording.heap is not None
 
     def show(self, recording: Recording, terminal: Terminal, *, number: int) -> Any:
-        """JSON: {"facts": {...}, "rows", "peak_row", "findings": [{"kind", "heading", "text"}], "sizes": [{"up_to",
-        "allocations"}], "sites": [{"name", "file", "line", "module", "peak", "peak_blocks", "allocated", "allocations",
-        "temporary", "leaked", "leaked_blocks"}], "pooling_candidates": [names], "suppressions"}: bytes and counts, null
-        where the file does not tell.
+        """JSON: {"facts": {...}, "counted": "blocks", "pages" or "stacks", "time_unit", "rows", "peak_row", "findings":
+        [{"kind", "heading", "text"}], "sizes": [{"up_to", "allocations"}], "sites": [{"name", "file", "line", "module",
+        "peak", "peak_blocks", "allocated", "allocations", "temporary", "leaked", "leaked_blocks"}],
+        "pooling_candidates": [names], "suppressions"}: bytes and counts, null where the file does not tell.
         """
         heap = recording.heap
         assert heap is not None
@@ -73,6 +80,7 @@ class HeapKind:
             terminal.table(facts)
         document: dict[str, Any] = {
             "facts": _facts_document(heap.facts),
+            "counted": heap.counted.value,
             "time_unit": heap.time_unit.value,
             "rows": len(heap),
             "peak_row": heap.peak,
@@ -90,7 +98,7 @@ class HeapKind:
             for finding in told:
                 terminal.line(f"{finding.heading}: {finding.text}")
             for column in _COLUMNS:
-                _print_sites(terminal, found, column, number, peak="in use" if heap.facts.peak is None else "peak")
+                _print_sites(terminal, found, column, number, peak=_peak_words(heap))
             document["findings"] = [{"kind": f.kind.value, "heading": f.heading, "text": f.text} for f in told]
             document["sites"] = [_site_document(found, row) for row in _telling(found, number)]
             document["pooling_candidates"] = [found.name_of(row) for row in pooling_candidates(found)[:number]]
@@ -112,6 +120,9 @@ class HeapKind:
         """
         assert before.heap is not None and after.heap is not None
         one, two = before.heap.facts, after.heap.facts
+        if told := unlike(before.heap, after.heap):
+            terminal.caution(Caution(told, "Record both sides with the same options."))
+            one, two = (replace(facts, **dict.fromkeys(_OF_PEAK)) for facts in (one, two))
         rows = [
             (field.name, getattr(one, field.name), getattr(two, field.name))
             for field in fields_of(HeapFacts)
@@ -120,11 +131,14 @@ class HeapKind:
         table = plain_table("", ("before", _RIGHT), ("after", _RIGHT), ("change", _RIGHT))
         for name, was, now in rows:
             sides = (_fact(name, was, before.heap.time_unit), _fact(name, now, after.heap.time_unit))
-            add_row(table, [Text(_TITLES[name], style="dim"), *sides, _change(was, now)])
-        terminal.table(table)
-        deltas = site_deltas(before, after)
+            title = words_of_peak(after.heap.counted) if name == "peak" else _TITLES[name]
+            add_row(table, [Text(title, style="dim"), *sides, _change(was, now)])
+        if rows:
+            terminal.table(table)
+        deltas = None if told else site_deltas(before, after)
         if deltas is not None and len(deltas):
-            _print_deltas(terminal, deltas, number)
+            words = {_peak_words(heap) for heap in (before.heap, after.heap)}
+            _print_deltas(terminal, deltas, number, peak="in use" if words == {"in use"} else "peak")
         document = {
             "facts": [{"name": name, "before": was, "after": now} for name, was, now in rows],
             "sites": [] if deltas is None else [_delta_document(deltas, row) for row in range(len(deltas))],
@@ -133,6 +147,11 @@ class HeapKind:
 
 
 HEAP_KIND = HeapKind()
+
+
+def _peak_words(heap: HeapTimeline) -> str:
+    """What the column of the peak is called: one dump of jemalloc tells of none, only of what was in use then."""
+    return "in use" if heap.facts.peak is None else "peak"
 
 
 def _more_facts(heap: HeapTimeline) -> Table:
@@ -167,7 +186,7 @@ def _sites_of(recording: Recording) -> HeapSites | None:
 
 
 def _print_sites(terminal: Terminal, found: HeapSites, column: str, number: int, *, peak: str) -> None:
-    """peak: what the peak is called; one dump of jemalloc tells of none, only of what was in use then."""
+    """peak: what the peak is called."""
     weights: Float64 = getattr(found, column)
     rows = found.by(weights, number)
     if not rows:
@@ -237,8 +256,8 @@ def _change(before: float | None, after: float | None) -> str:
     return with_percent(signed_percent(after / before - 1, digits=1)) if before else "new"
 
 
-def _print_deltas(terminal: Terminal, deltas: SiteDeltas, number: int) -> None:
-    """What grew or shrank, by each column that both sides tell."""
+def _print_deltas(terminal: Terminal, deltas: SiteDeltas, number: int, *, peak: str) -> None:
+    """What grew or shrank, by each column that both sides tell. peak: what the peak is called."""
     for column in _COLUMNS:
         if column not in deltas.known:
             continue
@@ -248,7 +267,8 @@ def _print_deltas(terminal: Terminal, deltas: SiteDeltas, number: int) -> None:
         if not rows:
             continue
         terminal.line()
-        table = plain_table((f"{column} before", _RIGHT), ("after", _RIGHT), ("change", _RIGHT), "site", "module")
+        title = peak if column == "peak" else column
+        table = plain_table((f"{title} before", _RIGHT), ("after", _RIGHT), ("change", _RIGHT), "site", "module")
         for row in rows:
             was, now = float(before[row]), float(after[row])
             text = size if column in ("peak", "leaked") else count

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from tailflame.analyse.syscall_diff import CallChange, CallDiff, compare_calls
 from tailflame.analyse.syscall_sums import CallSums, PlaceSums, length_s, slowest, sum_calls, sum_places
+from tailflame.analyse.syscall_times import unlike_times
 from tailflame.analyse.syscall_waits import blocked_together
 from tailflame.cli.result_kind import Section
 from tailflame.cli.terminal import Terminal, add_row, plain_table
@@ -43,7 +44,8 @@ class SyscallsKind:
         terminal.line()
         terminal.table(_place_table(places, number))
         terminal.line()
-        terminal.line("The slowest calls", style="bold")
+        # What was not timed stands in the order of the log: the first of each error, and what had not come back.
+        terminal.line("The slowest calls" if sums.timed else "Some of the calls", style="bold")
         table = plain_table(("at", _RIGHT), ("took", _RIGHT), "thread", "error", "call")
         for call in slow:
             add_row(
@@ -106,8 +108,10 @@ class SyscallsKind:
         so that nothing is called worse.
         """
         assert before.syscalls is not None and after.syscalls is not None
-        diff = compare_calls(before.syscalls, after.syscalls)
+        diff = compare_calls(before.syscalls, after.syscalls, unlike=unlike_times(before, after))
         terminal.table(_change_table(diff, number))
+        if diff.unlike:
+            terminal.note(diff.unlike)
         if diff.differ_in_length:
             terminal.note(f"The runs lasted {diff.lengths}: compare calls a second.")
         if not diff.singles:
@@ -204,7 +208,7 @@ def _place_documents(places: PlaceSums) -> list[dict[str, Any]]:
 
 def _change_table(diff: CallDiff, number: int) -> Any:
     rates = diff.differ_in_length
-    columns = ["calls", "→", "errors", "→", "total", "→", "change"]
+    columns = ["calls", "→", "errors", "→", *(() if diff.unlike else ("total", "→", "change"))]
     if rates:
         columns += ["calls/s", "→", "change"]
     if diff.singles:
@@ -213,7 +217,8 @@ def _change_table(diff: CallDiff, number: int) -> Any:
     for change in diff.changes[: max(number, 0)]:
         one, two = change.before, change.after
         cells: list[str | Text] = [count(one.calls), count(two.calls), count(one.errors), count(two.errors)]
-        cells += [seconds_of(one.total_s), seconds_of(two.total_s), change_text(one.total_s, two.total_s)]
+        if not diff.unlike:
+            cells += [seconds_of(one.total_s), seconds_of(two.total_s), change_text(one.total_s, two.total_s)]
         if rates:
             assert diff.before_s is not None and diff.after_s is not None
             before, after = one.calls / diff.before_s, two.calls / diff.after_s

@@ -34,6 +34,27 @@ class TimeUnit(StrEnum):
     """Allocated and freed so far."""
 
 
+class Counted(StrEnum):
+    """What the memory of a heap recording is."""
+
+    BLOCKS = "blocks"
+    """What the allocator hands out."""
+    PAGES = "pages"
+    """All that is mapped, code and data included."""
+    STACKS = "stacks"
+    """The threads' stacks alone: nobody asked for the heap."""
+
+
+PEAK_OF = {Counted.BLOCKS: PEAK, Counted.PAGES: "Peak of mapped pages", Counted.STACKS: "Peak of stacks"}
+"""What the most of each is called."""
+
+
+def words_of_peak(counted: Counted) -> str:
+    """The same inside a sentence, or a table: "peak heap"."""
+    words = PEAK_OF[counted]
+    return words[0].lower() + words[1:]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeapFacts:
     """Totals of the run, bytes or counts. None: the file does not tell, which is not zero.
@@ -48,6 +69,10 @@ class HeapFacts:
     temporary_reported: float | None = None
     peak: float | None = None
     """Bytes in use at the peak, as the program asked for them."""
+    peak_extra: float | None = None
+    """What the allocator added at the same moment."""
+    peak_stacks: float | None = None
+    """What the threads' stacks held at the same moment."""
     peak_time: float | None = None
     peak_rss: float | None = None
     leaked: float | None = None
@@ -67,6 +92,7 @@ class HeapTimeline:
     peak: the row with the most, -1 for none; peak_marked: the tool itself says which it is.
     sizes, size_calls: the size histogram: upper bounds of sizes in bytes (the last may be infinite), allocations each.
     suppressions: patterns of leaks that are not counted, as the file or the tool has them.
+    counted: what `heap` is; with STACKS it is NaN throughout.
     """
 
     time_unit: TimeUnit
@@ -85,6 +111,7 @@ class HeapTimeline:
     size_calls: Float64 = field(default_factory=lambda: readonly([], np.float64))
     facts: HeapFacts = field(default_factory=HeapFacts)
     suppressions: tuple[str, ...] = ()
+    counted: Counted = Counted.BLOCKS
 
     def __len__(self) -> int:
         return len(self.time)

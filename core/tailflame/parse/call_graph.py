@@ -54,17 +54,19 @@ def shared_out(own: Float64, calls: Mapping[tuple[int, int], Sequence[float]]) -
     return share_out(own, pairs[:, 0], pairs[:, 1], costs)
 
 
-def share_out(own: Float64, caller: Int64, callee: Int64, costs: Float64) -> Shared:
+def share_out(own: Float64, caller: Int64, callee: Int64, costs: Float64, *, graphs: int = 1) -> Shared:
     """own: (functions, events); costs: (calls, events), inclusive, of each pair of caller and callee once.
 
+    graphs: how many of them have to do with as many nodes together as one may have.
     Circles are worked on level by level, callers first, all of a level at once.
     """
     graph = _Graph.of(own, caller, callee, costs)
     nodes = _Nodes(own.shape[1])
+    most = min(MOST_NODES, _MOST_SHARES / max(own.shape[1], 1)) / graphs
     pending: dict[int, list[_Ways]] = defaultdict(list)
     for level, circles in enumerate(graph.levels()):
         ways = graph.settled(circles, _joined(pending.pop(level, []), own.shape[1]))
-        fat, thin = graph.apart(ways, full=len(nodes) > MOST_NODES or len(nodes) * own.shape[1] > _MOST_SHARES)
+        fat, thin = graph.apart(ways, full=len(nodes) > most)
         if len(thin.entry):
             fat = _joined([fat, thin._replace(parent=np.full(len(thin.entry), nodes.thin()))], own.shape[1])
         alone = graph.size[graph.circle[fat.entry]] == 1

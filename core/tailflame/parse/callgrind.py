@@ -1,19 +1,22 @@
 """callgrind.out files (https://valgrind.org/docs/manual/cl-format.html), read as costs of lines and as a tree.
 
 The file is a call graph: what each function spends by itself, line by line, and what each of its calls spends.
-Functions' own costs are exact; their places in the tree are shared out (see call_graph).
+Functions' own costs are exact; their places in the tree are shared out (see call_graph). Parts that tell of a thread
+(--separate-threads) are that thread's, and each thread has a graph of its own.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from tailflame.errors import ParseError
-from tailflame.model import Caution, CostTable, FrameKind, FrameTable, Meta, Recording, StackProfile
+from tailflame.model import Caution, CostTable, FrameKind, FrameTable, Meta, Recording, StackProfile, Thread
 from tailflame.model.stacks import NONE, Float64, Int64, readonly
 from tailflame.parse.cachegrind import damage, excess, large_last_level
 from tailflame.parse.cachegrind_digits import pieces_of
@@ -27,10 +30,11 @@ from tailflame.parse.cachegrind_profile import (
 )
 from tailflame.parse.call_graph import Shared, share_out
 from tailflame.parse.callgrind_lines import MOST_EVENTS, CallgrindLines
+from tailflame.parse.callgrind_threads import beside, threads_of_empty
 from tailflame.parse.frames import Numbers
 from tailflame.parse.profile_tables import EndlessTree, ProfileTables
 from tailflame.parse.registry import NO
-from tailflame.parse.source import Source, decode_head
+from tailflame.parse.source import Progress, Source, decode_head
 from tailflame.units import count
 
 _THIN = "[ways too thin to tell]"
@@ -64,15 +68,45 @@ class Callgrind:
         return NO
 
     def load(self, source: Source) -> Recording:
-        header = _Header()
-        lines = CallgrindLines(source.name, header.take)
-        for block in source.byte_blocks():
-            for piece in pieces_of(block):
-                lines.block(piece)
-        return _Graph(source, header, lines).recording()
+        return _read(source.name, [source], source.report).with_warnings(*beside(source.path))
 
 
 CALLGRIND = Callgrind()
+
+
+class CallgrindThreads:
+    """The empty file beside those of the threads, which are one result."""
+
+    def holds(self, path: Path) -> bool:
+        return bool(threads_of_empty(path))
+
+    def load(self, path: Path, *, progress: Progress | None = None) -> Recording:
+        files = threads_of_empty(path)
+
+        def part(at: int) -> Progress:
+            return lambda share: _told(progress, (at + share) / len(files))
+
+        sources = [Source(file, progress=part(at)) for at, file in enumerate(files)]
+        return _read(str(path), sources, lambda share: _told(progress, share))
+
+
+CALLGRIND_THREADS = CallgrindThreads()
+
+
+def _told(progress: Progress | None, share: float) -> None:
+    if progress is not None:
+        progress(share)
+
+
+def _read(name: str, sources: list[Source], report: Callable[[float], None]) -> Recording:
+    """Files that are parts of one result, called `name`."""
+    header = _Header()
+    lines = CallgrindLines(name, header.take, lambda: header.thread)
+    for source in sources:
+        for block in source.byte_blocks():
+            for piece in pieces_of(block):
+                lines.block(piece)
+    return _Graph(name, report, header, lines).recording()
 
 
 @dataclass(slots=True)
@@ -83,7 +117,8 @@ class _Header:
     notes: list[str] = field(default_factory=list)
     totals: list[tuple[int, ...]] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
-    threads: set[str] = field(default_factory=set)
+    thread: int = NONE
+    """Whose part it is whose header was read last."""
     huge: bool = False
     """Whether a line of totals holds a number beyond 63 bits."""
     again: dict[str, int] = field(default_factory=dict)
@@ -100,7 +135,9 @@ class _Header:
         match key:
             case "desc":
                 note = " ".join(value.split())
-                if note not in self.notes and len(self.notes) < _MOST_TOLD and not note.startswith("Option:"):
+                # "I1 cache:" and nothing more: no cache was simulated.
+                empty = note.startswith("Option:") or note.endswith(":")
+                if note not in self.notes and len(self.notes) < _MOST_TOLD and not empty:
                     self.notes.append(note)
             case "event":
                 if len(self.events) < _MOST_TOLD:
@@ -108,10 +145,12 @@ class _Header:
             case "totals":
                 self._add(value)
                 self._end_part(value)
+            case "creator" | "pid" | "part":
+                self.thread = NONE  # a header begins; where there is a thread it comes last
+                if key == "pid":
+                    self._part = {}
             case "thread":
-                self.threads.add(value)
-            case "pid":
-                self._part = {}
+                self.thread = int(value) if value.isdecimal() and len(value) < 10 else NONE
         if key in ("pid", "part", "thread"):
             self._part[key] = value
             if key == "part":
@@ -141,17 +180,30 @@ class _Header:
 
 
 class _Split(NamedTuple):
-    """Nodes of the tree whose own cost is told by line: a node and a row of the table each."""
+    """Nodes of the tree whose own cost is told by line: a node and a row of the table each, and which part of the
+    node's cost, event by event, is the row's."""
 
     node: Int64
     row: Int64
+    part: Float64
+
+
+class _Of(NamedTuple):
+    """A thread, the tree of what it did, and which of its nodes are told by line. function: of each node the number
+    among all, the last of all for thin ways."""
+
+    thread: int
+    shared: Shared
+    function: Int64
+    split: _Split
 
 
 @dataclass(slots=True)
 class _Graph:
     """The graph of all lines, as a recording."""
 
-    source: Source
+    name: str
+    report: Callable[[float], None]
     header: _Header
     lines: CallgrindLines
 
@@ -160,23 +212,18 @@ class _Graph:
         group, line, costs = lines.own()
         if not lines.events or not (len(costs) or len(lines.calls()[0])):
             raise ParseError(
-                f"{self.source.name} holds no costs of functions.",
-                source=self.source.name,
+                f"{self.name} holds no costs of functions.",
+                source=self.name,
                 advice="With --separate-threads=yes the costs are in the files that end in -01, -02 and so on.",
             )
         function, file = lines.group_parts() if lines.groups else (np.zeros(0, np.int64),) * 2
         table = self._table(group, line, function, file, costs)
-        self.source.report(0.8)
-        events = len(lines.events)
-        own = np.zeros((len(lines.functions), events))
-        of_row = function[group]
-        for event in range(events):
-            own[:, event] = np.bincount(of_row, weights=costs[:, event], minlength=len(own))
-        profile = self._profile(own, table)
+        self.report(0.8)
+        profile = self._profile(table, (group << 32) | line)
         return Recording(
             tool="callgrind",
             format=CALLGRIND.name,
-            source=self.source.name,
+            source=self.name,
             results=(profile, table),
             meta=self._meta(),
             warnings=self._told(costs.sum(axis=0)),
@@ -224,46 +271,86 @@ class _Graph:
                 formulas.append((name, [(term[2], int(term[1] or 1)) for term in terms if term is not None]))
         return formulas, words
 
-    def _profile(self, own: Float64, table: CostTable) -> StackProfile:
+    def _profile(self, table: CostTable, places: Int64) -> StackProfile:
+        """places: the group and the line of each row of the table, ascending."""
         lines = self.lines
-        caller, callee, costs = lines.calls()
-        shared = share_out(own, caller, callee, costs.astype(np.float64))
-        split = self._split(shared, own, table)
-        frames, frame_of, line_frames = self._frames(table, split.row)
+        threads = [self._of(thread, places) for thread in lines.threads]
+        none = np.zeros(0, np.int64)
+        frames, frame_of, line_frames = self._frames(table, np.concatenate([none, *(of.split.row for of in threads)]))
         tables = ProfileTables()
-        try:
-            stacks = tables.nodes(
-                np.concatenate([shared.parent, shared.parent[split.node]]),
-                np.concatenate([frame_of[shared.function], line_frames]),
-            )
-        except EndlessTree:  # pragma: no cover
-            raise AssertionError("a shared-out tree has parents first") from None
-        whole = np.ones(len(shared.parent), dtype=bool)
-        whole[split.node] = False
-        for number, event in enumerate(events_of(table)[: len(lines.events)]):
-            total = own[shared.function[split.node], number]
-            part = np.divide(table.costs[split.row, number], total, where=total > 0, out=np.zeros(len(total)))
-            weight = np.concatenate([shared.own[:, number] * whole, shared.own[split.node, number] * part])
-            spent = weight > 0
-            tables.add(stacks[spent], count=weight[spent], event=tables.event(event))
+        known = events_of(table)[: len(lines.events)]
+        done = 0
+        for thread, shared, function, split in threads:
+            told = line_frames[done : done + len(split.row)]
+            done += len(split.row)
+            try:
+                stacks = tables.nodes(
+                    np.concatenate([shared.parent, shared.parent[split.node]]),
+                    np.concatenate([frame_of[function], told]),
+                )
+            except EndlessTree:  # pragma: no cover
+                raise AssertionError("a shared-out tree has parents first") from None
+            whole = np.ones(len(shared.parent), dtype=bool)
+            whole[split.node] = False
+            who = self._thread(tables, thread)
+            for number, event in enumerate(known):
+                weight = np.concatenate(
+                    [shared.own[:, number] * whole, shared.own[split.node, number] * split.part[:, number]]
+                )
+                spent = weight > 0
+                tables.add(stacks[spent], count=weight[spent], event=tables.event(event), thread=who)
         return replace(tables.profile(), frames=frames)
 
-    def _split(self, shared: Shared, own: Float64, table: CostTable) -> _Split:
-        """Which nodes are told line by line: all, or where that would be too many rows the costliest."""
-        group, _line, _costs = self.lines.own()
-        function = self.lines.group_parts()[0][group] if len(group) else group
+    def _thread(self, tables: ProfileTables, number: int) -> int:
+        """callgrind numbers threads from 1 on, and tells none of their names."""
+        if number < 0:
+            return NONE
+        pid = self.header.first.get("pid", "")
+        known = pid.isdecimal() and len(pid) < 10
+        return tables.thread(Thread(f"thread {number}", int(pid) if known else NONE))
+
+    def _of(self, thread: int, places: Int64) -> _Of:
+        """The tree of one thread, of the functions that it came by."""
+        lines = self.lines
+        group, line, costs = lines.own(thread)
+        caller, callee, passed = lines.calls(thread)
+        of_row = lines.group_parts()[0][group] if len(group) else group
+        functions = np.unique(np.concatenate([of_row, caller, callee]))
+        local = np.searchsorted(functions, of_row)
+        own = np.zeros((len(functions), len(lines.events)))
+        for event in range(own.shape[1]):
+            own[:, event] = np.bincount(local, weights=costs[:, event], minlength=len(own))
+        shared = share_out(
+            own,
+            np.searchsorted(functions, caller),
+            np.searchsorted(functions, callee),
+            passed.astype(np.float64),
+            graphs=len(lines.threads),
+        )
+        node, row = self._split(shared, own, local)
+        spent = own[shared.function[node]]
+        part = np.divide(costs[row], spent, where=spent > 0, out=np.zeros_like(spent))
+        at = np.searchsorted(places, (group << 32) | line)
+        last = len(lines.functions)
+        function = np.where(shared.function >= 0, np.append(functions, last)[shared.function], last)
+        return _Of(thread, shared, function, _Split(node, at[row], part))
+
+    def _split(self, shared: Shared, own: Float64, function: Int64) -> tuple[Int64, Int64]:
+        """Which nodes are told line by line, a node and a row each: all, or where that would be too many rows the
+        costliest. function: of each row."""
         order = np.argsort(function, kind="stable")
         starts = np.searchsorted(function[order], np.arange(len(own) + 1))
         rows = np.append(np.diff(starts), 0)[shared.function]  # the node of thin ways has none
         total = np.maximum(own.sum(axis=0), 1.0)
         share = (shared.own / total).max(axis=1) if len(shared.own) else np.zeros(0)
         heaviest = np.argsort(-share, kind="stable")
-        kept = heaviest[(np.cumsum(rows[heaviest]) <= _MOST_SPLIT) & (share[heaviest] > 0)]
+        most = _MOST_SPLIT // len(self.lines.threads)
+        kept = heaviest[(np.cumsum(rows[heaviest]) <= most) & (share[heaviest] > 0)]
         nodes = np.sort(kept)
         size = rows[nodes]
         node = np.repeat(nodes, size)
         within = np.arange(len(node)) - np.repeat(np.cumsum(size) - size, size)
-        return _Split(node, order[starts[shared.function[node]] + within] if len(node) else node)
+        return node, order[starts[shared.function[node]] + within] if len(node) else node
 
     def _frames(self, table: CostTable, rows: Int64) -> tuple[FrameTable, Int64, Int64]:
         """(frames, the frame of each function and last of the thin ways, the frame of each of `rows` of the table).

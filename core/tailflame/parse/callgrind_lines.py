@@ -67,12 +67,14 @@ class _Pending:
 @dataclass(slots=True)
 class CallgrindLines:
     """What was read so far. functions: (object, file, name) as numbers of `strings` -> number; groups: (function, file
-    of the code) -> number; own: costs by group and line; calls: costs by caller and callee.
+    of the code) -> number; own: costs by group and line; calls: costs by caller and callee, both by thread.
     """
 
     source: str
     header: Callable[[bytes], bool]
     """Takes a line that belongs to no function; whether it is one of the format."""
+    thread: Callable[[], int] = lambda: NONE
+    """Whose costs are in the part that begins, as its header has told; -1 where it does not."""
     events: Numbers = field(default_factory=Numbers)
     strings: Numbers = field(default_factory=Numbers)
     functions: dict[tuple[int, int, int], int] = field(default_factory=_Numbering)
@@ -83,8 +85,11 @@ class CallgrindLines:
     huge: int = 0
     """Lines with a number beyond 63 bits, which are left out."""
     first_huge: int = 0
+    _sums: dict[int, tuple[Sums, Sums]] = field(default_factory=dict)
+    """Of each thread its own costs, and those of its calls."""
     _own: Sums = field(init=False)
     _calls: Sums = field(init=False)
+    """Of the thread whose part is read."""
     _columns: list[int] = field(default_factory=list)
     _positions: int = 1
     _line_position: int = 0
@@ -99,7 +104,7 @@ class CallgrindLines:
     _pending: _Pending = field(default_factory=_Pending)
 
     def __post_init__(self) -> None:
-        self._own, self._calls = Sums(self.source), Sums(self.source)
+        self._own, self._calls = Sums(self.source), Sums(self.source)  # before any part begins there is nothing to add
 
     def block(self, block: bytes) -> None:
         """Whole lines, each with its end."""
@@ -113,14 +118,28 @@ class CallgrindLines:
             done = cut.end()
         self._even(block[done:])
 
-    def own(self) -> tuple[Int64, Int64, Int64]:
-        """(group, line, costs) of what functions cost by themselves; line 0 is unknown."""
-        keys, costs = self._own.total()
-        return keys >> _LINE_BITS, keys & _LAST_LINE, costs
+    @property
+    def threads(self) -> tuple[int, ...]:
+        """The threads that have parts, -1 for parts that tell of none."""
+        return tuple(sorted(self._sums))
 
-    def calls(self) -> tuple[Int64, Int64, Int64]:
-        """(caller, callee, costs): each pair once."""
-        keys, costs = self._calls.total()
+    def own(self, thread: int | None = None) -> tuple[Int64, Int64, Int64]:
+        """(group, line, costs) of what functions cost by themselves, of all threads or one; line 0 is unknown."""
+        return self._total(0, thread)
+
+    def calls(self, thread: int | None = None) -> tuple[Int64, Int64, Int64]:
+        """(caller, callee, costs) of all threads or one: each pair once."""
+        return self._total(1, thread)
+
+    def _total(self, which: int, thread: int | None) -> tuple[Int64, Int64, Int64]:
+        chosen = [sums[which] for of, sums in self._sums.items() if thread in (None, of)]
+        if len(chosen) == 1:
+            keys, costs = chosen[0].total()
+        else:
+            whole = Sums(self.source, len(self.events))
+            for sums in chosen:
+                whole.add(*sums.total())
+            keys, costs = whole.total()
         return keys >> _LINE_BITS, keys & _LAST_LINE, costs
 
     # blocks
@@ -139,11 +158,16 @@ class CallgrindLines:
         self.parts += 1
         if self.parts > _MOST_PARTS:
             raise ParseError(f"{self.source} says what it counts again and again: it is damaged.", source=self.source)
+        before = len(self.events)
         self._columns = [self.events[name] for name in words]
         if len(self.events) > MOST_EVENTS:
             raise ParseError(f"{self.source} counts {len(self.events):,} events: it is damaged.", source=self.source)
-        self._own.widen(len(self.events))
-        self._calls.widen(len(self.events))
+        thread, columns = self.thread(), len(self.events)
+        if thread not in self._sums:
+            self._sums[thread] = Sums(self.source, columns), Sums(self.source, columns)
+        self._own, self._calls = self._sums[thread]
+        for sums in (sums for pair in self._sums.values() for sums in pair) if columns > before else ():
+            sums.widen(columns)
         self._object = self._file = self._here = self._at = NONE
         self._line = 0
         self._pending = _Pending()

@@ -10,7 +10,7 @@ from tailflame.errors import ParseError, UnknownFormat
 from tailflame.model import Recording
 from tailflame.parse.bpftrace import BPFTRACE
 from tailflame.parse.cachegrind import CACHEGRIND
-from tailflame.parse.callgrind import CALLGRIND
+from tailflame.parse.callgrind import CALLGRIND, CALLGRIND_THREADS
 from tailflame.parse.cpuprofile import CPUPROFILE
 from tailflame.parse.criterion import CRITERION
 from tailflame.parse.dhat import DHAT
@@ -65,10 +65,10 @@ FORMATS: tuple[Format, ...] = (
 
 
 class FolderKind(Protocol):
-    """A folder whose files are one result."""
+    """A folder whose files are one result, or what stands for several files beside it."""
 
     def holds(self, path: Path) -> bool:
-        """Whether the folder `path` is one; reads as little as it can."""
+        """Whether `path` is one; reads as little as it can."""
 
     def load(self, path: Path, *, progress: Progress | None = None) -> Recording: ...
 
@@ -95,9 +95,11 @@ def load(
     is tried first, then the next; where all fail, the most likely one's error is shown.
     Raises ParseError (UnknownFormat where no format takes the file), Cancelled, and what a tool's run raises.
     """
-    folder = None
+    folder: FolderKind | None = None
     if format is None and os.path.isdir(path):  # noqa: PTH112 - the one that does not raise where a folder is closed
         folder = next((kind for kind in FOLDERS if kind.holds(Path(path))), None)
+    elif format in (None, CALLGRIND.name) and CALLGRIND_THREADS.holds(Path(path)):
+        folder = CALLGRIND_THREADS
     try:
         if folder is not None:
             return folder.load(Path(path), progress=progress)

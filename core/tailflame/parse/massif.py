@@ -30,8 +30,9 @@ import numpy.typing as npt
 
 from tailflame.errors import ParseError
 from tailflame.model import NONE, Caution, Event, Meta, Recording
-from tailflame.model.heap import HeapFacts, HeapTimeline, TimeUnit
+from tailflame.model.heap import Counted, HeapFacts, HeapTimeline, TimeUnit
 from tailflame.model.stacks import Bool, Int32, Int64, readonly
+from tailflame.parse.massif_desc import beside, counted, is_set
 from tailflame.parse.massif_lines import Details, TreeLines, cut_blocks
 from tailflame.parse.massif_trees import BELOW, Trees, Turned, frame_numbers, read_details, turned
 from tailflame.parse.profile_tables import ProfileTables
@@ -195,7 +196,14 @@ class _Reading:
                 )
             )
         tables, event, told = self._profile()
-        if cut is None and not any(snapshot.figures["mem_heap_B"] for snapshot in self.snapshots):
+        if self._counted is Counted.STACKS:
+            told.append(
+                Caution(
+                    "The heap was not counted (--heap=no): these are the stacks of the threads alone.",
+                    "Record without --heap=no for the heap.",
+                )
+            )
+        elif cut is None and not any(snapshot.figures["mem_heap_B"] for snapshot in self.snapshots):
             told.append(
                 Caution(
                     "No memory was allocated as far as massif saw: the program was ended before it began, or its heap"
@@ -212,12 +220,16 @@ class _Reading:
             source=self.source.name,
             results=(heap, tables.profile()) if len(tables) else (heap,),
             meta=self._meta(heap),
-            warnings=(*cautions, *told),
+            warnings=(*cautions, *told, *beside(self.source.path, self.header.get("desc", ""))),
         )
 
     @property
     def _by_heaptrack(self) -> bool:
         return self.header.get("desc", "heaptrack") == "heaptrack"
+
+    @property
+    def _counted(self) -> Counted:
+        return counted(self.header.get("desc", ""))
 
     def _cut_short(self) -> int | None:
         """Takes away what the file breaks off in; the number of that snapshot, None where the file is whole."""
@@ -341,18 +353,21 @@ class _Reading:
             unit = TimeUnit.SECONDS if self._by_heaptrack else TimeUnit.INSTRUCTIONS
         columns = {key: np.array([s.figures[key] for s in self.snapshots]) for key in _FIGURES}
         stacks = columns["mem_stacks_B"]
-        if not stacks.any() and "--stacks=yes" not in self.header.get("desc", ""):
-            stacks = np.full(len(stacks), np.nan)
         total = columns["mem_heap_B"] + columns["mem_heap_extra_B"] + columns["mem_stacks_B"]
+        unknown = readonly(np.full(len(total), np.nan), np.float64)
+        if not stacks.any() and not is_set(self.header.get("desc", ""), "--stacks", default=False):
+            stacks = unknown
+        of_stacks = self._counted is Counted.STACKS
+        used, extra = (unknown if of_stacks else columns[f"mem_heap{what}_B"] for what in ("", "_extra"))
+        adds = self._counted is Counted.BLOCKS and not self._by_heaptrack
         marked: Bool = np.array([snapshot.tree == "peak" for snapshot in self.snapshots])
         peak = int(np.argmax(marked)) if marked.any() else int(np.argmax(total))
-        unknown = readonly(np.full(len(total), np.nan), np.float64)
         time = columns["time"] * factor
         return HeapTimeline(
             time_unit=unit,
             time=readonly(time, np.float64),
-            heap=readonly(columns["mem_heap_B"], np.float64),
-            extra=readonly(columns["mem_heap_extra_B"], np.float64),
+            heap=readonly(used, np.float64),
+            extra=readonly(extra, np.float64),
             stacks=readonly(stacks, np.float64),
             rss=unknown,
             allocations=unknown,
@@ -361,7 +376,13 @@ class _Reading:
             number=readonly([snapshot.number for snapshot in self.snapshots], np.int32),
             peak=peak,
             peak_marked=bool(marked.any()),
-            facts=HeapFacts(peak=float(columns["mem_heap_B"][peak]), peak_time=float(time[peak])),
+            facts=HeapFacts(
+                peak=None if of_stacks else float(used[peak]),
+                peak_extra=float(extra[peak]) if adds else None,
+                peak_stacks=None if np.isnan(stacks[peak]) else float(stacks[peak]),
+                peak_time=float(time[peak]),
+            ),
+            counted=self._counted,
         )
 
     def _meta(self, heap: HeapTimeline) -> Meta:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tailflame.errors import StoreError
-from tailflame.model.heap import HeapFacts, HeapTimeline, TimeUnit
+from tailflame.model.heap import Counted, HeapFacts, HeapTimeline, TimeUnit
 from tailflame.model.stacks import NONE
 from tailflame.store.files import Fields
 from tailflame.store.tables import Array, Columns, decode_table, encode_table
@@ -37,6 +37,7 @@ def encode_heap(heap: HeapTimeline, prefix: str, columns: Columns) -> dict[str, 
         "peak_marked": heap.peak_marked,
         "facts": {field.name: getattr(heap.facts, field.name) for field in fields_of(HeapFacts)},
         "suppressions": list(heap.suppressions),
+        "counted": heap.counted.value,
     }
 
 
@@ -46,6 +47,9 @@ def decode_heap(fields: Fields, prefix: str, columns: Mapping[str, Array]) -> He
     unit, peak = fields.text("time_unit"), fields.integer("peak", NONE)
     if unit not in set(TimeUnit):
         raise fields.wrong("time_unit", "a known unit of time")
+    counted = fields.text("counted", Counted.BLOCKS)
+    if counted not in set(Counted):
+        raise fields.wrong("counted", "what memory is counted")
     whole = (
         -1 <= peak < len(rows["time"])
         and bool(np.all(rows["event"] >= -1))
@@ -60,6 +64,7 @@ def decode_heap(fields: Fields, prefix: str, columns: Mapping[str, Array]) -> He
         peak_marked=fields.flag("peak_marked", False),
         facts=HeapFacts(**{field.name: told.number(field.name) for field in fields_of(HeapFacts)}),
         suppressions=fields.texts("suppressions"),
+        counted=Counted(counted),
         **rows,
         **sizes,
     )

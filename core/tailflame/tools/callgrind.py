@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from tailflame.tools.base import (
     Plan,
     Request,
     SlowDown,
+    Step,
     Target,
     TargetIs,
     ToolOptions,
@@ -60,7 +62,7 @@ INSTRUCTIONS = OptionField(
 THREADS = OptionField(
     name="threads",
     title="Each thread by itself",
-    tip="A file for each thread: the first opens, the others are beside it.",
+    tip="Tells what each thread spent: callgrind writes a file for each, which are put together at the end.",
     kind=OptionKind.FLAG,
     default=False,
     rare=True,
@@ -110,24 +112,28 @@ class Callgrind:
             words.append("--dump-instr=yes")
         if options.text(ONLY_IN).strip():
             words.append(f"--toggle-collect={options.text(ONLY_IN).strip()}")
-        # Of separate threads the base file stays empty, and each has its own: callgrind.out-01 is the main thread's.
-        name = f"{RESULT}-01" if options.flag(THREADS) else RESULT
+        after: tuple[Step, ...] = ()
         if options.flag(THREADS):
             words.append("--separate-threads=yes")
+            # The file itself stays empty, and each thread has its own: callgrind.out-01 is the main thread's.
+            joining = (sys.executable, "-m", "tailflame.run.callgrind_threads", str(base))
+            after = (Step(title="putting the threads together", argv=joining),)
         return Plan(
             tool=self.name,
             argv=valgrind.argv("callgrind", *words, *options.extra, target=target),
             target=target,
             out=out,
-            artifacts=MappingProxyType({name: out / name}),
-            primary=name,
+            artifacts=MappingProxyType({RESULT: base}),
+            primary=RESULT,
             cwd=target.cwd,
             duration_s=options.duration_s,
             own_lines=valgrind.OWN_LINES,
             mirrors_target=True,
             target_is=TargetIs.ITSELF,
+            after=after,
             leaves=(f"{RESULT}.*", f"{RESULT}-*"),
             requests=() if options.flag(THREADS) else (DUMP,),
+            grows=(f"{RESULT}-*",) if options.flag(THREADS) else (),
         )
 
     def checks(self, target: Target, options: ToolOptions, host: Host) -> tuple[Finding, ...]:

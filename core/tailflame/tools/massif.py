@@ -109,7 +109,8 @@ PEAK_INACCURACY = OptionField(
 CHILDREN = OptionField(
     name="children",
     title="Programs that it starts",
-    tip="Also follows programs that this one starts, as a script does: a file for each, of which the last one opens.",
+    tip="Also follows programs that this one starts, as a script does: a file for each. The last one opens, and names"
+    " the others.",
     kind=OptionKind.FLAG,
     default=False,
     rare=True,

@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import PurePath
 
 from tailflame.model import Recording, Weight
+from tailflame.model.heap import Counted
 from tailflame.units import seconds, size
 from tailflame_gui.models.scope import amount_text, first_event
 
@@ -29,8 +30,10 @@ def head_of(recording: Recording, *, title: str = "", commit: str = "") -> tuple
 def how_much(recording: Recording) -> str:
     """What a recording holds of the event that its views begin with: "48,210 samples", "8.9 MB at the peak"."""
     profile, heap = recording.profile, recording.heap
+    if heap is not None and heap.counted is Counted.STACKS and heap.facts.peak_stacks is not None:
+        return f"{size(heap.facts.peak_stacks)} of stacks at the peak"
     if heap is not None and heap.facts.peak is not None:
-        return f"{size(heap.facts.peak)} at the peak"
+        return f"{size(heap.facts.peak)}{' mapped' if heap.counted is Counted.PAGES else ''} at the peak"
     if profile is None:
         return ""
     event = first_event(recording)

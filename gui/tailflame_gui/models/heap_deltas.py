@@ -11,8 +11,8 @@ import numpy.typing as npt
 from PySide6.QtCore import QObject
 
 from tailflame.analyse.counted_diff import change_text
-from tailflame.analyse.heap_diff import SiteDeltas
-from tailflame.model.heap import HeapTimeline
+from tailflame.analyse.heap_diff import SiteDeltas, unlike
+from tailflame.model.heap import PEAK_OF, Counted, HeapTimeline
 from tailflame.model.stacks import Bool, Float64, FrameKind
 from tailflame.units import MINUS, Unit, count, size
 from tailflame_gui.models.array_table import ArrayTable, found_in
@@ -35,6 +35,12 @@ def compared_figures(before: HeapTimeline, after: HeapTimeline) -> tuple[HeapFig
     """Each figure of the run on both sides, with its change and the word for it."""
     figures = []
     for name, attribute, unit, tip in _FACTS:
+        if attribute == "peak":
+            name = PEAK_OF[after.counted]
+            if why := unlike(before, after):
+                figures.append(HeapFigure("Peak", UNKNOWN, "not compared", why, known=False))
+                continue
+            attribute = "peak_stacks" if after.counted is Counted.STACKS else attribute
         b, a = getattr(before.facts, attribute), getattr(after.facts, attribute)
         if attribute == "peak" and (b is None or a is None) and len(before) and len(after):
             # One dump of jemalloc tells of no peak: what was in use at the end of both is compared.

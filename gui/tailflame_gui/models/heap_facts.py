@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tailflame.model.heap import HeapFacts, HeapTimeline, TimeUnit
+from tailflame.model.heap import PEAK_OF, Counted, HeapFacts, HeapTimeline, TimeUnit
 from tailflame.units import count, nanoseconds, percent, seconds, size
 
 UNKNOWN = "–"
@@ -17,6 +17,13 @@ _REPORTED = (
     "free: its figure is often higher. Where the file tells pointers, the figure above goes by them; a line under the "
     "title says so where it does not."
 )
+
+
+_PEAK_TIPS = {
+    Counted.BLOCKS: "{} bytes in use at once, as the program asked for them, without what the allocator adds.",
+    Counted.PAGES: "{} bytes mapped at once: code, data and what the allocator keeps, used or not.",
+    Counted.STACKS: "{} bytes of all threads' stacks at once. The heap was not counted.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +62,10 @@ def short_count(value: float) -> str:
 def heap_figures(heap: HeapTimeline) -> tuple[HeapFigure, ...]:
     """The figures of the run, in the order in which they are asked for."""
     facts = heap.facts
+    beside = [] if heap.counted is Counted.STACKS else [_stacks(facts)] if facts.peak_stacks is not None else []
     return (
         _peak(heap),
+        *beside,
         _allocations(facts),
         _temporary(facts),
         _leaked(facts),
@@ -72,17 +81,27 @@ def estimated(heap: HeapTimeline) -> str:
 
 
 def _peak(heap: HeapTimeline) -> HeapFigure:
-    peak = heap.facts.peak
+    of_stacks = heap.counted is Counted.STACKS
+    peak = heap.facts.peak_stacks if of_stacks else heap.facts.peak
     if peak is None:
         return _in_use(heap)
     when = heap.facts.peak_time
     if when is None and heap.peak >= 0:
         when = float(heap.time[heap.peak])
     at = f"at {time_text(when, heap.time_unit)}" if when is not None else ""
+    tip = _PEAK_TIPS[heap.counted].format(count(round(peak)))
+    if (added := heap.facts.peak_extra) is not None:
+        tip += f" The allocator adds {count(round(added))} bytes."
     if heap.peak >= 0 and not heap.peak_marked:
-        at = f"{at}, of what was looked at"
-    tip = f"{count(round(peak))} bytes in use at once, as the program asked for them, without what the allocator adds."
-    return HeapFigure("Peak heap", size(peak), at.lstrip(", "), tip)
+        at = f"at least, {at}" if at else "at least"
+        tip += " It is the most of the moments that were looked at: between them there may have been more."
+    return HeapFigure(PEAK_OF[heap.counted], size(peak), at, tip)
+
+
+def _stacks(facts: HeapFacts) -> HeapFigure:
+    assert facts.peak_stacks is not None
+    tip = f"{count(round(facts.peak_stacks))} bytes of all threads' stacks when most was in use."
+    return HeapFigure("Stacks", size(facts.peak_stacks), "at the same moment", tip)
 
 
 def _in_use(heap: HeapTimeline) -> HeapFigure:

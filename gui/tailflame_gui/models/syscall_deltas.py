@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -13,6 +14,8 @@ from tailflame_gui.models.roles import Column, Face
 from tailflame_gui.models.syscall_table import Content, Shown, TimeMeasure, words
 
 _Figure = Callable[[CallFigures], float]
+_AROUND, _OF_FIGURE, _LEAST = 16, 7.25, 48
+"""Pixels around the figures of a cell, of one of them, and of a column at least: "after" stands above it."""
 
 
 def changed_calls(diff: CallDiff, *, per_second: bool) -> Content:
@@ -30,7 +33,8 @@ def changed_calls(diff: CallDiff, *, per_second: bool) -> Content:
             changes, f"Errors{unit}", "Calls that failed.", lambda f: f.errors, before_s, after_s, change=False
         )
     total = f"Total{unit}"
-    columns += _times(changes, total, "Time in all calls.", lambda f: f.total_s * 1e9, before_s, after_s)
+    if not diff.unlike:
+        columns += _times(changes, total, "Time in all calls.", lambda f: f.total_s * 1e9, before_s, after_s)
     if diff.singles:
         # Percentiles are the ends of buckets: how fine times are is told by the longest calls.
         single = TimeMeasure.of(np.array([f.max_ns for c in changes for f in (c.before, c.after)]))
@@ -46,7 +50,8 @@ def changed_calls(diff: CallDiff, *, per_second: bool) -> Content:
         lines = [change.name + (f", {change.status}" if change.status else "")]
         for word, side, length in (("before", change.before, diff.before_s), ("after", change.after, diff.after_s)):
             rate = f", {count(side.calls / length)} a second" if length else ""
-            lines.append(f"{word}: {count(side.calls)} calls{rate}, {nanoseconds(side.total_s * 1e9)} in all")
+            whole = "" if diff.unlike else f", {nanoseconds(side.total_s * 1e9)} in all"
+            lines.append(f"{word}: {count(side.calls)} calls{rate}{whole}")
         return "\n".join(lines)
 
     return Content(tuple(columns), len(changes), tip, tuple(change.name for change in changes))
@@ -67,9 +72,10 @@ def _pair(
     def figures(values: Float64) -> Callable[[int], str]:
         return lambda row: _plain(float(values[row])) if values[row] else ""
 
+    width = _room(*(_plain(float(value)) for value in np.concatenate((before, after))))
     columns = [
-        Shown(Column(title, f"{tip} Before.", Face.FIGURE, 60), before, figures(before)),
-        Shown(Column("after", f"{tip} After.", Face.FIGURE, 60), after, figures(after)),
+        Shown(Column(title, f"{tip} Before.", Face.FIGURE, width), before, figures(before)),
+        Shown(Column("after", f"{tip} After.", Face.FIGURE, width), after, figures(after)),
     ]
     return [*columns, _change(before, after, words=True)] if change else columns
 
@@ -81,7 +87,7 @@ def _times(
     before, after = _sides(changes, of, before_s, after_s)
     measure = measure or TimeMeasure.of(np.concatenate((before, after)), fine=False)
     largest = float(np.nanmax(np.concatenate((before, after)))) if len(changes) else 0.0
-    width = max(12 + 8 * len(measure.text(largest)), 56)
+    width = _room(measure.text(largest))
 
     def figures(values: Float64) -> Callable[[int], str]:
         return lambda row: measure.text(float(values[row])) if values[row] else ""
@@ -93,6 +99,11 @@ def _times(
         Shown(Column("after", f"{tip} After.", Face.FIGURE, width), _known(after), figures(after)),
     ]
     return [*columns, _change(before, after)] if change else columns
+
+
+def _room(*texts: str) -> int:
+    """A column as wide as its figures: sixteen columns stand beside the name in a window of 1280 pixels."""
+    return max(_AROUND + math.ceil(_OF_FIGURE * max(map(len, texts), default=0)), _LEAST)
 
 
 def _plain(value: float) -> str:

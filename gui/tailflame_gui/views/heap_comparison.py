@@ -10,7 +10,7 @@ from PySide6.QtGui import QGuiApplication, QKeySequence, QShortcut
 from PySide6.QtWidgets import QMenu, QSplitter, QStackedWidget, QWidget
 
 from tailflame.analyse.counted_diff import COUNTED, change_text, delta_text
-from tailflame.analyse.heap_diff import SiteDeltas, site_deltas
+from tailflame.analyse.heap_diff import SiteDeltas, site_deltas, unlike
 from tailflame.analyse.names import short
 from tailflame.errors import TailflameError
 from tailflame.model.heap import HeapTimeline
@@ -329,6 +329,8 @@ def _movers(deltas: SiteDeltas | None, name: str, *, least: float) -> Sequence[t
 def _cautions(before: Recording, after: Recording) -> list[Caution]:
     lines = list(comparison_cautions(before, after))
     assert before.heap is not None and after.heap is not None
+    if told := unlike(before.heap, after.heap):
+        lines.append(Caution(told, "Record both sides with the same options."))
     if before.heap.time_unit is not after.heap.time_unit:
         lines.append(Caution("Time is measured in different units: the two plots stand below each other."))
     for word, side in (("Baseline", before), ("Candidate", after)):

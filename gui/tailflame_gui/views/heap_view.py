@@ -15,7 +15,7 @@ from tailflame.analyse.heap_events import is_at_peak, peak_event
 from tailflame.analyse.heap_findings import FindingKind, event_of, findings
 from tailflame.analyse.reading import Sentence
 from tailflame.errors import TailflameError
-from tailflame.model.heap import HeapTimeline
+from tailflame.model.heap import Counted, HeapTimeline
 from tailflame.model.recording import Recording
 from tailflame.model.stacks import NONE, StackProfile, Weight
 from tailflame.units import count
@@ -68,6 +68,14 @@ _NOTHING = {
         "Nothing was freed before the next allocation: no pool is needed.",
     ),
     Question.LEAKED: ("Nothing leaked", "Everything was freed, or is suppressed."),
+}
+
+
+_UNNAMED = "This file tells how much memory was in use, but not which code asked for it."
+_NO_TREES = {
+    Counted.BLOCKS: _UNNAMED,
+    Counted.PAGES: _UNNAMED,
+    Counted.STACKS: "massif tells how much the stacks held, but not of which code.",
 }
 
 
@@ -347,7 +355,7 @@ class HeapView(QWidget):
         if profile is None or event < 0:
             self.shown.set_text("")
             self.ruler.say("at the peak")
-            self._say("No call trees", "This file tells how much memory was in use, but not which code asked for it.")
+            self._say("No call trees", _NO_TREES[self._heap.counted])
             return
         at = f"at {time_text(float(self._heap.time[row_]), self._heap.time_unit)}" if row_ >= 0 else ""
         self.ruler.say(at or "at the peak")

@@ -9,6 +9,7 @@ from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QStackedWidget, QWidget
 
 from tailflame.analyse.syscall_diff import CallDiff, compare_calls
+from tailflame.analyse.syscall_times import unlike_times
 from tailflame.errors import TailflameError
 from tailflame.model import Caution, Recording
 from tailflame.units import count
@@ -98,8 +99,10 @@ class SyscallComparison(QWidget):
         find.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
         find.activated.connect(self.filter.setFocus)
 
+        unlike = unlike_times(before, after)
+
         def work(_progress: tasks.Progress) -> CallDiff:
-            return compare_calls(one, other)
+            return compare_calls(one, other, unlike=unlike)
 
         self._latest.ask(work, self._compared, name="compare system calls", on_error=self._failed)
 
@@ -110,6 +113,8 @@ class SyscallComparison(QWidget):
     def _compared(self, diff: CallDiff) -> None:
         self.diff = diff
         cautions = [Caution(diff.note)]
+        if diff.unlike:
+            cautions.append(Caution(diff.unlike, "Record both sides with the same options."))
         if diff.differ_in_length:
             cautions.append(Caution(f"The runs lasted {diff.lengths}.", "Compare what they did in a second."))
             self.per.choose(Per.SECOND)
@@ -123,7 +128,8 @@ class SyscallComparison(QWidget):
         assert self.diff is not None
         self.model.show_content(changed_calls(self.diff, per_second=self.per.choice is Per.SECOND))
         alone = {status: sum(c.status == status for c in self.diff.changes) for status in ("new", "gone")}
-        parts = [f"{count(len(self.diff.changes))} system calls, the largest change of time first"]
+        largest = "calls" if self.diff.unlike else "time"
+        parts = [f"{count(len(self.diff.changes))} system calls, the largest change of {largest} first"]
         parts += [f"{count(number)} {status}" for status, number in alone.items() if number]
         self.said.set_text("  ·  ".join(parts))
         self._look()

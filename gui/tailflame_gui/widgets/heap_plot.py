@@ -11,7 +11,7 @@ import numpy as np
 from PySide6.QtCore import QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QImage, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPolygonF
 
-from tailflame.model.heap import HeapTimeline, TimeUnit
+from tailflame.model.heap import Counted, HeapTimeline, TimeUnit
 from tailflame.model.stacks import NONE, Bool
 from tailflame.units import MINUS, count, size
 from tailflame_gui import theme
@@ -66,8 +66,8 @@ class Band(NamedTuple):
 HEAP = Band("heap", "heap", "In use, as the program asked for it")
 EXTRA = Band("extra", "overhead", "What the allocator adds: headers and rounding")
 STACKS = Band("stacks", "stacks", "Of all threads")
+PAGES = Band("heap", "mapped", "All that is mapped: code, data and what the allocator keeps, used or not")
 RSS = Band("rss", "resident", "Resident memory of the whole process: code, libraries and what was freed but kept, too")
-BANDS = (HEAP, EXTRA, STACKS)
 
 
 def color_of(band: Band) -> QColor:
@@ -107,9 +107,9 @@ def layers_of(heap: HeapTimeline) -> tuple[Layer, ...]:
     """The bands that the file tells, from the bottom up; unknown values in between count as none."""
     pile = np.zeros(len(heap))
     found = []
-    for band in BANDS:
+    for band in (PAGES if heap.counted is Counted.PAGES else HEAP, EXTRA, STACKS):
         values = getattr(heap, band.key)
-        if not np.isfinite(values).any() or (band is not HEAP and not np.nanmax(values)):
+        if not np.isfinite(values).any() or (band.key != HEAP.key and not np.nanmax(values)):
             continue
         pile = pile + np.nan_to_num(values)
         found.append(Layer(band, values, pile))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QVBoxLayout, QWidget
@@ -15,13 +17,12 @@ _AWAY = QPoint(16, 20)
 """Right and below the pointer, so that it never covers what is pointed at."""
 _LONG_PATH = 48
 _BREAK = "\u200b"
+_BREAKS = re.compile(r"::|[<;/]|(?<!\d),|,(?!\d)")
 
 
 def breakable(name: str) -> str:
-    """`name` with places where a line may break: symbols have no spaces."""
-    for sign in ("::", "<", ",", ";", "/"):
-        name = name.replace(sign, sign + _BREAK)
-    return name
+    """`name` with places where a line may break: symbols have no spaces. A number is not broken: "4,023"."""
+    return _BREAKS.sub(rf"\g<0>{_BREAK}", name)
 
 
 def brief_path(place: str) -> str:

@@ -23,7 +23,7 @@ from tailflame.analyse.heap_findings import (
 from tailflame.analyse.heap_machinery import own_code
 from tailflame.analyse.heap_suppressions import parse_suppressions, suppressed_stacks
 from tailflame.model import Event, FrameKind, StackProfile, Weight
-from tailflame.model.heap import ALLOCATED, LEAKED, PEAK, TEMPORARY, HeapFacts, HeapTimeline, TimeUnit
+from tailflame.model.heap import ALLOCATED, LEAKED, PEAK, TEMPORARY, Counted, HeapFacts, HeapTimeline, TimeUnit
 from tailflame.model.leak_patterns import matching
 from tailflame.model.stacks import StackBuilder, readonly
 from tailflame.parse import load
@@ -316,6 +316,19 @@ def test_massif_names_what_only_grew(name: str, said: str) -> None:
     (growth,) = (f for f in findings(recording.heap, recording.profile) if f.kind is FindingKind.GROWTH)
     assert growth.text.startswith(said)
     assert recording.profile.frames.name_of(growth.frame).endswith(("remember_session", "remember(unsigned long)"))
+
+
+def test_pages_that_are_mapped_are_no_leak() -> None:
+    """A program that starts maps one library after another, and an allocator keeps what it has."""
+    recording = load(MASSIF / "bytes.out")
+    assert recording.heap is not None and recording.profile is not None
+    told = findings(recording.heap, recording.profile)
+    assert FindingKind.GROWTH in {f.kind for f in told}
+    pages = replace(recording.heap, counted=Counted.PAGES)
+    assert FindingKind.GROWTH not in {f.kind for f in findings(pages, recording.profile)}
+    pages = replace(timeline(peak=900), counted=Counted.PAGES)
+    (peak,) = findings(pages, profile_of(("reserve@book.rs:12", 0, 0, 900)))
+    assert peak.text == "At the peak of 900 B of mapped pages, reserve (book.rs:12) had mapped 900 B (100%)."
 
 
 def test_what_is_given_back_is_no_growth() -> None:

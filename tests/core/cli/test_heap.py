@@ -52,6 +52,23 @@ def test_what_changed(tailflame: Run) -> None:
     assert by_name["peak()"]["peak"][1] == 0
 
 
+def test_pages_and_blocks_are_not_compared(tailflame: Run) -> None:
+    massif = DATA / "massif" / "3.19.0"
+    run = tailflame("diff", massif / "bytes.out", massif / "pages.out", "--fail-on-regression")
+    assert "The baseline counts what malloc hands out, the candidate mapped pages: not compared." in run.out
+    assert "peak of mapped pages" not in run.out and "stacks at the peak" not in run.out
+    alike = tailflame("diff", massif / "pages.out", massif / "pages.out")
+    assert "peak of mapped pages" in alike.out and "not compared" not in alike.out
+
+
+def test_two_dumps_of_jemalloc_are_compared_by_what_is_in_use(tailflame: Run) -> None:
+    dump = DATA / "jemalloc" / "5.3.0" / "trading.heap.gz"
+    dumps = sorted((DATA / "jemalloc" / "5.3.0" / "dumps").glob("*.heap"))
+    text = tailflame("diff", dumps[0], dumps[-1]).out
+    assert "in use before" in text and "peak before" not in text
+    assert tailflame("diff", dump, dump).code == 0
+
+
 def test_one_dump_of_jemalloc_tells_of_no_peak(tailflame: Run) -> None:
     text = tailflame("show", DATA / "jemalloc" / "5.3.0" / "trading.heap.gz", "-n", "3").out
     assert next(line.split()[:2] for line in text.splitlines() if line.split()[2:3] == ["share"]) == ["in", "use"]

@@ -54,6 +54,21 @@ def test_a_log_without_times(capsys: pytest.CaptureFixture[str]) -> None:
     assert "strace has timed no call" in out and "openat" in out
 
 
+def test_seconds_of_another_kind_are_not_compared(capsys: pytest.CaptureFixture[str]) -> None:
+    table, log = str(STRACE / "attach-cpu.txt"), str(STRACE / "trading.log.gz")
+    out, err = shown(capsys, "diff", table, log)
+    assert "total" not in out and "Times are not compared: the baseline's are CPU time inside the kernel" in err
+    out, err = shown(capsys, "diff", table, str(STRACE / "attach-wall.txt"))
+    assert "total" in out and "not compared" not in err
+    out, _err = shown(capsys, "show", table)
+    assert "The seconds are CPU time inside the kernel, unless strace was run with -w" in out
+
+
+def test_calls_that_nobody_timed_are_not_called_slow(capsys: pytest.CaptureFixture[str]) -> None:
+    out, _err = shown(capsys, "show", str(STRACE / "clock.log.gz"))
+    assert "Some of the calls" in out and "slowest" not in out
+
+
 def test_two_runs(capsys: pytest.CaptureFixture[str]) -> None:
     both = (str(STRACE / "trading.log.gz"), str(STRACE / "filtered.log.gz"))
     out, err = shown(capsys, "diff", *both)

@@ -331,6 +331,12 @@ def test_sums_of_events_that_the_file_defines(tmp_path: Path) -> None:
     assert [e.name for e in profile_of(read(text + "fl=a.c\nfn=f\n1 5 2\n", tmp_path)).events] == ["Ir", "Dr"]
 
 
+def test_what_it_says_of_caches_that_it_has_not_simulated_is_left_out(tmp_path: Path) -> None:
+    said = "desc: I1 cache: \ndesc: D1 cache: \ndesc: LL cache: \ndesc: Trigger: Program termination\n"
+    assert costs_of(read(said + HEAD + "fl=a.c\nfn=f\n1 5 2\n", tmp_path)).notes == ("Trigger: Program termination",)
+    assert costs_of(load(MATRIX)).notes[0] == "I1 cache: 32768 B, 64 B, 8-way associative"
+
+
 def test_totals_that_do_not_agree_and_are_not_there(tmp_path: Path) -> None:
     body = "fl=a.c\nfn=f\n1 5 2\n"
     assert "its own total says 3" in read(HEAD + body + "totals: 5 3\n", tmp_path).warnings[1].text

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import random
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,15 @@ from hypothesis import strategies as st
 
 from helpers.recordings import same
 from helpers.stack_counts import DATA
+from tailflame import units
+from tailflame.analyse import reading
 from tailflame.errors import ParseError
 from tailflame.model import FrameKind, Recording, StackProfile, Weight
-from tailflame.model.heap import HeapTimeline, TimeUnit
+from tailflame.model.heap import Counted, HeapTimeline, TimeUnit
 from tailflame.parse import load
 from tailflame.parse.formats import FORMATS
 from tailflame.parse.massif import MASSIF
+from tailflame.parse.massif_desc import counted
 from tailflame.parse.massif_lines import Details, cut_block
 from tailflame.parse.massif_trees import BELOW
 from tailflame.parse.token_table import PAD
@@ -141,6 +145,75 @@ def test_what_is_known_of_the_run() -> None:
     assert heap_of(ms).stacks.max() > 0
     assert ms.meta.duration_s == heap_of(ms).time[-1] > 0
     assert "mmap" in "".join(stacks(profile_of(pages)))
+
+
+def peak_of(name: str) -> list[int]:
+    """ms_print's row of the peak: number, time, total, useful, extra, stacks."""
+    text = (VALGRIND / f"{name}.ms_print").read_text()
+    rows = [[figure(cell) for cell in found.groups()] for line in text.splitlines() if (found := _ROW.fullmatch(line))]
+    marked = re.search(r"(\d+) \(peak\)", text)
+    return next(row for row in rows if row[0] == int(marked[1])) if marked else max(rows, key=lambda row: row[2])
+
+
+@pytest.mark.parametrize("name", ["ms-stacks", "instructions", "pages", "no-heap"])
+def test_the_peak_is_all_three_figures_of_ms_print(name: str) -> None:
+    heap = heap_of(load(VALGRIND / f"{name}.out"))
+    _number, _time, total, useful, extra, stacks = peak_of(name)
+    facts = heap.facts
+    known = {"ms-stacks": (useful, extra, stacks), "instructions": (useful, extra, None),
+             "pages": (useful, None, None), "no-heap": (None, None, stacks)}[name]  # fmt: skip
+    assert (facts.peak, facts.peak_extra, facts.peak_stacks) == known
+    assert sum(figure for figure in known if figure is not None) == total == heap.total[heap.peak]
+
+
+def test_what_is_counted_is_told_by_the_options() -> None:
+    pages, stacks = load(VALGRIND / "pages.out"), load(VALGRIND / "no-heap.out")
+    assert heap_of(pages).counted is Counted.PAGES and heap_of(stacks).counted is Counted.STACKS
+    assert heap_of(load(VALGRIND / "bytes.out")).counted is Counted.BLOCKS
+    assert heap_of(stacks).stacks.max() == 7512
+    assert np.isnan(heap_of(stacks).heap).all() and np.isnan(heap_of(stacks).extra).all()
+    assert [caution.text for caution in stacks.warnings] == [
+        "The heap was not counted (--heap=no): these are the stacks of the threads alone."
+    ]
+    facts = dict(reading.facts(stacks))
+    assert facts["Peak of stacks"] == "7.5 kB" and "Peak heap" not in facts
+    assert dict(reading.facts(pages))["Peak of mapped pages"] == units.size(peak_of("pages")[3])
+    told = dict(reading.facts(load(VALGRIND / "ms-stacks.out")))
+    assert (told["Peak heap"], told["Allocator adds"]) == ("405 kB", "4.9 kB at the peak")
+    assert told["Stacks"] == "480 B at the peak"
+
+
+@pytest.mark.parametrize(
+    ("desc", "kind"),
+    [
+        ("--heap=no --stacks=yes", Counted.STACKS),
+        ("--heap=no --heap=yes", Counted.BLOCKS),
+        ("--pages-as-heap=no", Counted.BLOCKS),
+        ("--massif-out-file=--heap=no", Counted.BLOCKS),
+        ("(none)", Counted.BLOCKS),
+    ],
+)
+def test_the_last_of_an_option_holds(desc: str, kind: Counted) -> None:
+    assert counted(desc) is kind
+
+
+def test_the_files_of_other_programs_of_the_run_are_named(tmp_path: Path) -> None:
+    shutil.copytree(VALGRIND / "children", tmp_path, dirs_exist_ok=True)
+    (shell, first, second) = sorted(tmp_path.iterdir())
+    (told,) = load(shell).warnings
+    assert told.text == (
+        "Each program of the run has a file of its own. 2 more files stand beside this one, by the same options:"
+        f" {first.name} (./engine 100), {second.name} (./engine 200)."
+    )
+    second.unlink()
+    (tmp_path / "massif.out.7").write_text(WHOLE)  # by other options
+    (tmp_path / "massif.out.8").mkdir()
+    assert "1 more file stands beside this one" in load(first).warnings[0].text
+    shell.unlink()
+    assert load(first).warnings == ()
+    alone = tmp_path / "elsewhere"
+    first.rename(alone)
+    assert load(alone).warnings == ()
 
 
 def test_the_leak_stands_at_its_line() -> None:

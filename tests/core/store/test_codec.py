@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers import heaps
 from helpers.recordings import as_results, counters, histograms, recording, same
 from helpers.stack_counts import DATA
 from helpers.stacks import profile
@@ -32,6 +33,7 @@ from tailflame.model import (
     Thread,
 )
 from tailflame.model.counters import Kept
+from tailflame.model.heap import Counted, HeapFacts
 from tailflame.model.live import Reading
 from tailflame.model.live_record import LiveRecord, Mark
 from tailflame.model.slow_calls import SlowCalls
@@ -126,6 +128,24 @@ def test_counters_read_back(tmp_path: Path) -> None:
     assert same(back.results[:3], kept.results[:3])
     assert back.counters is back.results[0]
     assert back.histograms is not None
+
+
+def test_what_memory_is_counted_reads_back(tmp_path: Path) -> None:
+    facts = HeapFacts(peak=5.0, peak_extra=3.0, peak_stacks=1.0)
+    heap = replace(heaps.timeline(heap=(1, 2), facts=facts), counted=Counted.PAGES)
+    save_recording(tmp_path, as_results(heap))
+    assert same(load_recording(tmp_path), as_results(heap))
+    header, columns = encode(as_results(heap))
+    told = header["results"][0]
+    del told["counted"], told["facts"]["peak_extra"], told["facts"]["peak_stacks"]  # as it was before these were known
+    write_columns(tmp_path / "recording.npz", header, columns)
+    old = load_recording(tmp_path).heap
+    assert old is not None and old.counted is Counted.BLOCKS
+    assert old.facts == HeapFacts(peak=5.0)
+    told["counted"] = "wishes"
+    write_columns(tmp_path / "recording.npz", header, columns)
+    with pytest.raises(StoreError, match="what memory is counted"):
+        load_recording(tmp_path)
 
 
 def test_a_recording_of_the_first_version_still_reads(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -147,8 +148,11 @@ def test_what_of_a_run_is_counted() -> None:
     assert {"--collect-jumps=yes", "--dump-instr=yes", "--toggle-collect=engine::run*"} <= set(argv)
     assert not any(word.startswith(("--cache-sim", "--branch-sim", "--LL", "--I1")) for word in argv)
     threads = callgrind(threads=True)
-    assert threads.result == OUT / "callgrind.out-01" and "--separate-threads=yes" in threads.argv
-    assert not threads.requests
+    assert threads.result == OUT / "callgrind.out" and "--separate-threads=yes" in threads.argv
+    assert threads.leaves == ("callgrind.out.*", "callgrind.out-*") and threads.grows == ("callgrind.out-*",)
+    (step,) = threads.after
+    assert step.argv == (sys.executable, "-m", "tailflame.run.callgrind_threads", str(OUT / "callgrind.out"))
+    assert not threads.requests and not callgrind().after
 
 
 def test_what_is_said_before_it_runs() -> None:
