@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QObject, Signal
 
 from tailflame.analyse.time_range import between
-from tailflame.errors import ParseError, StoreError, TailflameError, ToolFailed
-from tailflame.model import Recording, StackProfile
+from tailflame.errors import StoreError, TailflameError, ToolFailed
+from tailflame.model import Recording
 from tailflame.run import Entry, Journal, Outcome
 from tailflame.store import (
     Library,
@@ -424,7 +424,7 @@ class Controller(QObject):
             other = self._recording_of(after, lambda share: progress(0.4 + 0.4 * share))
             if not (one.profile and other.profile) and opening.comparable(one, other):
                 return one, other, None
-            return one, other, opening.compared(_profile(one, tab.before_title), _profile(other, tab.after_title))
+            return one, other, opening.compared_sides(one, other, (tab.before_title, tab.after_title))
 
         async def run() -> None:
             one, other, made = await tasks.run_job(job, work)
@@ -587,13 +587,3 @@ def _key_of(result: OpenResult) -> str:
     if result.session is not None and result.session.binary_key:
         return result.session.binary_key
     return binary_key(result.binary) if result.binary else ""
-
-
-def _profile(recording: Recording, title: str) -> StackProfile:
-    if recording.profile is None:
-        raise ParseError(
-            f"{title} holds no call stacks, so there is nothing to compare.",
-            source=recording.source,
-            advice="Compare recordings of perf, flame graphs, or folded stacks.",
-        )
-    return recording.profile

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tailflame.errors import ParseError
 from tailflame.model import Caution, Recording, StackProfile
 from tailflame.parse import Early
 from tailflame.store import Library, Opened, SessionInfo, open_result
@@ -41,6 +42,15 @@ def comparable(before: Recording, after: Recording) -> bool:
     return latencies or bool(compared_kinds(before, after))
 
 
+def compared_sides(before: Recording, after: Recording, titles: tuple[str, str]) -> Comparison:
+    """NotComparable where their heaps count different things, ParseError where one has no call stacks."""
+    from tailflame.analyse.heap_diff import refuse_unlike
+
+    refuse_unlike(before, after)
+    left, right = (_profile(side, title) for side, title in zip((before, after), titles, strict=True))
+    return compared(left, right)
+
+
 def compared(before: StackProfile, after: StackProfile) -> Comparison:
     warm.load(warm.COMPARISONS)
     from tailflame.analyse.diff import compare
@@ -53,3 +63,13 @@ def kept(recording: Recording, library: Library, *, source: Path, binary: str) -
     from tailflame.report import svg
 
     return library.keep(recording, source=source, binary=binary, draw=svg.write, copied=source.is_file())
+
+
+def _profile(recording: Recording, title: str) -> StackProfile:
+    if recording.profile is None:
+        raise ParseError(
+            f"{title} holds no call stacks, so there is nothing to compare.",
+            source=recording.source,
+            advice="Compare recordings of perf, flame graphs, or folded stacks.",
+        )
+    return recording.profile

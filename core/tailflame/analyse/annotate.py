@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tailflame.analyse.tree import CallTree, Grouping, TreeOptions, build_tree
+from tailflame.analyse.tree import CallTree, Grouping, TreeOptions, build_tree, outermost_among
 from tailflame.model.stacks import NONE, Bool, Float64, FrameKind, Int32, Int64, StackProfile, UInt64, readonly
 
 _DEEPEST = 64
@@ -206,7 +206,7 @@ def line_costs(tree: CallTree, file: str, *, function: str | None = None) -> Lin
         samples = tree.total_samples
     else:
         named = np.flatnonzero(_named(tree, function)[tree.function])
-        top = named[_outermost(tree, named, np.zeros(len(named), dtype=np.int64))]
+        top = named[outermost_among(tree, named, np.zeros(len(named), dtype=np.int64))]
         whole_own = float(tree.self_weight[body].sum())
         whole = float(tree.total_weight[top].sum())
         samples = float(tree.total_samples_of[top].sum())
@@ -314,24 +314,8 @@ def _physical(tree: CallTree) -> Int32:
     return physical
 
 
-def _outermost(tree: CallTree, nodes: Int64, group: Int64) -> Bool:
-    """True for the nodes with no ancestor in the same group: those whose totals may be added up."""
-    if not len(nodes):
-        return np.zeros(0, dtype=bool)
-    enter, leave = tree.preorder()
-    order = np.lexsort((enter[nodes], group))
-    groups, start, end = group[order].astype(np.int64), enter[nodes][order], leave[nodes][order]
-    span = int(leave.max(initial=0)) + 1
-    reach = np.maximum.accumulate(groups * span + end)
-    nested = np.zeros(len(nodes), dtype=bool)
-    nested[1:] = reach[:-1] > groups[1:] * span + start[1:]
-    answer = np.empty(len(nodes), dtype=bool)
-    answer[order] = ~nested
-    return answer
-
-
 def _totals(tree: CallTree, nodes: Int64, group: Int64, size: int) -> Float64:
-    top = _outermost(tree, nodes, group)
+    top = outermost_among(tree, nodes, group)
     return np.bincount(group[top], weights=tree.total_weight[nodes[top]], minlength=size)
 
 

@@ -19,7 +19,16 @@ from tailflame.analyse.hotspots import HotspotTable, table_of
 from tailflame.analyse.layout import FlameLayout, lay_out_ranked
 from tailflame.analyse.names import match_key, short
 from tailflame.analyse.noise import LEVEL, MISPLACED, RUN_TO_RUN, Counts, Verdicts, Yardstick, judge, large, yardstick
-from tailflame.analyse.tree import CallTree, FunctionTable, TreeOptions, add_up, build_tree, merge_rows, skeleton
+from tailflame.analyse.tree import (
+    CallTree,
+    FunctionTable,
+    TreeOptions,
+    add_up,
+    build_tree,
+    merge_rows,
+    outermost_among,
+    skeleton,
+)
 from tailflame.errors import NotComparable
 from tailflame.model.stacks import (
     NONE,
@@ -197,7 +206,7 @@ def compare(
         trees.append(tree)
         counts.append(Counts.of(side, event, inlines=inlines, tree=seen))
     stick = yardstick(counts[0], counts[1])
-    table = _delta_table(table_of(trees[0]), table_of(trees[1]), counts[0], counts[1], stick)
+    table = _delta_table(trees[0], trees[1], counts[0], counts[1], stick)
 
     def leaves_noise(b: Float64, a: Float64, function: Int32, keys: list[str]) -> Bool:
         return _significant_nodes(b, a, function, keys, counts[0], counts[1], stick)
@@ -242,7 +251,7 @@ def _compare_counted(
         build_tree(profile, TreeOptions(event=event, weight=weight, inlines=inlines))
         for profile, event in (before, after)
     )
-    joined = _joined(table_of(left), table_of(right))
+    joined = _joined(left, right)
     b, a = joined.columns["self_before"], joined.columns["self_after"]
     table = joined.table(b, a, counted_verdicts(b, a), np.abs(a - b))
     union = _union(left, right, None, None)
@@ -295,12 +304,12 @@ def _matched(before: StackProfile, after: StackProfile, event_before: int, event
 
 def _matched_counts(before: tuple[StackProfile, int], after: tuple[StackProfile, int], *, inlines: bool) -> float:
     """The same of what was counted, by its weight."""
-    tables = [
-        table_of(build_tree(profile, TreeOptions(event=event, weight=first_weight(profile, event), inlines=inlines)))
+    left, right = (
+        build_tree(profile, TreeOptions(event=event, weight=first_weight(profile, event), inlines=inlines))
         for profile, event in (before, after)
-    ]
-    columns = _joined(*tables).columns
-    b, a = columns["self_before"] / (tables[0].total or 1), columns["self_after"] / (tables[1].total or 1)
+    )
+    columns = _joined(left, right).columns
+    b, a = columns["self_before"] / (left.total or 1), columns["self_after"] / (right.total or 1)
     return float(np.minimum(a, b).sum())
 
 
@@ -341,14 +350,14 @@ class _Joined:
         )
 
 
-def _joined(hot_before: HotspotTable, hot_after: HotspotTable) -> _Joined:
-    sides = (hot_before, hot_after)
+def _joined(left: CallTree, right: CallTree) -> _Joined:
+    sides = (table_of(left), table_of(right))
     rows: dict[str, int] = {}
     names: list[str] = []
     module: list[str] = []
     kind: list[int] = []
     place = []
-    for table in (hot_after, hot_before):  # the newer build's spelling of a name is the one shown
+    for table in reversed(sides):  # the newer build's spelling of a name is the one shown
         at = np.empty(len(table), dtype=np.int64)
         for i, name in enumerate(table.key):
             key = match_key(name)
@@ -365,13 +374,29 @@ def _joined(hot_before: HotspotTable, hot_after: HotspotTable) -> _Joined:
         for s, side in enumerate(("before", "after"))
         for column in ("self", "total")
     }
+    for tree, table, at, totals in zip(
+        (left, right), sides, place, (columns["total_before"], columns["total_after"]), strict=True
+    ):
+        _mend_totals(tree, table, at, totals)
     return _Joined(tuple(rows), tuple(names), tuple(module), tuple(kind), columns)
 
 
-def _delta_table(
-    hot_before: HotspotTable, hot_after: HotspotTable, before: Counts, after: Counts, stick: Yardstick
-) -> DeltaTable:
-    joined = _joined(hot_before, hot_after)
+def _mend_totals(tree: CallTree, table: HotspotTable, at: Int64, totals: Float64) -> None:
+    """Functions of one side whose names differ in a compiler's suffix alone ("init", "init.part.0") share a row: where
+    one calls the other, that counts once.
+    """
+    shared = np.flatnonzero(np.bincount(at, minlength=len(totals)) > 1)
+    if not len(shared):
+        return
+    row_of = {name: int(row) for name, row in zip(table.key, at.tolist(), strict=True)}
+    rows = np.array([row_of.get(name, -1) for name in tree.functions.names], dtype=np.int64)[tree.function]
+    nodes = np.flatnonzero(np.isin(rows, shared))
+    top = nodes[outermost_among(tree, nodes, rows[nodes])]
+    totals[shared] = np.bincount(rows[top], weights=tree.total_weight[top], minlength=len(totals))[shared]
+
+
+def _delta_table(left: CallTree, right: CallTree, before: Counts, after: Counts, stick: Yardstick) -> DeltaTable:
+    joined = _joined(left, right)
     keys, columns = list(joined.keys), joined.columns
     (b, dispersion_b, kernel_b), (a, dispersion_a, kernel_a) = before.columns(keys), after.columns(keys)
     scale, scale_variance = stick.without(keys, b, a)
@@ -379,7 +404,7 @@ def _delta_table(
         b, a, dispersion=(dispersion_b, dispersion_a), kernel=kernel_b | kernel_a, totals=(before.total, after.total),
         scale=scale, scale_variance=scale_variance,
     )  # fmt: skip
-    share = columns["self_after"] / (hot_after.total or 1) - columns["self_before"] / (hot_before.total or 1)
+    share = columns["self_after"] / (right.total or 1) - columns["self_before"] / (left.total or 1)
     return joined.table(b, a, verdicts, np.abs(share))
 
 

@@ -11,6 +11,7 @@ from tailflame.analyse.counted import quantity
 from tailflame.analyse.heap_events import event_named, peak_event
 from tailflame.analyse.heap_findings import HeapSites, event_of, sites
 from tailflame.analyse.names import match_key
+from tailflame.errors import NotComparable
 from tailflame.model.heap import ALLOCATED, LEAKED, PEAK, TEMPORARY, Counted, HeapTimeline
 from tailflame.model.recording import Recording
 from tailflame.model.stacks import Event, Float64, StackProfile, Weight, readonly
@@ -27,6 +28,12 @@ def unlike(before: HeapTimeline, after: HeapTimeline) -> str:
         return ""
     words = {Counted.BLOCKS: "what malloc hands out", Counted.PAGES: "mapped pages", Counted.STACKS: "stacks alone"}
     return f"The baseline counts {words[before.counted]}, the candidate {words[after.counted]}: not compared."
+
+
+def refuse_unlike(before: Recording, after: Recording) -> None:
+    """NotComparable where their heaps count different things."""
+    if before.heap is not None and after.heap is not None and (told := unlike(before.heap, after.heap)):
+        raise NotComparable(told, advice="Record both sides with the same options.")
 
 
 def as_peak(profile: StackProfile, event: int) -> StackProfile:

@@ -170,22 +170,29 @@ class CallTree:
     def outermost(self) -> Bool:
         """True for nodes with no ancestor of the same function: those whose totals may be added up."""
         if "outermost" not in self._cache:
-            top = self._outermost()
+            top = outermost_among(self, np.arange(len(self)), self.function)
             self._cache["outermost"] = (top, top)
         return self._cache["outermost"][0]
 
-    def _outermost(self) -> Bool:
-        enter, leave = self.preorder()
-        order = np.argsort(self.function.astype(np.int64) * max(len(self), 1) + enter)
-        function, start, end = self.function[order].astype(np.int64), enter[order], leave[order]
-        # Running maximum of `end` within each function: the function's own offset keeps groups apart.
-        span = int(leave.max(initial=0)) + 1
-        reach = np.maximum.accumulate(function * span + end)
-        nested = np.zeros(len(self), dtype=bool)
-        nested[1:] = reach[:-1] > function[1:] * span + start[1:]
-        answer = np.empty(len(self), dtype=bool)
-        answer[order] = ~nested
-        return answer
+
+def outermost_among(tree: CallTree, nodes: Int64, group: Int64 | Int32) -> Bool:
+    """True for the nodes with no ancestor in the same group: those whose totals may be added up.
+
+    nodes: of the tree; group: one number for each of them.
+    """
+    if not len(nodes):
+        return np.zeros(0, dtype=bool)
+    enter, leave = tree.preorder()
+    order = np.argsort(group.astype(np.int64) * max(len(tree), 1) + enter[nodes])
+    groups, start, end = group[order].astype(np.int64), enter[nodes][order], leave[nodes][order]
+    # Running maximum of `end` within each group: the group's own offset keeps them apart.
+    span = int(leave.max(initial=0)) + 1
+    reach = np.maximum.accumulate(groups * span + end)
+    nested = np.zeros(len(nodes), dtype=bool)
+    nested[1:] = reach[:-1] > groups[1:] * span + start[1:]
+    answer = np.empty(len(nodes), dtype=bool)
+    answer[order] = ~nested
+    return answer
 
 
 def levels(level_start: Int64) -> list[tuple[int, int]]:

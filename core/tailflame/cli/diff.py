@@ -11,6 +11,7 @@ from rich.text import Text
 
 from tailflame.analyse.counted_diff import WORTH, amount
 from tailflame.analyse.diff import Comparison, Status, compare
+from tailflame.analyse.heap_diff import refuse_unlike
 from tailflame.analyse.latency_runs import SeriesDiff, compare_runs
 from tailflame.analyse.names import module_label
 from tailflame.analyse.reading import cautions
@@ -80,6 +81,7 @@ class DiffCommand:
                 if series is None and not _kinds(before, after):
                     profile_of(before), profile_of(after)  # says which one holds nothing to compare
                 return _without_stacks(before, after, series, args, context)
+            refuse_unlike(before.recording, after.recording)
             left, right = profile_of(before), profile_of(after)
         events = (chosen_event(args.event, left), chosen_event(args.event, right))
         weight = chosen_weight(args, right, events[1])

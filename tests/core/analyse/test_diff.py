@@ -222,3 +222,12 @@ def test_the_difference_graph_and_the_verdict_agree() -> None:
         tree, table = result.tree, result.table
         leaves = {tree.name(n): bool(tree.significant[n]) for n in range(len(tree)) if tree.name(n) in SHARES}
         assert {n for n, found in leaves.items() if found} == set(marked(table))
+
+
+def test_functions_that_share_a_row_count_once_where_one_calls_the_other() -> None:
+    """A compiler splits a part off a function: both are called alike, and one is below the other."""
+    before = profile("main;init;init.part.0;grow 90\nmain;init.part.0;grow 10")
+    table = compare(before, before).table
+    row = next(row for row, name in enumerate(table.names) if name.startswith("init"))
+    assert (table.total_before[row], table.total_after[row]) == (100, 100)
+    assert table.total_before.max() <= 100
