@@ -315,25 +315,28 @@ class _Graph:
         group, line, costs = lines.own(thread)
         caller, callee, passed = lines.calls(thread)
         of_row = lines.group_parts()[0][group] if len(group) else group
-        functions = np.unique(np.concatenate([of_row, caller, callee]))
-        local = np.searchsorted(functions, of_row)
+        seen = np.zeros(len(lines.functions), dtype=bool)
+        for some in (of_row, caller, callee):
+            seen[some] = True
+        functions, number = np.flatnonzero(seen), np.cumsum(seen) - 1
+        local = number[of_row]
         own = np.zeros((len(functions), len(lines.events)))
         for event in range(own.shape[1]):
             own[:, event] = np.bincount(local, weights=costs[:, event], minlength=len(own))
         shared = share_out(
             own,
-            np.searchsorted(functions, caller),
-            np.searchsorted(functions, callee),
+            number[caller],
+            number[callee],
             passed.astype(np.float64),
             graphs=len(lines.threads),
         )
         node, row = self._split(shared, own, local)
         spent = own[shared.function[node]]
         part = np.divide(costs[row], spent, where=spent > 0, out=np.zeros_like(spent))
-        at = np.searchsorted(places, (group << 32) | line)
+        at = np.searchsorted(places, (group[row] << 32) | line[row])
         last = len(lines.functions)
         function = np.where(shared.function >= 0, np.append(functions, last)[shared.function], last)
-        return _Of(thread, shared, function, _Split(node, at[row], part))
+        return _Of(thread, shared, function, _Split(node, at, part))
 
     def _split(self, shared: Shared, own: Float64, function: Int64) -> tuple[Int64, Int64]:
         """Which nodes are told line by line, a node and a row each: all, or where that would be too many rows the
