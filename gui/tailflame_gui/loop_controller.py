@@ -253,6 +253,8 @@ class LoopController(QObject):
             await tasks.in_thread(lambda _progress: first_is_baseline(library, done.iteration))
             self._shown = done.iteration.id
             said = done.verdict.sentence if done.verdict is not None else "It is measured."
+            if not done.iteration.is_finished:
+                said = "It was cut short; Go on measures what is missing."
             self._controller.say(f"Measurement {done.iteration.number}: {said}")
         self._over()
 

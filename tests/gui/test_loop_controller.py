@@ -251,6 +251,7 @@ def test_stop_ends_it_and_it_goes_on_later(window: Loop, project: LoopProject) -
     assert window.parts.jobs.jobs == ()
     (cut,) = project.iterations.all()
     assert not cut.is_finished and window.page.resume.isVisible()
+    assert any("Measurement 1: It was cut short; Go on" in text for text in window.told)
     assert window.page.measurements.selected()[0].id == cut.id
     window.page.resume.click()
     window.at_rest()
