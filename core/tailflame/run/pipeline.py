@@ -41,6 +41,10 @@ from tailflame.store.provenance import commit_of
 _WORDS_KEPT = 16 << 10
 _TICK_S = 0.25
 _FIRST = ("test", "build")
+_ASKING = ((0.0, signal.SIGINT), (1.0, signal.SIGINT), (5.0, signal.SIGTERM), (10.0, signal.SIGKILL))
+"""How a command is asked to end, seconds after that is wanted. Twice at first: a signal that comes before the command
+has taken the place of its starter is lost.
+"""
 _ERROR = re.compile(r"error\b")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 """Where CARGO_TERM_COLOR=always is set, as in many a CI."""
@@ -230,7 +234,8 @@ class Pipeline:
             self._journal.ended(entry, None, problem=error.sentence)
             yield replace(step, state=StepState.FAILED, problem=error.sentence, fix=error.advice)
             return
-        asked = False
+        asking = list(_ASKING)
+        stopped_at = 0.0
         while True:
             self._woken.clear()
             ended = child.ended
@@ -239,9 +244,10 @@ class Pipeline:
             yield StepProgress(step, "running", time.monotonic() - began, said)
             if ended:
                 break
-            if self._runner.stopping and not asked:
-                asked = True
-                child.signal_group(signal.SIGINT)
+            if self._runner.stopping:
+                stopped_at = stopped_at or time.monotonic()
+                if asking and time.monotonic() >= stopped_at + asking[0][0]:
+                    child.signal_group(asking.pop(0)[1])
             alarm = asyncio.get_running_loop().call_later(_TICK_S, self._woken.set)
             await self._woken.wait()
             alarm.cancel()

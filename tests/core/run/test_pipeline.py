@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+import time
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -263,9 +264,12 @@ def test_what_is_done_stays_where_a_step_is_left_out_later(project: Project) -> 
 
 
 def test_a_test_that_is_stopped_leaves_something_to_go_on_with(project: Project) -> None:
-    project.plan('test = ["sh", "-c", "[ -e once ] || { : > once; exec sleep 60; }"]')
+    project.plan('test = ["sh", "-c", "[ -e ready ] || exec sleep 60"]')
+    began = time.monotonic()
     stopped = done(run(project.pipeline(), after=(StepStarted, 1)))
+    assert time.monotonic() - began < 30, "it was asked to end, and did"
     assert not stopped.iteration.is_finished and stopped.verdict is None
+    (project.folder / "ready").touch()
     assert done(run(project.pipeline(resume=True))).iteration.is_finished
 
 
