@@ -26,7 +26,7 @@ from tailflame.host.system import read_setting
 pytestmark = [pytest.mark.tool("gcc"), pytest.mark.timeout(300)]
 
 TAILFLAME = str(Path(sys.executable).with_name("tailflame"))
-# ENGINE LOG LINES MILLISECONDS [crash]: writes so many latencies, works so long, and ends so.
+# ENGINE LOG LINES MILLISECONDS [crash]: writes so many latencies, works so long (with HOLD set a minute), and ends so.
 PROGRAM = r"""
 #include <signal.h>
 #include <stdio.h>
@@ -43,7 +43,8 @@ int main(int argc, char **argv) {
         if (fprintf(log, "total_us=%ld\n", 100 + i % 100) < 0) return 4;
     if (fclose(log)) { perror(argv[1]); return 5; }
     free(malloc(100));
-    for (double end = now() + atol(argv[3]) / 1e3; now() < end;) match_order(2000);
+    double seconds = getenv("HOLD") ? 60 : atol(argv[3]) / 1e3;
+    for (double end = now() + seconds; now() < end;) match_order(2000);
     if (argc > 4) raise(SIGSEGV);
 }
 """
@@ -214,13 +215,14 @@ def test_a_kill_in_the_middle_of_a_profiler_leaves_nothing_running_and_resumes(p
     project.plan("latency", step, repetitions=1)
     steps = project.run("--skip", step)
     assert steps["latency", 1]["state"] == "done"
-    project.plan(step, "latency", ms=50_000, repetitions=1)
+    project.plan(step, "latency", repetitions=1)
+    project.environ["HOLD"] = "1"
     running = project.start("run", "--skip", "latency")
-    until(lambda: any(" 2000 50000" in words and "engine " in words for words in running_of(project)), "the program")
+    until(lambda: any(" 2000 200" in words and "engine " in words for words in running_of(project)), "the program")
     running.send_signal(signal.SIGKILL)
     running.communicate(timeout=60)
     until(lambda: not running_of(project), "that nothing is left running")
-    project.plan(step, "latency", repetitions=1)
+    del project.environ["HOLD"]
     resumed = project.run("--resume")
     assert {place: told["state"] for place, told in resumed.items()} == {(step, 1): "done", ("latency", 1): "done"}
 
