@@ -15,7 +15,8 @@ test: ## Set up and run all tests
 	@$(PYTHON) scripts/bootstrap.py test
 	@$(VENV)/bin/python -m pytest -n auto --maxprocesses 8 --dist loadfile $(PYTEST_ARGS) \
 		tests/core tests/packaging tests/gui; \
-	spread=$$?; $(VENV)/bin/python -m pytest $(PYTEST_ARGS) tests/e2e && exit $$spread
+	spread=$$?; $(VENV)/bin/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS) -m beside tests/e2e; \
+	beside=$$?; $(VENV)/bin/python -m pytest $(PYTEST_ARGS) -m "not beside" tests/e2e && exit $$((spread | beside))
 
 lint: ## ruff, mypy --strict and the import contracts
 	$(VENV)/bin/ruff format --check .

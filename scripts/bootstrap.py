@@ -51,7 +51,7 @@ def main(goal: str) -> int:
     if goal == "system":
         return 0
     environment("dev" if goal == "test" else "")
-    built = demo_target()
+    built = demo_target(with_jemalloc=goal == "test")
     if goal == "test" and built:
         rust_tools()
     return 0
@@ -123,8 +123,10 @@ def environment(extra: str) -> None:
     stamp.write_text(wanted)
 
 
-def demo_target() -> bool:
-    """Builds the demo target; False, with the reason said, where it cannot be built."""
+def demo_target(*, with_jemalloc: bool = False) -> bool:
+    """Builds the demo target; False, with the reason said, where it cannot be built. with_jemalloc: also one that links
+    jemalloc, trading-system-jemalloc beside it.
+    """
     cargo = find_cargo()
     if cargo is None:
         say("no cargo: the demo opens the recorded sample session (https://rustup.rs installs cargo)")
@@ -139,6 +141,12 @@ def demo_target() -> bool:
     # Frame pointers come from .cargo/config.toml, which cargo reads from its working directory only.
     environ = {k: v for k, v in os.environ.items() if k != "RUSTFLAGS"}
     command = [cargo, "build", "--locked", "--quiet", "--profile", "release-with-debug"]
+    if with_jemalloc:
+        built = DEMO / "target" / "release-with-debug" / "trading-system"
+        if subprocess.run([*command, "--features", "jemalloc"], cwd=DEMO, env=environ, check=False).returncode:
+            say("the demo target could not be built with jemalloc: its tests will fail")
+        else:
+            shutil.copy2(built, built.with_name("trading-system-jemalloc"))
     if subprocess.run(command, cwd=DEMO, env=environ, check=False).returncode:
         say("the demo target could not be built: the demo opens the recorded sample session")
         return False

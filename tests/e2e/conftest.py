@@ -35,7 +35,10 @@ def demo_binary() -> Path:
 
 @pytest.fixture(scope="session")
 def jemalloc_demo(demo_binary: Path) -> Path:
-    """The demo that links jemalloc, beside the plain one, which is where it was afterwards."""
+    """The demo that links jemalloc, beside the plain one, as scripts/bootstrap.py makes it."""
+    newest = max(path.stat().st_mtime for path in (*DEMO.glob("src/**/*.rs"), DEMO / "Cargo.toml", DEMO / "Cargo.lock"))
+    if WITH_JEMALLOC.exists() and WITH_JEMALLOC.stat().st_mtime > newest:
+        return WITH_JEMALLOC
     if shutil.which("cargo") is None:
         refuse("cargo is not installed, so the demo target cannot be built with jemalloc")
     try:

@@ -18,7 +18,7 @@ from tailflame.model import Recording, Weight
 from tailflame.parse import load
 from tailflame.run.machine_code import read_code
 
-pytestmark = [pytest.mark.tool("perf"), pytest.mark.tool("objdump"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.beside, pytest.mark.tool("perf"), pytest.mark.tool("objdump"), pytest.mark.timeout(300)]
 COMPARED = 6
 
 

@@ -16,7 +16,7 @@ import pytest
 from tailflame.model import CostTable
 from tailflame.parse import load
 
-pytestmark = [pytest.mark.timeout(600), pytest.mark.tool("valgrind")]
+pytestmark = [pytest.mark.beside, pytest.mark.timeout(600), pytest.mark.tool("valgrind")]
 
 TAILFLAME = (sys.executable, "-c", "import sys; from tailflame.cli.main import main; sys.exit(main())")
 WALK = "trading_system::market_data::MarketData::look_up_collar"

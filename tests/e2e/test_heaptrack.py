@@ -16,7 +16,7 @@ import pytest
 
 from tailflame.parse import load
 
-pytestmark = [pytest.mark.tool("heaptrack"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.beside, pytest.mark.tool("heaptrack"), pytest.mark.timeout(300)]
 
 TAILFLAME = (sys.executable, "-c", "import sys; from tailflame.cli.main import main; sys.exit(main())")
 Run = Callable[..., subprocess.CompletedProcess[str]]

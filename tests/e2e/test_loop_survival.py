@@ -23,7 +23,7 @@ import pytest
 from helpers.environment import refuse
 from tailflame.host.system import read_setting
 
-pytestmark = [pytest.mark.tool("gcc"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.beside, pytest.mark.tool("gcc"), pytest.mark.timeout(300)]
 
 TAILFLAME = str(Path(sys.executable).with_name("tailflame"))
 # ENGINE LOG LINES MILLISECONDS [crash]: writes so many latencies, works so long (with HOLD set a minute), and ends so.

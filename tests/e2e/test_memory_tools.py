@@ -24,7 +24,7 @@ from tailflame.parse import load
 from tailflame.tools import Target, ToolOptions, tool_named
 
 DEMO = Path(__file__).resolve().parents[2] / "resources" / "demo" / "trading-system"
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.beside, pytest.mark.timeout(600)]
 
 TAILFLAME = (sys.executable, "-c", "import sys; from tailflame.cli.main import main; sys.exit(main())")
 Run = Callable[..., subprocess.CompletedProcess[str]]

@@ -20,7 +20,7 @@ from helpers.perf_report import ARGV, PerfReport, ReportedEvent
 from tailflame.model import FrameKind, Recording, StackProfile, Weight
 from tailflame.parse import load
 
-pytestmark = [pytest.mark.tool("perf"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.beside, pytest.mark.tool("perf"), pytest.mark.timeout(300)]
 
 NOBODY = 65534
 THREADS = frozenset(("worker 12", "a", "semi;colon", "(paren) 9", "[cpu] 3.5:", "0x1f"))

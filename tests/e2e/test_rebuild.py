@@ -15,7 +15,7 @@ from helpers.recordings import same
 from tailflame.cli.main import main
 from tailflame.store import Library, load_settings, profiles_folder
 
-pytestmark = pytest.mark.tool("perf")
+pytestmark = [pytest.mark.beside, pytest.mark.tool("perf")]
 
 C_BEFORE = """
 #include <stdint.h>

@@ -37,7 +37,7 @@ from tailflame.tools import (
     preflight,
 )
 
-pytestmark = pytest.mark.tool("perf")
+pytestmark = [pytest.mark.beside, pytest.mark.tool("perf")]
 
 # busy MODE SECONDS: four threads and a child process burn CPU time, then the mode says how it ends.
 BUSY = r"""

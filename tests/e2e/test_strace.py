@@ -17,7 +17,7 @@ import pytest
 
 from helpers.environment import open_to_others
 
-pytestmark = [pytest.mark.tool("strace"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.beside, pytest.mark.tool("strace"), pytest.mark.timeout(300)]
 
 NOBODY = 65534
 # This Python may stand where others cannot look: reading is allowed, tracing another user's programs is not.

@@ -21,7 +21,7 @@ from helpers.environment import open_to_others, refuse
 from tailflame.host.running import process_of
 from tailflame.tools import FIELD_TOOLS, FieldTool
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.beside, pytest.mark.timeout(300)]
 
 COMMAND = (sys.executable, "-c", "import sys; from tailflame.cli.main import main; sys.exit(main())")
 NOBODY = 65534

@@ -16,7 +16,7 @@ from helpers.environment import open_to_others, refuse
 from tailflame.host.system import read_setting
 from tailflame.parse import load
 
-pytestmark = [pytest.mark.tool("perf", "setpriv"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.beside, pytest.mark.tool("perf", "setpriv"), pytest.mark.timeout(300)]
 
 NOBODY = 65534
 # This Python may stand where others cannot look: reading is allowed, performance events are not.

@@ -34,7 +34,7 @@ from tailflame_gui.views.record_page import RecordPage, Side
 from tailflame_gui.views.result_view import Part, ResultView
 from tailflame_gui.wiring import Parts
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.beside, pytest.mark.timeout(600)]
 
 SHORT = "--seconds 1 --rate 2000"
 TOOLS = (

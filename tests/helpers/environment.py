@@ -15,9 +15,9 @@ DATA = ROOT / "tests" / "data"
 def open_to_others(folder: Path, base: Path, *, mode: int = 0o755) -> None:
     """Lets other users into a folder of pytest's, which keeps its own from them; nothing above pytest's is touched.
 
-    base: `tmp_path_factory.getbasetemp()`.
+    base: `tmp_path_factory.getbasetemp()`, of whichever worker.
     """
-    own = base.parent if base.parent.name.startswith("pytest-of-") else base
+    own = next((place for place in base.parents if place.name.startswith("pytest-of-")), base)
     for place in (folder, *folder.parents):
         if not place.is_relative_to(own):
             return
