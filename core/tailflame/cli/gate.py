@@ -12,7 +12,7 @@ from tailflame.cli.command import Context, tolerated_share
 from tailflame.cli.exit_codes import ExitCode, UsageError
 from tailflame.cli.run import follow, step_names
 from tailflame.cli.verdicts import print_verdict, verdict_document
-from tailflame.errors import StoreError, TailflameError
+from tailflame.errors import Cancelled, StoreError, TailflameError
 from tailflame.model.iteration import Iteration
 from tailflame.report import junit, markdown
 from tailflame.report.measurement import Gate, MeasurementReport, Outcome
@@ -70,7 +70,7 @@ class GateCommand:
             after = _after(args, plan, context)
             report = report_of(context.library, after, before, bounds=plan.bounds if plan is not None else ())
         except TailflameError as error:
-            if isinstance(error, UsageError):
+            if isinstance(error, UsageError | Cancelled):
                 raise
             context.terminal.error(error)
             context.terminal.document({"passed": False, "why": error.sentence, "broken_bounds": [], "verdict": None})
@@ -112,7 +112,10 @@ def _after(args: argparse.Namespace, plan: MeasurementPlan | None, context: Cont
         only=step_names(args.only),
         skip=step_names(args.skip),
     )
-    return asyncio.run(follow(pipeline, context)).iteration
+    done = asyncio.run(follow(pipeline, context))
+    if pipeline.stopped:
+        raise Cancelled("The measurement was cut short: nothing is said of a part of it.")
+    return done.iteration
 
 
 def _judged(report: MeasurementReport, beyond: float) -> MeasurementReport:

@@ -80,7 +80,15 @@ def test_what_differs_between_two_measurements_is_told(project: LoopProject, tai
     assert "Not the same environment" in written.read_text()
 
 
-def test_a_run_that_is_stopped_says_how_to_go_on(project: LoopProject, tailflame: Tailflame) -> None:
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("run", "Measurement 2 was cut short: `tailflame run --resume` goes on."),
+        ("gate", "The measurement was cut short: nothing is said of a part of it."),
+    ],
+)
+def test_what_is_stopped_says_so(project: LoopProject, tailflame: Tailflame, command: str, says: str) -> None:
+    project.measure(baseline=True)
     gate = project.folder / "begun"
     project.program(rest=f': > "{gate}"; sleep 30 & wait')
 
@@ -92,12 +100,10 @@ def test_a_run_that_is_stopped_says_how_to_go_on(project: LoopProject, tailflame
     stop = threading.Event()
     thread = threading.Thread(target=interrupt)
     thread.start()
-    ended = tailflame("run")
+    ended = tailflame(command)
     thread.join()
-    assert ended.code == 130
-    assert "Measurement 1 was cut short: `tailflame run --resume` goes on." in ended.err
-    (one,) = project.iterations.all()
-    assert not one.is_finished
+    assert ended.code == 130 and says in ended.err and "Passed" not in ended.out
+    assert not project.iterations.all()[0].is_finished
 
 
 def test_more_goes_with_few_options_and_needs_something_to_add_to(project: LoopProject, tailflame: Tailflame) -> None:
