@@ -146,7 +146,7 @@ def demo_target(*, with_jemalloc: bool = False) -> bool:
         if subprocess.run([*command, "--features", "jemalloc"], cwd=DEMO, env=environ, check=False).returncode:
             say("the demo target could not be built with jemalloc: its tests will fail")
         else:
-            shutil.copy2(built, built.with_name("trading-system-jemalloc"))
+            shutil.copy(built, built.with_name("trading-system-jemalloc"))
     if subprocess.run(command, cwd=DEMO, env=environ, check=False).returncode:
         say("the demo target could not be built: the demo opens the recorded sample session")
         return False

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -29,24 +32,47 @@ def demo_binary() -> Path:
     version = subprocess.run(["cargo", "--version"], capture_output=True, text=True, check=True).stdout.split()[1]
     if needed and _numbers(version) < _numbers(needed[1]):
         refuse(f"cargo {version} is older than {needed[1]}, which the demo target needs")
-    _build()
+    with _alone("built-for-tests") as is_fresh:
+        if not is_fresh:
+            _build()
     return BINARY
 
 
 @pytest.fixture(scope="session")
 def jemalloc_demo(demo_binary: Path) -> Path:
     """The demo that links jemalloc, beside the plain one, as scripts/bootstrap.py makes it."""
-    newest = max(path.stat().st_mtime for path in (*DEMO.glob("src/**/*.rs"), DEMO / "Cargo.toml", DEMO / "Cargo.lock"))
-    if WITH_JEMALLOC.exists() and WITH_JEMALLOC.stat().st_mtime > newest:
+    if WITH_JEMALLOC.exists() and WITH_JEMALLOC.stat().st_mtime > _newest_source():
         return WITH_JEMALLOC
     if shutil.which("cargo") is None:
         refuse("cargo is not installed, so the demo target cannot be built with jemalloc")
-    try:
-        _build("--features", "jemalloc")
-        shutil.copy2(BINARY, WITH_JEMALLOC)
-    finally:
-        _build()
+    with _alone("built-with-jemalloc"):
+        try:
+            _build("--features", "jemalloc")
+            shutil.copyfile(BINARY, WITH_JEMALLOC)
+            WITH_JEMALLOC.chmod(0o755)
+        finally:
+            _build()
     return WITH_JEMALLOC
+
+
+@contextmanager
+def _alone(stamp: str) -> Iterator[bool]:
+    """One process builds at a time; whether another one has done so since the sources changed. Also where nothing is to
+    be done cargo takes the program away for a moment, which another test may be about to start.
+    """
+    place = DEMO / "target" / f".{stamp}"
+    place.parent.mkdir(exist_ok=True)
+    with place.open("a+") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        stream.seek(0)
+        yield bool(stream.read()) and place.stat().st_mtime > _newest_source() and BINARY.exists()
+        stream.truncate(0)
+        stream.write("built\n")
+
+
+def _newest_source() -> float:
+    sources = (*DEMO.glob("src/**/*.rs"), DEMO / "Cargo.toml", DEMO / "Cargo.lock", DEMO / ".cargo" / "config.toml")
+    return max(path.stat().st_mtime for path in sources)
 
 
 def _build(*options: str) -> None:

@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
@@ -149,8 +150,9 @@ class _Own:
                 await self._process.wait()
         if self._process.returncode is None:
             # It still asks for the password: once it is root it cannot be killed.
+            # Not by its kill(), which looks first whether it has ended, and so takes its end from who waits for it.
             with contextlib.suppress(PermissionError, ProcessLookupError):
-                self._process.kill()
+                os.kill(self._process.pid, signal.SIGKILL)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_KILL_WAIT_S):
                     await self._process.wait()

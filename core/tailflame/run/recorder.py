@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
 import signal
 import time
@@ -474,8 +475,10 @@ class Recorder:
                 await child.ends_within(self.patience.tool_grace)
             await asyncio.to_thread(end_session, child.pid)
         if self._watchdog is not None:
-            with contextlib.suppress(ProcessLookupError):
-                self._watchdog.kill()
+            # Not by its kill(), which looks first whether it has ended, and so takes its end from who waits for it.
+            if self._watchdog.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self._watchdog.pid, signal.SIGKILL)
             await self._watchdog.wait()
         if self._target is not None:
             self._target.close()
