@@ -16,7 +16,7 @@ from tailflame.cli.verdicts import print_verdict, verdict_document
 from tailflame.errors import StoreError
 from tailflame.model.iteration import Iteration, Step, StepState
 from tailflame.run.measure_events import Done, StepEnded, StepProgress, StepStarted, Told
-from tailflame.run.more import MoreRepetitions
+from tailflame.run.more import MOST, MoreRepetitions
 from tailflame.run.pipeline import Pipeline
 from tailflame.run.plan_file import FILE_NAME, find_plan, read_plan
 from tailflame.store.iterations import BASELINE, Iterations
@@ -108,8 +108,11 @@ def _name(iterations: Iterations, iteration: Iteration, context: Context) -> boo
 def _more(args: argparse.Namespace, plan: Path, context: Context) -> MoreRepetitions:
     if args.resume or args.note or args.baseline or args.skip:
         raise UsageError("--more goes with no other option than --only and --number.")
+    if not 1 <= args.more <= MOST:
+        raise UsageError(f"--more takes a number from 1 to {MOST}.")
     project = str(plan.parent)
-    latest = next((one for one in Iterations(context.library.root).all() if one.project == project), None)
+    every = Iterations(context.library.root).all()
+    latest = next((one for one in every if one.project == project and one.measured), None)
     if latest is None:
         raise StoreError("There is no measurement to add to.", advice="`tailflame run` makes one.")
     if not latest.is_finished:

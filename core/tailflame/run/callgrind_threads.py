@@ -6,12 +6,11 @@ there are none nothing is written: the recording then tells why, from what valgr
 
 from __future__ import annotations
 
-import contextlib
-import shutil
 import sys
 from pathlib import Path
 
 from tailflame.parse.callgrind_threads import thread_files
+from tailflame.run.joining import put_together
 
 
 def join(joined: Path) -> int:
@@ -19,17 +18,7 @@ def join(joined: Path) -> int:
     files = thread_files(joined)
     if not files:
         return 0
-    part = joined.with_name(f"{joined.name}.part")
-    try:
-        with part.open("wb") as out:
-            for path in files:
-                with path.open("rb") as thread:
-                    shutil.copyfileobj(thread, out)
-                out.write(b"\n")
-        part.replace(joined)
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
+    put_together(joined, ((b"", path) for path in files))
     return len(files)
 
 

@@ -6,12 +6,11 @@ Where there are none there is no file: the recording then tells why, from what j
 
 from __future__ import annotations
 
-import contextlib
-import shutil
 import sys
 from pathlib import Path
 
 from tailflame.parse.jemalloc_heap_files import FROM, JOINED, dumps_of_one, is_dump
+from tailflame.run.joining import put_together
 
 
 def join(folder: Path, joined: Path) -> int:
@@ -19,19 +18,10 @@ def join(folder: Path, joined: Path) -> int:
     dumps, _ = dumps_of_one(path for path in folder.glob("*.heap") if is_dump(path))
     if not dumps:
         return 0
-    part = joined.with_name(f"{joined.name}.part")
-    try:
-        with part.open("wb") as out:
-            out.write(f"{JOINED}\n".encode())
-            for path in dumps:
-                out.write(f"{FROM}{path.name} {path.stat().st_mtime:.3f}\n".encode(errors="backslashreplace"))
-                with path.open("rb") as dump:
-                    shutil.copyfileobj(dump, out)
-                out.write(b"\n")
-        part.replace(joined)
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
+    parts = (
+        (f"{FROM}{path.name} {path.stat().st_mtime:.3f}\n".encode(errors="backslashreplace"), path) for path in dumps
+    )
+    put_together(joined, parts, first=f"{JOINED}\n".encode())
     return len(dumps)
 
 

@@ -38,7 +38,7 @@ class Programs:
                 raise StoreError(f"{binary} is too large to be kept with its measurement.")
             digest = _digest(binary)
             place = self._folder / digest / binary.name
-            if place.is_file():
+            if place.is_file() and _digest(place) == digest:
                 return digest
             place.parent.mkdir(parents=True, exist_ok=True)
 

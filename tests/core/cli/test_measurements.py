@@ -106,9 +106,16 @@ def test_what_is_stopped_says_so(project: LoopProject, tailflame: Tailflame, com
     assert not project.iterations.all()[0].is_finished
 
 
+def test_more_is_of_the_latest_that_measured_something(project: LoopProject, tailflame: Tailflame) -> None:
+    good = project.measure()
+    (project.folder / "engine").write_text("#!/bin/sh\nexit 3\n")
+    project.measure()
+    assert tailflame("run", "--more", "1", "--json").document["id"] == good.id
+
+
 def test_more_goes_with_few_options_and_needs_something_to_add_to(project: LoopProject, tailflame: Tailflame) -> None:
     assert tailflame("run", "--more", "2").code == 3
     assert tailflame("run", "--more", "2", "--resume").code == 2
     project.measure()
-    assert tailflame("run", "--more", "0").code == 3
+    assert tailflame("run", "--more", "0").code == tailflame("run", "--more", "201").code == 2
     assert json.loads(tailflame("run", "--more", "1", "--json").out)["verdict"] is None

@@ -124,7 +124,12 @@ def test_a_program_that_is_gone_or_changed_is_never_run(project: LoopProject) ->
     kept.unlink()
     with pytest.raises(StoreError, match="is not kept here"):
         run(more(project, 1))
-    project.iterations.save(replace(one, program="../../bin"))
+    again = project.measure(baseline=True)
+    assert again.program == one.program and kept.is_file()
+    kept.write_text("damaged")
+    project.measure(baseline=True)  # a damaged copy is no copy
+    run(more(project, 1))
+    project.iterations.save(replace(project.iterations.get("latest"), program="../../bin"))
     with pytest.raises(StoreError, match="is not kept here"):
         run(more(project, 1))
 
