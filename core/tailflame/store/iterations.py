@@ -1,6 +1,7 @@
 """The turns of the loop, and named baselines of them: one JSON file each in the profiles folder.
 
     PROFILES/iterations/ID.json    an Iteration; its sessions lie beside those of single recordings
+    PROFILES/iterations/.ID.lock   held by whoever measures it
     PROFILES/baselines.json        names of baselines, and the iterations that they stand for: "/PROJECT/NAME" in each
                                    project, "NAME" for the one that was named last
 
